@@ -1,0 +1,1 @@
+"""smallscale: foundation-model research on a laptop, built to be scaled up."""

@@ -1,0 +1,22 @@
+"""What a notebook uses: values by scale, figures with words, living source, remembered steps, claims."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smallscale.notebook.claims import Claims
+    from smallscale.notebook.figures import figure
+    from smallscale.notebook.living import source
+    from smallscale.notebook.memory import remember
+    from smallscale.notebook.scale import at_scale
+
+__all__ = ["Claims", "at_scale", "figure", "remember", "source"]
+
+HOMES = {"Claims": "claims", "at_scale": "scale", "figure": "figures", "remember": "memory", "source": "living"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: the bench, which needs none of them, does not wait for torch."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

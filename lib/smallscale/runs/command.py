@@ -1,0 +1,231 @@
+"""The command `smallscale`: list, run, results, doctor."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from smallscale.runs import Refused
+from smallscale.runs.catalogue import choose, find_all
+from smallscale.runs.plan import plan
+from smallscale.runs.results import FIRST, Record, Results, claims_held, columns, passed, row, table
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its markup reads a:b:step as an emoji
+    help="Run the bundle's notebooks, over a grid of parameters if you like, and keep what came of it.",
+)
+# Piped, lines stay whole: whoever reads them is a program.
+console = Console(highlight=False, soft_wrap=True)
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")]
+Notebooks = Annotated[list[str], typer.Argument(metavar="NOTEBOOK…", help="A path, a name, a theme, or all.")]
+RESULTS = Path("results")
+UsageError: Any = typer.BadParameter.__mro__[1]  # click's, wherever typer keeps it
+
+
+@app.command("list")
+def list_(notebooks: Annotated[list[str] | None, typer.Argument(metavar="[NOTEBOOK…]")] = None) -> None:
+    """Print the notebooks and what each asks; of the named ones, their parameters too."""
+    chosen = choose(notebooks, Path.cwd()) if notebooks else list(find_all(Path.cwd()).values())
+    if not chosen:
+        raise Refused("there is no notebooks/ folder here, above, or where smallscale was installed from")
+    width = max(len(notebook.name) for notebook in chosen)
+    for notebook in chosen:
+        print(f"{notebook.name:<{width}}  {notebook.title}")
+        for parameter in notebook.parameters.values() if notebooks else ():
+            print(f"    {parameter.name} = {parameter.default!r}  {parameter.help}")
+
+
+@app.command()
+def run(
+    notebooks: Notebooks,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE[,VALUE…]", help="Values, or a range a:b:step."),
+    ] = None,
+    scale: Annotated[str | None, typer.Option(metavar="S", help="tiny, small, medium or full.")] = None,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="How many runs at a time.")] = 1,
+    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="S", help="Seconds a run may take.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Also repeat what was completed before.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="A page for each run, however many there are.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Ordinary kernels, started one by one.")] = False,
+    out: Out = RESULTS,
+) -> None:
+    """Run notebooks with every combination of the values given. What was completed before is not repeated."""
+    chosen = choose(notebooks, Path.cwd())
+    asked = _asked(parameters or [], scale)
+    results = Results(out.expanduser().absolute())
+    todo = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
+    total = len(todo.done) + len(todo.todo)
+    records: list[Record] = []
+    if todo.todo:
+        results.prepare()
+        from smallscale.runs.sweep import How, carry_out  # what talks to kernels takes a while to import
+
+        try:
+            with _Progress(len(todo.todo), records) as progress:
+                how = How(workers=workers, timeout=timeout, html=html, warm=not cold)
+                carry_out(todo, results, how, on_share=progress.share, on_record=progress.over)
+        except KeyboardInterrupt:
+            kept = len(todo.done) + len(records)
+            print(f"interrupted: {kept} of {total} runs are kept in {out}", file=sys.stderr)
+            raise typer.Exit(130) from None
+    else:
+        results.keep_up()
+        print(f"nothing to do: {_count(total, 'run')} completed before")
+    if console.is_terminal and 1 < len(records) <= 50:
+        console.print(_table(records))
+    everything = todo.done + records
+    failed = sum(record["status"] != "completed" for record in everything)
+    held, judged = map(sum, zip(*map(claims_held, everything), strict=True))
+    print(f"{_count(total, 'run')}, {failed} failed; {held} of {_count(judged, 'judged claim')} held")
+    print(f"gallery: {out / 'index.html'}\ntable:   {out / 'runs.csv'}")
+    raise typer.Exit(0 if all(map(passed, everything)) else 1)
+
+
+@app.command()
+def results(out: Out = RESULTS) -> None:
+    """Print the table of runs: for a reader on a terminal, as CSV into a pipe."""
+    folder = out.expanduser().absolute()
+    if not (folder / "runs").is_dir():
+        raise Refused(f"--out {out} holds no results; `smallscale run` makes them")
+    records = Results(folder).current()
+    if console.is_terminal:
+        console.print(_table(records))
+    else:
+        print(table(records), end="")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, and what is missing for which notebook."""
+    from smallscale.runs.doctor import examine
+
+    for line in examine(find_all(Path.cwd()).values()):
+        print(line)
+
+
+def main() -> None:
+    """Run the command; what it refuses is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a Windows pipe may not know "…"
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except UsageError as error:
+        if message := error.format_message().rstrip("."):  # else it was asked for nothing, and printed the help
+            print(f"smallscale: {message}; `smallscale --help` says what there is", file=sys.stderr)
+        sys.exit(2)
+    except Refused as error:
+        print(f"smallscale: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `smallscale results | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
+    asked: dict[str, str] = {}
+    for text in [*parameters, *([] if scale is None else [f"scale={scale}"])]:
+        name, equals, values = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise Refused(f"-p {text} is not of the form name=value")
+        if name in asked:
+            raise Refused(f"{name} is given twice; write its values as one comma list")
+        asked[name] = values
+    return asked
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+class _Progress:
+    """A line a run; on a terminal a bar with the time left as well."""
+
+    def __init__(self, total: int, records: list[Record]) -> None:
+        self.total, self.records, self.shares = total, records, dict[str, float]()
+        self.bar = None
+        if console.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self.bar = Progress(
+                TextColumn("{task.fields[runs]}"),
+                BarColumn(),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self.task = self.bar.add_task("", total=total, runs=f"0/{total}")
+
+    def __enter__(self) -> "_Progress":
+        if self.bar:
+            self.bar.start()
+        else:
+            print(f"{_count(self.total, 'run')} to do", flush=True)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def share(self, run: str, share: float) -> None:
+        """A run has done this share of its cells."""
+        self.shares[run] = share
+        self._draw()
+
+    def over(self, record: Record) -> None:
+        """A run is over."""
+        self.records.append(record)
+        self.shares[record["run"]] = 1
+        held, judged = claims_held(record)
+        claims = f", {held} of {judged} claims held" if judged else ""
+        line = f"{len(self.records)}/{self.total} {record['status']}: {record['run']} {_given(record)}"
+        line += f" ({record['seconds']:.1f} s{claims})"
+        if record["error"]:
+            line += "\n    " + record["error"].splitlines()[-1]
+        console.print(line, markup=False)
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.bar:
+            runs = f"{len(self.records)}/{self.total} runs"
+            self.bar.update(self.task, completed=sum(self.shares.values()), runs=runs)
+
+
+def _given(record: Record) -> str:
+    """The parameters in short: a long text is cut."""
+    texts = (f"{name}={value}" for name, value in record["parameters"].items() if value != "")
+    return " ".join(text if len(text) <= 40 else text[:39] + "…" for text in texts)
+
+
+def _table(records: list[Record]) -> Table:
+    """What differs between the runs, and what they measured."""
+    drawn = Table(*FIRST, box=None, header_style="bold", pad_edge=False)
+    rest = [
+        (heading, kind, name)
+        for heading, kind, name in columns(records)
+        if kind == "metrics" or len({str(record["parameters"].get(name)) for record in records}) > 1
+    ]
+    for heading, _, _ in rest:
+        drawn.add_column(heading, justify="right")
+    for record in records:
+        values = (record[kind].get(name) for _, kind, name in rest)
+        drawn.add_row(*map(_cell, [*row(record), *values]))
+    return drawn
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

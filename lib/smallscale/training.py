@@ -1,0 +1,119 @@
+"""How is a classifier trained, and how surely do we know its accuracy?
+
+Training is plain Adam over shuffled batches. Adversarial training (Madry et al. 2018, eq. 2.1) is the same loop
+with one line more: each batch is first replaced by the worst images an attack finds near it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from scipy.stats import binomtest
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from smallscale.models import seeded
+
+Model = Callable[[Tensor], Tensor]  # an nn.Module, or any function of a batch of inputs
+Perturb = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, images, labels) -> images
+
+
+def train_classifier(
+    model: nn.Module,
+    images: Any,
+    labels: Any,
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    lr: float = 3e-3,
+    weight_decay: float = 0.0,
+    perturb: Perturb | None = None,
+    seed: int = 0,
+    progress: str = "",
+) -> nn.Module:
+    """Fit `model` in place to mean cross-entropy + weight_decay/2 * ||parameters||^2; returned in eval mode.
+
+    images: (n, ...) as the model takes them; labels: (n,) classes counted from 0.
+    lr: Adam's step, which falls to zero along half a cosine, so that the last epochs settle.
+    perturb: called as perturb(model, images, labels) on every batch, with the model in eval mode; what it
+        returns is trained on. With an attack it is adversarial training: the minimum over parameters of the
+        expected maximum over the ball (Madry et al. 2018, eq. 2.1).
+    seed: of the batches' order and of dropout; the same seed gives the same model, and no global state is
+        touched. progress: a text for a progress bar; empty for none.
+    Raises ValueError where counts differ, or epochs or batch_size is below 1.
+    """
+    images, labels = torch.as_tensor(images), torch.as_tensor(labels).long()
+    if len(images) != len(labels) or len(images) == 0:
+        raise ValueError(f"images and labels must be as many, at least 1; got {len(images)} and {len(labels)}")
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}")
+    like = next(model.parameters())
+    # The penalty belongs to the loss (Adam's weight_decay, not AdamW's): what is minimised has a name and a Hessian.
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+    batches = -(-len(images) // batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
+    with seeded(seed, like.device):
+        for _ in tqdm(range(epochs), desc=progress, unit="epoch", leave=False, disable=not progress):
+            for batch in torch.randperm(len(images)).split(batch_size):
+                x, y = images[batch].to(like), labels[batch].to(like.device)
+                if perturb is not None:
+                    model.eval()  # the attack meets the model as it will be used, and moves no running mean
+                    x = perturb(model, x, y)
+                model.train()
+                loss = F.cross_entropy(model(x), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+    return model.eval()
+
+
+def predict_logits(model: Model, images: Any, *, batch_size: int = 1024) -> Tensor:
+    """The model's outputs (n, classes) for images (n, ...), in eval mode, without gradients, on the CPU."""
+    with eval_mode(model), torch.no_grad():
+        return torch.cat([outputs(model, part).cpu() for part in torch.as_tensor(images).split(batch_size)])
+
+
+def accuracy(model: Model, images: Any, labels: Any) -> float:
+    """The fraction of images (n, ...) that are read as their labels (n,)."""
+    return float((predict_logits(model, images).argmax(1) == torch.as_tensor(labels)).double().mean())
+
+
+def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The Wilson score interval (low, high) for a probability, from `successes` out of `n` (Wilson 1927).
+
+    Unlike "plus or minus two standard errors" it stays inside [0, 1], and says something at 0 and at n.
+    Raises ValueError unless 0 <= successes <= n, n >= 1 and 0 < level < 1.
+    """
+    if not (n >= 1 and 0 <= successes <= n):
+        raise ValueError(f"successes must lie in [0, n] with n at least 1; got {successes} of {n}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie strictly between 0 and 1; got {level}")
+    interval = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def outputs(model: Model, images: Tensor) -> Tensor:
+    """model(images), in the floating type and on the device of the model's parameters, where it has any.
+
+    The model gets a copy: a first layer that works in place leaves the caller's images alone.
+    """
+    like = next(model.parameters(), images) if isinstance(model, nn.Module) else images
+    return model(images.to(like, copy=True))
+
+
+@contextmanager
+def eval_mode(model: Model) -> Iterator[None]:
+    """Inside, every part of the model is in eval mode; afterwards each is as it was."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    try:
+        if isinstance(model, nn.Module):
+            model.eval()
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
