@@ -40,6 +40,7 @@ from smallscale.runs.warm import SOCKET, kernel_env
 T = TypeVar("T")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 ERROR_LINES = 8
+INSIDE = "__import__('smallscale.runs.inside', fromlist=['inside'])"  # leaves no name in the notebook
 SHUTDOWN = 5.0  # seconds a kernel has for its exit functions
 
 
@@ -98,10 +99,16 @@ def _keep(notebook: Any, record: dict[str, Any], task: Task) -> None:
     part.mkdir(parents=True)
     try:
         nbformat.write(notebook, part / "notebook.ipynb")
-        record["figures"] = pages.save_figures(notebook, part)
-        if task.html:
-            record["html"] = True
-            (part / "notebook.html").write_text(pages.notebook_page(notebook, record), encoding="utf-8")
+        try:
+            record["figures"] = pages.save_figures(notebook, part)
+            if task.html:
+                page = pages.notebook_page(notebook, record | {"html": True})
+                (part / "notebook.html").write_text(page, encoding="utf-8")
+                record["html"] = True
+        except OSError:
+            raise
+        except Exception as failure:  # a page that cannot be drawn is no reason to lose an hour's run
+            record["error"] += f"its page could not be made: {type(failure).__name__}: {failure}"
         (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         with suppress(FileNotFoundError):
             task.folder.rename(old)
@@ -181,9 +188,12 @@ async def _watch(stop: threading.Event) -> None:
 async def _start(manager: AsyncKernelManager, task: Task) -> Any:
     """A kernel in the notebook's folder with the caller's environment, and a client that hears its output."""
     env = kernel_env(task.threads)
+    arguments = ["--HistoryManager.enabled=False"]
     if task.warm:
         env[SOCKET] = str(task.warm)
-    await manager.start_kernel(cwd=str(task.path.parent), env=env, extra_arguments=["--HistoryManager.enabled=False"])
+    elif os.name == "posix":
+        arguments.append(f"--IPKernelApp.exec_lines={INSIDE}.end_with_parent()")
+    await manager.start_kernel(cwd=str(task.path.parent), env=env, extra_arguments=arguments)
     client = manager.client()
     client.start_channels()
     client.allow_stdin = False
@@ -206,9 +216,8 @@ async def _cells(client: NotebookClient, on_cell: Callable[[float], None] | None
 
 async def _report(client: NotebookClient) -> dict[str, Any]:
     """What the kernel says of itself (`inside.report`)."""
-    ask = "__import__('smallscale.runs.inside', fromlist=['report']).report()"
     assert client.kc is not None
-    message = client.kc.execute("", silent=True, user_expressions={"report": ask})
+    message = client.kc.execute("", silent=True, user_expressions={"report": f"{INSIDE}.report()"})
     reply = await client.async_wait_for_reply(message)
     try:
         text = reply["content"]["user_expressions"]["report"]["data"]["text/plain"]  # type: ignore[index]

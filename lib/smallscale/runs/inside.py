@@ -1,7 +1,13 @@
-"""What did this run need? Asked inside the kernel, when its last cell is done."""
+"""Inside a kernel: what did this run need, and is the command that started it still there?"""
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
+from collections.abc import Container
+from contextlib import suppress
 
 
 def report() -> str:
@@ -23,3 +29,32 @@ def _peak_mb() -> float:
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round((own + child) * unit / 1e6, 1)
+
+
+def end_with_parent() -> None:
+    """An ordinary kernel's lifeline (POSIX): when the command is gone, it and everything it started end."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        end_all()
+
+    threading.Thread(target=watch, daemon=True, name="lifeline").start()
+
+
+def end_all() -> None:
+    """End this process, its group and its descendants."""
+    kill_descendants()
+    os.killpg(0, signal.SIGKILL)
+
+
+def kill_descendants(but: Container[int] = ()) -> None:
+    """Kill every process below this one, except these children and theirs."""
+    import psutil
+
+    for child in psutil.Process().children():
+        if child.pid not in but:
+            for process in [*child.children(recursive=True), child]:
+                with suppress(psutil.Error):
+                    process.kill()

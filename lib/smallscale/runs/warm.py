@@ -23,7 +23,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,13 +30,14 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
+from smallscale.runs.inside import end_all, kill_descendants
+
 SOCKET = "SMALLSCALE_WARM_SOCKET"  # the variable that names the warm process's socket
 SUPPORTED = sys.platform == "linux"
 # What every kernel imports as it starts, named here because nothing in a notebook does.
 KERNEL = (
     "import ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, ipykernel.debugger",
-    "import matplotlib_inline.backend_inline, IPython.core.completer, jedi, debugpy",
-    "import smallscale.runs.inside",
+    "import matplotlib_inline.backend_inline, IPython.core.completer, jedi, debugpy, psutil",
 )
 
 
@@ -201,7 +201,7 @@ def serve(path: str) -> None:
                 woken.recv(4096)
                 _reap(kernels)
             else:  # the command is gone
-                _kill_descendants()
+                kill_descendants()
                 os._exit(0)
 
 
@@ -224,7 +224,7 @@ def _reap(kernels: dict[int, socket.socket]) -> None:
                 with suppress(OSError):
                     connection.sendall(str(os.waitstatus_to_exitcode(ended[1])).encode())
                 connection.close()
-    _kill_descendants(but=set(kernels))  # what a dead kernel left behind
+    kill_descendants(but=set(kernels))  # what a dead kernel left behind
 
 
 def _be_a_kernel(request: dict[str, Any], lifeline: socket.socket) -> None:
@@ -263,15 +263,14 @@ def _be_a_kernel(request: dict[str, Any], lifeline: socket.socket) -> None:
     finally:
         with suppress(BaseException):
             atexit._run_exitfuncs()
-        _kill_descendants()
+        kill_descendants()
         os._exit(code)
 
 
 def _die_with(lifeline: socket.socket) -> None:
     with suppress(OSError):
         lifeline.recv(1)
-    _kill_descendants()
-    os.killpg(0, signal.SIGKILL)
+    end_all()
 
 
 def _adopt_orphans() -> None:
@@ -281,17 +280,6 @@ def _adopt_orphans() -> None:
     subreaper = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(subreaper, 1, 0, 0, 0)
-
-
-def _kill_descendants(but: Container[int] = ()) -> None:
-    """Kill every process below this one, except these children and theirs."""
-    import psutil
-
-    for child in psutil.Process().children():
-        if child.pid not in but:
-            for process in [*child.children(recursive=True), child]:
-                with suppress(psutil.Error):
-                    process.kill()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""What the tests share: notebooks made on the spot, the command as a process, the real data beside the project."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+PARAMETERS = """\
+scale: str = "small"  # how much work; one of: tiny, small, medium, full
+seed: int = 0  # random seed
+eps: float = 0.1  # radius [0, 1]
+data: str = ""  # a folder; empty: what is bundled
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads what another run remembered."""
+    monkeypatch.setenv("SMALLSCALE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """write("theme/name", cell, cell, …) makes notebooks/theme/name.ipynb; the parameters cell comes first."""
+
+    def make(name: str, *cells: str, parameters: str = PARAMETERS, title: str = "A title") -> Path:
+        notebook = nbformat.v4.new_notebook()
+        notebook.cells = [
+            nbformat.v4.new_markdown_cell(f"# {title}\n\nWhat is asked?"),
+            nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            *map(nbformat.v4.new_code_cell, cells),
+        ]
+        path = tmp_path / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def smallscale(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """smallscale("run", "all", …) runs the command as a process of its own, in the test's folder."""
+
+    def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command(*words), cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
+
+    return run
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "smallscale.runs.command", *words]
+
+
+def environment(**changed: str) -> dict[str, str]:
+    return {**os.environ, **changed}
