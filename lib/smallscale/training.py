@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import binomtest
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from smallscale.models import seeded
 
 Model = Callable[[Tensor], Tensor]  # an nn.Module, or any function of a batch of inputs
+SMALL = 256  # values in one image
 Perturb = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, images, labels) -> images
 
 
@@ -55,7 +56,7 @@ def train_classifier(
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
     batches = -(-len(images) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
-    with seeded(seed, like.device):
+    with seeded(seed, like.device), fitting_threads(images):
         for _ in tqdm(range(epochs), desc=progress, unit="epoch", leave=False, disable=not progress):
             for batch in torch.randperm(len(images)).split(batch_size):
                 x, y = images[batch].to(like), labels[batch].to(like.device)
@@ -73,8 +74,9 @@ def train_classifier(
 
 def predict_logits(model: Model, images: Any, *, batch_size: int = 1024) -> Tensor:
     """The model's outputs (n, classes) for images (n, ...), in eval mode, without gradients, on the CPU."""
-    with eval_mode(model), torch.no_grad():
-        return torch.cat([outputs(model, part).cpu() for part in torch.as_tensor(images).split(batch_size)])
+    images = torch.as_tensor(images)
+    with eval_mode(model), torch.no_grad(), fitting_threads(images):
+        return torch.cat([outputs(model, part).cpu() for part in images.split(batch_size)])
 
 
 def accuracy(model: Model, images: Any, labels: Any) -> float:
@@ -103,6 +105,21 @@ def outputs(model: Model, images: Tensor) -> Tensor:
     """
     like = next(model.parameters(), images) if isinstance(model, nn.Module) else images
     return model(images.to(like, copy=True))
+
+
+@contextmanager
+def fitting_threads(images: Tensor) -> Iterator[None]:
+    """Torch on one thread inside where images (n, ...) are small, as before outside.
+
+    On 8 x 8 pixels a second thread gains nothing, and where the cores are busy it costs tenfold: each waits for
+    the other. One thread also sums in one order, so results do not depend on how many cores a machine has.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if images[:1].numel() <= SMALL else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

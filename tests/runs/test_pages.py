@@ -2,8 +2,9 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
-from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
@@ -29,11 +30,18 @@ $$
 
 <table><tr><td>objective</td><td>$a < b$ and $a &lt; c$</td></tr></table>
 
+| objectives | prerequisites | minutes at each scale | papers it reproduces | supercalifragilistic |
+|---|---|---|---|---|
+| find an adversarial_example_in_the_wild | gradients | 1 | Goodfellow et al. 2015 | 12345678901234567890 |
+
 ## The question
 
 A formula that nobody can convert stays readable: $\nosuchcommand{x}$.""",
     ),
-    ("parameters", 'scale: str = "small"  # how much work; one of: tiny, small\neps: float = 0.1  # radius [0, 1]'),
+    (
+        "parameters",
+        'scale: str = "small"  # how much work; one of: tiny, small\neps: float = 0.1  # radius [0, 1]',
+    ),
     ("injected-parameters", "# Parameters of this run\nscale = 'small'\neps = 0.25"),
     (
         "code",
@@ -116,6 +124,30 @@ def record(**changes):
     } | changes
 
 
+def markdown(source):
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_markdown_cell(source)]
+    return notebook
+
+
+def code(output):
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell("pass", outputs=[nbformat.from_dict(output)])]
+    return notebook
+
+
+def assert_closed(page):
+    """The page runs nothing and loads nothing but what lies beside it, and says so to the browser."""
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src ")
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "iframe", "object", "embed", "base")
+        assert not [name for name in attributes if name.startswith("on")]
+        if tag != "a":
+            for name in ("src", "href", "srcset"):
+                assert not re.match(r"\w*:?//", attributes.get(name) or "")
+
+
 @pytest.fixture(scope="module")
 def executed():
     """A small notebook with one of everything, really executed."""
@@ -126,3 +158,204 @@ def executed():
         notebook.cells.append(make(source, metadata=tags))
     NotebookClient(notebook, timeout=120, allow_errors=True, kernel_name="python3").execute()
     return notebook
+
+
+def test_the_page_of_a_notebook(executed):
+    """One of everything, and nothing that runs or is fetched."""
+    text = notebook_page(executed, record())
+    page = Page(text)
+
+    assert [image["alt"] for image in page.all("img")] == [
+        'A falling line: accuracy against eps, from 1 to 0, "steep" at first & flat at the end.',
+        "<Figure size 640x480 with 1 Axes>",
+    ]
+    figure = page.all("img")[0]
+    assert (figure["id"], figure["title"], figure["width"]) == (
+        "figure-1",
+        "A change of 0.25 halves what it knew",
+        "640",
+    )
+    assert len(page.all("math")) == 4
+    assert r"<code>\nosuchcommand{x}</code>" in text
+    assert len(page.all("h1")) == 1
+    assert [tag for tag, _ in page.tags if tag in ("header", "nav", "main", "footer")] == [
+        "header",
+        "nav",
+        "main",
+        "footer",
+    ]
+    assert page.all("html")[0]["lang"] == "en"
+    assert "A widget stands here:" in text
+    assert text.count("Parameters of this run</p>") == 1
+    assert '<table class="claims">' in text
+    assert "The value for this scale" in text  # source(), rendered
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; red\n100%\n" in text  # no colours, the last of the progress
+    assert "\x1b" not in text
+    assert "eps must be at least 0; got &lt;b&gt;-1&lt;/b&gt;" in text
+    assert_closed(page)
+    assert len(re.sub(r"base64,[^\"]*", "", text)) < 60_000
+
+
+def test_formulas_are_well_formed_whatever_stands_in_them():
+    notebook = markdown(r"$$\text{a<script>} \max_x \frac{1}{2}$$ and $x_{$ and $\frac{1}$, as $5 & 6$")
+    text = notebook_page(notebook, record())
+    assert "<mtext>a&lt;script&gt;</mtext><munder><mo>max</mo><mi>x</mi></munder>" in text
+    assert r"<code>x_{</code>" in text
+    assert r"<code>\frac{1}</code>" in text
+    assert "<code>5 &amp; 6</code>" in text
+    assert not Page(text).all("script")
+
+
+def test_latex_output_is_a_formula():
+    notebook = code({"output_type": "display_data", "metadata": {}, "data": {"text/latex": r"$\displaystyle a < b$"}})
+    assert "<mi>a</mi><mo>&lt;</mo><mi>b</mi>" in notebook_page(notebook, record())
+
+
+def test_headings_can_be_linked_and_there_is_one_h1():
+    text = notebook_page(markdown('# One\n\n## Why *so*\n\n## Why *so*\n\n# Two "&"'), record())
+    assert re.findall(r"<(h\d) id=\"([^\"]*)\"", text) == [
+        ("h1", "One"),
+        ("h2", "Why-so"),
+        ("h2", "Why-so-2"),
+        ("h2", "Two-&quot;&amp;&quot;"),
+    ]
+    assert "<h1>How little must change</h1>" in notebook_page(markdown("no heading"), record())
+
+
+def test_links_that_would_lead_nowhere_are_words():
+    text = notebook_page(
+        markdown("[a](../x.ipynb) [b](https://arxiv.org) [c](#d) [e](javascript:f) ![g](h.png)"), record()
+    )
+    assert '<p>a <a href="https://arxiv.org">b</a> <a href="#d">c</a> e <em>g</em></p>' in text
+
+
+def test_an_image_attached_to_a_cell_comes_along():
+    notebook = markdown("![a dot](attachment:dot.png) ![gone](attachment:gone.png)")
+    notebook.cells[0].attachments = {"dot.png": {"image/png": "AAAA"}}
+    text = notebook_page(notebook, record())
+    assert '<img src="data:image/png;base64,AAAA" alt="a dot" />' in text
+    assert "<em>gone</em>" in text
+
+
+HOSTILE = '"><script>alert(1)</script>'
+
+
+@pytest.mark.parametrize("html", [True, False])
+def test_nothing_hostile_comes_through(html):
+    claim = {"statement": HOSTILE, "measured": HOSTILE, "holds": False, "tolerance": "", "paper": ""}
+    run = record(
+        run=HOSTILE,
+        notebook=f"{HOSTILE}/{HOSTILE}",
+        title=HOSTILE,
+        question=HOSTILE,
+        status="failed",
+        parameters={HOSTILE: HOSTILE},
+        claims=[claim | {"reproduced": None, "judged": True}],
+        error=HOSTILE,
+        scale=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+        figures=[{"file": "figure-1.png", "title": HOSTILE, "alt": HOSTILE}],
+        html=html,
+    )
+    other = run | {"run": "other", "parameters": {HOSTILE: 1}}
+    for text in (gallery([run, other]), notebook_page(markdown("x"), run)):
+        assert "<script" not in text
+        assert "&lt;script&gt;alert(1)" in text
+        assert_closed(Page(text))
+
+
+def test_thumbnails_are_files_with_words(executed, tmp_path):
+    figures = save_figures(executed, tmp_path)
+    assert [figure["file"] for figure in figures] == ["figure-1.png", "figure-2.png"]
+    assert figures[0]["title"] == "A change of 0.25 halves what it knew"
+    assert figures[0]["alt"].startswith("A falling line")
+    assert figures[1]["alt"] == "<Figure size 640x480 with 1 Axes>"
+    for figure in figures:
+        with Image.open(tmp_path / figure["file"]) as image:
+            assert image.width <= 640
+
+
+def test_an_image_that_is_none_is_left_out(tmp_path):
+    notebook = code({"output_type": "display_data", "metadata": {}, "data": {"image/png": "bm90IGFuIGltYWdl"}})
+    assert save_figures(notebook, tmp_path) == []
+
+
+def test_the_gallery_leads_to_files(executed, tmp_path):
+    runs = []
+    for seed, html in ((0, True), (1, False)):
+        run = record(run=f"adversarial images #{seed}", html=html, parameters={"scale": "small", "seed": seed})
+        folder = tmp_path / "runs" / run["run"]
+        folder.mkdir(parents=True)
+        run["figures"] = save_figures(executed, folder)
+        nbformat.write(executed, folder / "notebook.ipynb")
+        if html:
+            (folder / "notebook.html").write_text(notebook_page(executed, run), encoding="utf-8")
+        runs.append(run)
+    (tmp_path / "index.html").write_text(gallery(runs), encoding="utf-8")
+    (tmp_path / "runs.csv").touch()
+
+    for path in (tmp_path / "index.html", tmp_path / "runs" / runs[0]["run"] / "notebook.html"):
+        page = Page(path.read_text(encoding="utf-8"))
+        for target in [a["href"] for a in page.all("a")] + [image["src"] for image in page.all("img")]:
+            link = urlsplit(target)
+            if link.scheme == "data":
+                continue
+            leads_to = (path.parent / unquote(link.path)).resolve() if link.path else path
+            assert leads_to.is_file(), target
+            if link.fragment:
+                there = Page(leads_to.read_text(encoding="utf-8"))
+                assert unquote(link.fragment) in [attributes.get("id") for _, attributes in there.tags]
+
+
+def test_the_gallery_says_how_it_went():
+    holds = {"statement": "It holds", "measured": "1", "holds": True, "tolerance": "", "paper": ""}
+    holds |= {"reproduced": None, "judged": True}
+    runs = [
+        record(run="a", claims=[holds], parameters={"eps": 10, "seed": 0, "scale": "small"}),
+        record(run="b", claims=[holds], parameters={"eps": 9.5, "seed": 1, "scale": "small"}),
+        record(run="c", claims=[holds | {"holds": False}], parameters={"eps": 10, "seed": 1, "scale": "small"}),
+        record(run="d", status="timed-out", error="stopped after 9 seconds", parameters={"eps": 11, "seed": 0}),
+        record(run="e", claims=[holds | {"judged": False}], notebook="outside", title="Elsewhere"),
+    ]
+    text = gallery(runs)
+    page = Page(text)
+    assert re.findall(r"<(h\d)", text) == ["h1", "h2", "h3", "h4", "h4", "h4", "h4", "h2", "h3", "h4"]
+    assert re.findall(r"<h4>eps&nbsp;=&nbsp;([\d.]+)", text) == ["11", "10", "9.5", "10"]
+    assert "5 runs: 4 completed, 1 timed out. 2 of 3 judged claims hold." in text
+    assert "stopped after 9 seconds" in text
+    assert text.index("Robustness</h2>") < text.index("Other</h2>")
+    for words in ("holds:", "does not hold:", "not judged:", "1 claim, not judged at this scale"):
+        assert words in text
+    assert len(page.all("main")) == 1
+    assert_closed(page)
+
+
+def test_no_runs_is_a_page_too():
+    assert "No runs yet." in gallery([])
+
+
+def test_thousands_of_runs_stay_usable():
+    claim = {"statement": "It holds", "measured": "1", "holds": True, "tolerance": "", "paper": ""}
+    claims = [claim | {"reproduced": None, "judged": True}] * 4
+    runs = [record(run=f"run-{i}", parameters={"seed": i, "eps": i / 7}, claims=claims) for i in range(3000)]
+    begin = time.perf_counter()
+    text = gallery(runs)
+    assert time.perf_counter() - begin < 2
+    assert len(text) < 2_000_000
+    assert text.count("<article") == 24
+    assert "2976 more runs" in text
+
+
+def test_threads_do_not_meet(executed):
+    """Every page is its own, although the exporter is shared."""
+    runs = [record(run=f"run-{i}", title=f"Run {i}") for i in range(12)]
+    alone = [notebook_page(executed, run) for run in runs]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(notebook_page, [executed] * len(runs), runs)) == alone
+
+
+def test_a_page_is_quick(executed):
+    notebook_page(executed, record())
+    begin = time.perf_counter()
+    notebook_page(executed, record())
+    assert time.perf_counter() - begin < 0.15

@@ -5,6 +5,7 @@ the output's metadata; JupyterLab does not, so there the visible sentence and th
 """
 
 import io
+import textwrap
 from html import escape
 from typing import Any
 
@@ -29,7 +30,8 @@ def figure(fig: Figure, *, title: str, alt: str, data: Any = None) -> None:
     for name, text in (("title", title), ("alt", alt)):
         if not text.strip():
             raise ValueError(f"{name} must say something: a figure that nobody can read aloud is not finished")
-    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    lines = textwrap.fill(title, int(9 * fig.get_figwidth()))  # about nine bold letters an inch
+    fig.suptitle(lines, x=0.01, ha="left", fontsize=12, fontweight="bold")
     png = io.BytesIO()
     fig.savefig(png, format="png", dpi=144, metadata={"Software": None})
     plt.close(fig)

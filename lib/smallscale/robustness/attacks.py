@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smallscale.training import Model, eval_mode, outputs
+from smallscale.training import Model, eval_mode, fitting_threads, outputs
 
 Bounds = tuple[float, float]
 
@@ -209,8 +209,8 @@ def attackable(
             "it is attacked in eval mode and put back: call model.eval() first",
             stacklevel=4,  # the attack's caller: above this generator, contextlib and the attack
         )
-    with eval_mode(model), torch.inference_mode(False):
-        x, y = images.detach().clone(), labels.to(images.device, torch.int64)
+    with eval_mode(model), fitting_threads(images), torch.inference_mode(False):
+        x, y = images.detach().clone(), labels.to(images.device, torch.int64, copy=True)
         inspect_outputs(model, x, y)
         yield x, y, eps
 

@@ -59,7 +59,10 @@ def execute(
     _inject(notebook, task)
     started = datetime.now(UTC)
     status, error, inside = asyncio.run(_drive(notebook, task, stop or threading.Event(), on_cell))
-    claims, metrics = _claims(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # a finished progress bar leaves an empty stream behind
+            cell.outputs = [output for output in cell.outputs if output.get("text", "some").strip()]
+    claims, metrics = read_claims(notebook)
     record: dict[str, Any] = {
         "run": task.run,
         "notebook": task.notebook,
@@ -121,7 +124,7 @@ def _keep(notebook: Any, record: dict[str, Any], task: Task) -> None:
 def _inject(notebook: Any, task: Task) -> None:
     """The run's parameters as a cell of their own after the declared ones, as papermill does."""
     code = "\n".join(f"{name} = {value!r}" for name, value in task.parameters.items())
-    cell = nbformat.v4.new_code_cell(f"# Parameters of this run\n{code}", metadata={"tags": ["injected-parameters"]})
+    cell = nbformat.v4.new_code_cell(code, metadata={"tags": ["injected-parameters"]})
     notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     notebook.cells.insert(task.parameters_at + 1, cell)
     for other in notebook.cells:
@@ -266,7 +269,7 @@ def _manager(folder: Path) -> AsyncKernelManager:
     return manager
 
 
-def _claims(notebook: Any) -> tuple[list[dict[str, Any]], dict[str, float | None]]:
+def read_claims(notebook: Any) -> tuple[list[dict[str, Any]], dict[str, float | None]]:
     """The claims and metrics that the executed notebook shows; stated twice, the last counts."""
     claims: dict[str, dict[str, Any]] = {}
     metrics: dict[str, float | None] = {}

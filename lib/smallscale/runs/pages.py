@@ -1,7 +1,7 @@
 """How is it shown? An executed notebook as one page, its figures as thumbnails, all runs as a gallery.
 
-Every page stands alone: no script, nothing fetched, and a content security policy that forbids both. A page is
-made of the templates beside this file; nbconvert walks the notebook and reads its Markdown.
+Every page stands alone: no script, nothing fetched, and a content security policy that forbids both. The pages
+are the templates beside this file; nbconvert walks the notebook and reads its Markdown.
 """
 
 import base64
@@ -10,7 +10,6 @@ import itertools
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from html import escape, unescape
@@ -22,29 +21,30 @@ from jinja2 import Environment, FileSystemLoader, pass_context
 from jinja2.runtime import Context
 from latex2mathml.converter import Converter
 from markupsafe import Markup
-from mistune.core import BlockState
-from nbconvert.exporters.templateexporter import TemplateExporter
-from nbconvert.filters.ansi import strip_ansi
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from mistune import BlockState, HTMLRenderer, create_markdown
 from PIL import Image
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
-from traitlets.config import Config
 
 from smallscale.runs.results import Record, claims_held, passed
 
 TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
-WIDGET = "application/vnd.jupyter.widget-view+json"
-# An image needs no script, where HTML may: of the two, the image is shown.
-SHOWN = (WIDGET, "image/png", "image/jpeg", "image/svg+xml", "text/html", "text/markdown", "text/latex", "text/plain")
+# The first of these that an output has is shown: an image before HTML, which may want a script.
+SHOWN = ["application/vnd.jupyter.widget-view+json", "image/png", "image/jpeg", "image/svg+xml"]
+SHOWN += ["text/html", "text/markdown", "text/latex", "text/plain"]
 THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
 CARDS = 24  # runs of one notebook that are shown as cards; the rest is a table
-MATH = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+?)\$|^(?P<bare>\\begin.+)$", re.S)
-# Spellings that the converter does not know, and what it knows instead.
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
+# The highlighter's classes that our style sheet leaves alone: names, operators, punctuation, white space.
+UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
+MATH = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>(?:(?!</?\w)[^$])+)\$|^(?P<bare>\\begin.+)$", re.S)
+# What the formula converter does not know, and what it knows instead.
 SPELLINGS = (
-    (r"\\(begin|end)\{(align|gather)ed\}", r"\\\1{\2*}"),
+    (r"\\(begin|end)\{aligned\}", r"\\\1{align*}"),
     (r"\\mathscr(?![a-zA-Z])", r"\\mathcal"),
     (r"\\(math(?:bb|bf|cal|rm|sf|tt)) +(\w)", r"\\\1{\2}"),
     (r"\\mathbb\{1\}", "𝟙"),
@@ -53,9 +53,8 @@ SPELLINGS = (
     (r"(\\[bB]igg?[lrm]?)\\\|", r"\1‖"),
 )
 ARITY = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3}
-HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
-# Classes of the highlighter that our style sheet leaves alone: names, operators, punctuation, white space.
-UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
+LIMIT = re.compile(r"max|min|sup|inf|lim|arg\s(max|min)")  # what belongs to it stands below it in a display
+
 _exporting = threading.Lock()  # an exporter keeps notes about the notebook it is at
 
 
@@ -71,44 +70,42 @@ def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
 
     Returns a dict a figure: file, title, alt. What is no readable image is left out.
     """
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     figures = []
-    for number, output in enumerate(_images(notebook), 1):
-        about = output.get("metadata", {}).get("image/png", {})
+    for number, output in enumerate((o for o in outputs if "image/png" in o.get("data", {})), 1):
+        about = output.metadata.get("image/png", {})
         try:
-            image = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"]))).convert("RGBA")
-            image.thumbnail((THUMBNAIL, image.height))
+            image = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGBA")
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
+        image.thumbnail((THUMBNAIL, image.height))
         paper = Image.new("RGBA", image.size, "white")
         paper.alpha_composite(image)
         file = f"figure-{number}.png"
         paper.convert("RGB").quantize(256).save(folder / file, optimize=True)
-        alt = about.get("alt") or output["data"].get("text/plain") or f"Figure {number}"
+        alt = about.get("alt") or output.data.get("text/plain") or f"Figure {number}"
         figures.append({"file": file, "title": about.get("title", ""), "alt": alt})
     return figures
 
 
 def gallery(runs: list[Record]) -> str:
     """The page of all runs, theme by theme; its links are relative to the results folder."""
-    themes: dict[str, dict[str, list[Record]]] = {}
-    for run in sorted(runs, key=lambda run: run["notebook"]):
-        theme, slash, _ = run["notebook"].partition("/")
-        themes.setdefault(theme if slash else "other", {}).setdefault(run["notebook"], []).append(run)
-    if "other" in themes:
-        themes["other"] = themes.pop("other")  # last
-    held, judged = map(sum, zip((0, 0), *map(claims_held, runs), strict=True))
+    notebooks: dict[str, list[Record]] = {}
+    for run in runs:
+        notebooks.setdefault(run["notebook"], []).append(run)
+    themes: dict[str, list[dict[str, Any]]] = {}
+    for name in sorted(notebooks, key=lambda name: ("/" not in name, name)):
+        theme = name.split("/")[0] if "/" in name else "other"
+        themes.setdefault(theme, []).append(_notebook(name, notebooks[name]))
+    counts = [claims_held(run) for run in runs]
     return (
         _environment()
         .get_template("gallery.html.j2")
         .render(
-            themes={
-                theme: [_notebook(name, group) for name, group in notebooks.items()]
-                for theme, notebooks in themes.items()
-            },
-            total=len(runs),
+            themes=themes,
             statuses=Counter(run["status"] for run in runs),
-            held=held,
-            judged=judged,
+            held=sum(held for held, _ in counts),
+            judged=sum(judged for _, judged in counts),
             made=datetime.now(UTC),
             cards=CARDS,
         )
@@ -122,60 +119,51 @@ def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
     varied = [name for name in names if len({repr(run["parameters"].get(name)) for run in runs}) > 1]
     varied.sort(key=lambda name: name == "seed")  # last, so that the seeds of one setting stand together
 
-    def order(run: Record) -> tuple[Any, ...]:
-        return run["status"] == "completed", passed(run), *(_rank(run["parameters"].get(n)) for n in varied)
+    def order(run: Record) -> list[Any]:
+        values = [run["parameters"].get(name) for name in varied]
+        sizes = [(0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in values]
+        return [run["status"] == "completed", passed(run), *sizes]
 
-    return {
-        "name": name,
-        "title": newest["title"],
-        "question": newest["question"],
-        "varied": varied,
-        "runs": sorted(runs, key=order),
-    }
-
-
-def _rank(value: Any) -> tuple[bool, float, str]:
-    """Numbers by size, then words by the alphabet."""
-    number = isinstance(value, (int, float))
-    return not number, value if number else 0.0, str(value)
-
-
-def _images(notebook: Any) -> Iterator[Any]:
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                yield output
+    about = {key: newest[key] for key in ("title", "question")}
+    return {"name": name, "varied": varied, "runs": sorted(runs, key=order), **about}
 
 
 @cache
 def _environment() -> Environment:
+    """The templates of whole pages."""
     environment = Environment(loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    filters = (_anchor, _heading, _inline, _memory, _seconds, _text)
-    environment.filters.update({function.__name__[1:]: function for function in filters})
+    environment.filters.update(inline=_inline, seconds=_seconds, text=_text)
     environment.globals["claims_held"] = claims_held
     return environment
 
 
 @cache
-def _exporter() -> TemplateExporter:
+def _exporter() -> Any:
     """nbconvert's walk over the cells, with our blocks.
 
-    Its HTMLExporter would parse every finished page again, and drop widgets without saying so.
+    Its HTMLExporter would parse every finished page again, and drop widgets without a word.
     """
-    filters = {"markdown2html": _markdown, "highlight_code": _highlight, "latex": _latex, "text": _text}
+    # Here, as it takes more than a second, which a gallery alone need not wait for.
+    from nbconvert.exporters.templateexporter import TemplateExporter
+    from traitlets.config import Config
+
     exporter = TemplateExporter(
-        config=Config(NbConvertBase={"display_data_priority": list(SHOWN)}),
+        config=Config(NbConvertBase={"display_data_priority": SHOWN}),
         template_name="base",
         template_file="cells.html.j2",
         extra_loaders=[TEMPLATES],
-        filters=filters,
+        filters={"markdown2html": _markdown, "highlight_code": _highlight, "latex": _latex, "text": _text},
     )
     exporter.environment.autoescape = True
     return exporter
 
 
-class _Renderer(IPythonRenderer):
-    """nbconvert's Markdown, with formulas as MathML, which needs no script."""
+class _Renderer(HTMLRenderer):
+    """Markdown as HTML, with formulas as MathML, which needs no script."""
+
+    def __init__(self, *, escape: bool, attachments: dict[str, dict[str, str]] | None = None) -> None:
+        super().__init__(escape=escape)
+        self.attachments = attachments or {}
 
     def block_math(self, body: str) -> str:
         return _mathml(body.strip(), "block")
@@ -194,13 +182,54 @@ class _Renderer(IPythonRenderer):
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         # A relative link leads to a neighbour of the notebook's, and this page stands elsewhere.
-        return super().link(text, url, title) if re.match(r"https?:|mailto:|#", url) else text
+        return super().link(text, url, title) if re.match(r"https?:|mailto:|#", url, re.I) else text
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
-        return super().image(text, url, title) if re.match(r"attachment:|data:", url) else f"<em>{text}</em>"
+        # Nor does this page fetch images; those attached to the cell it has.
+        kind, _, name = url.partition(":")
+        if kind == "attachment" and name in self.attachments:
+            mime, data = next(iter(self.attachments[name].items()))
+            url = f"data:{mime};base64,{data}"
+        return super().image(text, url, title) if url.startswith("data:") else f"<em>{escape(text)}</em>"
 
 
-@lru_cache(1000)  # the runs of a sweep share their formulas and most of their code
+@pass_context
+def _markdown(context: Context, source: str) -> Markup:
+    from nbconvert.filters.markdown_mistune import MarkdownWithMath
+
+    renderer = _Renderer(escape=False, attachments=context["cell"].get("attachments"))
+    html = MarkdownWithMath(renderer).render(source)
+    return Markup(html.replace("<table", '<div class="scroll"><table').replace("</table>", "</table></div>"))
+
+
+@lru_cache(1000)
+def _inline(text: str) -> Markup:
+    """One line of Markdown; any HTML in it is shown, not obeyed."""
+    renderer = _Renderer(escape=True)
+    tokens = create_markdown(renderer=renderer, plugins=["math"]).inline(text, {"ref_links": {}})
+    return Markup(renderer(tokens, BlockState()))
+
+
+@lru_cache(1000)  # the runs of a sweep share most of their code, and all their formulas
+def _highlight(source: str, language: str = "ipython3") -> Markup:
+    try:
+        lexer = get_lexer_by_name(language)
+    except ClassNotFound:
+        lexer = TextLexer()
+    return Markup(UNSTYLED.sub(r"\1", highlight(source, lexer, HtmlFormatter())))
+
+
+def _latex(text: str) -> Markup:
+    """HTML with its formulas as MathML."""
+
+    def convert(found: re.Match[str]) -> str:
+        formula = unescape(found["block"] or found["inline"] or found["bare"]).strip()
+        return _mathml(formula, "inline" if found["inline"] else "block")
+
+    return Markup(MATH.sub(convert, text))
+
+
+@lru_cache(1000)
 def _mathml(latex: str, display: str) -> str:
     """A formula as MathML; as code where it cannot be turned into any."""
     plain = latex
@@ -213,63 +242,26 @@ def _mathml(latex: str, display: str) -> str:
     del math.attrib["xmlns"]  # HTML knows it
     for element in math.iter():
         element.text = unescape(element.text) if element.text else None
-        if element.text == "~" and element.tag == "mi":  # \sim
-            element.tag, element.text = "mo", "∼"
         unknown = "\\" in (element.text or "") or element.text == "&" or "linebreak" in element.attrib
         if unknown or len(element) != ARITY.get(element.tag, len(element)):
             return f"<code>{escape(latex)}</code>"
+        if element.tag == "mi" and element.text == "~":  # \sim
+            element.tag, element.text = "mo", "∼"
+        if display == "block" and element.tag == "msub" and LIMIT.fullmatch(unescape(element[0].text or "")):
+            element.tag = "munder"
     text = ElementTree.tostring(math, encoding="unicode")
     return f'<span class="formula">{text}</span>' if display == "block" else text
 
 
-def _latex(text: str) -> Markup:
-    """Text or HTML with its formulas as MathML."""
-
-    def convert(found: re.Match[str]) -> str:
-        body = unescape(found["block"] or found["inline"] or found["bare"]).strip()
-        return _mathml(body, "inline" if found["inline"] else "block")
-
-    return Markup(MATH.sub(convert, text))
-
-
-@lru_cache(1000)
-def _highlight(source: str, language: str = "ipython3") -> Markup:
-    try:
-        lexer = get_lexer_by_name(language)
-    except ClassNotFound:
-        lexer = TextLexer()
-    return Markup(UNSTYLED.sub(r"\1", highlight(source, lexer, HtmlFormatter())))
-
-
-@pass_context
-def _markdown(context: Context, source: str) -> Markup:
-    attachments = context["cell"].get("attachments", {})
-    return Markup(
-        MarkdownWithMath(_Renderer(escape=False, exclude_anchor_links=True, attachments=attachments)).render(source)
-    )
-
-
-def _inline(text: str) -> Markup:
-    """One line of Markdown that someone else wrote: any HTML in it is shown, not obeyed."""
-    markdown = MarkdownWithMath(_Renderer(escape=True))
-    tokens = markdown.inline(text, {"ref_links": {}})
-    return Markup(markdown.renderer(tokens, BlockState()))
-
-
-def _text(text: str) -> str:
-    """What a terminal would show in the end: no colours, of a progress bar only its last state."""
-    return re.sub(r"[^\n]*\r(?!\n)", "", strip_ansi(text).replace("\r\n", "\n"))
-
-
 def _headings(body: str) -> str:
-    """One H1, and an id for each heading as JupyterLab gives it, so that a notebook's own links lead somewhere."""
-    seen: Counter[str] = Counter()
+    """One H1, and an id for each heading as JupyterLab gives it, for a notebook's links within itself."""
+    seen = Counter({"main": 1})
 
     def anchored(found: re.Match[str]) -> str:
         level, attributes, text = found.groups()
         seen["<h1>"] += level == "1"
         level = "2" if level == "1" and seen["<h1>"] > 1 else level
-        name = re.sub(r"\s+", "-", re.sub(r"<[^>]+>", "", text).strip())
+        name = escape(re.sub(r"\s+", "-", unescape(re.sub(r"<[^>]+>", "", text)).strip()))
         seen[name] += 1
         again = f"-{seen[name]}" if seen[name] > 1 else ""
         place = "" if "id=" in attributes else f' id="{name}{again}"'
@@ -278,12 +270,9 @@ def _headings(body: str) -> str:
     return HEADING.sub(anchored, body)
 
 
-def _anchor(name: str) -> str:
-    return re.sub(r"[^\w-]+", "-", name)
-
-
-def _heading(theme: str) -> str:
-    return theme.upper() if len(theme) <= 3 else theme.capitalize()  # DPO, Robustness
+def _text(text: str) -> str:
+    """What a terminal would show in the end: no colours, of a progress bar only its last state."""
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in ANSI.sub("", text).split("\n"))
 
 
 def _seconds(seconds: float) -> str:
@@ -291,7 +280,3 @@ def _seconds(seconds: float) -> str:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _memory(megabytes: float) -> str:
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"

@@ -1,0 +1,43 @@
+# Every target sets up what it needs in .venv, and does nothing twice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(shell find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
+
+.PHONY: run test check lab notebooks lint clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.core  ## every notebook at its default scale, then the gallery
+	$(BIN)/smallscale run all
+
+lab: $(VENV)/.core  ## JupyterLab, opened on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+check: lint  ## the quick loop: unit and face tests, every notebook at tiny
+	$(BIN)/python -m pytest -q -m "not slow" tests
+
+test: lint  ## everything, as CI runs it
+	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q --nbval-lax --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+notebooks: $(VENV)/.test  ## execute the committed outputs anew, in place, without noise
+	$(BIN)/python tests/renew.py $(NOTEBOOKS)
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,peers]'
+	touch $@
+
+clean:  ## remove what was run and set up
+	rm -rf results $(VENV)

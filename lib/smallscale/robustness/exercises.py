@@ -1,0 +1,74 @@
+"""Is the answer right, and if not, why? Checks for the exercises of the theme's notebooks; each returns a sentence."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smallscale.robustness.attacks import Bounds, per_image
+from smallscale.training import Model, accuracy
+
+NOT_YET = "Not answered yet."
+TOLERANCE = 1e-5
+
+
+def check_guess(guess: float | None, measured: float, *, within: float, low: str, high: str) -> str:
+    """Compare a guess with what was measured; `low` and `high` say what a guess too low or too high overlooks."""
+    if guess is None:
+        return NOT_YET
+    if abs(guess - measured) <= within:
+        return f"Right: measured was {measured:.2f}."
+    return f"Measured was {measured:.2f}, not {guess:.2f}. {low if guess < measured else high}"
+
+
+def check_l2_step(step: Callable[[Tensor], Any]) -> str:
+    """Check a function that turns gradients (batch, channels, height, width) into steps of l2 length 1 each."""
+    generator = torch.Generator().manual_seed(0)
+    gradient = torch.randn(3, 1, 4, 4, generator=generator) * torch.tensor([0.1, 1.0, 10.0]).view(3, 1, 1, 1)
+    answer = step(gradient.clone())
+    if answer is None:
+        return NOT_YET
+    if not isinstance(answer, Tensor) or answer.shape != gradient.shape:
+        return f"The steps must have the gradients' shape, {tuple(gradient.shape)}; one for each image."
+    lengths = answer.flatten(1).norm(dim=1)
+    if torch.allclose(answer, gradient.sign()):
+        return "That is the step for linf: every pixel moves by the same amount, so its l2 length is 4 here, not 1."
+    if torch.allclose(answer, gradient / gradient.norm(), atol=TOLERANCE):
+        return "The whole batch was divided by one length. Each image has its own: flatten it, and take its norm."
+    if not torch.allclose(lengths, torch.ones(3), atol=1e-4):
+        return f"The steps' l2 lengths are {', '.join(f'{length:.2f}' for length in lengths)}; each should be 1."
+    if not torch.allclose(answer, gradient / per_image(gradient.flatten(1).norm(dim=1), gradient), atol=1e-4):
+        return "The lengths are right, the directions are not: a step points along the gradient, uphill in the loss."
+    if not torch.isfinite(step(torch.zeros(1, 1, 4, 4))).all():
+        return "Almost: a gradient of zeros gives NaN. Keep the length you divide by away from zero."
+    return "Right: length 1, along the gradient, and no NaN where the gradient is zero."
+
+
+def check_attack(
+    attack: Callable[[Model, Tensor, Tensor, float], Any],
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    eps: float,
+    *,
+    beat: float,
+    bounds: Bounds = (0.0, 1.0),
+) -> str:
+    """Check an linf attack(model, images, labels, eps): inside the ball and the bounds, and below accuracy `beat`."""
+    answer = attack(model, images.clone(), labels, eps)
+    if answer is None:
+        return NOT_YET
+    if not isinstance(answer, Tensor) or answer.shape != images.shape:
+        return f"The attack must return images of the shape it was given, {tuple(images.shape)}."
+    if not torch.isfinite(answer).all():
+        return "Some pixels are not finite."
+    largest = float((answer - images).abs().max())
+    if largest > eps + TOLERANCE:
+        return f"A pixel changed by {largest:.3f}, outside the ball of radius {eps:g} around the original image."
+    if float(answer.min()) < bounds[0] or float(answer.max()) > bounds[1]:
+        return f"Some pixels left {bounds}: no camera could have taken such an image. Clamp at the end."
+    reached = accuracy(model, answer, labels)
+    if reached >= beat:
+        return f"Inside the rules, but accuracy is {reached:.2f}, and the goal is below {beat:.2f}."
+    return f"Right: accuracy fell to {reached:.2f}, below {beat:.2f}, inside the ball."

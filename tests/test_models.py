@@ -1,0 +1,55 @@
+"""Are the shared models of the shape they promise, the same for a seed, and quiet about the world?"""
+
+import pytest
+import torch
+from torch import nn
+
+from smallscale.models import seeded, small_cnn
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "parameters"),
+    [((1, 8, 8), 10, 38_282), ((1, 28, 28), 10, 105_866), ((3, 32, 32), 7, None), ((1, 5, 9), 3, None)],
+)
+def test_small_cnn_maps_images_to_logits(shape, classes, parameters):
+    model = small_cnn(shape, classes)
+    assert model(torch.rand(2, *shape)).shape == (2, classes)
+    if parameters:
+        assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_small_cnn_has_only_the_layers_that_certificates_bound():
+    model = small_cnn((1, 28, 28))
+    assert type(model) is nn.Sequential
+    assert {type(layer) for layer in model} == {nn.Conv2d, nn.ReLU, nn.Flatten, nn.Linear}
+
+
+def test_small_cnn_is_its_seed_and_leaves_the_global_generator_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = small_cnn((1, 8, 8), seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    again, other = small_cnn((1, 8, 8), seed=3), small_cnn((1, 8, 8), seed=4)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(first[0].weight, other[0].weight)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (1, 0, 8), (1, 8, -8)])
+def test_small_cnn_refuses_a_shape_that_is_none(shape):
+    with pytest.raises(ValueError, match="image_shape must be"):
+        small_cnn(shape)
+
+
+def test_small_cnn_refuses_a_single_class():
+    with pytest.raises(ValueError, match="classes must be at least 2; got 1"):
+        small_cnn((1, 8, 8), 1)
+
+
+def test_seeded_draws_the_same_and_puts_back():
+    before = torch.get_rng_state()
+    with seeded(5):
+        first = torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    with seeded(5):
+        assert torch.equal(torch.rand(3), first)

@@ -1,0 +1,82 @@
+"""The lists that must agree: dependencies, pins, environments; and what the house's floors may import."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LIB = ROOT / "lib" / "smallscale"
+THEMES = {"robustness", "attribution", "kernels", "dpo", "values", "simulation", "foundations", "evaluation"}
+
+
+def plain(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement.strip())[0].lower().replace("_", "-")
+
+
+def test_environment_yml_installs_pyprojects_list_through_pip() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, piped = environment["dependencies"]
+    assert environment["channels"] == ["conda-forge"]
+    assert python == "python=" + PROJECT["requires-python"].removeprefix(">=")
+    assert pip == "pip"
+    assert piped == {"pip": ["--constraint constraints.txt", "--editable ."]}
+
+
+def test_every_dependency_is_pinned_at_a_version_that_it_allows() -> None:
+    from packaging.requirements import Requirement
+
+    pins = dict(line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    assert pins["torch"] == "2.13.0"
+    extras = PROJECT["optional-dependencies"]
+    for text in [*PROJECT["dependencies"], *extras["test"], *extras["cluster"], *extras["llm"], *extras["peers"]]:
+        requirement = Requirement(text)
+        if requirement.name != "smallscale":
+            pin = pins[requirement.name.lower()]
+            assert requirement.specifier.contains(pin), f"{text} is pinned at {pin}"
+
+
+def imported(path: Path) -> set[str]:
+    """What a module imports of smallscale, as the parts after it: {"robustness.attacks", …}."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("smallscale."):
+            names.add((node.module or "").removeprefix("smallscale."))
+        elif isinstance(node, ast.Import):
+            names |= {a.name.removeprefix("smallscale.") for a in node.names if a.name.startswith("smallscale.")}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(LIB.rglob("*.py")), ids=lambda path: path.relative_to(LIB).as_posix())
+def test_the_floors_of_the_house_hold(path: Path) -> None:
+    floor = path.relative_to(LIB).parts[0]
+    below = {name.split(".")[0] for name in imported(path)} - {floor}
+    if floor in THEMES:
+        allowed = {"models", "training", "corpus"} | ({"dpo"} if floor == "values" else set())
+    else:
+        allowed = {"runs": {"notebook"}, "notebook": set(), "training.py": {"models"}}.get(floor, set())
+    assert below <= allowed, f"{floor} imports {below - allowed}"
+
+
+def test_the_library_stays_small() -> None:
+    def lines(*folders: str) -> int:
+        files = [file for folder in folders for file in (LIB / folder).rglob("*.py")]
+        return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+
+    assert lines(".") < 6000
+    assert lines("notebook", "runs") < 1600
+
+
+def test_nothing_unpickles_or_evaluates() -> None:
+    for path in LIB.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = getattr(node, "id", None) or getattr(node, "attr", None)
+            calls = isinstance(node, (ast.Name, ast.Attribute)) and name in {"exec", "pickle", "unpickle"}
+            assert not calls, f"{path.name} names {name}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "eval", path.name

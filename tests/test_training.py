@@ -1,0 +1,183 @@
+"""Does training learn, repeat itself, and report its accuracy with the right uncertainty?"""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from smallscale.corpus import digits
+from smallscale.models import small_cnn
+from smallscale.robustness import pgd
+from smallscale.training import (
+    accuracy,
+    binomial_interval,
+    eval_mode,
+    outputs,
+    predict_logits,
+    train_classifier,
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return digits()
+
+
+def test_a_cnn_reads_digits(data):
+    model = train_classifier(small_cnn((1, 8, 8)), data.images[data.train], data.labels[data.train], epochs=15)
+    assert not model.training
+    assert accuracy(model, data.images[data.test], data.labels[data.test]) >= 0.95
+
+
+def test_adversarial_training_makes_it_robust(data):
+    """Madry et al. 2018, eq. 2.1: trained on the worst images near by, it holds there."""
+    x, y = data.images[data.train][:500], data.labels[data.train][:500]
+    test_x, test_y = data.images[data.test][:200], data.labels[data.test][:200]
+    attack = partial(pgd, eps=0.1, steps=5)
+    robust = {}
+    for name, perturb in (("standard", None), ("adversarial", attack)):
+        model = train_classifier(small_cnn((1, 8, 8)), x, y, epochs=12, perturb=perturb)
+        robust[name] = accuracy(model, attack(model, test_x, test_y), test_y)
+    assert robust["adversarial"] > robust["standard"] + 0.1
+
+
+def test_the_same_seed_gives_the_same_model_and_no_global_state_moves(data):
+    def train(seed: int) -> torch.Tensor:
+        model = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(64, 10))
+        model.load_state_dict({"2.weight": torch.zeros(10, 64), "2.bias": torch.zeros(10)})
+        before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        train_classifier(model, data.images[:100], data.labels[:100], epochs=2, seed=seed)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+        return model[2].weight
+
+    first = train(0)  # each model's layers are drawn from the global generator, so it moves between the two
+    assert torch.equal(train(0), first)
+    assert not torch.equal(train(1), first)
+
+
+def test_perturb_meets_the_model_in_eval_mode_and_its_images_are_trained_on():
+    seen = []
+
+    def perturb(model, images, labels):
+        assert not model.training
+        assert len(images) == len(labels)
+        seen.append(len(images))
+        return torch.zeros_like(images)
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    weight = model[1].weight.clone()
+    train_classifier(model, torch.rand(10, 1, 2, 2), torch.arange(10) % 2, epochs=2, batch_size=4, perturb=perturb)
+    assert seen == [4, 4, 2, 4, 4, 2]
+    assert torch.equal(model[1].weight, weight)  # zero images: only the bias could learn
+
+
+def test_weight_decay_is_the_penalty_it_says():
+    """Constant images of zero, one of each label: cross-entropy is least at equal biases, and the penalty
+    weight_decay/2·θ² pulls both to 0; unpenalised they stay where they are, equal."""
+    images, labels = np.zeros((2, 1, 1, 1)), [0, 1]
+    biases = {}
+    for decay in (0.0, 0.5):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+        model.load_state_dict({"1.weight": torch.zeros(2, 1), "1.bias": torch.ones(2)})
+        train_classifier(model, images, labels, epochs=200, lr=0.05, weight_decay=decay)
+        biases[decay] = model[1].bias.tolist()
+    assert biases[0.0] == [1, 1]
+    assert biases[0.5] == pytest.approx([0, 0], abs=0.02)
+
+
+def test_progress_is_a_bar_with_the_given_name(capsys):
+    arguments = (nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(4, 1, 2, 2), [0, 1, 0, 1])
+    train_classifier(*arguments, epochs=1)
+    assert capsys.readouterr().err == ""
+    train_classifier(*arguments, epochs=1, progress="a standard CNN")
+    assert "a standard CNN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": [0, 1]}, "images and labels must be as many, at least 1; got 4 and 2"),
+        ({"images": torch.rand(0, 1, 2, 2), "labels": []}, "at least 1; got 0 and 0"),
+        ({"epochs": 0}, "epochs must be at least 1; got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(change, message):
+    arguments = {"images": torch.rand(4, 1, 2, 2), "labels": [0, 1, 0, 1], "epochs": 1} | change
+    with pytest.raises(ValueError, match=message):
+        train_classifier(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), **arguments)
+
+
+def test_logits_do_not_depend_on_the_batches_and_the_model_is_put_back():
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 3))
+    model[2].eval()
+    images = np.random.default_rng(0).random((7, 1, 2, 2))  # in double precision, as numpy makes them
+    mean, modes = model[0].running_mean.clone(), [module.training for module in model.modules()]
+    logits = predict_logits(model, images)
+    assert logits.shape == (7, 3)
+    assert not logits.requires_grad
+    torch.testing.assert_close(predict_logits(model, images, batch_size=2), logits)
+    assert torch.equal(model[0].running_mean, mean)
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_eval_mode_puts_every_part_back_even_after_an_error():
+    model = nn.Sequential(nn.Dropout(), nn.Dropout().eval())
+
+    def interrupted() -> None:
+        with eval_mode(model):
+            assert not any(module.training for module in model.modules())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert [module.training for module in model.modules()] == [True, True, False]
+
+
+def test_outputs_hands_the_model_a_copy():
+    images = torch.ones(2, 3)
+    assert torch.equal(outputs(lambda x: x.mul_(5), images), 5 * images)
+    assert torch.equal(images, torch.ones(2, 3))
+
+
+def test_accuracy_by_hand():
+    images = torch.eye(3)[[0, 1, 2, 0]]
+    assert accuracy(lambda x: x, images, [0, 1, 2, 1]) == 0.75
+
+
+def test_wilson_by_hand():
+    """(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) with p = 0.9, n = 10, z = 1.96."""
+    z, n, p = 1.959964, 10, 0.9
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert binomial_interval(9, 10) == pytest.approx((middle - half, middle + half), abs=1e-6)
+    low, high = binomial_interval(0, 10)
+    assert low == pytest.approx(0, abs=1e-12)
+    assert 0.2 < high < 0.35
+    assert binomial_interval(np.int64(5), np.int64(10), 0.5)[0] > binomial_interval(5, 10)[0]
+
+
+@pytest.mark.parametrize("arguments", [(5, 4), (-1, 4), (0, 0), (1, 2, 1.0), (1, 2, 0.0)])
+def test_an_interval_of_nothing_is_refused(arguments):
+    with pytest.raises(ValueError, match="must lie"):
+        binomial_interval(*arguments)
+
+
+def test_small_images_take_one_thread_and_the_callers_number_comes_back() -> None:
+    before = torch.get_num_threads()
+    seen = []
+
+    def model(images: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return images.flatten(1)[:, :10]
+
+    torch.set_num_threads(2)
+    predict_logits(model, torch.zeros(3, 1, 8, 8))
+    predict_logits(model, torch.zeros(3, 1, 28, 28))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert seen == [1, 2]
