@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(shell find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
+SLOW := browser faults peers
 
 .PHONY: run test check lab notebooks lint clean
 .DEFAULT_GOAL := run
@@ -14,7 +15,7 @@ lab: $(VENV)/.core  ## JupyterLab, opened on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 check: lint  ## the quick loop: unit and face tests, every notebook at tiny
-	$(BIN)/python -m pytest -q -m "not slow" tests
+	$(BIN)/python -m pytest -q tests $(SLOW:%=--ignore=tests/%)
 
 test: lint  ## everything, as CI runs it
 	$(BIN)/python -m pytest -q tests

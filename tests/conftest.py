@@ -8,6 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from hypothesis import settings
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads; threads that spin slow a busy machine
+settings.register_profile("house", deadline=None, derandomize=True)  # the same examples every time, however slow
+settings.load_profile("house")
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
