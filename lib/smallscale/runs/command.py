@@ -208,23 +208,26 @@ def _given(record: Record) -> str:
 
 
 def _table(records: list[Record]) -> Table:
-    """What differs between the runs, and what they measured."""
-    drawn = Table(*FIRST, box=None, header_style="bold", pad_edge=False)
-    rest = [
-        (heading, kind, name)
-        for heading, kind, name in columns(records)
-        if kind == "metrics" or len({str(record["parameters"].get(name)) for record in records}) > 1
-    ]
-    for heading, _, _ in rest:
-        drawn.add_column(heading, justify="right")
-    for record in records:
-        values = (record[kind].get(name) for _, kind, name in rest)
-        drawn.add_row(*map(_cell, [*row(record), *values]))
+    """What differs between the runs, and what they measured; `runs.csv` has the rest."""
+    rest = columns(records)
+    headings = [*FIRST, *(heading for heading, _, _ in rest)]
+    lines = [[*row(record), *(record[kind].get(name) for _, kind, name in rest)] for record in records]
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    shown = []
+    for at, heading in enumerate(headings):
+        differs = len({str(line[at]) for line in lines}) > 1
+        if heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb")):
+            # a long heading may break where its words do
+            name = heading.replace("_", " ")
+            drawn.add_column(name, overflow="fold", justify="left" if heading == "notebook" else "right")
+            shown.append(at)
+    for line in lines:
+        drawn.add_row(*(_cell(line[at]) for at in shown))
     return drawn
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":
