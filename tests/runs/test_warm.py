@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,24 @@ def test_cold_and_warm_give_the_same_result(write: Write, smallscale: Smallscale
     assert [record["kernel"] for record in records] == ["warm", "cold"]
     assert records[0]["metrics"] == records[1]["metrics"]
     assert records[0]["run"] == records[1]["run"]
+
+
+def test_where_no_warm_process_answers_an_ordinary_kernel_steps_in(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smallscale.runs.catalogue import Notebook
+    from smallscale.runs.execute import execute
+    from smallscale.runs.plan import plan
+    from smallscale.runs.results import Results
+
+    results = Results(tmp_path / "results")
+    results.prepare()
+    notebook = Notebook(write("theme/nb", "print(1)"), "theme/nb")
+    (task,) = plan([notebook], {}, tmp_path, results).todo
+    dead = tmp_path / "dead"
+    dead.touch()
+    record = execute(replace(task, warm=dead))
+    assert (record["status"], record["kernel"]) == ("completed", "cold")
 
 
 def test_an_import_that_fails_is_told_in_its_own_cell(write: Write, smallscale: Smallscale) -> None:

@@ -35,7 +35,7 @@ from smallscale.notebook.claims import CLAIMS
 from smallscale.notebook.code import versions
 from smallscale.runs import pages
 from smallscale.runs.plan import Task
-from smallscale.runs.warm import SOCKET, kernel_env
+from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
 T = TypeVar("T")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -136,7 +136,7 @@ async def _drive(
     notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None] | None
 ) -> tuple[str, str, dict[str, Any]]:
     """Start a kernel, execute the cells, end the kernel. Returns status, error and what the kernel reports."""
-    inside: dict[str, Any] = {"kernel": "warm" if task.warm else "cold", "seconds": 0.0}
+    inside: dict[str, Any] = {"kernel": "cold", "seconds": 0.0}
     with tempfile.TemporaryDirectory(prefix="smallscale-") as folder:
         manager = _manager(Path(folder))
         client = NotebookClient(notebook, km=manager, timeout=None, record_timing=False)
@@ -144,6 +144,8 @@ async def _drive(
         begin = time.monotonic()
         try:
             client.kc = await _until(_start(manager, task), watch)
+            if isinstance(getattr(manager.provisioner, "process", None), ForkedKernel):
+                inside["kernel"] = "warm"  # asked for is not yet got: an ordinary kernel may have stepped in
             begin = time.monotonic()
             await _until(_cells(client, on_cell), watch, task.timeout)
             inside["seconds"] = time.monotonic() - begin
