@@ -19,6 +19,7 @@ from smallscale.models import seeded
 Model = Callable[[Tensor], Tensor]  # an nn.Module, or any function of a batch of inputs
 SMALL = 256  # values in one image
 Perturb = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, images, labels) -> images
+Loss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]  # (model, images, labels, share of training done) -> ()
 
 
 def train_classifier(
@@ -31,6 +32,7 @@ def train_classifier(
     lr: float = 3e-3,
     weight_decay: float = 0.0,
     perturb: Perturb | None = None,
+    loss: Loss | None = None,
     seed: int = 0,
     progress: str = "",
 ) -> nn.Module:
@@ -41,6 +43,8 @@ def train_classifier(
     perturb: called as perturb(model, images, labels) on every batch, with the model in eval mode; what it
         returns is trained on. With an attack it is adversarial training: the minimum over parameters of the
         expected maximum over the ball (Madry et al. 2018, eq. 2.1).
+    loss: called as loss(model, images, labels, done) in place of cross-entropy, the model in training mode; done
+        is the share of all batches that lies behind, from 0 to just below 1, for losses that change on the way.
     seed: of the batches' order and of dropout; the same seed gives the same model, and no global state is
         touched. progress: a text for a progress bar; empty for none.
     Raises ValueError where counts differ, or epochs or batch_size is below 1.
@@ -57,16 +61,17 @@ def train_classifier(
     batches = -(-len(images) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     with seeded(seed, like.device), fitting_threads(images):
-        for _ in tqdm(range(epochs), desc=progress, unit="epoch", leave=False, disable=not progress):
-            for batch in torch.randperm(len(images)).split(batch_size):
+        for epoch in tqdm(range(epochs), desc=progress, unit="epoch", leave=False, disable=not progress):
+            for i, batch in enumerate(torch.randperm(len(images)).split(batch_size)):
                 x, y = images[batch].to(like), labels[batch].to(like.device)
                 if perturb is not None:
                     model.eval()  # the attack meets the model as it will be used, and moves no running mean
                     x = perturb(model, x, y)
                 model.train()
-                loss = F.cross_entropy(model(x), y)
+                done = (epoch + i / batches) / epochs
+                total = F.cross_entropy(model(x), y) if loss is None else loss(model, x, y, done)
                 optimizer.zero_grad()
-                loss.backward()
+                total.backward()
                 optimizer.step()
                 schedule.step()
     return model.eval()

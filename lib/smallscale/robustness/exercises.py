@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from smallscale.robustness.attacks import Bounds, per_image
-from smallscale.training import Model, accuracy
+from smallscale.robustness.shift import worst_group_accuracy
+from smallscale.training import Model, accuracy, predict_logits
 
 NOT_YET = "Not answered yet."
 TOLERANCE = 1e-5
@@ -72,3 +73,50 @@ def check_attack(
     if reached >= beat:
         return f"Inside the rules, but accuracy is {reached:.2f}, and the goal is below {beat:.2f}."
     return f"Right: accuracy fell to {reached:.2f}, below {beat:.2f}, inside the ball."
+
+
+def check_group_weights(weights: Callable[[Tensor, Tensor, float], Any]) -> str:
+    """Check a function (q, losses, eta) -> new weights (groups,), after algorithm 1 of Sagawa et al. 2020."""
+    q, losses = torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.0, 0.0, 1.0])
+    answer = weights(q.clone(), losses.clone(), 2.0)
+    if answer is None:
+        return NOT_YET
+    if not isinstance(answer, Tensor) or answer.shape != q.shape:
+        return f"The weights must have the shape of q, {tuple(q.shape)}; one for each group."
+    raised = q * (2 * losses).exp()
+    if torch.allclose(answer, raised, atol=TOLERANCE):
+        return f"The factors are right, but the weights sum to {answer.sum():.2f}, not 1: divide by their sum."
+    if torch.allclose(answer, (2 * losses).softmax(0), atol=TOLERANCE):
+        return "The old weights were forgotten: a group that was hard for many steps must stay heavy. Multiply by q."
+    if torch.allclose(answer, q * (-2 * losses).exp() / (q * (-2 * losses).exp()).sum(), atol=TOLERANCE):
+        return "The sign is wrong: the group with the largest loss became the lightest."
+    if not torch.allclose(answer, raised / raised.sum(), atol=TOLERANCE):
+        return (
+            f"With q = {q.tolist()}, losses {losses.tolist()} and eta 2 the weights differ; compare with the equation."
+        )
+    if not torch.isfinite(weights(q, 1000 * losses, 2.0)).all():
+        return (
+            "Almost: a loss of 1000 gives NaN. Subtract the largest exponent from all before exp; nothing else changes."
+        )
+    return "Right: the group with the largest loss gains, the weights sum to 1, and a large loss does no harm."
+
+
+def check_worst_group(
+    train: Callable[[Tensor, Tensor], Any], seen: Any, test: Any, *, beat: float, average: float
+) -> str:
+    """Check train(images, labels) -> model, which is told no groups: worst group above `beat`, mean above `average`.
+
+    seen, test: `Striped` images, labels and groups; the mean is over the test images.
+    """
+    model = train(seen.images.clone(), seen.labels.clone())
+    if model is None:
+        return NOT_YET
+    right = predict_logits(model, test.images).argmax(1) == test.labels
+    worst, mean = worst_group_accuracy(right, test.groups), float(right.double().mean())
+    if worst <= beat:
+        return f"The worst group is at {worst:.2f}, and the goal is above {beat:.2f}."
+    if mean < average:
+        return (
+            f"The worst group is at {worst:.2f}, but the mean over all images fell to {mean:.2f}, below {average:.2f}."
+        )
+    return f"Right: the worst group is at {worst:.2f} and the mean at {mean:.2f}, with no group labels in training."

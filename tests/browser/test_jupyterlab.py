@@ -1,0 +1,288 @@
+"""Does each notebook do in JupyterLab, in a real browser, what a reader expects of it? Also without a mouse."""
+
+import json
+import re
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import nbformat
+import psutil
+import pytest
+from playwright.sync_api import Browser, Locator, Page
+
+from smallscale.runs.catalogue import find_all
+from tests.browser.watched import PATIENCE, Watched, watch
+from tests.conftest import ROOT, environment
+
+NOTEBOOKS = find_all(ROOT)
+IMAGES = "robustness/adversarial-images"
+LOOPBACK = {"127.0.0.1", "localhost"}
+SLOW = 2000  # milliseconds: slower than this, an answer to a key is broken even on a busy machine
+WANTED = 150
+
+FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
+FOLDERS += ("JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR", "SMALLSCALE_CACHE")
+NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}  # JupyterLab would ask its makers, or ask us whether to
+
+# Run All Cells marks every cell with a star at once; each star becomes a number, or goes with the first error.
+RESTING = """() => {
+    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);
+    const idle = document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle';
+    return idle && prompts[0] === '[1]:' && !prompts.includes('[*]:');
+}"""
+# Everything a widget shows, but for the control itself: its label and its own readout may change on their own.
+REST = """control => {
+    const region = control.closest('.jp-OutputArea-output');
+    const own = control.closest('.widget-inline-hbox') ?? control;
+    return [...region.querySelectorAll('.widget-html, .widget-output, svg, img, canvas')]
+        .filter(e => !own.contains(e)).map(e => e.tagName === 'CANVAS' ? e.toDataURL() : e.outerHTML).join('');
+}"""
+# From each key press until the sentence in the page is another one.
+CLOCK = """sentence => {
+    const region = sentence.closest('.jp-OutputArea-output');
+    let pressed = 0, before = '';
+    const read = () => region.querySelector('p').textContent;
+    window.latencies = [];
+    region.addEventListener('keydown', () => { pressed = performance.now(); before = read(); }, true);
+    new MutationObserver(() => {
+        if (pressed && read() !== before) { window.latencies.push(performance.now() - pressed); pressed = 0; }
+    }).observe(region, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Address and token of a JupyterLab with settings of its own, on a copy of the notebooks, at tiny."""
+    folder = tmp_path_factory.mktemp("jupyterlab")
+    tiny_copies(folder / "notebooks")
+    settings = folder / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
+    token = secrets.token_hex(16)
+    words = ["--no-browser", "--ip=127.0.0.1", "--port=0", f"--IdentityProvider.token={token}"]
+    words += ["--allow-root", "--LabApp.extension_manager=readonly", f"--notebook-dir={folder / 'notebooks'}"]
+    own = {name: str(folder / name) for name in FOLDERS}
+    with (folder / "log").open("w") as log:
+        server = psutil.Popen(
+            [sys.executable, "-m", "jupyterlab", *words],
+            env=environment(OMP_WAIT_POLICY="PASSIVE", **own),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield address(folder / "log", server), token
+    finally:
+        stop(server)
+
+
+def tiny_copies(folder: Path) -> None:
+    """The notebooks, their default scale tiny, without outputs: what is then seen was made here."""
+    shutil.copytree(ROOT / "notebooks", folder)
+    for notebook in NOTEBOOKS.values():
+        copy = folder / f"{notebook.name}.ipynb"
+        node = nbformat.read(copy, as_version=4)
+        cell = node.cells[notebook.parameters_at]
+        cell.source, changed = re.subn(r'^scale: str = "\w+"', 'scale: str = "tiny"', cell.source, flags=re.M)
+        assert changed == 1
+        for cell in node.cells:
+            if cell.cell_type == "code":
+                cell.update(outputs=[], execution_count=None)
+        nbformat.write(node, copy)
+
+
+def address(log: Path, server: psutil.Popen) -> str:
+    """Where the server says it listens."""
+    for _ in range(PATIENCE // 100):
+        found = re.search(r"http://127\.0\.0\.1:[1-9]\d*/", log.read_text())
+        if found:
+            return found[0]
+        assert server.poll() is None, log.read_text()
+        time.sleep(0.1)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+def stop(server: psutil.Popen) -> None:
+    """The server and its kernels; these have sessions of their own, so its process group does not hold them."""
+    family = [server, *server.children(recursive=True)]
+    server.terminate()
+    for process in psutil.wait_procs(family, timeout=20)[1]:
+        process.kill()
+    psutil.wait_procs(family, timeout=20)
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def ran(request: pytest.FixtureRequest, browser: Browser, jupyterlab: tuple[str, str]) -> Iterator[Watched]:
+    """The notebook in JupyterLab after Run All Cells."""
+    address, token = jupyterlab
+    watched = watch(browser)
+    page = watched.page
+    page.goto(f"{address}lab/tree/{quote(request.param)}.ipynb?reset&token={token}")
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()  # only then is there a kernel to run them
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(RESTING)
+    yield watched
+    for kernel in page.request.get(f"{address}api/kernels?token={token}").json():
+        page.request.delete(f"{address}api/kernels/{kernel['id']}?token={token}")
+    page.context.close()
+
+
+def errors(page: Page) -> list[str]:
+    return [text for text in outputs(page).all_text_contents() if "Traceback (most recent call last)" in text]
+
+
+def outputs(page: Page) -> Locator:
+    return page.locator(".jp-CodeCell .jp-OutputArea-output")
+
+
+def controls(page: Page) -> list[Locator]:
+    """What can be operated in the notebook's widgets."""
+    widgets = outputs(page).filter(has=page.locator(".jupyter-widgets"))
+    return widgets.locator("[role=slider], input[type=range], select, button:enabled").all()
+
+
+def sentence(page: Page) -> Locator:
+    """The visible sentence of the explorer of adversarial images."""
+    return outputs(page).filter(has=page.get_by_role("slider")).locator("p strong")
+
+
+def state(page: Page) -> tuple[str, str, str, str]:
+    """What that explorer shows: readout, drawing, what a screen reader is told of it, visible sentence."""
+    region = outputs(page).filter(has=page.get_by_role("slider"))
+    drawing = region.locator("svg[role=img]")
+    label = drawing.get_attribute("aria-label") or ""
+    return (
+        region.locator(".widget-readout").inner_text(),
+        drawing.locator("g").first.inner_html(),
+        label,
+        region.locator("p strong").inner_text(),
+    )
+
+
+def changed(page: Page, before: str) -> None:
+    """Wait for another sentence than this one."""
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('.jp-OutputArea-output p strong')]"
+        ".every(e => e.textContent != before)",
+        arg=before,
+    )
+
+
+def test_every_cell_ran_without_an_error(ran: Watched) -> None:
+    assert errors(ran.page) == []
+    prompts = ran.page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()
+    assert prompts == [f"[{n}]:" for n in range(1, len(prompts) + 1)]
+
+
+def test_every_figure_has_its_visible_sentence(ran: Watched) -> None:
+    pictures = outputs(ran.page).locator("img").all()
+    assert pictures
+    for picture in pictures:
+        below = picture.locator("xpath=ancestor::*[contains(@class, 'jp-OutputArea-child')]/following-sibling::*[1]")
+        below.scroll_into_view_if_needed()
+        said = below.locator("p").first
+        assert said.is_visible()
+        assert said.inner_text().startswith("Figure: ")
+        assert picture.evaluate("e => e.complete && e.naturalWidth > 0")
+
+
+def test_the_table_of_claims_is_there(ran: Watched) -> None:
+    table = ran.page.locator("table.claims")
+    table.scroll_into_view_if_needed()
+    assert table.is_visible()
+    assert table.locator("tbody tr").count() >= 3
+
+
+def test_each_widget_answers_the_keyboard(ran: Watched) -> None:
+    page = ran.page
+    assert controls(page), "a notebook has at least one thing to move"
+    for control in controls(page):
+        control.scroll_into_view_if_needed()
+        before = control.evaluate(REST)
+        control.focus()
+        page.keyboard.press(key(control))
+        page.wait_for_function(f"([e, before]) => ({REST})(e) !== before", arg=[control.element_handle(), before])
+
+
+def key(control: Locator) -> str:
+    """The key that certainly moves it: away from the end at which it may stand."""
+    at_end = "e => e.ariaValueNow ? +e.ariaValueNow >= +e.ariaValueMax : e.value === e.max"
+    kind = control.evaluate("e => e.tagName")
+    if kind == "BUTTON":
+        return "Enter"
+    if kind == "SELECT":
+        return "ArrowUp" if control.evaluate("e => e.selectedIndex === e.length - 1") else "ArrowDown"
+    return "ArrowLeft" if control.evaluate(at_end) else "ArrowRight"
+
+
+@pytest.mark.parametrize("ran", [IMAGES], indirect=True)
+def test_moving_eps_changes_drawing_description_sentence_and_readout(ran: Watched) -> None:
+    page = ran.page
+    slider = page.get_by_role("slider")
+    slider.scroll_into_view_if_needed()
+    slider.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("e => e.ariaValueNow === e.ariaValueMax", arg=slider.element_handle())
+    seen = state(page)
+    for press in ("Home", "ArrowRight", "ArrowRight", "ArrowLeft", "End"):
+        page.keyboard.press(press)
+        changed(page, seen[-1])
+        before, seen = seen, state(page)
+        assert all(old != new for old, new in zip(before, seen, strict=True)), press
+        assert seen[3] in seen[2], "the description says more than the sentence, not something else"
+    page.keyboard.press("Home")
+    changed(page, seen[-1])
+    assert state(page)[0] == "0"
+    assert "no perturbation" in sentence(page).inner_text()
+
+
+@pytest.mark.parametrize("ran", [IMAGES], indirect=True)
+def test_another_image_can_be_chosen_by_keyboard(ran: Watched) -> None:
+    page = ran.page
+    images = page.get_by_role("combobox", name="image")
+    images.focus()
+    page.keyboard.press("Home")
+    for digit in images.locator("option").all_text_contents()[1:]:
+        before = state(page)
+        page.keyboard.press("ArrowDown")
+        changed(page, before[-1])
+        assert state(page)[1] != before[1], "another image is drawn"
+        assert sentence(page).inner_text().startswith(f"True {digit[-1]},")
+
+
+@pytest.mark.parametrize("ran", [IMAGES], indirect=True)
+def test_the_widget_follows_the_keys(ran: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    page = ran.page
+    slider = page.get_by_role("slider")
+    sentence(page).evaluate(CLOCK)
+    slider.focus()
+    slider.press("Home")
+    page.wait_for_function("e => e.ariaValueNow === e.ariaValueMin", arg=slider.element_handle())
+    page.evaluate("window.latencies.length = 0")
+    presses = ["ArrowRight"] * 10 + ["ArrowLeft"] * 10
+    for n, press in enumerate(presses, 1):
+        page.keyboard.press(press)
+        page.wait_for_function("n => window.latencies.length === n", arg=n)
+    taken = page.evaluate("window.latencies")
+    median = statistics.median(taken)
+    with capsys.disabled():
+        print(
+            f"\nfrom key to sentence: median {median:.0f} ms of {len(taken)}, "
+            f"longest {max(taken):.0f} (wanted {WANTED})"
+        )
+    assert median < SLOW
+
+
+def test_nothing_was_complained_about_and_nobody_else_asked(ran: Watched) -> None:
+    """Stands last: it judges all that the tests above did on this page."""
+    assert ran.complaints() == []
+    hosts = {urlsplit(url).hostname for url in ran.requests if not url.startswith(("data:", "blob:"))}
+    assert hosts <= LOOPBACK, [url for url in ran.requests if urlsplit(url).hostname not in LOOPBACK]
