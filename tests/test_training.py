@@ -181,3 +181,21 @@ def test_small_images_take_one_thread_and_the_callers_number_comes_back() -> Non
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
     assert seen == [1, 2]
+
+
+def test_a_loss_of_ones_own_takes_the_place_of_cross_entropy_and_is_told_how_far_training_is():
+    images, labels = torch.rand(10, 4), torch.arange(10) % 3
+    seen = []
+
+    def loss(model, x, y, done):
+        assert model.training
+        seen.append(done)
+        return nn.functional.cross_entropy(model(x), y)
+
+    def fitted(**way):
+        torch.manual_seed(0)
+        return train_classifier(nn.Linear(4, 3), images, labels, epochs=2, batch_size=5, **way)
+
+    assert torch.equal(fitted(loss=loss).weight, fitted().weight)
+    assert seen == [0, 0.25, 0.5, 0.75]
+    assert not torch.equal(fitted(loss=lambda *given: 2 * (loss(*given) - 1).square()).weight, fitted().weight)

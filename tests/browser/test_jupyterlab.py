@@ -151,16 +151,16 @@ def controls(page: Page) -> list[Locator]:
 
 def sentence(page: Page) -> Locator:
     """The visible sentence of the explorer of adversarial images."""
-    return outputs(page).filter(has=page.get_by_role("slider")).locator("p strong")
+    return outputs(page).filter(has=page.get_by_role("slider").last).locator("p strong")
 
 
 def state(page: Page) -> tuple[str, str, str, str]:
     """What that explorer shows: readout, drawing, what a screen reader is told of it, visible sentence."""
-    region = outputs(page).filter(has=page.get_by_role("slider"))
+    region = outputs(page).filter(has=page.get_by_role("slider").last)
     drawing = region.locator("svg[role=img]")
     label = drawing.get_attribute("aria-label") or ""
     return (
-        region.locator(".widget-readout").inner_text(),
+        region.locator(".widget-readout").last.inner_text(),
         drawing.locator("g").first.inner_html(),
         label,
         region.locator("p strong").inner_text(),
@@ -182,11 +182,34 @@ def test_every_cell_ran_without_an_error(ran: Watched) -> None:
     assert prompts == [f"[{n}]:" for n in range(1, len(prompts) + 1)]
 
 
+def test_every_figure_has_its_visible_sentence(ran: Watched) -> None:
+    pictures = outputs(ran.page).locator("img").all()
+    assert pictures
+    for picture in pictures:
+        below = picture.locator("xpath=ancestor::*[contains(@class, 'jp-OutputArea-child')]/following-sibling::*[1]")
+        below.scroll_into_view_if_needed()
+        said = below.locator("p").first
+        assert said.is_visible()
+        assert (said.text_content() or "").startswith("Figure: ")
+        assert picture.evaluate("e => e.complete && e.naturalWidth > 0")
+
+
 def test_the_table_of_claims_is_there(ran: Watched) -> None:
     table = ran.page.locator("table.claims")
     table.scroll_into_view_if_needed()
     assert table.is_visible()
     assert table.locator("tbody tr").count() >= 3
+
+
+def test_each_widget_answers_the_keyboard(ran: Watched) -> None:
+    page = ran.page
+    assert controls(page), "a notebook has at least one thing to move"
+    for control in controls(page):
+        control.scroll_into_view_if_needed()
+        before = control.evaluate(REST)
+        control.focus()
+        page.keyboard.press(key(control))
+        page.wait_for_function(f"([e, before]) => ({REST})(e) !== before", arg=[control.element_handle(), before])
 
 
 def key(control: Locator) -> str:
@@ -203,7 +226,7 @@ def key(control: Locator) -> str:
 @pytest.mark.parametrize("ran", [IMAGES], indirect=True)
 def test_moving_eps_changes_drawing_description_sentence_and_readout(ran: Watched) -> None:
     page = ran.page
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider").last
     slider.scroll_into_view_if_needed()
     slider.focus()
     page.keyboard.press("End")
@@ -222,9 +245,26 @@ def test_moving_eps_changes_drawing_description_sentence_and_readout(ran: Watche
 
 
 @pytest.mark.parametrize("ran", [IMAGES], indirect=True)
+def test_another_image_can_be_chosen_by_keyboard(ran: Watched) -> None:
+    page = ran.page
+    images = page.get_by_role("slider").first
+    images.scroll_into_view_if_needed()
+    images.focus()
+    page.keyboard.press("Home")
+    page.wait_for_function("e => e.ariaValueNow === e.ariaValueMin", arg=images.element_handle())
+    for _ in range(3):
+        before = state(page)
+        page.keyboard.press("ArrowRight")
+        changed(page, before[-1])
+        chosen = outputs(page).filter(has=page.get_by_role("slider").last).locator(".widget-readout").first
+        assert state(page)[1] != before[1], "another image is drawn"
+        assert sentence(page).inner_text().startswith(f"True {chosen.inner_text()[-1]},")
+
+
+@pytest.mark.parametrize("ran", [IMAGES], indirect=True)
 def test_the_widget_follows_the_keys(ran: Watched, capsys: pytest.CaptureFixture[str]) -> None:
     page = ran.page
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider").last
     sentence(page).evaluate(CLOCK)
     slider.focus()
     slider.press("Home")

@@ -67,7 +67,7 @@ def test_a_linear_classifier_falls_exactly_where_its_margin_is_smaller(norm):
     labels = logits.argmax(1)
     margin = (logits[:, 0] - logits[:, 1]).abs()
     w = model[1].weight[0] - model[1].weight[1]
-    eps = float(margin.median() / w.norm(p={"linf": 1, "l2": 2}[norm]))
+    eps = (margin.median() / w.norm(p={"linf": 1, "l2": 2}[norm])).item()
     kept = read(model, autoattack(model, images, labels, eps, norm=norm)) == labels
     clear = (margin / margin.median() - 1).abs() > 0.02
     assert torch.equal(kept[clear], (margin > margin.median())[clear])

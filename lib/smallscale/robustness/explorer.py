@@ -53,7 +53,8 @@ def attack_explorer(
 
     first, notch = _start(probabilities.argmax(2) != np.array(truth))
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="min(100%, 32em)")}
-    image = widgets.Dropdown(
+    # Two sliders: left and right move them, while JupyterLab keeps a drop-down's up and down for itself.
+    image = widgets.SelectionSlider(
         options=[(f"{i + 1}: a {label}", i) for i, label in enumerate(truth)], value=first, description="image", **wide
     )
     eps = widgets.SelectionSlider(
