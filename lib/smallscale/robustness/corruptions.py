@@ -138,8 +138,9 @@ def corruption_explorer(model: Model, images: Any, labels: Any, *, seed: int = 0
     most = int(wrong.sum(1).argmax())
     wide = {"style": {"description_width": "6em"}, "layout": widgets.Layout(width="min(100%, 32em)")}
     named = [(f"{i + 1}: a {label}", i) for i, label in enumerate(truth)]
-    image = widgets.Dropdown(options=named, value=int(wrong[most].argmax()), description="image", **wide)
-    name = widgets.Dropdown(options=list(seen), value=list(seen)[most], description="corruption", **wide)
+    # Sliders throughout: JupyterLab keeps a drop-down's up and down for itself.
+    image = widgets.SelectionSlider(options=named, value=int(wrong[most].argmax()), description="image", **wide)
+    name = widgets.SelectionSlider(options=list(seen), value=list(seen)[most], description="corruption", **wide)
     severity = widgets.IntSlider(value=3, min=0, max=5, description="severity", **wide)
     view = widgets.HTML()
 
