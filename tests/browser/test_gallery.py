@@ -1,116 +1,186 @@
-"""Are the gallery and a run's page what they should be in a browser, from a file, without a network?"""
+"""Do the gallery and a run's page, opened as files in a real browser, reach every reader, on any screen?"""
 
-import re
+import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
-from tests.browser.watched import Watched, watch
-from tests.conftest import ROOT, command
+from smallscale.runs.catalogue import find_all
+from tests.browser.watched import PATIENCE, Watched, watch
+from tests.conftest import ROOT, command, environment
 
-NOTEBOOK = ROOT / "notebooks" / "robustness" / "adversarial-images.ipynb"
-CONTRAST = """() => {
-    const numbers = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
-    const light = colour => numbers(colour).map(v => v / 255)
-        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-    const ground = [document.body, document.documentElement].map(e => getComputedStyle(e).backgroundColor)
-        .find(colour => !/, 0\\)$/.test(colour)) ?? 'rgb(255, 255, 255)';
-    const [a, b] = [light(getComputedStyle(document.querySelector('p')).color), light(ground)];
-    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), ground];
-}"""
+NOTEBOOKS = find_all(ROOT)
+PHONE = 360  # pixels wide
+READABLE = 4.5  # WCAG 2.2, level AA
+
+LOADED = """async images => Promise.all(images.map(async image => {
+    image.loading = 'eager';
+    await image.decode();
+    return [image.alt, image.naturalWidth];
+}))"""
+# Each element with text of its own: the text's start, its colour, the nearest colour behind it.
+COLOURS = """() => [...document.body.querySelectorAll('*')]
+    .filter(e => [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim()) && e.checkVisibility())
+    .map(e => {
+        let behind = e;
+        while (behind && getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+        const ground = behind ? getComputedStyle(behind).backgroundColor : 'none';
+        return [e.textContent.trim().slice(0, 40), getComputedStyle(e).color, ground];
+    })"""
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One notebook run at tiny by the command."""
-    folder = tmp_path_factory.mktemp("results")
-    subprocess.run(
-        command("run", str(NOTEBOOK), "--scale", "tiny", "--out", str(folder)), check=True, capture_output=True
+def results(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
+    """The results folder after every notebook ran at tiny; `browser`, so as not to run them for nothing."""
+    out = tmp_path_factory.mktemp("results")
+    done = subprocess.run(
+        command("run", "all", "--scale", "tiny", "--out", str(out)),
+        cwd=ROOT,
+        env=environment(SMALLSCALE_CACHE=str(tmp_path_factory.mktemp("cache")), OMP_WAIT_POLICY="PASSIVE"),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
-    return folder
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
 
 
-@pytest.fixture(params=["gallery", "page"])
-def opened(request: pytest.FixtureRequest, browser: Browser, results: Path) -> Iterator[tuple[Watched, Path]]:
-    """Each of the two, opened from its file."""
-    page = results / "index.html" if request.param == "gallery" else next(results.glob("runs/*/notebook.html"))
-    watched = watch(browser)
-    watched.page.goto(page.as_uri())
-    yield watched, page
-    watched.page.context.close()
+@pytest.fixture(scope="module")
+def pages(results: Path) -> dict[str, Path]:
+    """The gallery and each notebook's page, by name."""
+    runs = {json.loads(record.read_text())["notebook"]: record.parent for record in results.glob("runs/*/run.json")}
+    return {"gallery": results / "index.html"} | {name: run / "notebook.html" for name, run in runs.items()}
 
 
-def test_every_picture_has_loaded_and_has_alt_text(opened: tuple[Watched, Path]) -> None:
-    pictures = opened[0].page.locator("img").all()
-    assert len(pictures) >= 5
-    for picture in pictures:
-        picture.scroll_into_view_if_needed()
-        opened[0].page.wait_for_function("e => e.complete && e.naturalWidth > 0", arg=picture.element_handle())
-        assert len(picture.get_attribute("alt") or "") > 20
+@pytest.fixture(params=["gallery", *NOTEBOOKS])
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
-def test_the_alt_text_is_the_notebooks_own(results: Path, browser: Browser) -> None:
-    notebook = nbformat.read(next(results.glob("runs/*/notebook.ipynb")), as_version=4)
-    told = [
-        output.metadata["image/png"]["alt"]
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
-    for page in (results / "index.html", next(results.glob("runs/*/notebook.html"))):
-        watched = watch(browser)
-        watched.page.goto(page.as_uri())
-        assert [picture.get_attribute("alt") for picture in watched.page.locator("img").all()] == told
+@pytest.fixture
+def visit(browser: Browser, pages: dict[str, Path]) -> Iterator[Callable[..., Watched]]:
+    """visit(name, width=…, dark=…) opens a page from its file."""
+    opened = []
+
+    def open_page(name: str, **look: Any) -> Watched:
+        watched = watch(browser, **look)
+        opened.append(watched)
+        watched.page.goto(pages[name].as_uri())
+        return watched
+
+    yield open_page
+    for watched in opened:
         watched.page.context.close()
 
 
-def test_nothing_is_fetched_and_nothing_complained_about(opened: tuple[Watched, Path]) -> None:
-    watched, _ = opened
-    watched.page.wait_for_load_state("networkidle")
+def images(page: Page) -> list[tuple[str, int]]:
+    """Alt text and width in pixels of each image, all of them loaded, also those further down."""
+    return [(alt, width) for alt, width in page.locator("img").evaluate_all(LOADED)]
+
+
+def test_every_notebook_has_a_page(pages: dict[str, Path]) -> None:
+    assert set(pages) == {"gallery", *NOTEBOOKS}
+
+
+def test_images_load_and_have_alt_text_and_nothing_is_printed_or_fetched(
+    name: str, visit: Callable[..., Watched]
+) -> None:
+    watched = visit(name)
+    shown = images(watched.page)
+    assert shown
+    assert all(alt.strip() and width > 0 for alt, width in shown)
     assert watched.console == []
     assert watched.exceptions == []
-    assert all(url.startswith(("file:", "data:")) for url in watched.requests)
-    assert watched.page.locator("script").count() == 0
+    assert [url for url in watched.requests if not url.startswith(("file:", "data:"))] == []
 
 
-def test_one_h1_and_a_main_part(opened: tuple[Watched, Path]) -> None:
-    page = opened[0].page
-    assert page.get_by_role("heading", level=1).count() == 1
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_the_alt_text_is_what_the_notebook_says(
+    notebook: str, visit: Callable[..., Watched], pages: dict[str, Path]
+) -> None:
+    node = nbformat.read(pages[notebook].with_name("notebook.ipynb"), as_version=4)
+    outputs = [output for cell in node.cells for output in cell.get("outputs", [])]
+    said = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+    assert said
+    assert [alt for alt, _ in images(visit(notebook).page)] == said
+    record = json.loads(pages[notebook].with_name("run.json").read_text())
+    assert [figure["alt"] for figure in record["figures"]] == said
+
+
+def test_a_screen_reader_finds_one_main_part_and_one_title(name: str, visit: Callable[..., Watched]) -> None:
+    page = visit(name).page
     assert page.get_by_role("main").count() == 1
+    assert page.get_by_role("navigation").count() == 1
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.title().strip()
     assert page.locator("html").get_attribute("lang") == "en"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#main", "the content is one key away"
 
 
-def test_from_the_gallery_to_the_notebook_and_back(results: Path, browser: Browser) -> None:
-    watched = watch(browser)
-    watched.page.goto((results / "index.html").as_uri())
-    watched.page.get_by_role("link", name=re.compile("executed notebook", re.I)).first.click()
-    assert watched.page.get_by_role("heading", level=1).inner_text() == "Adversarial images"
-    watched.page.get_by_role("link", name=re.compile("all runs", re.I)).first.click()
-    assert watched.page.url == (results / "index.html").as_uri()
-    watched.page.context.close()
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_from_the_gallery_to_a_run_and_back(
+    notebook: str, visit: Callable[..., Watched], pages: dict[str, Path]
+) -> None:
+    page = visit("gallery").page
+    there = pages[notebook].relative_to(pages["gallery"].parent).as_posix()
+    page.locator(f'a[href="{there}"]').press("Enter")
+    page.wait_for_url(pages[notebook].as_uri())
+    page.get_by_role("navigation", name="Gallery").get_by_role("link").press("Enter")
+    page.wait_for_url(pages["gallery"].as_uri())
 
 
-def test_it_fits_a_phone(results: Path, browser: Browser) -> None:
-    for page in (results / "index.html", next(results.glob("runs/*/notebook.html"))):
-        watched = watch(browser, width=360, height=700)
-        watched.page.goto(page.as_uri())
-        assert watched.page.evaluate("document.documentElement.scrollWidth") <= 360
-        watched.page.context.close()
+def test_a_thumbnail_leads_to_its_figure(visit: Callable[..., Watched]) -> None:
+    page = visit("gallery").page
+    thumbnail = page.locator(".thumbnails a").last
+    alt = thumbnail.locator("img").get_attribute("alt")
+    thumbnail.press("Enter")
+    page.wait_for_url("**/notebook.html#figure-*")
+    assert page.locator(":target").get_attribute("alt") == alt
+    page.wait_for_function("() => document.querySelector(':target').getBoundingClientRect().top < innerHeight")
 
 
-def test_it_is_readable_by_day_and_by_night(results: Path, browser: Browser) -> None:
-    for page in (results / "index.html", next(results.glob("runs/*/notebook.html"))):
-        grounds = []
-        for dark in (False, True):
-            watched = watch(browser, dark=dark)
-            watched.page.goto(page.as_uri())
-            contrast, ground = watched.page.evaluate(CONTRAST)
-            assert contrast >= 4.5
-            grounds.append(ground)
-            watched.page.context.close()
-        assert grounds[0] != grounds[1]
+def test_nothing_sticks_out_on_a_phone(name: str, visit: Callable[..., Watched]) -> None:
+    page = visit(name, width=PHONE, height=740).page
+    images(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+
+
+def test_text_is_readable_by_day_and_by_night(name: str, visit: Callable[..., Watched]) -> None:
+    looks = []
+    for dark in (False, True):
+        page = visit(name, dark=dark).page
+        page.wait_for_function("document.readyState === 'complete'", timeout=PATIENCE)
+        texts = page.evaluate(COLOURS)
+        faint = {(text, ink, paper) for text, ink, paper in texts if contrast(ink, paper) < READABLE}
+        assert not faint
+        looks.append(
+            page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+        )
+    (ink, paper), (night_ink, night_paper) = looks
+    assert luminance(paper) > luminance(ink)
+    assert luminance(night_paper) < luminance(night_ink)
+
+
+def contrast(ink: str, paper: str) -> float:
+    """The ratio of two opaque colours' luminances, from 1 to 21 (WCAG 2.2)."""
+    dark, light = sorted((luminance(ink), luminance(paper)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    """Of a colour as the browser computes it, rgb(r, g, b)."""
+    assert colour.startswith("rgb("), f"{colour} is not opaque"
+    shares = [int(part) / 255 for part in colour[4:-1].split(",")]
+    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_black_on_white_is_the_most_contrast_there_is() -> None:
+    assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
+    assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(4.54, abs=0.01)

@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from smallscale.robustness.attacks import Bounds
+from smallscale.robustness.attacks import Bounds, fgsm, pgd
+from smallscale.robustness.autoattack import autoattack
+from smallscale.robustness.certificates import certified
 from smallscale.training import Model, binomial_interval, predict_logits
 
 Attack = Callable[[Model, Tensor, Tensor, float], Tensor]  # (model, images, labels, eps) -> images
@@ -38,3 +40,39 @@ def random_signs(
     generator = torch.Generator().manual_seed(seed)
     signs = torch.randint(0, 2, images.shape, generator=generator).to(images) * 2 - 1
     return (images + eps * signs).clamp(*bounds)
+
+
+def gaussian(model: Model, images: Tensor, labels: Tensor, *, sigma: float) -> Tensor:
+    """Images (batch, ...) with Gaussian noise of standard deviation sigma, not clipped: `train_classifier`'s perturb.
+
+    It draws from torch's generator, which `train_classifier` seeds while it trains.
+    """
+    return images + sigma * torch.randn_like(images)
+
+
+def robustness_bracket(
+    model: nn.Module, images: Any, labels: Any, eps_grid: Iterable[float], *, steps: int = 40
+) -> pd.DataFrame:
+    """What is proved and what survives, in linf, at each radius: the truth is at or above each certificate's share,
+    and at or below each attack's.
+
+    images: (n, channels, height, width) in [0, 1]; labels: (n,); steps: of PGD.
+    Returns columns eps, bound, share, and low, high: the 95 % Wilson interval for n images.
+    """
+    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+
+    def survivors(attacked: Tensor) -> Tensor:
+        return predict_logits(model, attacked).argmax(1) == labels
+
+    rows = []
+    for eps in eps_grid:
+        for bound, holds in {
+            "IBP certificate": certified(model, images, labels, eps, method="ibp"),
+            "CROWN certificate": certified(model, images, labels, eps),
+            "AutoAttack": survivors(autoattack(model, images, labels, eps)),
+            "PGD": survivors(pgd(model, images, labels, eps, steps=steps)),
+            "FGSM": survivors(fgsm(model, images, labels, eps)),
+        }.items():
+            count = int(holds.sum())
+            rows.append((eps, bound, count / len(labels), *binomial_interval(count, len(labels))))
+    return pd.DataFrame(rows, columns=["eps", "bound", "share", "low", "high"])
