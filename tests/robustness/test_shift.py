@@ -403,6 +403,24 @@ def test_reweighting_draws_each_group_as_often() -> None:
     assert shares["dro"] == pytest.approx(0.5, abs=0.08)
 
 
+def test_dro_ends_where_the_groups_losses_are_equal() -> None:
+    """A constant p of label 1. Group 0 is half and half, group 1 all 1: the mean of their losses is least at p = 3/4,
+    the larger of them at p = 1/2, where both are ln 2."""
+    x, y, groups = (
+        torch.zeros(200, 1, 1, 1),
+        torch.tensor([0, 1, 1, 1]).repeat(50),
+        torch.tensor([0, 0, 1, 1]).repeat(50),
+    )
+    shares = {}
+    for method in ("reweight", "dro"):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+        train_groups(model, x, y, groups, method=method, epochs=150, lr=0.01, eta=0.1)
+        with torch.no_grad():
+            shares[method] = float(model(x[:1]).softmax(1)[0, 1])
+    assert shares["reweight"] == pytest.approx(0.75, abs=0.05)
+    assert shares["dro"] == pytest.approx(0.5, abs=0.07)
+
+
 def test_weight_decay_shrinks() -> None:
     train, _ = small_set(120)
     sizes = [
