@@ -1,0 +1,299 @@
+"""When is an answer right? SQuAD's files and their two official scores, v1.1 and v2.0.
+
+Rajpurkar et al. 2016 ask for a span of the passage that answers the question; Rajpurkar et al. 2018 add questions
+that the passage does not answer. The two official evaluation scripts differ in small ways that move a number:
+what a missing prediction costs, and what two empty answers are worth. Both are here, written from their rules.
+
+A dataset is the file's JSON as it stands: {"version", "data": [{"title", "paragraphs": [{"context", "qas":
+[{"id", "question", "answers": [{"text", "answer_start"}], "is_impossible"}]}]}]}.
+"""
+
+import json
+import math
+import re
+import string
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Dataset = dict[str, Any]
+Paragraph = dict[str, Any]
+Question = dict[str, Any]
+
+PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only: curly quotes, dashes and accents stay
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def load_squad(path: str | Path) -> Dataset:
+    """The dataset in a SQuAD file, v1.1 or v2.0, as it stands there, once it is known to be sound.
+
+    Checked: the structure, that each answer_start points at its text, that no id comes twice, that a question
+    has answers unless it is_impossible, and none if it is.
+    Raises ValueError, one line with the file's name and the question's id, for the first thing that is wrong.
+    """
+    path = Path(path)
+    try:
+        dataset = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: byte {error.start} cannot be decoded") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply to be a SQuAD file") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    try:
+        _check(dataset)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return dataset
+
+
+def paragraphs(dataset: Mapping[str, Any]) -> Iterator[Paragraph]:
+    """The paragraphs, in the file's order. Raises ValueError for what is not a dataset."""
+    if not isinstance(dataset, Mapping) or not isinstance(dataset.get("data"), list):
+        raise ValueError("dataset must be a dict with a list under 'data', as load_squad returns it")
+    for article in dataset["data"]:
+        yield from article["paragraphs"]
+
+
+def questions(dataset: Mapping[str, Any]) -> Iterator[Question]:
+    """The questions, in the file's order."""
+    for paragraph in paragraphs(dataset):
+        yield from paragraph["qas"]
+
+
+def normalize_answer(text: str) -> str:
+    """Lower case, without ASCII punctuation, without the words a, an and the, words one space apart."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def exact_match(prediction: str, golds: Sequence[str]) -> int:
+    """1 if the prediction equals one of the gold answers, both normalised, else 0 (v1.1's rule)."""
+    return max(int(normalize_answer(prediction) == normalize_answer(gold)) for gold in _some(golds))
+
+
+def f1(prediction: str, golds: Sequence[str]) -> float:
+    """The best F1 over the gold answers, of normalised words counted with repeats (v1.1's rule), in [0, 1].
+
+        F1 = 2 * precision * recall / (precision + recall),   of the words that prediction and gold share
+
+    No shared word gives 0: so does an empty prediction, even where the gold answer is empty too.
+    Raises ValueError if golds holds none, or is a single text.
+    """
+    return float(max(_f1(prediction, gold) for gold in _some(golds)))
+
+
+def score_squad(
+    dataset: Mapping[str, Any],
+    predictions: Mapping[str, str],
+    na_prob: Mapping[str, float] | None = None,
+    threshold: float = 1.0,
+) -> dict[str, float]:
+    """The official script's keys and values, in percent: v1.1's or v2.0's, by the file's version.
+
+    predictions: the answer's text by question id; "" for no answer.
+    v1.1 gives exact_match and f1: a missing prediction scores 0. v2.0 gives exact, f1 and total, the same with
+    HasAns_ and NoAns_ for the questions that have an answer and those that have none, where there are such; a
+    missing prediction is left out of the total, which then says less than it seems.
+    na_prob: by question id, how sure the reader is that there is no answer (v2.0). Above the threshold (strictly)
+    the prediction counts as empty. Then best_exact, best_exact_thresh, best_f1 and best_f1_thresh are added: what
+    the best threshold would have given. Without na_prob every question's is 0.
+
+    Ids that the dataset does not have are ignored, with one warning. Where v2.0's script would stop with an
+    error because a prediction is missing, its HasAns_ and NoAns_ keep to the predictions there are.
+    A version that starts with neither 1 nor 2 is v2.0 if any question says is_impossible.
+    Raises ValueError for predictions that are not text, an na_prob that is missing or NaN, and nothing to score.
+    """
+    asked = {qa["id"]: qa for qa in questions(dataset)}
+    _check_predictions(predictions, na_prob, threshold)
+    unknown = [id_ for id_ in {**predictions, **(na_prob or {})} if id_ not in asked]
+    if unknown:
+        warnings.warn(
+            f"{len(unknown)} of the ids to score are not in the dataset and are ignored, the first is {unknown[0]!r}",
+            stacklevel=2,
+        )
+    if _version(dataset) == 1:
+        if na_prob is not None:
+            raise ValueError("na_prob has no meaning for a v1.1 dataset, whose questions all have an answer")
+        return _score_v1(asked, predictions)
+    return _score_v2(asked, predictions, na_prob, threshold)
+
+
+def _score_v1(asked: dict[str, Question], predictions: Mapping[str, str]) -> dict[str, float]:
+    if not asked:
+        raise ValueError("dataset has no question, so there is nothing to score")
+    exact, overlap = 0, 0.0
+    for id_, qa in asked.items():
+        if id_ in predictions:
+            golds = gold_texts(qa)
+            exact += exact_match(predictions[id_], golds)
+            overlap += f1(predictions[id_], golds)  # one by one: from Python 3.12 on, sum() rounds otherwise
+    return {"exact_match": 100.0 * exact / len(asked), "f1": 100.0 * overlap / len(asked)}
+
+
+def _score_v2(
+    asked: dict[str, Question],
+    predictions: Mapping[str, str],
+    na_prob: Mapping[str, float] | None,
+    threshold: float,
+) -> dict[str, float]:
+    exact: dict[str, float] = {}
+    overlap: dict[str, float] = {}
+    has_answer = {id_: bool(qa["answers"]) for id_, qa in asked.items()}
+    for id_, qa in asked.items():
+        if id_ in predictions:
+            golds = [text for answer in qa["answers"] if normalize_answer(text := answer["text"])] or [""]
+            exact[id_] = exact_match(predictions[id_], golds)
+            overlap[id_] = max(_f1(predictions[id_], gold, both_empty=1) for gold in golds)
+    if not exact:
+        raise ValueError("predictions has no id of the dataset, so there is nothing to score")
+    doubt = dict.fromkeys(predictions, 0.0) if na_prob is None else na_prob
+    for id_ in exact:
+        if id_ not in doubt:
+            raise ValueError(f"na_prob has no value for {id_!r}, which is predicted; give one for each prediction")
+
+    def thresholded(scores: dict[str, float]) -> dict[str, float]:
+        return {id_: float(not has_answer[id_]) if doubt[id_] > threshold else s for id_, s in scores.items()}
+
+    result: dict[str, float] = {}
+    columns = {"exact": thresholded(exact), "f1": thresholded(overlap)}
+    for prefix, kind in (("", None), ("HasAns_", True), ("NoAns_", False)):
+        ids = [id_ for id_ in exact if kind is None or has_answer[id_] == kind]
+        if ids:
+            for name, scores in columns.items():
+                result[prefix + name] = 100.0 * sum(scores[id_] for id_ in ids) / len(ids)
+            result[prefix + "total"] = len(ids)
+    if na_prob is not None:
+        for name, scores in (("exact", exact), ("f1", overlap)):
+            best, where = _best_threshold(scores, predictions, na_prob, has_answer)
+            result[f"best_{name}"], result[f"best_{name}_thresh"] = best, where
+    return result
+
+
+def _best_threshold(
+    scores: dict[str, float], predictions: Mapping[str, str], na_prob: Mapping[str, float], has_answer: dict[str, bool]
+) -> tuple[float, float]:
+    """The best score over all thresholds, in percent, and the lowest threshold that reaches it.
+
+    The sweep starts where no question is answered, and answers one more at a time, the surest first. The start
+    counts every question without answer, predicted or not; the percentage is of those predicted: the script's rule.
+    """
+    score: float = sum(not has for has in has_answer.values())
+    best, where = score, 0.0
+    for id_ in sorted(na_prob, key=lambda id_: na_prob[id_]):  # stable: equals stay in na_prob's order
+        if id_ in scores:
+            score += scores[id_] if has_answer[id_] else -bool(predictions[id_])
+            if score > best:
+                best, where = score, na_prob[id_]
+    return 100.0 * best / len(scores), where
+
+
+def _f1(prediction: str, gold: str, *, both_empty: int = 0) -> float:
+    words, gold_words = normalize_answer(prediction).split(), normalize_answer(gold).split()
+    if not words and not gold_words:
+        return both_empty
+    same = sum((Counter(words) & Counter(gold_words)).values())
+    if same == 0:
+        return 0.0
+    precision, recall = same / len(words), same / len(gold_words)
+    return (2 * precision * recall) / (precision + recall)
+
+
+def gold_texts(qa: Question) -> list[str]:
+    """The gold answers' texts. Raises ValueError, with the id, where there are none."""
+    if not qa["answers"]:
+        raise ValueError(f"question {qa['id']!r} has no answer to compare with; v1.1's rules need at least one")
+    return [answer["text"] for answer in qa["answers"]]
+
+
+def _some(golds: Sequence[str]) -> Sequence[str]:
+    if isinstance(golds, str) or not golds:
+        raise ValueError(f"golds must be a list of at least one text; got {golds!r}")
+    return golds
+
+
+def _version(dataset: Mapping[str, Any]) -> int:
+    version = str(dataset.get("version", "")).lower().removeprefix("v")
+    if version[:1] in ("1", "2"):
+        return int(version[0])
+    return 2 if any("is_impossible" in qa for qa in questions(dataset)) else 1
+
+
+def _check_predictions(predictions: Any, na_prob: Any, threshold: float) -> None:
+    for name, values in (("predictions", predictions), ("na_prob", {} if na_prob is None else na_prob)):
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{name} must be a dict by question id; got {type(values).__name__}")
+    for id_, text in predictions.items():
+        if not isinstance(text, str):
+            raise ValueError(f"the prediction for {id_!r} must be text, '' for no answer; got {text!r}")
+    for id_, value in (na_prob or {}).items():
+        if isinstance(value, str) or value is None or math.isnan(value):
+            raise ValueError(f"na_prob of {id_!r} must be a number; got {value!r}")
+    if math.isnan(threshold):
+        raise ValueError("threshold must be a number; got nan")
+
+
+def _check(dataset: Any) -> None:
+    """Raise ValueError, without the file's name, for the first thing in the dataset that is wrong."""
+    articles = _entry(dataset, "data", list, "the file")
+    needs_answers = _version_of_checked(dataset, articles) == 1
+    seen: set[str] = set()
+    for a, article in enumerate(articles):
+        for p, paragraph in enumerate(_entry(article, "paragraphs", list, f"article {a}")):
+            where = f"article {a}, paragraph {p}"
+            context = _entry(paragraph, "context", str, where)
+            for q, qa in enumerate(_entry(paragraph, "qas", list, where)):
+                id_ = _entry(qa, "id", str, f"{where}, question {q}")
+                if id_ in seen:
+                    raise ValueError(f"id {id_!r} comes twice; each question needs its own")
+                seen.add(id_)
+                _check_question(qa, context, f"question {id_!r}", needs_answers)
+
+
+def _version_of_checked(dataset: Any, articles: list[Any]) -> int:
+    """As _version, for articles that may still be malformed."""
+    try:
+        return _version(dataset)
+    except (TypeError, KeyError, AttributeError):
+        return 2
+
+
+def _check_question(qa: Question, context: str, where: str, needs_answers: bool) -> None:
+    _entry(qa, "question", str, where)
+    answers = _entry(qa, "answers", list, where)
+    for answer in answers:
+        text, start = _entry(answer, "text", str, where), _entry(answer, "answer_start", int, where)
+        if start < 0 or context[start : start + len(text)] != text:
+            there = context[max(start, 0) : max(start, 0) + len(text)]
+            raise ValueError(f"{where}: answer_start {start} must point at {text!r}; the context has {there!r} there")
+    impossible = qa.get("is_impossible", not answers)
+    if not isinstance(impossible, bool):
+        raise ValueError(f"{where}: 'is_impossible' must be true or false; got {impossible!r}")
+    if impossible and answers:
+        raise ValueError(f"{where} is_impossible and has answers; one of the two must go")
+    if not answers and (needs_answers or not impossible):
+        raise ValueError(f"{where} has no answers; give one, or say is_impossible in a v2.0 file")
+
+
+def _entry(holder: Any, key: str, kind: type, where: str) -> Any:
+    """holder[key], which must be there and of that kind."""
+    names = {list: "a list", str: "text", int: "a whole number"}
+    if not isinstance(holder, dict):
+        raise ValueError(f"{where} must be an object with '{key}' in it; got {type(holder).__name__}")
+    if key not in holder:
+        raise ValueError(f"{where} has no '{key}'")
+    value = holder[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{where}: '{key}' must be {names[kind]}; got {str(value)[:40]!r}")
+    return value
+
+
+def all_text(dataset: Mapping[str, Any]) -> Iterable[str]:
+    """Every context and every question, for what is counted over a whole file."""
+    for paragraph in paragraphs(dataset):
+        yield paragraph["context"]
+        for qa in paragraph["qas"]:
+            yield qa["question"]
