@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(shell find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
 SLOW := browser faults peers
+# A container's only user is often root, whom JupyterLab turns away unless told.
+ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: run test check lab notebooks lint clean
 .DEFAULT_GOAL := run
@@ -12,7 +14,7 @@ run: $(VENV)/.core  ## every notebook at its default scale, then the gallery
 	$(BIN)/smallscale run all
 
 lab: $(VENV)/.core  ## JupyterLab, opened on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(ROOT_USER)
 
 check: lint  ## the quick loop: unit and face tests, every notebook at tiny
 	$(BIN)/python -m pytest -q tests $(SLOW:%=--ignore=tests/%)
