@@ -110,6 +110,7 @@ def test_the_alt_text_is_what_the_notebook_says(
     assert [alt for alt, _ in images(visit(notebook).page)] == said
     record = json.loads(pages[notebook].with_name("run.json").read_text())
     assert [figure["alt"] for figure in record["figures"]] == said
+    assert set(said) <= {alt for alt, _ in images(visit("gallery").page)}
 
 
 def test_a_screen_reader_finds_one_main_part_and_one_title(name: str, visit: Callable[..., Watched]) -> None:
