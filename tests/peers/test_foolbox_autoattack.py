@@ -5,7 +5,7 @@ import torch
 
 from smallscale.corpus import digits
 from smallscale.models import small_cnn
-from smallscale.robustness.autoattack import autoattack
+from smallscale.robustness.ensemble import autoattack
 from smallscale.training import predict_logits, train_classifier
 
 foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed: pip install 'smallscale[peers]'")

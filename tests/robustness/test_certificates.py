@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import smallscale.robustness.autoattack as ensemble
 import smallscale.robustness.certificates as certificates
+import smallscale.robustness.ensemble as ensemble
 from smallscale.corpus import digits
 from smallscale.models import small_cnn
 from smallscale.robustness import fgsm, pgd
-from smallscale.robustness.autoattack import autoattack
 from smallscale.robustness.certificates import certified, crown_bounds, ibp_bounds, ibp_loss
+from smallscale.robustness.ensemble import autoattack
 from smallscale.training import accuracy, predict_logits, train_classifier
 
 BOTH = pytest.mark.parametrize("bound", [ibp_bounds, crown_bounds])

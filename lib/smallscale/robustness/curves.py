@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from smallscale.robustness.attacks import Bounds, fgsm, pgd
-from smallscale.robustness.autoattack import autoattack
 from smallscale.robustness.certificates import certified
+from smallscale.robustness.ensemble import autoattack
 from smallscale.training import Model, binomial_interval, predict_logits
 
 Attack = Callable[[Model, Tensor, Tensor, float], Tensor]  # (model, images, labels, eps) -> images

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import smallscale.robustness.autoattack as ensemble
+import smallscale.robustness.ensemble as ensemble
 from smallscale.corpus import digits
 from smallscale.models import small_cnn
 from smallscale.robustness import pgd
-from smallscale.robustness.autoattack import apgd, autoattack, checkpoints, square
+from smallscale.robustness.ensemble import apgd, autoattack, checkpoints, square
 from smallscale.training import predict_logits, train_classifier
 
 NORMS = pytest.mark.parametrize("norm", ["linf", "l2"])
