@@ -5,7 +5,7 @@ with one line more: each batch is first replaced by the worst images an attack f
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -112,15 +112,20 @@ def outputs(model: Model, images: Tensor) -> Tensor:
     return model(images.to(like, copy=True))
 
 
-@contextmanager
-def fitting_threads(images: Tensor) -> Iterator[None]:
+def fitting_threads(images: Tensor) -> AbstractContextManager[None]:
     """Torch on one thread inside where images (n, ...) are small, as before outside.
 
     On 8 x 8 pixels a second thread gains nothing, and where the cores are busy it costs tenfold: each waits for
     the other. One thread also sums in one order, so results do not depend on how many cores a machine has.
     """
+    return threads(1 if images[:1].numel() <= SMALL else torch.get_num_threads())
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Torch on n threads inside, as before outside."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if images[:1].numel() <= SMALL else before)
+    torch.set_num_threads(n)
     try:
         yield
     finally:

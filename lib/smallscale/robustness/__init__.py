@@ -3,6 +3,7 @@
 from smallscale.robustness.attacks import dlr_loss, fgsm, pgd
 from smallscale.robustness.certificates import certified, crown_bounds, ibp_bounds
 from smallscale.robustness.curves import accuracy_curve, random_signs
+from smallscale.robustness.distractors import add_sentences, worst_of
 from smallscale.robustness.ensemble import autoattack
 from smallscale.robustness.explorer import attack_explorer
 from smallscale.robustness.masking import GradientMasking, gradient_masking
@@ -12,6 +13,7 @@ from smallscale.robustness.squad import exact_match, f1, load_squad, normalize_a
 __all__ = [
     "GradientMasking",
     "accuracy_curve",
+    "add_sentences",
     "attack_explorer",
     "autoattack",
     "certified",
@@ -29,4 +31,5 @@ __all__ = [
     "random_signs",
     "score_squad",
     "worst_group_accuracy",
+    "worst_of",
 ]

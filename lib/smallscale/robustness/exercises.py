@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from smallscale.robustness.attacks import Bounds, per_image
+from smallscale.robustness.reading import Reads, answers
 from smallscale.robustness.shift import worst_group_accuracy
+from smallscale.robustness.squad import Dataset, f1, gold_texts, normalize_answer, paragraphs
 from smallscale.training import Model, accuracy, predict_logits
 
 NOT_YET = "Not answered yet."
@@ -120,3 +122,51 @@ def check_worst_group(
             f"The worst group is at {worst:.2f}, but the mean over all images fell to {mean:.2f}, below {average:.2f}."
         )
     return f"Right: the worst group is at {worst:.2f} and the mean at {mean:.2f}, with no group labels in training."
+
+
+def check_f1(score: Callable[[str, str], Any]) -> str:
+    """Check score(prediction, gold), SQuAD's F1 of two texts, in [0, 1]."""
+    cases = [
+        ("Ada Berg", "Ada Berg", "Two equal texts must give 1."),
+        ("salt", "silver", "Two texts without a common word must give 0, not an error: look for a division by zero."),
+        ("The Ada Berg!", "ada berg", "Normalise first: case, punctuation and the words a, an, the do not count."),
+        ("Ada Berg of Tarby", "Ada Berg", "Two of four words are right and none is missing: 2 * 0.5 * 1 / 1.5."),
+        ("Berg Berg", "Berg", "Count repeats: of two predicted words one is right. A set forgets the second."),
+        ("Berg Ada", "Ada Berg", "The order of the words does not count."),
+        ("", "salt", "An empty prediction has no common word: 0, not an error."),
+    ]
+    for prediction, gold, why in cases:
+        answer = score(prediction, gold)
+        if answer is None:
+            return NOT_YET
+        if abs(float(answer) - f1(prediction, [gold])) > TOLERANCE:
+            return f"For {prediction!r} against {gold!r} you have {float(answer):.3f}. {why}"
+    return "Right, on repeats, order, articles and empty texts too."
+
+
+def check_sentences(
+    attack: Callable[[str, str, str], Any], reader: Reads, dataset: Dataset, *, beat: float, longest: int = 20
+) -> str:
+    """Check attack(passage, question, answer) -> a sentence, which appended takes the reader's F1 below `beat` percent.
+
+    The sentence must not hold the answer, nor be longer than `longest` words: a person must still find the answer.
+    """
+    texts: list[dict[str, Any]] = []
+    for paragraph in paragraphs(dataset):
+        for qa in paragraph["qas"]:
+            gold = gold_texts(qa)[0]
+            sentence = attack(paragraph["context"], qa["question"], gold)
+            if sentence is None:
+                return NOT_YET
+            if not isinstance(sentence, str) or len(sentence.split()) > longest:
+                return f"For {qa['question']!r}: return one sentence of at most {longest} words."
+            if f" {normalize_answer(gold)} " in f" {normalize_answer(sentence)} ":
+                return f"For {qa['question']!r}: the sentence holds the answer, {gold!r}, so reading it would be right."
+            texts.append({"context": f"{paragraph['context']} {sentence}", "qas": [qa]})
+    attacked = {"version": "1.1", "data": [{"paragraphs": texts}]}
+    read = answers(reader, attacked)
+    asked = [qa for text in texts for qa in text["qas"]]
+    reached = 100 * sum(f1(read[qa["id"]], gold_texts(qa)) for qa in asked) / len(asked)
+    if reached >= beat:
+        return f"Inside the rules, but F1 is {reached:.0f}, and the goal is below {beat:.0f}."
+    return f"Right: F1 fell to {reached:.0f}, below {beat:.0f}."

@@ -10,6 +10,7 @@ A dataset is the file's JSON as it stands: {"version", "data": [{"title", "parag
 
 import json
 import math
+import random
 import re
 import string
 import warnings
@@ -289,6 +290,28 @@ def _entry(holder: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"{where}: '{key}' must be {names[kind]}; got {str(value)[:40]!r}")
     return value
+
+
+def split_articles(dataset: Mapping[str, Any], *, test: float = 0.25, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """(train, test): the answerable questions, whole articles to one side; test is the share of articles held out.
+
+    Raises ValueError where fewer than two articles have an answerable question, or test is not inside (0, 1).
+    """
+    if not 0 < test < 1:
+        raise ValueError(f"test must lie strictly between 0 and 1; got {test}")
+    kept = []
+    for article in dataset["data"]:
+        parts = [{**p, "qas": [qa for qa in p["qas"] if qa["answers"]]} for p in article["paragraphs"]]
+        parts = [part for part in parts if part["qas"]]
+        if parts:
+            kept.append({**article, "paragraphs": parts})
+    if len(kept) < 2:
+        raise ValueError(
+            f"dataset must have two articles with answerable questions, to train and test; got {len(kept)}"
+        )
+    random.Random(seed).shuffle(kept)
+    cut = min(len(kept) - 1, max(1, round(test * len(kept))))
+    return {"version": "1.1", "data": kept[cut:]}, {"version": "1.1", "data": kept[:cut]}
 
 
 def all_text(dataset: Mapping[str, Any]) -> Iterable[str]:

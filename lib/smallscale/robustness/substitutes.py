@@ -1,0 +1,175 @@
+"""What else could stand in its place? Other names, numbers, words and answers of the same type, from the same article.
+
+Jia and Liang 2017 look for near words by their vectors, and for fake answers in a list by hand. An article is a better
+list than it looks: its other questions of the same kind have answers of the same type.
+"""
+
+import re
+import string
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from smallscale.robustness.passages import thing
+from smallscale.robustness.squad import Question, normalize_answer
+from smallscale.robustness.statements import AUXILIARIES, PREPOSITIONS, QUESTION_WORDS, words_of
+
+OPPOSITES = """above below|after before|ancient modern|antique new|best worst|big small|build destroy|built destroyed
+close open|cold hot|common rare|decrease increase|decreased increased|dry wet|early late|earliest latest
+east west|eastern western|enemies allies|enemy ally|entered left|fast slow|fewer more|first last|former latter
+front back|full empty|gained lost|good bad|great minor|heavy light|high low|higher lower|highest lowest
+inside outside|joined left|king queen|large small|larger smaller|largest smallest|least most|less more
+long short|longest shortest|main secondary|major minor|many few|men women|new old|newest oldest|next previous
+north south|northern southern|official unofficial|old young|oldest youngest|opened closed|original final
+parents children|positive negative|primary secondary|private public|rich poor|same different|single double
+stronger weaker|strongest weakest|summer winter|top bottom|upper lower|urban rural|victory defeat|warm cool
+win lose|winner loser|won lost|worse better"""
+OPPOSITE = {
+    a: b
+    for line in OPPOSITES.split("\n")
+    for pair in line.split("|")
+    for a, b in (pair.split(), reversed(pair.split()))
+}
+NAME = re.compile(r"[A-Z][\w-]*(?:\s+(?:(?:of|the|de|du|and|von|van)\s+)*[A-Z][\w-]*)*")
+NUMBER = re.compile(r"\d+")
+MONTH = re.compile(r"January|February|March|April|May|June|July|August|September|October|November|December")
+OPENERS = PREPOSITIONS | QUESTION_WORDS | AUXILIARIES | words_of("the a an if although though because besides")
+ENOUGH = 5  # different ones; with fewer the next best list is taken
+
+
+class Pool:
+    """What an article offers: answers by type, names by their neighbourhood, nouns by the word before them.
+
+    qas: the article's questions. ordinary: the words that the file also writes in lower case; at the head of a question
+    these are no names. beyond: the pool of the whole file, for what the article has too few of.
+    """
+
+    def __init__(self, qas: Iterable[Question], ordinary: set[str], beyond: "Pool | None" = None) -> None:
+        self.ordinary, self.beyond = ordinary, beyond
+        self.lists: dict[tuple[str | int, ...], list[str]] = defaultdict(list)
+        for qa in qas:
+            question = qa["question"]
+            texts = (answer["text"].strip(string.punctuation + " ") for answer in qa["answers"])
+            for text in filter(normalize_answer, dict.fromkeys(texts)):
+                self.lists["answer", shape_of(text), kind_of(question)].append(text)
+                self.lists["answer", shape_of(text)].append(text)
+            for before, name, _ in self.names(question):
+                for key in ((len(name.split()), before), (len(name.split()),), ()):
+                    self.lists["name", *key].append(name)
+            words = question.lower().rstrip("? ").split()
+            for before, word in pairwise(words):
+                if before in ("the", "of", "a") and word.isalpha() and len(word) > 3:
+                    self.lists["noun", before].append(word)
+        self.many = {key: len(set(options)) >= ENOUGH for key, options in self.lists.items()}
+
+    def fake_answer(self, qa: Question, rng: np.random.Generator) -> str:
+        """An answer to a question of the same kind, numbers redrawn; where the file offers none, a made-up one."""
+        gold, kind = qa["answers"][0]["text"], kind_of(qa["question"])
+        shape = shape_of(gold)
+        if shape == "number":
+            return renumbered(gold, rng)
+        known = {normalize_answer(answer["text"]) for answer in qa["answers"]}
+        return self._other(known, rng, ("answer", shape, kind), ("answer", shape)) or made_up(shape, kind, rng)
+
+    def changed(self, question: str, rng: np.random.Generator) -> str | None:
+        """The question asking for something else. None where nothing can be replaced.
+
+        Each name and number is replaced; where there is none, a word by its opposite, or a noun by another one.
+        """
+        pieces, last = [], 0
+        for before, name, start in self.names(question):
+            n = len(name.split())
+            other = self._other({normalize_answer(name)}, rng, ("name", n, before), ("name", n), ("name",))
+            pieces += [question[last:start], other or thing("person" if n == 2 else "town", rng)]
+            last = start + len(name)
+        changed = renumbered("".join([*pieces, question[last:]]), rng)
+        if changed != question:
+            return changed
+        words = question.split()
+        for i, word in enumerate(words):
+            if i > 0 and word.lower() in OPPOSITE:
+                return " ".join([*words[:i], OPPOSITE[word.lower()], *words[i + 1 :]])
+        for i in range(len(words) - 1, 0, -1):
+            bare = words[i].rstrip("?.,").lower()
+            if bare.isalpha() and len(bare) > 3 and (other := self._other({bare}, rng, ("noun", words[i - 1].lower()))):
+                return " ".join([*words[:i], other, *words[i + 1 :]])
+        return None
+
+    def names(self, question: str) -> Iterator[tuple[str, str, int]]:
+        """The names in a question: the word before, in lower case; the name; where it starts."""
+        for match in NAME.finditer(question):
+            name, start = match[0], match.start()
+            first = name.split()[0].lower()
+            if first in OPENERS or (start == 0 and first in self.ordinary):  # "Which Treaty", "Bacteria in Europe"
+                rest = name[len(first) :].lstrip()
+                name, start = rest, match.end() - len(rest)
+            if name and not MONTH.fullmatch(name) and name != "I":
+                before = question[:start].split()
+                yield (before[-1].lower() if before else ""), name, start
+
+    def _other(self, known: set[str], rng: np.random.Generator, *keys: tuple[str | int, ...]) -> str:
+        """One that is not known, from the first list with enough to choose from; "" where none has."""
+        for key in keys:
+            for pool in filter(None, (self, self.beyond)):
+                if pool.many.get(key):
+                    for _ in range(10):  # most draws do; the odd list of near doubles falls through to the next
+                        option = pool.lists[key][rng.integers(len(pool.lists[key]))]
+                        if normalize_answer(option) not in known:
+                            return option
+        return ""
+
+
+def kind_of(question: str) -> str:
+    """What is asked for: its question word, and the word that narrows it down: what year, how many, what job."""
+    words = question.lower().rstrip("?. ").split()
+    at = next((i for i, word in enumerate(words) if word in QUESTION_WORDS), None)
+    if at is None:
+        return ""
+    rest = words[at + 1 :]
+    if words[at] not in ("how", "what", "which") or not rest:
+        return words[at]
+    if rest[0] in AUXILIARIES:  # "What was the profession of _?", "What did _ carry?"
+        rest = rest[2:] if rest[1:2] in (["the"], ["a"]) else rest[-1:]
+    return f"{words[at]} {rest[0]}" if rest else words[at]
+
+
+def shape_of(answer: str) -> str:
+    """number, name or words: what the answer looks like."""
+    if NUMBER.search(answer):
+        return "number"
+    return "name" if answer.lstrip("\"'“").removeprefix("the ")[:1].isupper() else "words"
+
+
+def made_up(shape: str, kind: str, rng: np.random.Generator) -> str:
+    """An answer from the made-up world that suits the question."""
+    return thing("person" if kind.startswith("who") else {"name": "town", "words": "goods"}.get(shape, "year"), rng)
+
+
+def fixed_answer(qa: Question, rng: np.random.Generator) -> str:
+    """One of two answers that never change, whatever the file, for each kind of question and answer."""
+    gold, kind = qa["answers"][0]["text"], kind_of(qa["question"])
+    shape = shape_of(gold)
+    same = np.random.default_rng([zlib.crc32(f"{shape} {kind}".encode()), int(rng.integers(2))])
+    digits = re.sub(r"\d", "9", re.sub(r"\b\d{4}\b", "1799", gold))  # of the number only its form
+    return renumbered(digits, same) if shape == "number" else made_up(shape, kind, same)
+
+
+def renumbered(text: str, rng: np.random.Generator) -> str:
+    """Every number replaced by another of as many digits: a year by one near it, a day by a day."""
+
+    def other(match: re.Match[str]) -> str:
+        value, n = int(match[0]), len(match[0])
+        low, high = 10 ** (n - 1), 10**n
+        if n == 4 and 1000 <= value <= 2020:
+            low, high = max(low, value - 120), min(2021, value + 121)
+        elif n == 2 and value <= 28:
+            high = 29
+        elif n > 15:  # beyond what is drawn exactly
+            return str(value + 1).zfill(n)
+        new = int(rng.integers(low, high - 1))
+        return str(new + (new >= value))
+
+    return NUMBER.sub(other, text)

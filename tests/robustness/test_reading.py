@@ -1,0 +1,199 @@
+"""Does a reader mark spans as it should, and do its scores and its widget say what it read?"""
+
+import numpy as np
+import pytest
+import torch
+
+from smallscale.robustness import add_sentences, score_squad, worst_of
+from smallscale.robustness.exercises import check_f1, check_sentences
+from smallscale.robustness.passages import FACTS, passages, thing
+from smallscale.robustness.reading import PASSAGE, Reader, Reading, answers, train_reader, vocabulary_of
+from smallscale.robustness.reading_explorer import covered, reading_explorer, scene
+from smallscale.robustness.reading_scores import question_scores, score_table
+from smallscale.robustness.squad import _check, f1, load_squad, paragraphs, questions, split_articles
+
+SEEN = passages(30, seed=0)
+UNSEEN = passages(10, seed=9, held_out=True)
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return train_reader(SEEN, epochs=1, seed=0)
+
+
+def reading(text: str, start: list[float], end: list[float]) -> Reading:
+    places = np.array([(i, i + 1) for i in range(0, 2 * len(start), 2)])
+    return Reading(text, places, np.log(start), np.log(end))
+
+
+def test_the_likeliest_span_starts_before_it_ends() -> None:
+    """start (.1, .8, .1), end (.6, .1, .3): spans 00 .06, 01 .01, 02 .03, 11 .08, 12 .24, 22 .03, of together .45."""
+    one = reading("a b c", [0.1, 0.8, 0.1], [0.6, 0.1, 0.3])
+    (text, p), (second, q) = one.best(2)
+    assert (text, second) == ("b c", "b")
+    assert p == pytest.approx(0.24 / 0.45)
+    assert q == pytest.approx(0.08 / 0.45)
+    assert one.spans.sum() == pytest.approx(1)
+    assert covered(one) == pytest.approx([0.10 / 0.45, (0.01 + 0.03 + 0.08 + 0.24) / 0.45, 0.30 / 0.45])
+
+
+@pytest.mark.parametrize("encoder", ["transformer", "gru"])
+def test_one_pair_alone_reads_as_in_a_batch_and_any_length_is_read(encoder: str) -> None:
+    model = Reader(vocabulary_of(SEEN), encoder=encoder, seed=1)
+    pairs = [(p["context"], p["qas"][0]["question"]) for p in list(paragraphs(UNSEEN))[:3]]
+    pairs.append((" ".join(p["context"] for p in paragraphs(UNSEEN)), "Who?"))
+    together = model.read(pairs)
+    for pair, read in zip(pairs, together, strict=True):
+        (alone,) = model.read([pair])
+        assert alone.starts == pytest.approx(read.starts, abs=1e-4)
+        assert np.exp(read.ends).sum() == pytest.approx(1, abs=1e-5)
+        assert pair[0][slice(*read.places[-1])] == "."
+
+
+def test_training_learns_and_the_same_seed_gives_the_same_reader(reader: Reader) -> None:
+    again = train_reader(SEEN, epochs=1, seed=0)
+    assert all(torch.equal(a, b) for a, b in zip(reader.parameters(), again.parameters(), strict=True))
+    small = passages(4, seed=2)
+    learnt = train_reader(small, epochs=60, seed=0)
+    assert score_squad(small, answers(learnt, small))["f1"] > 90
+
+
+def test_the_global_generator_and_threads_stay() -> None:
+    torch.manual_seed(5)
+    expected, before = torch.rand(3), torch.get_num_threads()
+    torch.manual_seed(5)
+    train_reader(passages(2, seed=0), epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == before
+
+
+def test_only_words_of_the_passage_can_be_an_answer(reader: Reader) -> None:
+    words = [reader.words_of(("salt and silver", "What is it?"))]
+    logits = reader(reader.batch(words))[0]
+    side = words[0][2]
+    assert torch.isinf(logits[side != PASSAGE]).all()
+    assert torch.isfinite(logits[side == PASSAGE]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Reader({}, encoder="lstm"), "encoder must be one of transformer, gru; got 'lstm'"),
+        (lambda: train_reader(SEEN, epochs=0), "epochs must be at least 1; got 0"),
+        (lambda: train_reader({"data": []}), "no question with an answer"),
+        (lambda: passages(0, seed=0), "n must be at least 1; got 0"),
+        (lambda: passages(1, seed=0, neighbours=2), r"neighbours must lie in \[0, 1\]; got 2"),
+        (lambda: split_articles(passages(3, seed=0)), "two articles"),
+        (lambda: split_articles(passages(30, seed=0), test=1), "strictly between 0 and 1"),
+    ],
+)
+def test_bad_arguments(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("neighbours", [0.0, 1.0])
+def test_passages_are_sound_squad_with_names_kept_apart(neighbours: float, tmp_path) -> None:
+    import json
+
+    data = passages(40, seed=1, neighbours=neighbours)
+    (tmp_path / "made.json").write_text(json.dumps(data))
+    assert load_squad(tmp_path / "made.json") == data == passages(40, seed=1, neighbours=neighbours)
+    for paragraph in paragraphs(data):
+        assert paragraph["context"].count(".") == FACTS + (2 if neighbours else 0)
+        assert len(paragraph["qas"]) == FACTS
+    rng = np.random.default_rng(0)
+    mine, others = ({thing("town", rng, held_out) for _ in range(2000)} for held_out in (False, True))
+    assert not mine & others
+
+
+def test_whole_articles_are_held_out() -> None:
+    data = passages(80, seed=0)
+    train, test = split_articles(data, seed=3)
+    titles = [[article["title"] for article in part["data"]] for part in (train, test)]
+    assert sorted([*titles[0], *titles[1]]) == sorted(article["title"] for article in data["data"])
+    assert len(titles[1]) == 2
+
+
+def test_scores_agree_with_the_official_ones(reader: Reader) -> None:
+    attacked = add_sentences(UNSEEN, seed=0, candidates=3)
+    read = answers(reader, attacked)
+    scores = question_scores(attacked, read)
+    assert 100 * scores.f1.mean() == pytest.approx(worst_of(attacked, read)["f1"])
+    table = score_table({"r": reader}, {"plain": UNSEEN, "worst": attacked})
+    assert table.f1[0] == pytest.approx(score_squad(UNSEEN, answers(reader, UNSEEN))["f1"])
+    assert table.f1[1] == pytest.approx(100 * scores.f1.mean())
+    assert (table.low <= table.f1).all()
+    assert (table.f1 <= table.high).all()
+    assert list(table.n) == [50, 50]
+
+
+def test_the_widget_follows_sliders_and_typing_and_escapes_what_is_typed(reader: Reader) -> None:
+    attacked = add_sentences(UNSEEN, seed=0, candidates=1)
+    box = reading_explorer({"one": reader, "two": train_reader(SEEN, epochs=1, seed=4)}, UNSEEN, attacked, n=3)
+    which, who, where, question, passage, view = box.children
+    qa = next(qa for qa in questions(UNSEEN) if qa["question"] == question.value)
+    sentence = passage.value
+    where.value = "nowhere"
+    assert sentence.startswith(passage.value)
+    where.value = "at the start"
+    assert passage.value != sentence
+    before = view.value
+    who.value = "two"
+    assert view.value != before
+    which.value = 1
+    assert question.value != qa["question"]
+    passage.value = "Salt <script>alert(1)</script> & silver"
+    assert "<script>" not in view.value
+    assert "&lt;script" in view.value or "script" in view.value
+    passage.value = "  "
+    assert "Type a passage" in view.value
+
+
+def test_the_scene_says_what_was_read() -> None:
+    html = scene(reading("a b c", [0.1, 0.8, 0.1], [0.6, 0.1, 0.3]), "Which <b>?", ["b c"])
+    assert "Read: b c, with probability 0.53. The file says: b c. So this is right." in html
+    assert "Which &lt;b&gt;?" in html
+    assert html.count("outline: 2px") == 2
+
+
+def test_a_hub_model_reads_long_passages_in_windows(tmp_path) -> None:
+    from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
+
+    from smallscale.robustness.pretrained import HubReader
+
+    words = sorted({w for p in paragraphs(UNSEEN) for w in p["context"].lower().replace(".", " .").split()})
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "?", *words]))
+    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    config = BertConfig(
+        vocab_size=len(words) + 7, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    BertForQuestionAnswering(config).save_pretrained(tmp_path)
+    model = HubReader(str(tmp_path))
+    passage = " ".join(p["context"] for p in paragraphs(UNSEEN))
+    (read,) = model.read([(passage, "who ?")])
+    assert len(read.places) > 64
+    assert read.places[0, 0] == 0
+    assert read.places[-1, 1] == len(passage)
+    assert np.exp(read.starts).sum() == pytest.approx(1)
+    assert set(answers(model, UNSEEN)) == {qa["id"] for qa in questions(UNSEEN)}
+    with pytest.raises(ValueError, match="cannot be loaded as a question-answering model"):
+        HubReader(str(tmp_path / "nothing"))
+
+
+def test_exercises_say_what_is_wrong(reader: Reader) -> None:
+    assert check_f1(lambda prediction, gold: None) == "Not answered yet."
+    assert check_f1(lambda prediction, gold: f1(prediction, [gold])).startswith("Right")
+    assert "Normalise first" in check_f1(lambda p, g: f1(p, [g]) if "!" not in p else 0.5)
+    assert "repeats" in check_f1(lambda p, g: f1(" ".join(dict.fromkeys(p.split())), [g]))
+    assert check_sentences(lambda *_: None, reader, UNSEEN, beat=50) == "Not answered yet."
+    assert "holds the answer" in check_sentences(lambda p, q, a: f"It is {a}.", reader, UNSEEN, beat=50)
+    assert "at most 20 words" in check_sentences(lambda p, q, a: "so " * 30, reader, UNSEEN, beat=50)
+    assert check_sentences(lambda p, q, a: "No.", reader, UNSEEN, beat=101).startswith("Right")
+    assert "the goal is below 0" in check_sentences(lambda p, q, a: "No.", reader, UNSEEN, beat=0)
+
+
+def test_made_up_passages_pass_the_check_with_added_sentences() -> None:
+    _check(add_sentences(UNSEEN, seed=0, candidates=2))
