@@ -31,12 +31,15 @@ def score_table(readers: Mapping[str, Reads], tests: Mapping[str, Mapping[str, A
     """reader, test, f1, low, high, n: the mean F1 in percent with a 95 % interval, of n original questions.
 
     The interval is a bootstrap's (Efron 1979) over questions, `RESAMPLES` times. Where a test has several candidates
-    for a question the worst counts, so that AddSent is a test like the others.
+    for a question the worst counts, so that AddSent is a test like the others. Raises ValueError for a test without
+    questions.
     """
     rows = []
     for reader_name, reader in readers.items():
         for test_name, dataset in tests.items():
             scores = question_scores(dataset, answers(reader, dataset)).f1.to_numpy()
+            if len(scores) == 0:
+                raise ValueError(f"test {test_name!r} has no question, so there is nothing to score")
             rng = np.random.default_rng(seed)
             means = scores[rng.integers(len(scores), size=(RESAMPLES, len(scores)))].mean(1)
             low, high = 100 * np.quantile(means, [0.025, 0.975])
