@@ -35,16 +35,18 @@ TYPES = {torch.float64: tl.float64, torch.float32: tl.float32, torch.float16: tl
 
 
 def _tuned(kernel: Any) -> Any:
-    """On a GPU the tile sizes are those found fastest for the shape; the interpreter takes the caller's block."""
+    """On a GPU the tile sizes are those found fastest, for lengths rounded to powers of two (`size`), all keys in sight
+    or not (`full`); the kernels themselves do not use the two. The interpreter takes the caller's block.
+    """
     if INTERPRETED:
         return kernel
-    sizes = [(m, n, warps) for m in (64, 128) for n in (32, 64, 128) for warps in (4, 8)]
     configs = [
         triton.Config({"BM": m, "BN": n}, num_warps=warps, num_stages=stages)
-        for m, n, warps in sizes
+        for m, n in ((64, 32), (64, 64), (128, 32), (128, 64), (128, 128))
+        for warps in (4, 8)
         for stages in (2, 3, 4)
     ]
-    return triton.autotune(configs, key=["n_q", "n_k", "d", "offset", "DOT"])(kernel)
+    return triton.autotune(configs, key=["size", "full", "d", "DOT"])(kernel)
 
 
 @triton.jit
@@ -69,7 +71,7 @@ def _walk_forward(
         j = j0 + tl.arange(0, BN)
         k = _load(K, j, n_k, d, D, DOT, MASK)
         v = _load(V, j, n_k, d, D, DOT, MASK)
-        s = tl.dot(q, tl.trans(k), input_precision="ieee") * factor  # (BM, BN)
+        s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * factor  # (BM, BN)
         if MASK:
             s = tl.where((j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset), s, float("-inf"))
         # tl.max and tl.sum by what they reduce with: they themselves cannot be interpreted if anything imported
@@ -78,7 +80,7 @@ def _walk_forward(
         p = tl.exp2(s - higher[:, None])
         shrink = tl.exp2(top - higher)
         total = total * shrink + tl.reduce(p, 1, tl.standard._sum_combine)
-        acc = acc * shrink[:, None] + tl.dot(p.to(DOT), v, input_precision="ieee")
+        acc = acc * shrink[:, None] + tl.dot(p.to(DOT), v, input_precision="tf32x3")
         top = higher
     return top, total, acc
 
@@ -86,7 +88,7 @@ def _walk_forward(
 @_tuned
 @triton.jit
 def _forward(
-    Q, K, V, Out, Lse, n_q, n_k, offset, group, factor: tl.constexpr,
+    Q, K, V, Out, Lse, n_q, n_k, offset, group, size, full, factor: tl.constexpr,
     d: tl.constexpr, D: tl.constexpr, DOT: tl.constexpr, WORK: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     tiles = (n_q + BM - 1) // BM
@@ -140,17 +142,17 @@ def _walk_keys(
         j = j0 + tl.arange(0, BN)
         k = _load(K, j, n_k, d, D, DOT, MASK)
         v = _load(V, j, n_k, d, D, DOT, MASK)
-        s = tl.dot(q, tl.trans(k), input_precision="ieee") * factor  # (BM, BN)
+        s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * factor  # (BM, BN)
         p = _weights(s, lse[:, None], (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset), MASK)
-        ds = p * (tl.dot(do, tl.trans(v), input_precision="ieee") - delta[:, None])
-        dq += tl.dot(ds.to(DOT), k, input_precision="ieee")
+        ds = p * (tl.dot(do, tl.trans(v), input_precision="tf32x3") - delta[:, None])
+        dq += tl.dot(ds.to(DOT), k, input_precision="tf32x3")
     return dq
 
 
 @_tuned
 @triton.jit
 def _dq(
-    Q, K, V, DOut, Lse, Delta, DQ, n_q, n_k, offset, group, scale: tl.constexpr, factor: tl.constexpr,
+    Q, K, V, DOut, Lse, Delta, DQ, n_q, n_k, offset, group, size, full, scale: tl.constexpr, factor: tl.constexpr,
     d: tl.constexpr, D: tl.constexpr, DOT: tl.constexpr, WORK: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     tiles = (n_q + BM - 1) // BM
@@ -183,18 +185,18 @@ def _walk_queries(
         do = _load(DOut, i, n_q, d, D, DOT, True)
         lse = tl.load(Lse + i, mask=i < n_q, other=float("inf"))  # beyond the last query: weights 0
         delta = tl.load(Delta + i, mask=i < n_q, other=0.0)
-        s = tl.dot(k, tl.trans(q), input_precision="ieee") * factor  # (BN, BM): transposed, as dk and dv want it
+        s = tl.dot(k, tl.trans(q), input_precision="tf32x3") * factor  # (BN, BM): transposed, as dk and dv want it
         p = _weights(s, lse[None, :], j[:, None] <= i[None, :] + offset, MASK)
-        dv += tl.dot(p.to(DOT), do, input_precision="ieee")
-        ds = p * (tl.dot(v, tl.trans(do), input_precision="ieee") - delta[None, :])
-        dk += tl.dot(ds.to(DOT), q, input_precision="ieee")
+        dv += tl.dot(p.to(DOT), do, input_precision="tf32x3")
+        ds = p * (tl.dot(v, tl.trans(do), input_precision="tf32x3") - delta[None, :])
+        dk += tl.dot(ds.to(DOT), q, input_precision="tf32x3")
     return dk, dv
 
 
 @_tuned
 @triton.jit
 def _dkdv(
-    Q, K, V, DOut, Lse, Delta, DK, DV, n_q, n_k, offset, group, scale: tl.constexpr, factor: tl.constexpr,
+    Q, K, V, DOut, Lse, Delta, DK, DV, n_q, n_k, offset, group, size, full, scale: tl.constexpr, factor: tl.constexpr,
     d: tl.constexpr, D: tl.constexpr, DOT: tl.constexpr, WORK: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     tiles = (n_k + BN - 1) // BN
@@ -228,11 +230,11 @@ def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: i
     """(out, lse), as `tiled.forward`; on a GPU the autotuner chooses the tiles, and block is not used."""
     _runnable(q)
     q, k, v = (x.contiguous() for x in (q, k, v))
-    (heads, n_q), n_k, work = (q.shape[0] * q.shape[1], q.shape[2]), k.shape[2], _work(q)
+    heads, n_q, work = q.shape[0] * q.shape[1], q.shape[2], _work(q)
     out = torch.empty(q.shape, dtype=_stored(q), device=q.device)
     lse = torch.empty(q.shape[:3], dtype=work, device=q.device)
     sizes = _sizes(q, block)
-    arguments = (q, k, v, out, lse, n_q, n_k, offset, q.shape[1] // k.shape[1], scale * LOG2E)
+    arguments = (q, k, v, out, lse, *_numbers(q, k, offset), scale * LOG2E)
     _launch(_forward, heads, n_q, "BM", arguments, sizes)
     return out.to(q.dtype), lse
 
@@ -243,14 +245,14 @@ def backward(
     """(dq, dk, dv), as `tiled.backward`: delta first, then the queries' kernel and the keys'."""
     q, k, v, out, lse = (x.contiguous() for x in saved)
     dout, dlse = dout.contiguous(), dlse.contiguous()
-    heads, n_q, kv_heads, n_k = q.shape[0] * q.shape[1], q.shape[2], k.shape[0] * k.shape[1], k.shape[2]
+    heads, kv_heads = q.shape[0] * q.shape[1], k.shape[0] * k.shape[1]
     dq, dk, dv = (torch.empty(x.shape, dtype=_stored(x), device=x.device) for x in (q, k, v))
     delta, sizes = torch.empty_like(lse), _sizes(q, block)
     fixed = {"d": sizes["d"], "D": sizes["D"], "WORK": sizes["WORK"], "BM": 64}
     _launch(_delta, 1, lse.numel(), "BM", (out, dout, dlse, delta, lse.numel()), fixed)
-    numbers = (n_q, n_k, offset, q.shape[1] // k.shape[1], scale, scale * LOG2E)
-    _launch(_dq, heads, n_q, "BM", (q, k, v, dout, lse, delta, dq, *numbers), sizes)
-    _launch(_dkdv, kv_heads, n_k, "BN", (q, k, v, dout, lse, delta, dk, dv, *numbers), sizes)
+    numbers = (*_numbers(q, k, offset), scale, scale * LOG2E)
+    _launch(_dq, heads, q.shape[2], "BM", (q, k, v, dout, lse, delta, dq, *numbers), sizes)
+    _launch(_dkdv, kv_heads, k.shape[2], "BN", (q, k, v, dout, lse, delta, dk, dv, *numbers), sizes)
     return dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype)
 
 
@@ -263,6 +265,12 @@ def _launch(kernel: Any, heads: int, rows: int, tile: str, arguments: tuple[Any,
         if INTERPRETED:
             warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of NaN and log of 0, where a GPU says nothing
         kernel[grid](*arguments, **sizes)
+
+
+def _numbers(q: Tensor, k: Tensor, offset: int) -> tuple[int, ...]:
+    """n_q, n_k, offset, group, and what the autotuner goes by: size and full."""
+    n_q, n_k = q.shape[2], k.shape[2]
+    return n_q, n_k, offset, q.shape[1] // k.shape[1], triton.next_power_of_2(max(n_q, n_k, 1)), int(offset >= n_k - 1)
 
 
 def _sizes(q: Tensor, block: int) -> dict[str, Any]:
