@@ -1,0 +1,6 @@
+"""How does attention run fast without its matrix? FlashAttention, from one row of softmax to a GPU."""
+
+from smallscale.kernels.counts import Traffic, elements_moved, fast_memory, largest_block
+from smallscale.kernels.levels import attention
+
+__all__ = ["Traffic", "attention", "elements_moved", "fast_memory", "largest_block"]
