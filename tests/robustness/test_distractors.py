@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallscale.robustness import add_sentences, load_squad, normalize_answer, worst_of
-from smallscale.robustness.distractors import changed_questions, original_id, random_sentences
+from smallscale.robustness.distractors import _clean, changed_questions, original_id, random_sentences
 from smallscale.robustness.passages import passages
 from smallscale.robustness.squad import paragraphs, questions
 from smallscale.robustness.substitutes import Pool, fixed_answer, kind_of, renumbered, shape_of
@@ -105,7 +105,7 @@ def test_what_cannot_be_turned_is_named() -> None:
     assert [qa["id"] for qa in questions(attacked)] == ["w-adv0", "w-adv1"]
 
 
-def test_the_input_stays_and_leaving_a_question_out_changes_no_other() -> None:
+def test_the_input_stays_and_the_seed_says_what_is_drawn() -> None:
     data = passages(20, seed=3)
     before = deepcopy(data)
     all_of_them = by_original(add_sentences(data, seed=5, candidates=2))
@@ -168,6 +168,23 @@ def test_worst_of_takes_the_candidate_with_the_worst_f1_and_its_exact_match() ->
     # the original question is a candidate too, where it is there
     both = {"data": [*small(WHERE)["data"], *add_sentences(small(WHERE), seed=0, candidates=1)["data"]]}
     assert worst_of(both, {"w": "salt", "w-adv0": "Tarby"})["f1"] == 0
+
+
+def test_a_sentence_may_hold_no_gold_answer_as_it_stands_or_normalised() -> None:
+    golds = {"answers": [{"text": "The Ada-Berg"}, {"text": "1799"}]}
+    for sentence in ("It was adaberg.", "He met THE ADA-BERG there.", "In 17990 it fell."):
+        assert not _clean(sentence, golds), sentence
+    assert _clean("Ada met Berg in 1798.", golds)
+
+
+def test_candidates_differ_where_the_file_offers_enough() -> None:
+    attacked = by_original(add_sentences(passages(30, seed=0), seed=0, candidates=4))
+    assert all(len(set(texts)) == 4 for texts in attacked.values())
+
+
+def test_what_belongs_to_unanswerable_questions_is_left_behind() -> None:
+    attacked = add_sentences(small({**WHERE, "plausible_answers": WHERE["answers"]}), seed=0, candidates=1)
+    assert set(next(questions(attacked))) == {"id", "question", "answers"}
 
 
 def test_worst_of_refuses_nothing_to_score_and_what_is_not_text() -> None:

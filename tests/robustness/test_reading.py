@@ -7,7 +7,7 @@ import torch
 from smallscale.robustness import add_sentences, score_squad, worst_of
 from smallscale.robustness.exercises import check_f1, check_sentences
 from smallscale.robustness.passages import FACTS, passages, thing
-from smallscale.robustness.reading import PASSAGE, Reader, Reading, answers, train_reader, vocabulary_of
+from smallscale.robustness.reading import LONGEST, PASSAGE, TOKEN, Reader, Reading, answers, train_reader, vocabulary_of
 from smallscale.robustness.reading_explorer import covered, reading_explorer, scene
 from smallscale.robustness.reading_scores import question_scores, score_table
 from smallscale.robustness.squad import _check, f1, load_squad, paragraphs, questions, split_articles
@@ -35,6 +35,25 @@ def test_the_likeliest_span_starts_before_it_ends() -> None:
     assert q == pytest.approx(0.08 / 0.45)
     assert one.spans.sum() == pytest.approx(1)
     assert covered(one) == pytest.approx([0.10 / 0.45, (0.01 + 0.03 + 0.08 + 0.24) / 0.45, 0.30 / 0.45])
+
+
+def test_an_answer_has_at_most_sixteen_words() -> None:
+    text = " ".join("w" * 20)
+    start, end = [1.0] + [1e-9] * 19, [1e-9] * 19 + [1.0]
+    (answer, _), *_ = reading(text, start, end).best()
+    assert len(answer.split()) <= LONGEST == 16
+
+
+def test_blank_questions_and_passages_do_no_harm() -> None:
+    data = passages(2, seed=0)
+    first = next(paragraphs(data))
+    first["qas"][0]["question"] = " "
+    model = train_reader(data, epochs=1)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert set(answers(model, data)) == {qa["id"] for qa in questions(data)}
+    empty = {"data": [{"paragraphs": [{"context": " ", "qas": [{"id": "e", "question": "Who?", "answers": []}]}]}]}
+    assert answers(model, empty) == {"e": ""}
+    assert "no word to read" in scene(reading("", [], []), "Who?", ["x"])
 
 
 @pytest.mark.parametrize("encoder", ["transformer", "gru"])
@@ -96,12 +115,14 @@ def test_bad_arguments(call, message: str) -> None:
 def test_passages_are_sound_squad_with_names_kept_apart(neighbours: float, tmp_path) -> None:
     import json
 
-    data = passages(40, seed=1, neighbours=neighbours)
+    data = passages(400, seed=1, neighbours=neighbours)
     (tmp_path / "made.json").write_text(json.dumps(data))
-    assert load_squad(tmp_path / "made.json") == data == passages(40, seed=1, neighbours=neighbours)
+    assert load_squad(tmp_path / "made.json") == data == passages(400, seed=1, neighbours=neighbours)
     for paragraph in paragraphs(data):
         assert paragraph["context"].count(".") == FACTS + (2 if neighbours else 0)
         assert len(paragraph["qas"]) == FACTS
+        said = [qa["answers"][0]["text"] for qa in paragraph["qas"]]
+        assert len(set(said)) == FACTS, "an answer to two questions would make a wrong reading right"
     rng = np.random.default_rng(0)
     mine, others = ({thing("town", rng, held_out) for _ in range(2000)} for held_out in (False, True))
     assert not mine & others
@@ -113,6 +134,7 @@ def test_whole_articles_are_held_out() -> None:
     titles = [[article["title"] for article in part["data"]] for part in (train, test)]
     assert sorted([*titles[0], *titles[1]]) == sorted(article["title"] for article in data["data"])
     assert len(titles[1]) == 2
+    assert len({tuple(a["title"] for a in split_articles(data, seed=s)[1]["data"]) for s in range(8)}) > 1
 
 
 def test_scores_agree_with_the_official_ones(reader: Reader) -> None:
@@ -145,9 +167,32 @@ def test_the_widget_follows_sliders_and_typing_and_escapes_what_is_typed(reader:
     assert question.value != qa["question"]
     passage.value = "Salt <script>alert(1)</script> & silver"
     assert "<script>" not in view.value
-    assert "&lt;script" in view.value or "script" in view.value
+    assert "&lt;</span>" in view.value  # each sign is a word of its own
+    assert "&amp;</span>" in view.value
     passage.value = "  "
     assert "Type a passage" in view.value
+
+
+def test_the_widget_opens_on_a_question_that_only_the_sentence_turns_wrong() -> None:
+    class Last:
+        """Reads the last word but the full stop: right only for the second question as long as nothing is added."""
+
+        def read(self, pairs):
+            found = []
+            for passage, _ in pairs:
+                places = np.array([m.span() for m in TOKEN.finditer(passage)])
+                peak = np.full(len(places), -9.0)
+                peak[-2] = 0.0
+                found.append(Reading(passage, places, peak, peak))
+            return found
+
+    text = "Ada was born in Tarby. Ada died in 1799."
+    golds = [{"text": "Tarby", "answer_start": 16}], [{"text": "1799", "answer_start": 35}]
+    asked = "Where was Ada born?", "When did Ada die?"
+    qas = [{"id": str(i), "question": q, "answers": a} for i, (q, a) in enumerate(zip(asked, golds, strict=True))]
+    data = {"version": "1.1", "data": [{"title": "t", "paragraphs": [{"context": text, "qas": qas}]}]}
+    box = reading_explorer({"last": Last()}, data, add_sentences(data, seed=0, candidates=1))
+    assert box.children[3].value == "When did Ada die?"
 
 
 def test_the_scene_says_what_was_read() -> None:
@@ -179,6 +224,20 @@ def test_a_hub_model_reads_long_passages_in_windows(tmp_path) -> None:
     assert read.places[-1, 1] == len(passage)
     assert np.exp(read.starts).sum() == pytest.approx(1)
     assert set(answers(model, UNSEEN)) == {qa["id"] for qa in questions(UNSEEN)}
+    # By hand: of the windows that hold a word, the larger logit; the question's words, and special ones, never.
+    parts = model.tokenizer("who ?", passage, truncation="only_second", max_length=64, stride=16,
+                            return_overflowing_tokens=True, return_offsets_mapping=True, padding=True,
+                            return_tensors="pt")  # fmt: skip
+    inputs = {name: parts[name] for name in ("input_ids", "token_type_ids", "attention_mask")}
+    logits = model.model(**inputs).start_logits.detach().double()
+    best: dict[tuple[int, int], float] = {}
+    for w, places in enumerate(parts["offset_mapping"].tolist()):
+        for side, place, value in zip(parts.sequence_ids(w), places, logits[w].tolist(), strict=True):
+            if side == 1:
+                best[tuple(place)] = max(value, best.get(tuple(place), value))
+    assert [tuple(place) for place in read.places.tolist()] == sorted(best)
+    expected = torch.tensor([best[place] for place in sorted(best)]).log_softmax(0)
+    assert read.starts == pytest.approx(expected.numpy())
     with pytest.raises(ValueError, match="cannot be loaded as a question-answering model"):
         HubReader(str(tmp_path / "nothing"))
 

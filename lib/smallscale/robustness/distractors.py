@@ -47,10 +47,10 @@ def add_sentences(
     One candidate is AddOneSent; several, and then `worst_of`, are AddSent (Jia and Liang 2017).
     wording: plain, "Ann Lee founded Rome."; or cleft, "It was Ann Lee that founded Rome." at: end, where the old
     context stays the new one's prefix; or start, where answer_start moves along. fakes: the made-up answers, drawn anew
-    each time; or fixed, as in the paper, one for each kind of question.
+    each time; or fixed, as in the paper, one of two for each kind of question.
 
     Questions without an answer, and those that no rule can turn, are left out; their ids are under "skipped". seed: of
-    what is drawn, for each question apart: leaving one out changes no other.
+    what is drawn, for each question apart, from what the whole file offers.
     Raises ValueError for candidates below 1, an unknown wording, at or fakes, and what is not a dataset.
     """
     if isinstance(candidates, bool) or not isinstance(candidates, int | np.integer) or candidates < 1:
@@ -144,7 +144,7 @@ def random_sentences(dataset: Mapping[str, Any], *, seed: int) -> Dataset:
 
 
 def _rng(seed: int, qa: Question) -> np.random.Generator:
-    """A question's own generator: what is drawn for it does not depend on the others."""
+    """A question's own generator, whatever was drawn for the others."""
     return np.random.default_rng([seed % 2**63, zlib.crc32(qa["id"].encode())])
 
 

@@ -11,7 +11,7 @@ from smallscale.robustness.reading import Pair, Reading
 class HubReader:
     """A question-answering model, read from a folder or by its name on a hub, with its own tokenizer.
 
-    A passage longer than the model's window is read in windows that overlap by half; of two opinions on a word the
+    A passage longer than the model's window is read in windows that overlap by a quarter; of two opinions on a word the
     stronger counts. Raises ValueError where there is no such model, or its tokenizer cannot say where tokens stand.
     """
 

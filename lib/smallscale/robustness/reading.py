@@ -57,7 +57,9 @@ class Reading:
         return weights / weights.sum()
 
     def best(self, k: int = 1) -> list[tuple[str, float]]:
-        """The k likeliest answers with their probabilities, the likeliest first."""
+        """The k likeliest answers with their probabilities, the likeliest first; none in a passage without words."""
+        if len(self.places) == 0:
+            return []
         flat = np.argsort(-self.spans, axis=None, kind="stable")[:k]
         firsts, lasts = np.unravel_index(flat, self.spans.shape)
         return [
@@ -81,7 +83,7 @@ def answers(reader: Reads, dataset: Mapping[str, Any], *, batch_size: int = 128)
         part = [asked[i] for i in order[at : at + batch_size]]
         readings = reader.read([(context, qa["question"]) for context, qa in part])
         for (_, qa), reading in zip(part, readings, strict=True):
-            found[qa["id"]] = reading.best()[0][0] if len(reading.places) else ""
+            found[qa["id"]] = next((text for text, _ in reading.best()), "")
     return {qa["id"]: found[qa["id"]] for _, qa in asked}
 
 
@@ -137,7 +139,7 @@ class Reader(nn.Module):
 
     def words_of(self, pair: Pair) -> Words:
         """What the reader sees of a (passage, question): the question's words, then the passage's."""
-        asked, told = TOKEN.findall(pair[1]), TOKEN.findall(pair[0])
+        asked, told = TOKEN.findall(pair[1]) or ["?"], TOKEN.findall(pair[0])  # a blank question still asks
         features = np.concatenate([self._features(asked, told), self._features(told, asked)])
         side = torch.tensor([QUESTION] * len(asked) + [PASSAGE] * len(told))
         return asked + told, torch.from_numpy(features), side

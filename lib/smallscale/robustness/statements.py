@@ -2,7 +2,7 @@
 
 Jia and Liang 2017 turn "Who founded Rome?" and a made-up answer into "Ann Lee founded Rome." with some fifty rules over
 a parse tree. Here a few rules go by the question word, the auxiliary after it, and a guess where the subject ends. They
-cover most of SQuAD's questions; about half of what they make reads well, which is enough to mislead a reader.
+make a sentence of nearly all of SQuAD's questions; not all of them read well, but a reader is misled all the same.
 """
 
 import re
@@ -180,14 +180,12 @@ def _with_auxiliary(asked: str, lead: str, unit: str, aux: str, rest: list[str],
         verb = {"did": past, "does": third}.get(aux, str)(low[cut])
         return _around(" ".join([*rest[:cut], verb]), lead, unit, rest[cut + 1 :])
     open_slot = not lead and asked in OPEN
-    if open_slot and _opens_predicate(
-        low[0], rest[0], aux, cut, verbs
-    ):  # "What was used to", "Which treaties were signed"
+    # "What was used to", "Which treaties were signed"
+    if open_slot and _opens_predicate(low[0], rest[0], aux, cut, verbs):
         return Statement("", "", " ".join(filter(None, [unit, aux, *rest])))
+    # "What is the capital of France": all of it is the subject
     if cut is None or (open_slot and aux in BE and not unit and low[-1] not in PREPOSITIONS | {"called", "named"}):
-        return Statement(
-            " ".join([*rest, aux]), lead, unit
-        )  # "What is the capital of France": all of it is the subject
+        return Statement(" ".join([*rest, aux]), lead, unit)
     return _around(" ".join([*rest[:cut], aux, rest[cut]]), lead, unit, rest[cut + 1 :])
 
 

@@ -144,8 +144,8 @@ def shape_of(answer: str) -> str:
 
 
 def made_up(shape: str, kind: str, rng: np.random.Generator) -> str:
-    """An answer from the made-up world that suits the question."""
-    return thing("person" if kind.startswith("who") else {"name": "town", "words": "goods"}.get(shape, "year"), rng)
+    """A name or words from the made-up world that suit the question."""
+    return thing("person" if kind.startswith("who") else {"name": "town", "words": "goods"}[shape], rng)
 
 
 def fixed_answer(qa: Question, rng: np.random.Generator) -> str:
