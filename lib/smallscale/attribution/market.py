@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from smallscale.attribution.games import banzhaf_of, membership, payouts, shapley_of
+from smallscale.attribution.games import banzhaf_of, membership, shapley_of
 from smallscale.attribution.language import ORDER, Counts, count, encode, log_likelihood, slopes
+from smallscale.attribution.payments import payouts
 
 Texts = Mapping[str, Mapping[str, str]]  # name -> document -> text, in order of submission
 

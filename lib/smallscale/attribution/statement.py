@@ -12,8 +12,8 @@ import ipywidgets as widgets
 import numpy as np
 from tokenizers import Tokenizer
 
-from smallscale.attribution.games import payouts
 from smallscale.attribution.language import Counts
+from smallscale.attribution.payments import payouts
 
 # Okabe and Ito's colours; each author also has a number, so no meaning hangs on colour alone.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
