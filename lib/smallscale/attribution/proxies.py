@@ -17,7 +17,7 @@ from smallscale.attribution.games import membership
 from smallscale.attribution.language import Counts, Documents, log_likelihood
 from smallscale.attribution.stacked import Parameters, stack_gradients
 
-GRID = (4.0, 16.0, 64.0, 256.0, 1024.0)
+SMALL, GRID = 4.0, (16.0, 64.0, 256.0, 1024.0)
 
 
 def per_completion(tokens: np.ndarray, completions: int) -> np.ndarray:
@@ -42,21 +42,16 @@ def left_out(table: np.ndarray) -> np.ndarray:
 
 
 def fit_counts(counts: Counts, log_p: np.ndarray, grid: Sequence[float] = GRID, most: int = 3) -> tuple[float, ...]:
-    """The concentrations, of one to `most` orders, whose count model comes closest to another model of the same text.
+    """The concentrations, of two to `most` orders, whose count model comes closest to another model of the same text.
 
     counts: of everybody's documents; log_p: (T,) ln p of the same tokens by the other model. Closest in the mean
-    square of ln p. A token the large model finds likely must be likely to the small one for the same reason: that is
-    hoped, and `agreement` tells.
+    square of ln p. How often a token occurs at all any model learns from little text, so the first concentration
+    stays small. That two models which agree with everybody's text agree without some of it is hoped, and `agreement`
+    tells.
     """
     everybody = np.ones((1, len(counts)))
-    best: tuple[float, ...] = ()
-    least = np.inf
-    for orders in range(1, most + 1):
-        for concentration in product(grid, repeat=orders):
-            far = float(((log_likelihood(counts, everybody, concentration)[0] - log_p) ** 2).mean())
-            if far < least:
-                best, least = concentration, far
-    return best
+    tried = [(SMALL, *rest) for orders in range(1, most) for rest in product(grid, repeat=orders)]
+    return min(tried, key=lambda a: float(((log_likelihood(counts, everybody, a)[0] - log_p) ** 2).mean()))
 
 
 def counted_game(counts: Counts, completions: int, concentration: Sequence[float]) -> np.ndarray:
