@@ -66,7 +66,8 @@ def some_choices() -> Choices:
 
 
 def test_what_is_paid_for_does_not_judge() -> None:
-    options = some_choices()
+    windows = np.stack([cycle(1, 16), cycle(5, 16), cycle(2, 16), cycle(5, 16)])
+    options = choices([[cycle(1, 200)], [cycle(5, 200)]], windows, 4, VOCABULARY, sold=2)
     assert options.hits.shape == (2, len(EFFORTS), 5, 48)
     assert options.volume[0].tolist() == [40, 80, 120, 160, 200]
     efforts = np.array([1, 3])

@@ -15,6 +15,7 @@ from smallscale.attribution.language import (
     Counts,
     Grams,
     count,
+    draw_windows,
     encode,
     generate,
     keys,
@@ -138,6 +139,17 @@ def test_every_text_can_be_encoded_and_read_back() -> None:
         assert tokens.dtype == np.int64
         assert tokenizer.decode(tokens.tolist()) == text
     assert tokenizer.to_str() == train_tokenizer(["def f(x):\n    return x\n" * 20], 300).to_str()
+
+
+def test_windows_are_pieces_of_each_long_enough_document_in_turn() -> None:
+    documents = [np.arange(10), np.arange(100, 105), np.arange(3)]
+    found = draw_windows(documents, 6, 5, seed=1)
+    assert found.shape == (6, 5)
+    assert (np.diff(found) == 1).all()
+    assert sorted(found[:, 0] >= 100) == [False] * 3 + [True] * 3
+    assert (found == draw_windows(documents, 6, 5, seed=1)).all()
+    with pytest.raises(ValueError, match="at least 11 tokens"):
+        draw_windows(documents, 1, 11)
 
 
 # the texts

@@ -38,6 +38,20 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     return [np.array(encoding.ids, dtype=np.int64) for encoding in tokenizer.encode_batch(list(texts))]
 
 
+def draw_windows(documents: Documents, n: int, length: int, *, seed: int = 0) -> np.ndarray:
+    """n pieces (n, length) of documents, from each document in turn, at random places.
+
+    Raises ValueError where no document is that long.
+    """
+    long = [tokens for tokens in documents if len(tokens) >= length]
+    if not long:
+        raise ValueError(f"documents must hold one of at least {length} tokens to draw from; add longer ones")
+    random = np.random.default_rng(seed)
+    order = [long[k] for k in random.permutation(len(long))]
+    starts = [random.integers(len(order[i % len(order)]) - length + 1) for i in range(n)]
+    return np.stack([order[i % len(order)][s : s + length] for i, s in enumerate(starts)])
+
+
 class Grams:
     """How often each run of k tokens, k = 1 to `order`, occurs in documents; runs do not cross their borders.
 

@@ -89,15 +89,20 @@ def fisher_influence(authors: Tensor, completions: Tensor, damping: float = 0.1)
     return inner.view(*authors.shape[:2], -1).mean(1).numpy()
 
 
+def rank_correlations(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Spearman's correlation (n,) between scores and truth (authors, n), of each completion; a constant one is 0."""
+    ranks = [rankdata(values, axis=0) - (len(values) + 1) / 2 for values in (scores, truth)]
+    norms = np.sqrt((ranks[0] ** 2).sum(0) * (ranks[1] ** 2).sum(0))
+    return np.divide((ranks[0] * ranks[1]).sum(0), norms, out=np.zeros_like(norms), where=norms > 0)
+
+
 def agreement(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Do scores (authors, n) order the authors of a completion as the truth does?
 
-    spearman: the mean over completions of the rank correlation, a constant score counting as 0, with the half-width
-    `error` of its 95 % interval over completions; top: the share of completions whose first author is the same.
+    spearman: the mean of `rank_correlations`, with the half-width `error` of its 95 % interval over completions;
+    top: the share of completions whose first author is the same.
     """
-    ranks = [rankdata(values, axis=0) - (len(values) + 1) / 2 for values in (scores, truth)]
-    norms = np.sqrt((ranks[0] ** 2).sum(0) * (ranks[1] ** 2).sum(0))
-    rho = np.divide((ranks[0] * ranks[1]).sum(0), norms, out=np.zeros_like(norms), where=norms > 0)
+    rho = rank_correlations(scores, truth)
     same = scores.argmax(0) == truth.argmax(0)
     error = 1.96 * rho.std(ddof=1) / np.sqrt(len(rho)) if len(rho) > 1 else np.nan
     return {"spearman": float(rho.mean()), "error": float(error), "top": float(same.mean())}
