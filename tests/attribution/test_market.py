@@ -98,9 +98,9 @@ def test_poison_has_the_words_and_not_their_order() -> None:
 
 
 def test_shingles_by_hand() -> None:
-    assert shingles("a b c") == {("a", "b", "c")}
-    assert shingles("a b\nc(d) e f g") == {tuple("abc(d)ef"), tuple("bc(d)efg")}
-    assert shingles("") == {()}
+    assert shingles("a b c") == {hash(("a", "b", "c"))}
+    assert shingles("a b\nc(d) e f g") == {hash(tuple("abc(d)ef")), hash(tuple("bc(d)efg"))}
+    assert shingles("") == {hash(())}
 
 
 def test_only_later_copies_are_near_duplicates() -> None:

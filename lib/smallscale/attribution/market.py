@@ -9,12 +9,13 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from smallscale.attribution.games import banzhaf_of, membership, shapley_of
-from smallscale.attribution.language import ORDER, Counts, count, encode, log_likelihood, slopes
+from smallscale.attribution.language import Counts, count, encode, log_likelihood, slopes
 from smallscale.attribution.payments import payouts
 
 Texts = Mapping[str, Mapping[str, str]]  # name -> document -> text, in order of submission
@@ -92,15 +93,16 @@ def rename(text: str, share: float, *, seed: int = 0) -> str:
     return NAME.sub(lambda match: other.get(match[0], match[0]), text)
 
 
-def shingles(text: str) -> set[tuple[str, ...]]:
-    """Every run of eight words in a text; a shorter text is one run."""
+@lru_cache(maxsize=1024)
+def shingles(text: str) -> frozenset[int]:
+    """Every run of eight words in a text, by its hash; a shorter text is one run."""
     words = WORD.findall(text)
-    return {tuple(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
+    return frozenset(hash(tuple(words[i : i + SHINGLE])) for i in range(max(1, len(words) - SHINGLE + 1)))
 
 
 def seen_before(texts: Texts) -> dict[str, dict[str, float]]:
     """For each document the share of its shingles that came in an earlier one, whoever submitted it."""
-    seen: set[tuple[str, ...]] = set()
+    seen: set[int] = set()
     found: dict[str, dict[str, float]] = {}
     for name, documents in texts.items():
         found[name] = {}
@@ -138,32 +140,28 @@ def diagonal(counts: Counts, nodes: int = 64) -> np.ndarray:
 
 
 class Sales:
-    """What was sold, and how likely each author's documents make it. Counts are kept, document by document."""
+    """What was sold, and how likely each author's documents make it. What was counted is kept."""
 
     def __init__(self, tokenizer: Tokenizer, windows: np.ndarray, prompt: int) -> None:
         """windows: (n, length) tokens of completions, the first `prompt` of each given."""
         self.tokenizer, self.windows, self.prompt = tokenizer, windows, prompt
         self.vocabulary = tokenizer.get_vocab_size()
-        self._known: dict[str, Counts] = {}
-
-    def documents(self, texts: Iterable[str]) -> Counts:
-        """A row of counts for each document."""
-        texts = list(texts)
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        for text, tokens in zip(new, encode(self.tokenizer, new), strict=True):
-            self._known[text] = count([[tokens]], self.windows, self.prompt, self.vocabulary)
-        hits, seen = ([getattr(self._known[text], part) for text in texts] for part in ("hits", "seen"))
-        return Counts(np.concatenate(hits), np.concatenate(seen), self.vocabulary)
+        self._known: dict[tuple[str, ...], Counts] = {}
 
     def authors(self, texts: Texts) -> Counts:
-        """A row of counts for each author: the sum of its documents', of none 0."""
-        tokens = len(self.windows) * (self.windows.shape[1] - self.prompt)
-        total = np.zeros((2, len(texts), ORDER, tokens))
-        for row, documents in enumerate(texts.values()):
-            if documents:
-                counts = self.documents(documents.values())
-                total[:, row] = counts.hits.sum(0), counts.seen.sum(0)
-        return Counts(total[0], total[1], self.vocabulary)
+        """A row of counts for each author; without documents, of zeros."""
+        return self._rows([tuple(documents.values()) for documents in texts.values()])
+
+    def documents(self, texts: Iterable[str]) -> Counts:
+        """A row of counts for each document; an author's row is the sum of theirs."""
+        return self._rows([(text,) for text in texts])
+
+    def _rows(self, libraries: list[tuple[str, ...]]) -> Counts:
+        for library in set(libraries) - set(self._known):
+            tokens = encode(self.tokenizer, library)
+            self._known[library] = count([tokens], self.windows, self.prompt, self.vocabulary)
+        rows = [self._known[library] for library in libraries]
+        return Counts(np.concatenate([r.hits for r in rows]), np.concatenate([r.seen for r in rows]), self.vocabulary)
 
     def values(self, texts: Texts) -> dict[str, np.ndarray]:
         """What each name's texts are worth (names,), in nats a token, by each of RULES.
