@@ -70,9 +70,12 @@ def statement_explorer(
 
 
 def _most_disputed(cents: Sequence[Sequence[Sequence[int]]]) -> int:
-    """The completion for which the first rule and another move the most cents between authors."""
+    """The completion where the first rule and another are furthest apart about which of their favourites earns more."""
     paid = np.array(cents)  # (rules, completions, authors)
-    return int(np.abs(paid - paid[0]).sum(2).max(0).argmax())
+    each, best = np.arange(paid.shape[1]), paid.argmax(2)
+    ahead = paid[0][each, best[0]] - paid[0][each, best]  # (rules, completions): by the first rule
+    behind = np.stack([rule[each, theirs] - rule[each, best[0]] for rule, theirs in zip(paid, best, strict=True)])
+    return int(np.minimum(ahead, behind).max(0).argmax())
 
 
 def scene(
