@@ -3,4 +3,4 @@
 from smallscale.attribution.games import banzhaf, sampled_banzhaf, sampled_shapley, shapley
 from smallscale.attribution.payments import payouts
 
-__all__ = ["banzhaf", "payouts", "sampled_shapley", "shapley"]
+__all__ = ["banzhaf", "payouts", "sampled_banzhaf", "sampled_shapley", "shapley"]
