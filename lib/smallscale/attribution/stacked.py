@@ -93,7 +93,7 @@ def train_stack(
         raise ValueError(f"members must be (models, {len(texts)}), each with at least one; got {tuple(inside.shape)}")
     if min(map(len, texts)) <= context:
         raise ValueError(f"libraries must hold more than {context} tokens each; got {min(map(len, texts))}")
-    bar = tqdm(total=steps * len(inside), desc=progress, unit="step", leave=False, disable=not progress)
+    bar = tqdm(total=steps * len(inside), desc=progress, unit="step", leave=False, disable=not progress, mininterval=2)
     parts = []
     with bar:
         for some in inside.split(TOGETHER):
