@@ -1,0 +1,143 @@
+"""What comes to mind? The memory stream of Park et al. 2023, for one person or a million.
+
+A memory is a row of whole numbers: what it is about, whom it concerns, how important it is, when it was made and when
+last thought of. Each person has room for as many; a new one takes the place of the oldest.
+"""
+
+from typing import Any
+
+import numpy as np
+
+RULES = ("paper", "code")
+DECAY = 0.995  # recency lost in an hour (paper), or from one rank to the next (code)
+CODE_WEIGHTS = {"recency": 0.5, "importance": 2.0, "relevance": 3.0}
+SEEN, HEARD, THOUGHT = 1, 2, 3  # kinds of memory
+EVIDENCE = 3  # memories that a thought is drawn from
+CHUNK = 1 << 19  # memories scored at a time: what fits into a core's cache
+
+
+def retrieval_scores(
+    last_access: Any, importance: Any, relevance: Any, now: Any, *, rule: str = "paper", where: Any = None
+) -> np.ndarray:
+    """How much each of m memories comes to mind, float64, of the shape of the arguments: (..., m).
+
+    last_access: when each was last thought of, in hours, at most now; importance, relevance: any finite numbers.
+    Each column is scaled to [0, 1] over the memories of its row, a constant one to 1/2, then they are added:
+        paper: recency 0.995^(now - last_access), weights 1, 1, 1 (Park et al. 2023, section 4.1).
+        code: what the authors' program does. Memories are ranked from the one thought of longest ago (ties in the
+            order given), recency is 0.995^rank, so the oldest is the most "recent"; weights recency 1/2,
+            importance 2, relevance 3.
+    where: (..., m) of bool, the memories that count; the others' scores are -inf.
+    Raises ValueError for an unknown rule, shapes that differ, NaN or infinity, and a last access after now.
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    last, weight, match = (
+        _finite(name, values)
+        for name, values in (("last_access", last_access), ("importance", importance), ("relevance", relevance))
+    )
+    if not last.shape == weight.shape == match.shape or last.ndim == 0:
+        raise ValueError(
+            "last_access, importance and relevance must have one shape, (..., memories); "
+            f"got {last.shape}, {weight.shape}, {match.shape}"
+        )
+    counts = np.broadcast_to(True if where is None else np.asarray(where, dtype=bool), last.shape)
+    age = _finite("now", now) - last
+    if (age < 0).any(where=counts):
+        raise ValueError("last_access must not be after now")
+    if rule == "paper":
+        recency = np.exp(np.log(DECAY) * age)
+        return _scaled(recency, counts) + _scaled(weight, counts) + _scaled(match, counts)
+    order = np.argsort(np.where(counts, last, np.inf), axis=-1, kind="stable")
+    recency = DECAY ** (1.0 + np.argsort(order, axis=-1))  # the rank is where one stands in that order, from 1
+    columns = {"recency": recency, "importance": weight, "relevance": match}
+    return sum((CODE_WEIGHTS[name] * _scaled(column, counts) for name, column in columns.items()), np.zeros(last.shape))
+
+
+def _scaled(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(values - least) / (most - least) of those that count in each row; 1/2 if they are equal; the others -inf."""
+    least = np.where(counts, values, np.inf).min(-1, keepdims=True, initial=np.inf)
+    most = np.where(counts, values, -np.inf).max(-1, keepdims=True, initial=-np.inf)
+    spread = most - least
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = np.where(spread > 0, (values - least) / spread, 0.5)
+    return np.where(counts, scaled, -np.inf)
+
+
+def _finite(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers; got NaN or infinity")
+    return array
+
+
+class Memory:
+    """The memories of n people, each with as many slots. All arrays are state; a free slot has topic 0.
+
+    topic, kind, importance: (n, slots) int8; subject: (n, slots) int32, the id of the person concerned; created,
+    accessed: (n, slots) int32 hours; count: (n,) int32 memories ever made, the next one's serial number, which goes to
+    slot serial % slots; evidence: (n, slots, 3) int32 serial numbers of what a thought was drawn from, -1 for none.
+    """
+
+    FIELDS = ("topic", "kind", "importance", "subject", "created", "accessed", "evidence", "count")
+
+    def __init__(self, people: int, slots: int) -> None:
+        self.topic, self.kind, self.importance = (np.zeros((people, slots), np.int8) for _ in range(3))
+        self.subject, self.created, self.accessed = (np.zeros((people, slots), np.int32) for _ in range(3))
+        self.evidence = np.full((people, slots, EVIDENCE), -1, np.int32)
+        self.count = np.zeros(people, np.int32)
+
+    @property
+    def slots(self) -> int:
+        return self.topic.shape[1]
+
+    def write(
+        self, rows: np.ndarray, kind: int, topic: Any, subject: Any, importance: Any, now: int, evidence: Any = -1
+    ) -> None:
+        """One new memory for each of these rows, which must differ from one another."""
+        at = rows, self.count[rows] % self.slots
+        self.kind[at], self.topic[at], self.subject[at], self.importance[at] = kind, topic, subject, importance
+        self.created[at] = self.accessed[at] = now
+        self.evidence[at] = evidence
+        self.count[rows] += 1
+
+    def latest(self, rows: np.ndarray, few: int) -> np.ndarray:
+        """The slots of the latest few memories of each of these rows, latest first, (rows, few)."""
+        return (self.count[rows, None] - 1 - np.arange(few)) % self.slots
+
+    def has(self, rows: np.ndarray, topic: Any, subject: Any, few: int) -> np.ndarray:
+        """Whether one of the latest few memories is about this topic and this subject, (rows,)."""
+        at = rows[:, None], self.latest(rows, few)
+        return ((self.topic[at] == np.c_[topic]) & (self.subject[at] == np.c_[subject])).any(1)
+
+    def knows(self, rows: np.ndarray, subject: np.ndarray) -> np.ndarray:
+        """Whether any memory concerns this person, (rows,)."""
+        return ((self.subject[rows] == subject[:, None]) & (self.topic[rows] > 0)).any(1)
+
+    def retrieve(self, rows: np.ndarray, topic: Any, subject: Any, now: int, few: int, rule: str) -> np.ndarray:
+        """The slots of the few memories that come to mind most, best first, (rows, few), -1 for none; touches them.
+
+        topic, subject: what one thinks of. Relevance is the cosine between the pairs (topic, subject) as one-hot
+        vectors: 1 if both are the same, 1/2 if one is, else 0. Equal scores: the lower slot.
+        """
+        found = np.full((len(rows), few), -1)
+        topic, subject = np.broadcast_to(topic, len(rows)), np.broadcast_to(subject, len(rows))
+        for start in range(0, len(rows), step := max(1, CHUNK // self.slots)):
+            part = slice(start, start + step)
+            mine = rows[part]
+            relevance = (self.topic[mine] == topic[part, None]) * 0.5 + (
+                self.subject[mine] == subject[part, None]
+            ) * 0.5
+            filled = self.topic[mine] > 0
+            scores = retrieval_scores(
+                self.accessed[mine], self.importance[mine], relevance, now, rule=rule, where=filled
+            )
+            line = np.arange(len(mine))
+            for k in range(min(few, self.slots)):
+                best = scores.argmax(1)
+                there = scores[line, best] > -np.inf
+                found[part, k] = np.where(there, best, -1)
+                scores[line, best] = -np.inf
+        touched, k = np.nonzero(found >= 0)
+        self.accessed[rows[touched], found[touched, k]] = now
+        return found
