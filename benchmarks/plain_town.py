@@ -1,4 +1,4 @@
-"""The town's rules once more, one person at a time, in plain Python: what the arrays must agree with, and be faster than.
+"""The town's rules once more, one person at a time, in plain Python: the arrays must agree with it, and be faster.
 
 Written from the rules, not from the arrays' code: lists of memories, loops over people. Only the world, the scripted
 brain's rules and the definition of chance are shared. `tests/simulation` compares the two; `town.py` here runs these
@@ -75,8 +75,9 @@ class Resident:
         self.made += 1
 
     def choose(self, kind, draw, *detail):
-        bounds, chosen = self.country.answer(kind, self.who, detail)
-        return chosen[sum(draw >= bound for bound in bounds)]
+        sums, chosen = self.country.answer(kind, self.who, detail)
+        draw *= sums[-1]
+        return chosen[sum(draw >= bound for bound in sums[:-1])]
 
     def retrieve(self, topic, subject, few=3):
         now = self.country.step
@@ -101,9 +102,9 @@ class Resident:
         world = self.country.world
         town, who = divmod(other, len(world.people))
         a, b = self.person, world.people[who]
-        if town == self.town and who != self.who:
-            if a.home == b.home or (a.work == b.work != "home") or b.name in a.friends or a.name in b.friends:
-                return 2
+        tied = a.home == b.home or a.work == b.work != "home" or b.name in a.friends or a.name in b.friends
+        if tied and town == self.town and who != self.who:
+            return 2
         return int(any(m.subject == other for m in self.memories))
 
     def decide(self, f):
@@ -211,7 +212,7 @@ class Country:
             question = Question(self.world, kind, who, detail)
             (weights,) = self.brain.answer([question])
             total, sums = sum(weights), []
-            for weight in list(weights)[:-1]:
+            for weight in weights:
                 sums.append((sums[-1] if sums else 0.0) + weight / total)
             known = self.answers[kind, who, detail] = sums, question.chosen
         return known

@@ -1,7 +1,7 @@
 """Whose die is it? Random numbers that belong to a person and an hour, so that nobody's depend on who is asked first.
 
 A counter-based generator keeps no state: a number is a hash of what it is for (Salmon et al. 2011, who name the idea;
-the mixing is splitmix64's, Steele, Lea and Flood 2014). Saving a run needs no random state, and resuming finds the same.
+the mixing is that of splitmix64, Steele, Lea and Flood 2014). There is no random state to save or to lose.
 """
 
 from hashlib import blake2b
@@ -27,6 +27,7 @@ def uniform(ids: np.ndarray, *purpose: object) -> np.ndarray:
 
 
 def pick(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """The position that each draw in [0, 1) falls on, (n,); weights (n, options), each row summing to 1."""
-    bounds = weights.cumsum(1)[:, :-1]  # the last option takes what rounding leaves
-    return (draws[:, None] >= bounds).sum(1)
+    """The position that each draw in [0, 1) falls on, (n,); weights (n, options), none negative."""
+    sums = weights.cumsum(1)
+    # By the row's own sum, which rounding may leave below 1: what weighs nothing is never picked.
+    return (draws[:, None] * sums[:, -1:] >= sums[:, :-1]).sum(1)

@@ -1,4 +1,5 @@
-"""Can a run be put down and taken up again? Arrays and plain JSON in one safetensors file, written whole or not at all."""
+"""Can a run be put down and taken up again? Arrays and plain JSON in one safetensors file, written whole or not at
+all, and read without running anything."""
 
 import json
 import os

@@ -10,10 +10,10 @@ import numpy as np
 
 RULES = ("paper", "code")
 DECAY = 0.995  # recency lost in an hour (paper), or from one rank to the next (code)
-CODE_WEIGHTS = {"recency": 0.5, "importance": 2.0, "relevance": 3.0}
+CODE_SHARES = {"recency": 0.5, "importance": 2.0, "relevance": 3.0}
 SEEN, HEARD, THOUGHT = 1, 2, 3  # kinds of memory
 EVIDENCE = 3  # memories that a thought is drawn from
-CHUNK = 1 << 19  # memories scored at a time: what fits into a core's cache
+CHUNK = 1 << 17  # memories scored at a time: what fits into a core's cache
 
 
 def retrieval_scores(
@@ -45,27 +45,34 @@ def retrieval_scores(
     age = _finite("now", now) - last
     if (age < 0).any(where=counts):
         raise ValueError("last_access must not be after now")
+    return _scores(rule, age, weight, match, counts)
+
+
+def _scores(rule: str, age: Any, weight: Any, match: Any, counts: np.ndarray) -> np.ndarray:
     if rule == "paper":
+        shares = {"recency": 1.0, "importance": 1.0, "relevance": 1.0}
         recency = np.exp(np.log(DECAY) * age)
-        return _scaled(recency, counts) + _scaled(weight, counts) + _scaled(match, counts)
-    order = np.argsort(np.where(counts, last, np.inf), axis=-1, kind="stable")
-    recency = DECAY ** (1.0 + np.argsort(order, axis=-1))  # the rank is where one stands in that order, from 1
-    columns = {"recency": recency, "importance": weight, "relevance": match}
-    return sum((CODE_WEIGHTS[name] * _scaled(column, counts) for name, column in columns.items()), np.zeros(last.shape))
+    else:
+        shares = CODE_SHARES
+        order = np.argsort(np.where(counts, -age, np.inf), axis=-1, kind="stable")
+        recency = DECAY ** (1.0 + np.argsort(order, axis=-1))  # the rank is where one stands in that order, from 1
+    total = np.where(counts, 0.0, -np.inf)
+    for name, column in {"recency": recency, "importance": weight, "relevance": match}.items():
+        total += shares[name] * _scaled(column, counts)
+    return total
 
 
 def _scaled(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(values - least) / (most - least) of those that count in each row; 1/2 if they are equal; the others -inf."""
+    """(values - least) / (most - least) of those that count in each row; 1/2 if they are equal."""
     least = np.where(counts, values, np.inf).min(-1, keepdims=True, initial=np.inf)
     most = np.where(counts, values, -np.inf).max(-1, keepdims=True, initial=-np.inf)
     spread = most - least
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = np.where(spread > 0, (values - least) / spread, 0.5)
-    return np.where(counts, scaled, -np.inf)
+    flat = ~(spread > 0)
+    return np.where(flat, 0.5, (values - np.where(flat, 0, least)) / np.where(flat, 1, spread))
 
 
 def _finite(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+    array = np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values, dtype=float)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite numbers; got NaN or infinity")
     return array
@@ -122,21 +129,21 @@ class Memory:
         """
         found = np.full((len(rows), few), -1)
         topic, subject = np.broadcast_to(topic, len(rows)), np.broadcast_to(subject, len(rows))
-        for start in range(0, len(rows), step := max(1, CHUNK // self.slots)):
-            part = slice(start, start + step)
+        size = max(1, CHUNK // self.slots)
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
             mine = rows[part]
-            relevance = (self.topic[mine] == topic[part, None]) * 0.5 + (
-                self.subject[mine] == subject[part, None]
-            ) * 0.5
-            filled = self.topic[mine] > 0
-            scores = retrieval_scores(
-                self.accessed[mine], self.importance[mine], relevance, now, rule=rule, where=filled
+            # Memories as columns: the least and the most of each row are then found for many people at once.
+            about, concerns, weight, last = (
+                np.asfortranarray(a[mine]) for a in (self.topic, self.subject, self.importance, self.accessed)
             )
+            filled = about > 0
+            match = ((about == topic[part, None]) * 0.5) + ((concerns == subject[part, None]) * 0.5)
+            scores = _scores(rule, now - np.where(filled, last, now), weight, match, filled)
             line = np.arange(len(mine))
             for k in range(min(few, self.slots)):
                 best = scores.argmax(1)
-                there = scores[line, best] > -np.inf
-                found[part, k] = np.where(there, best, -1)
+                found[part, k] = np.where(scores[line, best] > -np.inf, best, -1)
                 scores[line, best] = -np.inf
         touched, k = np.nonzero(found >= 0)
         self.accessed[rows[touched], found[touched, k]] = now

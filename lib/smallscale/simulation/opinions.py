@@ -103,7 +103,7 @@ def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
 def _within(ranked: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
     """The first, and one past the last, of those within eps of each of the sorted opinions (n,).
 
-    x - eps is rounded, and so may disagree with |x - y| <= eps at the edge: the edge is looked at as one would write it.
+    x - eps is rounded, and so may disagree with |x - y| <= eps at the edge, so the edge is looked at in those terms.
     """
     low = np.searchsorted(ranked, ranked - eps)
     before = ranked[np.maximum(low - 1, 0)]
@@ -141,7 +141,7 @@ def _weights(weights: Any, opinions: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
-    array = np.array(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+    array = np.array(values.detach().cpu().numpy() if hasattr(values, "detach") else values, dtype=float)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite; got NaN or infinity")
     return array

@@ -216,7 +216,7 @@ class Town:
             self.trigger[rows[new]] -= NOTICED
 
     def _reflect(self) -> None:
-        """Whoever has gathered enough thinks over the most important of late: three thoughts, each with its evidence."""
+        """Whoever has gathered enough thinks over the most important of late: three thoughts, with their evidence."""
         rows = np.flatnonzero(self.trigger <= 0)
         if len(rows) == 0:
             return
@@ -272,7 +272,7 @@ class Town:
         total = sha256(json.dumps(self._record(), sort_keys=True).encode())
         for name, array in sorted(self._arrays().items()):
             total.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
-            total.update(np.ascontiguousarray(array))
+            total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
     def save(self, path: str | Path) -> None:
