@@ -85,9 +85,9 @@ class Resident:
             return []
         slots = self.country.memory
         stream = sorted(self.memories, key=lambda m: m.serial % slots)
-        recency = scaled([math.exp(math.log(0.995) * (now - m.accessed)) for m in stream])
+        recency = scaled([0.995 ** (now - m.accessed) for m in stream])
         weight = scaled([m.importance for m in stream])
-        match = scaled([((m.topic == topic) + (m.subject == subject)) / 2 for m in stream])
+        match = scaled([(m.topic == topic) + (m.subject == subject) for m in stream])
         scores = [r + w + m for r, w, m in zip(recency, weight, match, strict=True)]
         best = sorted(range(len(stream)), key=lambda i: -scores[i])[:few]  # stable: equals in order of their slots
         for i in best:
@@ -157,9 +157,11 @@ class Resident:
         return self.town * self.country.world.slots + self.slot("home")
 
     def think(self, partner: "Resident"):
-        minds = self.minds(self.here(), partner.number)
-        relation = self.relation(partner.number)
-        self.said = self.choose("say", draw(self.number, self.country.seed, self.country.step, "say"), relation, *minds)
+        country, relation = self.country, self.relation(partner.number)
+        self.said = 0
+        if self.choose("talk", draw(self.number, country.seed, country.step, "talk"), relation):
+            minds = self.minds(self.here(), partner.number)
+            self.said = self.choose("say", draw(self.number, country.seed, country.step, "say"), relation, *minds)
 
     def hear(self, topic: int, teller: "Resident"):
         world, step = self.country.world, self.country.step

@@ -28,6 +28,7 @@ from smallscale.simulation.world import FACTS, PEOPLE
     ("people", "settings"),
     [
         (25, {}),
+        (25, {"seed": 3}),
         (25, {"seed": 3, "memory": 5}),
         (25, {"seed": 2, "planning": False}),
         (25, {"reflection": False}),
@@ -123,11 +124,11 @@ def test_chance_is_uniform_and_each_use_has_its_own() -> None:
 
 
 def test_pick_takes_the_option_that_the_draw_falls_on() -> None:
-    weights = np.array([[0.5, 0.25, 0.25, 0]] * 5)
-    assert pick(weights, np.array([0, 0.49, 0.5, 0.75, 0.999])).tolist() == [0, 0, 1, 2, 2]
-    assert pick(np.array([[0.0, 1.0]]), np.array([0.0])).tolist() == [1]  # what weighs nothing is never taken
+    weights = np.array([[0, 1, 0], [0.5, 0.25, 0.25]])
+    assert pick(weights, np.array([0, 0.49, 0.5, 0.75, 0.999]), np.ones(5, int)).tolist() == [0, 0, 1, 2, 2]
+    assert pick(weights, np.array([0, 0.999]), np.zeros(2, int)).tolist() == [1, 1]
     # Ten times a tenth is a little less than 1: even the largest draw falls on an option that weighs something.
-    assert pick(np.array([[0.1] * 10 + [0]]), np.array([1 - 2.0**-53])).tolist() == [9]
+    assert pick(np.array([[0.1] * 10 + [0]]), np.array([1 - 2.0**-53]), np.zeros(1, int)).tolist() == [9]
 
 
 # saving and resuming

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
-from smallscale.simulation.world import GO, PUBLIC, TONES, Person, World
+from smallscale.simulation.chance import pick
+from smallscale.simulation.world import GO, TONES, Person, World
 
-KINDS = ("go", "say", "join", "know")
 RELATIONS = ("a stranger", "an acquaintance", "somebody close")
 STRANGER, ACQUAINTANCE, CLOSE = range(3)
 UNPLANNED = len(GO)  # in the place of a plan: none
@@ -26,6 +27,7 @@ class Question:
     """One situation in which somebody must choose. detail: whole numbers, by kind:
 
     go: hour, plan (a position in GO, or UNPLANNED), the fact that is on now and that they mean to attend, or 0.
+    talk: relation to whom they stand next to.
     say: relation to the listener, three topics that come to mind, ascending, 0 for none.
     join: relation to the host, the fact they just heard of.
     know: the fact they are asked about, whether a memory of it came to mind.
@@ -53,7 +55,7 @@ class Question:
     def chosen(self) -> tuple[int, ...]:
         """What each option stands for: a position in GO (the event one further), a topic, or 0 and 1."""
         if self.kind == "say":
-            return (0, *sorted(set(self.detail[1:]) - {0}))
+            return tuple(sorted(set(self.detail[1:]) - {0})) or (0,)
         return tuple(range(len(self.options)))
 
     @property
@@ -62,8 +64,13 @@ class Question:
 
     @property
     def fallback(self) -> int:
-        """What is done where the brain fails: keep to the plan, say nothing, do not go, do not claim to know."""
-        return self.detail[1] if self.kind == "go" and self.detail[1] != UNPLANNED else 0
+        """What is done where the brain fails: keep to the plan, be silent, small talk, do not go, do not claim to know.
+
+        A position in options. Of the topics of a talk it is the last: the facts come first.
+        """
+        if self.kind == "go":
+            return self.detail[1] if self.detail[1] != UNPLANNED else 0
+        return len(self.options) - 1 if self.kind == "say" else 0
 
     @property
     def text(self) -> str:
@@ -75,9 +82,10 @@ class Question:
             scene = f"It is {hour}:00. Plan: {GO[plan] if plan != UNPLANNED else 'none'}."
             scene += f" {topics[fact].capitalize()} is on now." * bool(fact)
             asks = "goes to"
+        elif self.kind == "talk":
+            scene, asks = f"Stands next to {RELATIONS[self.detail[0]]}.", "begins to talk:"
         elif self.kind == "say":
-            minds = ", ".join(self.options[1:]) or "nothing"
-            scene, asks = f"Meets {RELATIONS[self.detail[0]]}. Comes to mind: {minds}.", "speaks of"
+            scene, asks = f"Talks to {RELATIONS[self.detail[0]]}, with this in mind.", "speaks of"
         elif self.kind == "join":
             scene, asks = f"Hears of {topics[self.detail[1]]}, given by {RELATIONS[self.detail[0]]}.", "will go:"
         else:
@@ -106,9 +114,9 @@ class Scripted:
 
     name = "scripted"
     KEEPS, ATTENDS = 0.85, 0.9  # to the plan; to an event one means to attend
-    SILENT = (12.0, 8.0, 4.0)  # the weight of saying nothing, by relation, against 1 for small talk
-    TONE = (2.0, 1.0, 0.5)  # what it is multiplied by for the quiet, even, chatty
-    NEWS = 0.1  # the weight of news, for each point of its importance
+    TALKS = (0.15, 0.25, 0.4)  # by relation
+    TONE = (0.5, 1.0, 1.5)  # what that is multiplied by for the quiet, even, chatty
+    NEWS = 0.2  # the weight of news beyond that of small talk, for each point of its importance
     JOINS = (0.3, 0.5, 0.7)  # by relation to the host
 
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
@@ -127,12 +135,15 @@ class Scripted:
             return weights
         return np.append((1 - self.ATTENDS) * weights / weights.sum(), self.ATTENDS)
 
+    def _talk(self, question: Question) -> np.ndarray:
+        talks = self.TALKS[question.detail[0]] * self.TONE[TONES.index(question.person.tone)]
+        return np.array([1 - talks, talks])
+
     def _say(self, question: Question) -> np.ndarray:
-        facts, tone = len(question.world.facts), TONES.index(question.person.tone)
-        silent = self.SILENT[question.detail[0]] * self.TONE[tone]
-        topics = question.chosen[1:]
-        news = self.NEWS * question.world.importance
-        return np.array([silent, *(1 + news[topic] if topic <= facts else 1 for topic in topics)])
+        facts = question.world.facts
+        return np.array(
+            [1 + self.NEWS * facts[t - 1].importance if 0 < t <= len(facts) else 1 for t in question.chosen]
+        )
 
     def _join(self, question: Question) -> np.ndarray:
         goes = self.JOINS[question.detail[0]]
@@ -153,6 +164,7 @@ class Answers:
         people, facts, topics = len(world.people), len(world.facts) + 1, len(world.topics)
         self.sizes = {
             "go": (people, 24, UNPLANNED + 1, facts),
+            "talk": (people, len(RELATIONS)),
             "say": (people, len(RELATIONS), topics, topics, topics),
             "join": (people, len(RELATIONS), facts),
             "know": (people, facts, 2),
@@ -161,26 +173,37 @@ class Answers:
         self.known: dict[tuple[str, int], np.ndarray] = {}
         self.counts: Counter[str] = Counter()
 
-    def ask(self, kind: str, *columns: Any) -> np.ndarray:
-        """A distribution for each of n people, (n, width): columns are who and the detail, numbers or (n,)."""
+    def choose(self, kind: str, draws: np.ndarray, *columns: Any) -> np.ndarray:
+        """What each of n people chooses, (n,): a position in GO, a topic, or 0 and 1.
+
+        draws: (n,) in [0, 1), each person's luck; columns: who, and the question's detail, numbers or (n,) each.
+        """
         codes = np.ravel_multi_index(np.broadcast_arrays(*columns), self.sizes[kind])
-        unique, inverse = np.unique(codes, return_inverse=True)
-        new = [code for code in unique.tolist() if (kind, code) not in self.known]
+        asked = np.zeros(prod(self.sizes[kind]), bool)
+        asked[codes] = True
+        unique = np.flatnonzero(asked)
+        row = np.zeros(len(asked), int)
+        row[unique] = np.arange(len(unique))
+        self.counts["decisions"] += len(codes)
+        return pick(self._weights(kind, unique.tolist()), draws, row[codes])
+
+    def _weights(self, kind: str, codes: list[int]) -> np.ndarray:
+        """A distribution for each of these situations, (situations, width)."""
+        new = [code for code in codes if (kind, code) not in self.known]
         questions = [self.question(kind, code) for code in new]
-        used = {code: self.known.get((kind, code)) for code in unique.tolist()}
+        failed = {}
         for code, question, reply in zip(new, questions, self._reply(questions), strict=True):
-            weights = _distribution(reply, len(question.options))
-            row = np.zeros(self.width)
+            weights, row = _distribution(reply, len(question.options)), np.zeros(self.width)
             if isinstance(weights, Fault):
                 self.counts[f"fault: {weights}"] += 1
                 row[question.chosen[question.fallback]] = 1
+                failed[code] = row
             else:
                 row[list(question.chosen)] = weights
                 self.known[kind, code] = row
-            used[code] = row
-        self.counts["decisions"] += len(codes)
         self.counts["asked"] += len(new)
-        return np.array([used[code] for code in unique.tolist()]).reshape(-1, self.width)[inverse]
+        rows = [failed[code] if code in failed else self.known[kind, code] for code in codes]
+        return np.array(rows).reshape(-1, self.width)
 
     def question(self, kind: str, code: int) -> Question:
         who, *detail = (int(part) for part in np.unravel_index(code, self.sizes[kind]))
@@ -212,8 +235,3 @@ def _distribution(reply: Any, options: int) -> np.ndarray | Fault:
     if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
         return Fault("not a distribution")
     return weights / weights.sum()
-
-
-def place_topic(world: World, slot: np.ndarray) -> np.ndarray:
-    """The topic of being at a place of the town: each public one has its own, homes share one."""
-    return len(world.facts) + 1 + np.minimum(slot, len(PUBLIC))

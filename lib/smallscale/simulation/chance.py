@@ -26,8 +26,8 @@ def uniform(ids: np.ndarray, *purpose: object) -> np.ndarray:
     return (bits(ids, *purpose) >> np.uint64(11)) * 2.0**-53
 
 
-def pick(weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """The position that each draw in [0, 1) falls on, (n,); weights (n, options), none negative."""
-    sums = weights.cumsum(1)
-    # By the row's own sum, which rounding may leave below 1: what weighs nothing is never picked.
-    return (draws[:, None] * sums[:, -1:] >= sums[:, :-1]).sum(1)
+def pick(weights: np.ndarray, draws: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """The option that each draw in [0, 1) falls on, (n,): weights (rows, options), none negative; row (n,) of them."""
+    sums = weights.cumsum(1).T
+    draws = draws * sums[-1][row]  # the row's own sum may be rounded below 1; what weighs nothing is never picked
+    return sum((draws >= bound[row] for bound in sums[:-1]), np.zeros(len(draws), int))

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-RULES = ("paper", "code")
 DECAY = 0.995  # recency lost in an hour (paper), or from one rank to the next (code)
-CODE_SHARES = {"recency": 0.5, "importance": 2.0, "relevance": 3.0}
+SHARES = {"paper": (1.0, 1.0, 1.0), "code": (0.5, 2.0, 3.0)}  # of recency, importance, relevance
 SEEN, HEARD, THOUGHT = 1, 2, 3  # kinds of memory
 EVIDENCE = 3  # memories that a thought is drawn from
 CHUNK = 1 << 17  # memories scored at a time: what fits into a core's cache
@@ -30,8 +29,8 @@ def retrieval_scores(
     where: (..., m) of bool, the memories that count; the others' scores are -inf.
     Raises ValueError for an unknown rule, shapes that differ, NaN or infinity, and a last access after now.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    if rule not in SHARES:
+        raise ValueError(f"rule must be one of {', '.join(SHARES)}; got {rule!r}")
     last, weight, match = (
         _finite(name, values)
         for name, values in (("last_access", last_access), ("importance", importance), ("relevance", relevance))
@@ -45,30 +44,31 @@ def retrieval_scores(
     age = _finite("now", now) - last
     if (age < 0).any(where=counts):
         raise ValueError("last_access must not be after now")
-    return _scores(rule, age, weight, match, counts)
+    return _scores(rule, DECAY**age if rule == "paper" else age, weight, match, counts)
 
 
-def _scores(rule: str, age: Any, weight: Any, match: Any, counts: np.ndarray) -> np.ndarray:
-    if rule == "paper":
-        shares = {"recency": 1.0, "importance": 1.0, "relevance": 1.0}
-        recency = np.exp(np.log(DECAY) * age)
-    else:
-        shares = CODE_SHARES
-        order = np.argsort(np.where(counts, -age, np.inf), axis=-1, kind="stable")
+def _scores(rule: str, recency: Any, weight: Any, match: Any, counts: np.ndarray) -> np.ndarray:
+    """As above; recency is 0.995^age for the paper's rule, for the code's the age itself."""
+    if rule == "code":
+        order = np.argsort(np.where(counts, -recency, np.inf), axis=-1, kind="stable")
         recency = DECAY ** (1.0 + np.argsort(order, axis=-1))  # the rank is where one stands in that order, from 1
     total = np.where(counts, 0.0, -np.inf)
-    for name, column in {"recency": recency, "importance": weight, "relevance": match}.items():
-        total += shares[name] * _scaled(column, counts)
+    for share, column in zip(SHARES[rule], (recency, weight, match), strict=True):
+        total += share * _scaled(column, counts)
     return total
 
 
 def _scaled(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(values - least) / (most - least) of those that count in each row; 1/2 if they are equal."""
-    least = np.where(counts, values, np.inf).min(-1, keepdims=True, initial=np.inf)
-    most = np.where(counts, values, -np.inf).max(-1, keepdims=True, initial=-np.inf)
-    spread = most - least
-    flat = ~(spread > 0)
-    return np.where(flat, 0.5, (values - np.where(flat, 0, least)) / np.where(flat, 1, spread))
+    whole = np.issubdtype(values.dtype, np.integer)
+    low, high = (np.iinfo(values.dtype).min, np.iinfo(values.dtype).max) if whole else (-np.inf, np.inf)
+    least = np.where(counts, values, values.dtype.type(high)).min(-1, keepdims=True, initial=high)
+    most = np.where(counts, values, values.dtype.type(low)).max(-1, keepdims=True, initial=low)
+    flat = most <= least
+    scaled = np.subtract(values, np.where(flat, 0, least), dtype=float)
+    scaled /= np.where(flat, 1.0, np.subtract(most, least, dtype=float))
+    np.copyto(scaled, 0.5, where=flat)
+    return scaled
 
 
 def _finite(name: str, values: Any) -> np.ndarray:
@@ -130,16 +130,17 @@ class Memory:
         found = np.full((len(rows), few), -1)
         topic, subject = np.broadcast_to(topic, len(rows)), np.broadcast_to(subject, len(rows))
         size = max(1, CHUNK // self.slots)
-        for start in range(0, len(rows), size):
-            part = slice(start, start + size)
+        decay = np.array([DECAY**age for age in range(now + 1)])  # one at a time: the same digits on every machine
+        for part in (slice(start, start + size) for start in range(0, len(rows), size)):
             mine = rows[part]
             # Memories as columns: the least and the most of each row are then found for many people at once.
             about, concerns, weight, last = (
                 np.asfortranarray(a[mine]) for a in (self.topic, self.subject, self.importance, self.accessed)
             )
             filled = about > 0
-            match = ((about == topic[part, None]) * 0.5) + ((concerns == subject[part, None]) * 0.5)
-            scores = _scores(rule, now - np.where(filled, last, now), weight, match, filled)
+            match = (about == topic[part, None]).astype(np.int8) + (concerns == subject[part, None])
+            age = np.where(filled, now - last, 0)
+            scores = _scores(rule, decay[age] if rule == "paper" else age, weight, match, filled)
             line = np.arange(len(mine))
             for k in range(min(few, self.slots)):
                 best = scores.argmax(1)

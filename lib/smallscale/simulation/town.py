@@ -24,10 +24,9 @@ from smallscale.simulation.brains import (
     Answers,
     Brain,
     Scripted,
-    place_topic,
 )
-from smallscale.simulation.chance import bits, pick, uniform
-from smallscale.simulation.memory import EVIDENCE, HEARD, RULES, SEEN, THOUGHT, Memory
+from smallscale.simulation.chance import bits, uniform
+from smallscale.simulation.memory import EVIDENCE, HEARD, SEEN, SHARES, THOUGHT, Memory
 from smallscale.simulation.world import DAY, GO, PUBLIC, Person, World, town_of
 
 OUTING = 0.1  # of the ways to a café, park, shop or library: the chance that it is in any of the country's towns
@@ -71,8 +70,8 @@ class Town:
             n = len(world.people)
         _at_least("memory", memory, 1)
         _at_least("seed", seed, 0)
-        if rule not in RULES:
-            raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+        if rule not in SHARES:
+            raise ValueError(f"rule must be one of {', '.join(SHARES)}; got {rule!r}")
         self.world, self.seed, self.step = world, int(seed), 0
         self.reflection, self.planning, self.rule = bool(reflection), bool(planning), rule
         self.brain = _brain(brain)
@@ -99,9 +98,9 @@ class Town:
         spoken = [self.log]
         for _ in range(steps):
             self._go()
-            circle = self._meet()
-            spoken.append(self._talk(*circle))
-            self._notice(*circle)
+            position, size, following = self._meet()
+            spoken.append(self._talk(position, size, following))
+            self._notice(following)
             if self.reflection:
                 self._reflect()
             self.step += 1
@@ -112,16 +111,16 @@ class Town:
         """Everybody awake decides where to spend the hour."""
         hour, events = self.step % DAY, self._events()
         self.place = self._home()
-        rows = np.flatnonzero(self.world.awake[self.who, hour])
-        plan = self.world.plan[self.who[rows], hour] if self.planning else UNPLANNED
-        weights = self.answers.ask("go", self.who[rows], hour, plan, events[rows])
-        choice = pick(weights, self._chance(rows, "go"))
+        rows = self._awake()
+        who, event = self.who[rows], events[rows]
+        plan = self.world.plan[who, hour] if self.planning else UNPLANNED
+        choice = self.answers.choose("go", self._chance(rows, "go"), who, hour, plan, event)
         town, travels = self.ids[rows] // len(self.world.people), self._chance(rows, "outing") / OUTING
         abroad = (choice >= 2) & (travels < 1)
         town = np.where(abroad, (travels * self.towns).astype(int), town)
-        slot = self.world.slot[self.who[rows], np.minimum(choice, len(GO) - 1)]
+        slot = self.world.slot[who, np.minimum(choice, len(GO) - 1)]
         for f, fact in enumerate(self.world.facts, 1):
-            goes = (choice == len(GO)) & (events[rows] == f)
+            goes = (choice == len(GO)) & (event == f)
             if goes.any():
                 town, slot = np.where(goes, 0, town), np.where(goes, PUBLIC.index(fact.place), slot)
                 self.attended[rows[goes], f] = True
@@ -135,8 +134,8 @@ class Town:
         events = np.zeros(len(self.ids), int)
         on = [f for f, fact in enumerate(self.world.facts, 1) if fact.place and self.step in range(*fact.hours)]
         if on and not self.planning:
-            rows = np.flatnonzero(self.world.awake[self.who, self.step % DAY])
-            minds = self._minds(rows, place_topic(self.world, self.place[rows] % self.world.slots), -1)
+            rows = self._awake()
+            minds = self._minds(rows, self._here(rows), -1)
         for f in on:
             if not self.planning:
                 self.means[:, f] = False
@@ -148,35 +147,49 @@ class Town:
         """Whether these people mean to go to a fact that is an event: the same die whenever they are asked."""
         host = self.world.names.index(self.world.facts[f - 1].source)
         others = np.full(len(rows), host)
-        weights = self.answers.ask("join", self.who[rows], self._relation(rows, others), f)
-        goes = pick(weights, uniform(self.ids[rows], self.seed, "join", f)) == 1
+        draws = uniform(self.ids[rows], self.seed, "join", f)
+        goes = self.answers.choose("join", draws, self.who[rows], self._relation(rows, others), f) == 1
         self.means[rows, f] = goes | (self.ids[rows] == host)
 
-    def _meet(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Those awake, in circles by place, each in an order that chance decides: rows, place in the circle, its start,
-        its size, (awake,) each."""
-        rows = np.flatnonzero(self.world.awake[self.who, self.step % DAY])
-        rows = rows[np.lexsort((bits(self.ids[rows], self.seed, self.step, "meet"), self.place[rows]))]
-        new = np.diff(self.place[rows], prepend=-1) != 0
-        starts = np.flatnonzero(new)
-        sizes = np.diff(starts, append=len(rows))
-        start, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)
-        return rows, np.arange(len(rows)) - start, start, size
+    def _meet(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Those awake stand in circles, one for each place, in an order that chance decides.
 
-    def _talk(self, circle: np.ndarray, position: np.ndarray, start: np.ndarray, size: np.ndarray) -> np.ndarray:
-        """Neighbours two by two: each says what comes to mind, or nothing; then each hears. The log of it, (m, 5)."""
-        paired = (position ^ 1) < size
-        rows, other = circle[paired], circle[(start + (position ^ 1))[paired]]
-        here = place_topic(self.world, self.place[rows] % self.world.slots)
-        minds = self._minds(rows, here, self.ids[other])
+        position (n,) in the circle, -1 asleep; size (n,) of the circle; next (n, 3): the rows of who stands one, two
+        and three further on, -1 where the circle is not that large.
+        """
+        rows = self._awake()
+        # One number to sort by: the place, then 40 random bits.
+        luck = bits(self.ids[rows], self.seed, self.step, "meet") >> np.uint64(24)
+        circle = rows[np.argsort((self.place[rows].astype(np.uint64) << np.uint64(40)) | luck)]
+        starts = np.flatnonzero(np.diff(self.place[circle], prepend=-1))
+        sizes = np.diff(starts, append=len(circle))
+        start, many = np.repeat(starts, sizes), np.repeat(sizes, sizes)
+        at = np.arange(len(circle)) - start
+        position, size = np.full(len(self.ids), -1), np.zeros(len(self.ids), int)
+        position[circle], size[circle] = at, many
+        following = np.full((len(self.ids), ATTENTION), -1)
+        for step in range(1, ATTENTION + 1):
+            following[circle, step - 1] = np.where(many > step, circle[start + (at + step) % many], -1)
+        return position, size, following
+
+    def _talk(self, position: np.ndarray, size: np.ndarray, following: np.ndarray) -> np.ndarray:
+        """Neighbours two by two: who begins to talk says what comes to mind; then each hears. The log of it, (m, 5)."""
+        first = (position >= 0) & (position % 2 == 0) & (position + 1 < size)
+        a, b = np.flatnonzero(first), following[first, 0]
+        partner = np.full(len(self.ids), -1)
+        partner[a], partner[b] = b, a
+        rows = np.flatnonzero(partner >= 0)  # in the order of memory, which is faster to walk than that of circles
+        other = partner[rows]
         relation = self._relation(rows, self.ids[other])
-        weights = self.answers.ask("say", self.who[rows], relation, *minds.T)
+        talks = self.answers.choose("talk", self._chance(rows, "talk"), self.who[rows], relation) == 1
+        minds = self._minds(rows[talks], self._here(rows[talks]), self.ids[other[talks]])
+        luck = self._chance(rows[talks], "say")
         said = np.zeros(len(self.ids), int)
-        said[rows] = pick(weights, self._chance(rows, "say"))
+        said[rows[talks]] = self.answers.choose("say", luck, self.who[rows[talks]], relation[talks], *minds.T)
         hears = said[other] > 0
         self._hear(rows[hears], other[hears], said[other[hears]])
-        spoke = (position[paired] % 2 == 0) & ((said[rows] > 0) | hears)
-        a, b = rows[spoke], other[spoke]
+        spoke = (said[a] > 0) | (said[b] > 0)
+        a, b = a[spoke], b[spoke]
         hours = np.full(len(a), self.step)
         return np.stack([hours, self.ids[a], self.ids[b], said[a], said[b]], 1).astype(np.int32)
 
@@ -205,14 +218,13 @@ class Town:
             if fact.place and self.planning and self.step < fact.hours[1]:
                 self._decide(new, f)
 
-    def _notice(self, circle: np.ndarray, position: np.ndarray, start: np.ndarray, size: np.ndarray) -> None:
+    def _notice(self, following: np.ndarray) -> None:
         """Everybody notices the next few in the circle, unless they just did."""
-        for step in range(1, ATTENTION + 1):
-            sees = size > step
-            rows, other = circle[sees], circle[(start + (position + step) % size)[sees]]
-            topic = place_topic(self.world, self.place[rows] % self.world.slots)
-            new = ~self.memory.has(rows, topic, self.ids[other], RETENTION)
-            self.memory.write(rows[new], SEEN, topic[new], self.ids[other[new]], NOTICED, self.step)
+        for others in following.T:
+            rows = np.flatnonzero(others >= 0)
+            topic, subject = self._here(rows), self.ids[others[rows]]
+            new = ~self.memory.has(rows, topic, subject, RETENTION)
+            self.memory.write(rows[new], SEEN, topic[new], subject[new], NOTICED, self.step)
             self.trigger[rows[new]] -= NOTICED
 
     def _reflect(self) -> None:
@@ -225,22 +237,21 @@ class Town:
         weight = np.where(memory.topic[line, late] > 0, memory.importance[line, late], -1)
         thoughts = []
         for _ in range(FOCI):
-            best = late[np.arange(len(rows)), weight.argmax(1)]  # of equals, the latest
             there = weight.max(1) > 0
-            topic, subject, heavy = (a[rows, best] for a in (memory.topic, memory.subject, memory.importance))
+            best = rows, late[np.arange(len(rows)), weight.argmax(1)]  # of equals, the latest
+            topic, subject, heavy = memory.topic[best], memory.subject[best], memory.importance[best]
             weight[memory.topic[line, late] == topic[:, None]] = -1
-            thoughts.append((there, topic, subject, np.minimum(MOST, heavy + 1)))
-        found = [
-            memory.retrieve(rows, topic, subject, self.step, EVIDENCE, self.rule) for _, topic, subject, _ in thoughts
-        ]
-        serials = [
-            np.where(slots >= 0, (last := memory.count[line] - 1) - (last - slots) % memory.slots, -1)
-            for slots in found
-        ]
-        for (there, topic, subject, heavy), evidence in zip(thoughts, serials, strict=True):
-            new = rows[there], THOUGHT, topic[there], subject[there], heavy[there], self.step, evidence[there]
-            memory.write(*new)
+            thoughts.append((rows[there], topic[there], subject[there], np.minimum(MOST, heavy[there] + 1)))
+        drawn = [self._evidence(who, topic, subject) for who, topic, subject, _ in thoughts]  # before any is written
+        for (who, topic, subject, heavy), evidence in zip(thoughts, drawn, strict=True):
+            memory.write(who, THOUGHT, topic, subject, heavy, self.step, evidence)
         self.trigger[rows] = TRIGGER
+
+    def _evidence(self, rows: np.ndarray, topic: np.ndarray, subject: np.ndarray) -> np.ndarray:
+        """The serial numbers of the memories that come to mind, (rows, 3), -1 for none."""
+        memory, last = self.memory, self.memory.count[rows, None] - 1
+        slots = memory.retrieve(rows, topic, subject, self.step, EVIDENCE, self.rule)
+        return np.where(slots >= 0, last - (last - slots) % memory.slots, -1)
 
     # Who, where, by what chance
 
@@ -252,6 +263,13 @@ class Town:
     @property
     def towns(self) -> int:
         return -(-len(self.ids) // len(self.world.people))
+
+    def _awake(self) -> np.ndarray:
+        return np.flatnonzero(self.world.awake[self.who, self.step % DAY])
+
+    def _here(self, rows: np.ndarray) -> np.ndarray:
+        """The topic of being where these people are: each public place has its own, homes share one."""
+        return len(self.world.facts) + 1 + np.minimum(self.place[rows] % self.world.slots, len(PUBLIC))
 
     def _home(self) -> np.ndarray:
         return (self.ids // len(self.world.people) * self.world.slots + self.world.slot[self.who, 0]).astype(np.int32)

@@ -149,7 +149,7 @@ class World:
         if len(set(known)) < len(known):
             raise ValueError(f"each fact needs a name of its own; got {', '.join(known)}")
 
-    @property
+    @cached_property
     def topics(self) -> tuple[str, ...]:
         """What a memory can be about: 0 nothing, then the facts, then the public places and homes."""
         return ("nothing", *(f"the {fact.name}" for fact in self.facts), *(f"the {p}" for p in PUBLIC), "home")
