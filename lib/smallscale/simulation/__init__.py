@@ -1,5 +1,6 @@
 """What emerges when people, or language models in their place, meet? A town on a clock, and models of opinions."""
 
+from smallscale.simulation.measures import audit, diary, interview, spread
 from smallscale.simulation.memory import retrieval_scores
 from smallscale.simulation.opinions import bounded_confidence, degroot, friedkin_johnsen
 from smallscale.simulation.town import Town
@@ -10,8 +11,12 @@ __all__ = [
     "Person",
     "Town",
     "World",
+    "audit",
     "bounded_confidence",
     "degroot",
+    "diary",
     "friedkin_johnsen",
+    "interview",
     "retrieval_scores",
+    "spread",
 ]

@@ -121,9 +121,12 @@ class Memory:
         """Whether any memory concerns this person, (rows,)."""
         return ((self.subject[rows] == subject[:, None]) & (self.topic[rows] > 0)).any(1)
 
-    def retrieve(self, rows: np.ndarray, topic: Any, subject: Any, now: int, few: int, rule: str) -> np.ndarray:
-        """The slots of the few memories that come to mind most, best first, (rows, few), -1 for none; touches them.
+    def retrieve(
+        self, rows: np.ndarray, topic: Any, subject: Any, now: int, few: int, rule: str, *, touch: bool = True
+    ) -> np.ndarray:
+        """The slots of the few memories that come to mind most, best first, (rows, few), -1 for none.
 
+        touch: to come to mind is to be accessed, which keeps a memory recent.
         topic, subject: what one thinks of. Relevance is the cosine between the pairs (topic, subject) as one-hot
         vectors: 1 if both are the same, 1/2 if one is, else 0. Equal scores: the lower slot.
         """
@@ -146,6 +149,7 @@ class Memory:
                 best = scores.argmax(1)
                 found[part, k] = np.where(scores[line, best] > -np.inf, best, -1)
                 scores[line, best] = -np.inf
-        touched, k = np.nonzero(found >= 0)
-        self.accessed[rows[touched], found[touched, k]] = now
+        if touch:
+            row, column = np.nonzero(found >= 0)
+            self.accessed[rows[row], found[row, column]] = now
         return found

@@ -15,6 +15,7 @@ PUBLIC = ("café", "park", "shop", "library", "school", "clinic", "workshop", "t
 GO = ("home", "work", "café", "park", "shop", "library")  # where a free person can decide to go
 ROUTINE = {".": "home", "h": "home", "w": "work", "c": "café", "p": "park", "s": "shop", "l": "library"}
 TONES = ("quiet", "even", "chatty")
+MOST_FACTS = 26 - 1 - len(PUBLIC) - 1  # a topic each: nothing, the facts, the public places, home
 DAY = 24  # steps: one is an hour
 
 
@@ -121,7 +122,7 @@ FACTS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class World:
     """People and news, checked, and the arrays that a step reads: all read-only, W people, F facts.
 
@@ -141,6 +142,8 @@ class World:
         object.__setattr__(self, "names", names)
         if not people:
             raise ValueError("people must be at least one; got none")
+        if len(self.facts) > MOST_FACTS:
+            raise ValueError(f"facts must be at most {MOST_FACTS}, a letter for each topic; got {len(self.facts)}")
         for person in people:
             _check_person(person, names)
         for fact in self.facts:
