@@ -220,8 +220,7 @@ class Country:
         return known
 
     def hour(self):
-        for resident in self.residents:
-            resident.go()
+        self.all("go")
         circles = defaultdict(list)
         for resident in self.residents:
             if resident.awake:
@@ -243,6 +242,9 @@ class Country:
             for i, resident in enumerate(circle):
                 for k in range(1, min(3, len(circle) - 1) + 1):
                     resident.notice(circle[(i + k) % len(circle)])
-        for resident in self.residents:
-            resident.reflect()
+        self.all("reflect")
         self.step += 1
+
+    def all(self, does):
+        for resident in self.residents:
+            getattr(resident, does)()
