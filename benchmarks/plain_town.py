@@ -174,12 +174,13 @@ class Resident:
             if fact.place and self.country.planning and step < fact.hours[1]:
                 self.decide(topic)
 
-    def notice(self, other: "Resident"):
+    def notice(self, others: "list[Resident]"):
         topic = self.here()
-        latest = list(self.memories)[-5:]
-        if not any(m.topic == topic and m.subject == other.number for m in latest):
-            self.remember(1, topic, other.number, 1, self.country.step)
-            self.trigger -= 1
+        known = {m.subject for m in list(self.memories)[-5:] if m.topic == topic}
+        for other in others:
+            if other.number not in known:
+                self.remember(1, topic, other.number, 1, self.country.step)
+                self.trigger -= 1
 
     def reflect(self):
         if self.trigger > 0 or not self.country.reflection:
@@ -240,8 +241,7 @@ class Country:
                 self.log.append((self.step, a.number, b.number, a.said, b.said))
         for circle in circles.values():
             for i, resident in enumerate(circle):
-                for k in range(1, min(3, len(circle) - 1) + 1):
-                    resident.notice(circle[(i + k) % len(circle)])
+                resident.notice([circle[(i + k) % len(circle)] for k in range(1, min(3, len(circle) - 1) + 1)])
         self.all("reflect")
         self.step += 1
 

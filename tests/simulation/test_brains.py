@@ -76,11 +76,11 @@ def test_the_scripted_rules_by_hand() -> None:
     ("reply", "fault"),
     [
         (Fault("late"), "late"),
-        (None, "wrong number of weights"),
+        (None, "not numbers"),
         ("B", "not numbers"),
         ([], "wrong number of weights"),
         ([1.0], "wrong number of weights"),
-        ([[1.0, 0.0]], "wrong number of weights"),
+        ([[1.0, 0.0]], "not numbers"),
         ([0.0, 0.0], "not a distribution"),
         ([-1.0, 2.0], "not a distribution"),
         ([np.nan, 1.0], "not a distribution"),

@@ -116,8 +116,6 @@ def test_what_comes_to_mind_is_touched() -> None:
 
 def test_questions_about_memories() -> None:
     memory = filled()
-    assert memory.has(ROWS, np.array([3, 3]), np.array([9, 7]), 2).tolist() == [True, False]  # 7 is too long ago
-    assert memory.has(ROWS, np.array([3, 4]), np.array([8, 8]), 3).tolist() == [False, True]  # both must fit
     assert memory.knows(ROWS, np.array([7, 0])).tolist() == [True, False]  # a free slot's 0 is nobody
 
 

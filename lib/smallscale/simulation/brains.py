@@ -4,11 +4,11 @@ A brain is asked once for all people in the same situation, and says how likely 
 for itself. That is why a million people cost a brain no more than some thousand.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -122,35 +122,34 @@ class Scripted:
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
         return [getattr(self, f"_{question.kind}")(question) for question in questions]
 
-    def _go(self, question: Question) -> np.ndarray:
+    def _go(self, question: Question) -> list[float]:
         _, plan, fact = question.detail
         if plan == UNPLANNED:  # as often as the routine has them there
             world = question.world
-            weights = np.bincount(world.plan[question.who][world.awake[question.who]], minlength=len(GO)) / 1.0
+            awake = world.plan[question.who][world.awake[question.who]]
+            weights = [float((awake == place).sum()) for place in range(len(GO))]
         else:
-            weights = np.zeros(len(GO))
-            weights[len(GO) - 4 :] = (1 - self.KEEPS) / 4  # else one of café, park, shop, library
+            leisure = (1 - self.KEEPS) / 4  # café, park, shop, library
+            weights = [0.0, 0.0, leisure, leisure, leisure, leisure]
             weights[plan] += self.KEEPS
         if not fact:
             return weights
-        return np.append((1 - self.ATTENDS) * weights / weights.sum(), self.ATTENDS)
+        return [(1 - self.ATTENDS) * weight / sum(weights) for weight in weights] + [self.ATTENDS]
 
-    def _talk(self, question: Question) -> np.ndarray:
+    def _talk(self, question: Question) -> list[float]:
         talks = self.TALKS[question.detail[0]] * self.TONE[TONES.index(question.person.tone)]
-        return np.array([1 - talks, talks])
+        return [1 - talks, talks]
 
-    def _say(self, question: Question) -> np.ndarray:
+    def _say(self, question: Question) -> list[float]:
         facts = question.world.facts
-        return np.array(
-            [1 + self.NEWS * facts[t - 1].importance if 0 < t <= len(facts) else 1 for t in question.chosen]
-        )
+        return [1 + self.NEWS * facts[t - 1].importance if 0 < t <= len(facts) else 1.0 for t in question.chosen]
 
-    def _join(self, question: Question) -> np.ndarray:
+    def _join(self, question: Question) -> list[float]:
         goes = self.JOINS[question.detail[0]]
-        return np.array([1 - goes, goes])
+        return [1 - goes, goes]
 
-    def _know(self, question: Question) -> np.ndarray:
-        return np.array([1.0 - question.detail[1], float(question.detail[1])])
+    def _know(self, question: Question) -> list[float]:
+        return [1.0 - question.detail[1], float(question.detail[1])]
 
 
 class Answers:
@@ -179,7 +178,7 @@ class Answers:
         draws: (n,) in [0, 1), each person's luck; columns: who, and the question's detail, numbers or (n,) each.
         """
         codes = np.ravel_multi_index(np.broadcast_arrays(*columns), self.sizes[kind])
-        asked = np.zeros(prod(self.sizes[kind]), bool)
+        asked = np.zeros(math.prod(self.sizes[kind]), bool)
         asked[codes] = True
         unique = np.flatnonzero(asked)
         row = np.zeros(len(asked), int)
@@ -206,7 +205,11 @@ class Answers:
         return np.array(rows).reshape(-1, self.width)
 
     def question(self, kind: str, code: int) -> Question:
-        who, *detail = (int(part) for part in np.unravel_index(code, self.sizes[kind]))
+        parts = []
+        for size in reversed(self.sizes[kind]):  # the last varies fastest, as in ravel_multi_index
+            code, part = divmod(code, size)
+            parts.append(part)
+        who, *detail = reversed(parts)
         return Question(self.world, kind, who, tuple(detail))
 
     def _reply(self, questions: list[Question]) -> Sequence[Any]:
@@ -223,15 +226,16 @@ class Answers:
         return {what.removeprefix("fault: "): n for what, n in sorted(self.counts.items()) if what[:5] == "fault"}
 
 
-def _distribution(reply: Any, options: int) -> np.ndarray | Fault:
+def _distribution(reply: Any, options: int) -> list[float] | Fault:
     if isinstance(reply, Fault):
         return reply
     try:
-        weights = np.array(reply, dtype=float)
+        weights = [float(weight) for weight in reply]
     except (TypeError, ValueError):
         return Fault("not numbers")
-    if weights.shape != (options,):
+    if len(weights) != options:
         return Fault("wrong number of weights")
-    if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+    total = sum(weights)
+    if not (0 < total < math.inf and min(weights) >= 0):
         return Fault("not a distribution")
-    return weights / weights.sum()
+    return [weight / total for weight in weights]

@@ -83,7 +83,8 @@ class Memory:
 
     topic, kind, importance: (n, slots) int8; subject: (n, slots) int32, the id of the person concerned; created,
     accessed: (n, slots) int32 hours; count: (n,) int32 memories ever made, the next one's serial number, which goes to
-    slot serial % slots; evidence: (n, slots, 3) int32 serial numbers of what a thought was drawn from, -1 for none.
+    slot serial % slots; evidence: (n, slots, 3) int32 serial numbers of what a thought was drawn from, -1 for none; it
+    means nothing where kind is another.
     """
 
     FIELDS = ("topic", "kind", "importance", "subject", "created", "accessed", "evidence", "count")
@@ -99,23 +100,27 @@ class Memory:
         return self.topic.shape[1]
 
     def write(
-        self, rows: np.ndarray, kind: int, topic: Any, subject: Any, importance: Any, now: int, evidence: Any = -1
+        self, rows: np.ndarray, kind: int, topic: Any, subject: Any, importance: Any, now: int, evidence: Any = None
     ) -> None:
         """One new memory for each of these rows, which must differ from one another."""
-        at = rows, self.count[rows] % self.slots
-        self.kind[at], self.topic[at], self.subject[at], self.importance[at] = kind, topic, subject, importance
-        self.created[at] = self.accessed[at] = now
-        self.evidence[at] = evidence
+        at = rows * self.slots + self.count[rows] % self.slots  # in the flat array: one index is faster than two
+        for array, value in (
+            (self.kind, kind),
+            (self.topic, topic),
+            (self.subject, subject),
+            (self.importance, importance),
+            (self.created, now),
+            (self.accessed, now),
+        ):
+            array.reshape(-1)[at] = value
+        if evidence is not None:
+            self.evidence.reshape(-1, EVIDENCE)[at] = evidence
         self.count[rows] += 1
 
     def latest(self, rows: np.ndarray, few: int) -> np.ndarray:
-        """The slots of the latest few memories of each of these rows, latest first, (rows, few)."""
-        return (self.count[rows, None] - 1 - np.arange(few)) % self.slots
-
-    def has(self, rows: np.ndarray, topic: Any, subject: Any, few: int) -> np.ndarray:
-        """Whether one of the latest few memories is about this topic and this subject, (rows,)."""
-        at = rows[:, None], self.latest(rows, few)
-        return ((self.topic[at] == np.c_[topic]) & (self.subject[at] == np.c_[subject])).any(1)
+        """The slots of the latest few memories of each of these rows, latest first, (rows, few); few <= slots."""
+        slots = (self.count[rows, None] - 1) % self.slots - np.arange(few)
+        return np.where(slots < 0, slots + self.slots, slots)
 
     def knows(self, rows: np.ndarray, subject: np.ndarray) -> np.ndarray:
         """Whether any memory concerns this person, (rows,)."""

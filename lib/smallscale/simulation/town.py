@@ -219,11 +219,14 @@ class Town:
                 self._decide(new, f)
 
     def _notice(self, following: np.ndarray) -> None:
-        """Everybody notices the next few in the circle, unless they just did."""
-        for others in following.T:
-            rows = np.flatnonzero(others >= 0)
-            topic, subject = self._here(rows), self.ids[others[rows]]
-            new = ~self.memory.has(rows, topic, subject, RETENTION)
+        """Everybody notices the next few in the circle, but for those who are in the latest of their memories."""
+        rows = np.flatnonzero(following[:, 0] >= 0)
+        topic = self._here(rows)
+        late = rows[:, None], self.memory.latest(rows, min(RETENTION, self.memory.slots))
+        subjects = np.where(self.memory.topic[late] == topic[:, None], self.memory.subject[late], -1)  # seen here
+        for others in following[rows].T:
+            subject = self.ids[others]
+            new = (others >= 0) & ~(subjects == subject[:, None]).any(1)
             self.memory.write(rows[new], SEEN, topic[new], subject[new], NOTICED, self.step)
             self.trigger[rows[new]] -= NOTICED
 
