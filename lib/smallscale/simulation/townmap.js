@@ -1,18 +1,19 @@
 // The town map: draws one hour of the film that townmap.py made, on a canvas, and says the same in words below it.
 // All of the film is here, so the slider needs no kernel. Colours are Okabe and Ito's; shape says what colour says.
 
-const WIDTH = 1000, HEIGHT = 560, RADIUS = 10, STEP = 23, MOVE = 350; // canvas units; milliseconds between hours
+const WIDTH = 1000, HEIGHT = 560, RADIUS = 13, STEP = 34, MOVE = 350; // canvas units; milliseconds between hours
 const BLUE = "#0072B2", ORANGE = "#E69F00";
 
-/** Where each person stands, [x, y] by person, in an hour: in rows inside their place. */
+/** Where each person stands, [x, y] by person, in an hour: in rows inside their place, who talk side by side. */
 function positions(film, hour) {
-  const inside = film.places.map(() => 0);
-  return film.frames[hour].at.map((place) => {
-    const { x, y, width } = film.places[place];
-    const columns = Math.max(1, Math.floor((width - 8) / STEP));
-    const i = inside[place]++;
-    return [x + 6 + STEP / 2 + (i % columns) * STEP, y + 32 + Math.floor(i / columns) * STEP];
-  });
+  const { at, talks } = film.frames[hour], inside = film.places.map(() => 0), spots = [];
+  for (const i of new Set([...talks.flatMap(([a, b]) => [a, b]), ...at.keys()])) {
+    const { x, y, width } = film.places[at[i]];
+    const columns = Math.max(2, Math.floor(width / STEP / 2) * 2); // even: no pair is parted by the end of a row
+    const n = inside[at[i]]++;
+    spots[i] = [x + 4 + STEP / 2 + (n % columns) * STEP, y + 40 + Math.floor(n / columns) * STEP];
+  }
+  return spots;
 }
 
 function draw(canvas, film, hour, spots, arrived) {
@@ -24,11 +25,10 @@ function draw(canvas, film, hour, spots, arrived) {
   pen.fillRect(0, 0, WIDTH, HEIGHT);
   pen.font = "13px sans-serif";
   for (const { name, x, y, width, height } of film.places) {
-    pen.strokeStyle = ink;
-    pen.globalAlpha = 0.45;
-    pen.strokeRect(x, y, width, height);
-    pen.globalAlpha = 1;
     pen.fillStyle = ink;
+    pen.globalAlpha = 0.07;
+    pen.fillRect(x, y, width, height);
+    pen.globalAlpha = 1;
     pen.textAlign = "left";
     pen.fillText(name, x + 6, y + 16, width - 10);
   }
@@ -39,7 +39,7 @@ function draw(canvas, film, hour, spots, arrived) {
       pen.lineWidth = news ? 5 : 2;
       pen.beginPath();
       pen.moveTo(...spots[a]);
-      pen.quadraticCurveTo((spots[a][0] + spots[b][0]) / 2, Math.min(spots[a][1], spots[b][1]) - 22, ...spots[b]);
+      pen.quadraticCurveTo((spots[a][0] + spots[b][0]) / 2, Math.min(spots[a][1], spots[b][1]) - 34, ...spots[b]);
       pen.stroke();
     }
   }
@@ -56,8 +56,8 @@ function draw(canvas, film, hour, spots, arrived) {
     pen.stroke();
     pen.fillStyle = second ? "#000" : ink;
     pen.textAlign = "center";
-    pen.font = "10px sans-serif";
-    pen.fillText(film.initials[i], x, y + 3.5);
+    pen.font = "11px sans-serif";
+    pen.fillText(film.initials[i], x, y + 4);
     pen.globalAlpha = 1;
   });
 }

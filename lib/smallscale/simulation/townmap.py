@@ -74,12 +74,12 @@ def _places(world: World) -> list[dict[str, Any]]:
     """Boxes in canvas units, 1000 by 560: two rows of public places, and the homes below them."""
     boxes = []
     for i, name in enumerate(PUBLIC):
-        boxes.append({"name": name, "x": 6 + 249 * (i % 4), "y": 6 + 148 * (i // 4), "width": 241, "height": 140})
+        boxes.append({"name": name, "x": 6 + 249 * (i % 4), "y": 6 + 180 * (i // 4), "width": 241, "height": 172})
     columns = max(1, (len(world.homes) + 1) // 2)
     width = 988 / columns
     for i, name in enumerate(world.homes):
-        x, y = 6 + width * (i % columns), 304 + 128 * (i // columns)
-        boxes.append({"name": name, "x": x, "y": y, "width": width - 8, "height": 120})
+        x, y = 6 + width * (i % columns), 366 + 98 * (i // columns)
+        boxes.append({"name": name, "x": x, "y": y, "width": width - 8, "height": 90})
     return boxes
 
 
