@@ -129,5 +129,5 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         return memory.retrieve(rows, rows % 4, rows % 3, 20, 3, "paper").tolist()
 
     whole = found()
-    monkeypatch.setattr("smallscale.simulation.memory.CHUNK", 24)
+    monkeypatch.setattr("smallscale.simulation.memory.BLOCK", 3)
     assert found() == whole

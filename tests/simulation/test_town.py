@@ -88,6 +88,12 @@ def test_the_order_in_which_people_are_given_does_not_matter() -> None:
     assert len(digests) == 1
 
 
+def test_blocks_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Town(130, seed=3).run(30).digest()
+    monkeypatch.setattr("smallscale.simulation.memory.BLOCK", 7)
+    assert Town(130, seed=3).run(30).digest() == whole
+
+
 def test_seeds_differ_and_repeat() -> None:
     digests = [Town(seed=seed).run(12).digest() for seed in (0, 0, 1)]
     assert digests[0] == digests[1] != digests[2]

@@ -4,6 +4,9 @@ A memory is a row of whole numbers: what it is about, whom it concerns, how impo
 last thought of. Each person has room for as many; a new one takes the place of the oldest.
 """
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,19 @@ DECAY = 0.995  # recency lost in an hour (paper), or from one rank to the next (
 SHARES = {"paper": (1.0, 1.0, 1.0), "code": (0.5, 2.0, 3.0)}  # of recency, importance, relevance
 SEEN, HEARD, THOUGHT = 1, 2, 3  # kinds of memory
 EVIDENCE = 3  # memories that a thought is drawn from
-CHUNK = 1 << 17  # memories scored at a time: what fits into a core's cache
+BLOCK = 1 << 12  # people worked on at a time: their memories fit into a core's cache
+
+
+def in_blocks(work: Callable[[slice], None], n: int) -> None:
+    """work(part) for n people in blocks, on every core this process may use; the parts must not touch each other."""
+    parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if len(parts) < 2 or cores < 2:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(cores) as pool:  # numpy lets go of the interpreter while it works on arrays
+        list(pool.map(work, parts))
 
 
 def retrieval_scores(
@@ -137,9 +152,9 @@ class Memory:
         """
         found = np.full((len(rows), few), -1)
         topic, subject = np.broadcast_to(topic, len(rows)), np.broadcast_to(subject, len(rows))
-        size = max(1, CHUNK // self.slots)
         decay = np.array([DECAY**age for age in range(now + 1)])  # one at a time: the same digits on every machine
-        for part in (slice(start, start + size) for start in range(0, len(rows), size)):
+
+        def best(part: slice) -> None:
             mine = rows[part]
             # Memories as columns: the least and the most of each row are then found for many people at once.
             about, concerns, weight, last = (
@@ -151,9 +166,11 @@ class Memory:
             scores = _scores(rule, decay[age] if rule == "paper" else age, weight, match, filled)
             line = np.arange(len(mine))
             for k in range(min(few, self.slots)):
-                best = scores.argmax(1)
-                found[part, k] = np.where(scores[line, best] > -np.inf, best, -1)
-                scores[line, best] = -np.inf
+                top = scores.argmax(1)
+                found[part, k] = np.where(scores[line, top] > -np.inf, top, -1)
+                scores[line, top] = -np.inf
+
+        in_blocks(best, len(rows))
         if touch:
             row, column = np.nonzero(found >= 0)
             self.accessed[rows[row], found[row, column]] = now

@@ -26,7 +26,7 @@ from smallscale.simulation.brains import (
     Scripted,
 )
 from smallscale.simulation.chance import bits, uniform
-from smallscale.simulation.memory import EVIDENCE, HEARD, SEEN, SHARES, THOUGHT, Memory
+from smallscale.simulation.memory import EVIDENCE, HEARD, SEEN, SHARES, THOUGHT, Memory, in_blocks
 from smallscale.simulation.world import DAY, GO, PUBLIC, Person, World, town_of
 
 OUTING = 0.1  # of the ways to a café, park, shop or library: the chance that it is in any of the country's towns
@@ -220,15 +220,20 @@ class Town:
 
     def _notice(self, following: np.ndarray) -> None:
         """Everybody notices the next few in the circle, but for those who are in the latest of their memories."""
-        rows = np.flatnonzero(following[:, 0] >= 0)
-        topic = self._here(rows)
-        late = rows[:, None], self.memory.latest(rows, min(RETENTION, self.memory.slots))
-        subjects = np.where(self.memory.topic[late] == topic[:, None], self.memory.subject[late], -1)  # seen here
-        for others in following[rows].T:
-            subject = self.ids[others]
-            new = (others >= 0) & ~(subjects == subject[:, None]).any(1)
-            self.memory.write(rows[new], SEEN, topic[new], subject[new], NOTICED, self.step)
-            self.trigger[rows[new]] -= NOTICED
+        everybody = np.flatnonzero(following[:, 0] >= 0)
+
+        def notice(part: slice) -> None:
+            rows = everybody[part]
+            topic = self._here(rows)
+            late = rows[:, None], self.memory.latest(rows, min(RETENTION, self.memory.slots))
+            subjects = np.where(self.memory.topic[late] == topic[:, None], self.memory.subject[late], -1)  # seen here
+            for others in following[rows].T:
+                subject = self.ids[others]
+                new = (others >= 0) & ~(subjects == subject[:, None]).any(1)
+                self.memory.write(rows[new], SEEN, topic[new], subject[new], NOTICED, self.step)
+                self.trigger[rows[new]] -= NOTICED
+
+        in_blocks(notice, len(everybody))
 
     def _reflect(self) -> None:
         """Whoever has gathered enough thinks over the most important of late: three thoughts, with their evidence."""
