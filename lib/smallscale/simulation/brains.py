@@ -1,0 +1,241 @@
+"""Who decides? Everything a person of the town decides is a question with a few options, answered by a brain.
+
+A brain is asked once for all people in the same situation, and says how likely each option is; each person then draws
+for itself. That is why a million people cost a brain no more than some thousand.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from smallscale.simulation.chance import pick
+from smallscale.simulation.world import GO, TONES, Person, World
+
+RELATIONS = ("a stranger", "an acquaintance", "somebody close")
+STRANGER, ACQUAINTANCE, CLOSE = range(3)
+UNPLANNED = len(GO)  # in the place of a plan: none
+TOPICS = 3  # memories that come to mind before somebody speaks
+
+
+@dataclass(frozen=True)
+class Question:
+    """One situation in which somebody must choose. detail: whole numbers, by kind:
+
+    go: hour, plan (a position in GO, or UNPLANNED), the fact that is on now and that they mean to attend, or 0.
+    talk: relation to whom they stand next to.
+    say: relation to the listener, three topics that come to mind, ascending, 0 for none.
+    join: relation to the host, the fact they just heard of.
+    know: the fact they are asked about, whether a memory of it came to mind.
+    """
+
+    world: World
+    kind: str
+    who: int
+    detail: tuple[int, ...]
+
+    @property
+    def person(self) -> Person:
+        return self.world.people[self.who]
+
+    @cached_property
+    def options(self) -> tuple[str, ...]:
+        """In words. The letter of an option is the same in every question of its kind: see `letters`."""
+        if self.kind == "go":
+            return GO + ((self.world.topics[self.detail[2]],) if self.detail[2] else ())
+        if self.kind == "say":
+            return tuple(self.world.topics[topic] for topic in self.chosen)
+        return ("no", "yes")
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """What each option stands for: a position in GO (the event one further), a topic, or 0 and 1."""
+        if self.kind == "say":
+            return tuple(sorted(set(self.detail[1:]) - {0})) or (0,)
+        return tuple(range(len(self.options)))
+
+    @property
+    def letters(self) -> str:
+        return "".join(chr(ord("A") + choice) for choice in self.chosen)
+
+    @property
+    def fallback(self) -> int:
+        """What is done where the brain fails: keep to the plan, be silent, small talk, do not go, do not claim to know.
+
+        A position in options. Of the topics of a talk it is the last: the facts come first.
+        """
+        if self.kind == "go":
+            return self.detail[1] if self.detail[1] != UNPLANNED else 0
+        return len(self.options) - 1 if self.kind == "say" else 0
+
+    @property
+    def text(self) -> str:
+        """The question as a language model reads it; what follows is one of the letters."""
+        person, topics = self.person, self.world.topics
+        intro = f"{person.name}, {person.job}, {person.age}, {person.tone}."
+        if self.kind == "go":
+            hour, plan, fact = self.detail
+            scene = f"It is {hour}:00. Plan: {GO[plan] if plan != UNPLANNED else 'none'}."
+            scene += f" {topics[fact].capitalize()} is on now." * bool(fact)
+            asks = "goes to"
+        elif self.kind == "talk":
+            scene, asks = f"Stands next to {RELATIONS[self.detail[0]]}.", "begins to talk:"
+        elif self.kind == "say":
+            scene, asks = f"Talks to {RELATIONS[self.detail[0]]}, with this in mind.", "speaks of"
+        elif self.kind == "join":
+            scene, asks = f"Hears of {topics[self.detail[1]]}, given by {RELATIONS[self.detail[0]]}.", "will go:"
+        else:
+            minds = topics[self.detail[0]] if self.detail[1] else "nothing"
+            scene, asks = f"Is asked about {topics[self.detail[0]]}. Comes to mind: {minds}.", "has heard of it:"
+        choices = ", ".join(f"{letter} {words}" for letter, words in zip(self.letters, self.options, strict=True))
+        return f"{intro} {scene} {choices}. {person.name} {asks}"
+
+
+class Fault(str):
+    """Why a brain's answer cannot be used, in two or three words: what is counted."""
+
+
+class Brain(Protocol):
+    """name: what a checkpoint remembers of it."""
+
+    name: str
+
+    def answer(self, questions: Sequence[Question]) -> Sequence[Sequence[float] | Fault]:
+        """For each question the weight of each of its options, not negative, not all 0; or a Fault."""
+        ...
+
+
+class Scripted:
+    """The rules of the town, by hand. The numbers are habits of people who do not exist; nothing was fitted to them."""
+
+    name = "scripted"
+    KEEPS, ATTENDS = 0.85, 0.9  # to the plan; to an event one means to attend
+    TALKS = (0.15, 0.25, 0.4)  # by relation
+    TONE = (0.5, 1.0, 1.5)  # what that is multiplied by for the quiet, even, chatty
+    NEWS = 0.2  # the weight of news beyond that of small talk, for each point of its importance
+    JOINS = (0.3, 0.5, 0.7)  # by relation to the host
+
+    def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
+        return [getattr(self, f"_{question.kind}")(question) for question in questions]
+
+    def _go(self, question: Question) -> list[float]:
+        _, plan, fact = question.detail
+        if plan == UNPLANNED:  # as often as the routine has them there
+            world = question.world
+            awake = world.plan[question.who][world.awake[question.who]]
+            weights = [float((awake == place).sum()) for place in range(len(GO))]
+        else:
+            leisure = (1 - self.KEEPS) / 4  # café, park, shop, library
+            weights = [0.0, 0.0, leisure, leisure, leisure, leisure]
+            weights[plan] += self.KEEPS
+        if not fact:
+            return weights
+        return [(1 - self.ATTENDS) * weight / sum(weights) for weight in weights] + [self.ATTENDS]
+
+    def _talk(self, question: Question) -> list[float]:
+        talks = self.TALKS[question.detail[0]] * self.TONE[TONES.index(question.person.tone)]
+        return [1 - talks, talks]
+
+    def _say(self, question: Question) -> list[float]:
+        facts = question.world.facts
+        return [1 + self.NEWS * facts[t - 1].importance if 0 < t <= len(facts) else 1.0 for t in question.chosen]
+
+    def _join(self, question: Question) -> list[float]:
+        goes = self.JOINS[question.detail[0]]
+        return [1 - goes, goes]
+
+    def _know(self, question: Question) -> list[float]:
+        return [1.0 - question.detail[1], float(question.detail[1])]
+
+
+class Answers:
+    """What the brain has said so far, a distribution over `width` choices for each question asked: part of the state.
+
+    Each question is put to the brain once; faults are counted, answered by the fallback, and asked again next time.
+    """
+
+    def __init__(self, world: World, brain: Brain) -> None:
+        self.world, self.brain = world, brain
+        people, facts, topics = len(world.people), len(world.facts) + 1, len(world.topics)
+        self.sizes = {
+            "go": (people, 24, UNPLANNED + 1, facts),
+            "talk": (people, len(RELATIONS)),
+            "say": (people, len(RELATIONS), topics, topics, topics),
+            "join": (people, len(RELATIONS), facts),
+            "know": (people, facts, 2),
+        }
+        self.width = max(len(GO) + 1, topics)
+        self.known: dict[tuple[str, int], np.ndarray] = {}
+        self.counts: Counter[str] = Counter()
+
+    def choose(self, kind: str, draws: np.ndarray, *columns: Any) -> np.ndarray:
+        """What each of n people chooses, (n,): a position in GO, a topic, or 0 and 1.
+
+        draws: (n,) in [0, 1), each person's luck; columns: who, and the question's detail, numbers or (n,) each.
+        """
+        codes = np.ravel_multi_index(np.broadcast_arrays(*columns), self.sizes[kind])
+        asked = np.zeros(math.prod(self.sizes[kind]), bool)
+        asked[codes] = True
+        unique = np.flatnonzero(asked)
+        row = np.zeros(len(asked), int)
+        row[unique] = np.arange(len(unique))
+        self.counts["decisions"] += len(codes)
+        return pick(self._weights(kind, unique.tolist()), draws, row[codes])
+
+    def _weights(self, kind: str, codes: list[int]) -> np.ndarray:
+        """A distribution for each of these situations, (situations, width)."""
+        new = [code for code in codes if (kind, code) not in self.known]
+        questions = [self.question(kind, code) for code in new]
+        failed = {}
+        for code, question, reply in zip(new, questions, self._reply(questions), strict=True):
+            weights, row = _distribution(reply, len(question.options)), np.zeros(self.width)
+            if isinstance(weights, Fault):
+                self.counts[f"fault: {weights}"] += 1
+                row[question.chosen[question.fallback]] = 1
+                failed[code] = row
+            else:
+                row[list(question.chosen)] = weights
+                self.known[kind, code] = row
+        self.counts["asked"] += len(new)
+        rows = [failed[code] if code in failed else self.known[kind, code] for code in codes]
+        return np.array(rows).reshape(-1, self.width)
+
+    def question(self, kind: str, code: int) -> Question:
+        parts = []
+        for size in reversed(self.sizes[kind]):  # the last varies fastest, as in ravel_multi_index
+            code, part = divmod(code, size)
+            parts.append(part)
+        who, *detail = reversed(parts)
+        return Question(self.world, kind, who, tuple(detail))
+
+    def _reply(self, questions: list[Question]) -> Sequence[Any]:
+        if not questions:
+            return ()
+        try:
+            replies = list(self.brain.answer(questions))
+        except Exception as error:  # whatever a brain does, the town goes on, and says so
+            return [Fault(f"{type(error).__name__} raised")] * len(questions)
+        return replies if len(replies) == len(questions) else [Fault("wrong number of answers")] * len(questions)
+
+    @property
+    def faults(self) -> dict[str, int]:
+        return {what.removeprefix("fault: "): n for what, n in sorted(self.counts.items()) if what[:5] == "fault"}
+
+
+def _distribution(reply: Any, options: int) -> list[float] | Fault:
+    if isinstance(reply, Fault):
+        return reply
+    try:
+        weights = [float(weight) for weight in reply]
+    except (TypeError, ValueError):
+        return Fault("not numbers")
+    if len(weights) != options:
+        return Fault("wrong number of weights")
+    total = sum(weights)
+    if not (0 < total < math.inf and min(weights) >= 0):
+        return Fault("not a distribution")
+    return [weight / total for weight in weights]

@@ -1,0 +1,147 @@
+"""What becomes of opinions that are averaged? Three models whose outcome can be written down.
+
+DeGroot 1974; Friedkin and Johnsen 1990; Hegselmann and Krause 2002.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+ROUNDING = 1e-6  # how far from 1 a row's sum may be: single precision
+
+
+def degroot(weights: Any, opinions: Any) -> np.ndarray:
+    """The opinions that x <- W x ends in (DeGroot 1974): in one closed group pi @ x for all, pi the stationary weights.
+
+    weights W: (n, n), rows sum to 1; opinions x: (n,) or (n, topics). Several closed groups each reach a consensus of
+    their own, and people outside them end at a mixture of these. Returns the shape of opinions.
+    Raises ValueError for weights that are no such matrix, counts that differ, and where opinions do not converge:
+    some closed group takes turns (has a period above 1), as two who each copy the other.
+    """
+    W, x = _weights(weights, opinions)
+    count, group = connected_components(W > 0, connection="strong")
+    limit = np.zeros_like(x)
+    closed = [g for g in range(count) if not W[np.ix_(group == g, group != g)].any()]
+    for g in closed:
+        members = group == g
+        inside = W[np.ix_(members, members)]
+        if (period := _period(inside)) > 1:
+            raise ValueError(
+                f"opinions do not converge: a closed group of {members.sum()} takes turns with period {period}; "
+                "give somebody in it a weight on their own opinion"
+            )
+        # The stationary weights: pi (I - W) = 0 and sum(pi) = 1, one equation too many, all consistent.
+        equations = np.vstack([np.eye(len(inside)) - inside.T, np.ones(len(inside))])
+        pi = np.linalg.lstsq(equations, np.eye(len(inside) + 1)[-1], rcond=None)[0]
+        limit[members] = pi @ x[members]
+    outside = ~np.isin(group, closed)
+    if outside.any():
+        own, others = W[np.ix_(outside, outside)], W[np.ix_(outside, ~outside)]
+        limit[outside] = np.linalg.solve(np.eye(len(own)) - own, others @ limit[~outside])
+    return limit
+
+
+def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.ndarray:
+    """The opinions that x <- L W x + (I - L) x0 ends in: (I - L W)^-1 (I - L) x0, L = diag(susceptibility).
+
+    weights W: (n, n), rows sum to 1; susceptibility: (n,) or one number, in [0, 1], 0 for who never moves;
+    opinions x0: (n,) or (n, topics). Returns the shape of opinions.
+    Raises ValueError for values that cannot be, counts that differ, and where a group listens to nobody who holds on
+    to anything: with susceptibility 1 throughout, the limit is DeGroot's, if there is one.
+    """
+    W, x0 = _weights(weights, opinions)
+    given = _numbers("susceptibility", susceptibility)
+    if given.shape not in ((), (len(W),)):
+        raise ValueError(f"susceptibility must be one number or ({len(W)},); got shape {given.shape}")
+    if not ((given >= 0) & (given <= 1)).all():
+        raise ValueError(f"susceptibility must lie in [0, 1]; got {given.min():g} to {given.max():g}")
+    lam = np.broadcast_to(given, len(W))
+    anchored = lam < 1
+    reach = anchored.copy()  # who listens, through others, to somebody who holds on
+    while (grown := reach | (W[:, reach] > 0).any(1)).sum() > reach.sum():
+        reach = grown
+    if not reach.all():
+        raise ValueError(
+            f"susceptibility is 1 for {int((~reach).sum())} people who listen to nobody below 1, "
+            "so the start alone decides; use degroot for them, or let somebody hold on"
+        )
+    start = ((1 - lam) * x0.T).T
+    return np.linalg.solve(np.eye(len(W)) - lam[:, None] * W, start)
+
+
+def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
+    """The opinions (n,) after `steps` rounds in which each takes the mean of all within eps, its own included.
+
+        x_i <- mean of x_j over |x_i - x_j| <= eps        (Hegselmann and Krause 2002, eq. 3), all at once
+
+    Opinions on a line keep their order, so the neighbours of each are a stretch of the sorted opinions, and a round
+    costs n log n. Raises ValueError for opinions that are not finite numbers (n,), eps < 0, or steps < 0.
+    """
+    x = _numbers("opinions", opinions)
+    if x.ndim != 1 or len(x) == 0:
+        raise ValueError(f"opinions must be (n,), at least one; got shape {x.shape}")
+    if not 0 <= eps < np.inf:
+        raise ValueError(f"eps must be finite and at least 0; got {eps}")
+    if isinstance(steps, bool) or steps != int(steps) or steps < 0:
+        raise ValueError(f"steps must be a whole number of at least 0; got {steps}")
+    order = np.argsort(x, kind="stable")
+    ranked = x[order]
+    for _ in range(int(steps)):
+        low, high = _within(ranked, eps)
+        sums = np.concatenate([[0.0], (ranked - ranked[0]).cumsum()])  # from the lowest: fewer digits are lost
+        after = ranked[0] + (sums[high] - sums[low]) / (high - low)
+        after = np.where(ranked[high - 1] == ranked[low], ranked, after)  # agreed already: exactly as they are
+        if np.array_equal(after, ranked):
+            break  # a fixed point stays
+        ranked = np.sort(after)  # rounding may swap two that agree
+    result = np.empty_like(x)
+    result[order] = ranked
+    return result
+
+
+def _within(ranked: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """The first, and one past the last, of those within eps of each of the sorted opinions (n,).
+
+    x - eps is rounded, and so may disagree with |x - y| <= eps at the edge, so the edge is looked at in those terms.
+    """
+    low = np.searchsorted(ranked, ranked - eps)
+    before = ranked[np.maximum(low - 1, 0)]
+    low = np.where(ranked - before <= eps, np.searchsorted(ranked, before), low)
+    at = ranked[low]
+    low = np.where(ranked - at > eps, np.searchsorted(ranked, at, side="right"), low)
+    # Being within eps is mutual: i reaches up to the last j that reaches down to i.
+    return low, np.searchsorted(low, np.arange(len(low)), side="right")
+
+
+def _period(inside: np.ndarray) -> int:
+    """The greatest common divisor of the lengths of all cycles in a strongly connected group."""
+    depth = np.full(len(inside), -1)
+    depth[0], front, period = 0, [0], 0
+    while front:
+        i = front.pop()
+        for j in np.flatnonzero(inside[i] > 0):
+            if depth[j] < 0:
+                depth[j] = depth[i] + 1
+                front.append(int(j))
+            else:
+                period = int(np.gcd(period, depth[i] + 1 - depth[j]))
+    return period or 1
+
+
+def _weights(weights: Any, opinions: Any) -> tuple[np.ndarray, np.ndarray]:
+    W, x = _numbers("weights", weights), _numbers("opinions", opinions)
+    if W.ndim != 2 or W.shape[0] != W.shape[1] or len(W) == 0:
+        raise ValueError(f"weights must be (n, n), n at least 1; got shape {W.shape}")
+    if x.ndim not in (1, 2) or len(x) != len(W):
+        raise ValueError(f"opinions must be ({len(W)},) or ({len(W)}, topics), as weights; got shape {x.shape}")
+    if (W < 0).any() or not np.allclose(W.sum(1), 1, rtol=0, atol=ROUNDING):
+        raise ValueError("weights must not be negative and each row must sum to 1; divide each row by its sum")
+    return W / W.sum(1, keepdims=True), x
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    array = np.array(values.detach().cpu().numpy() if hasattr(values, "detach") else values, dtype=float)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite; got NaN or infinity")
+    return array
