@@ -4,7 +4,6 @@ Nothing is fitted when a slider moves: groups, positions and scores are computed
 as SVG.
 """
 
-from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from smallscale.values.consensus import group_aware_consensus
-from smallscale.values.votes import vote_matrix
+from smallscale.values.votes import group_labels, vote_matrix
 
 # Okabe and Ito's colours; a vote also has a word in the bars, a group its own mark on the map.
 AGREE, DISAGREE, PASS, UNSEEN = "#0072B2", "#D55E00", "#F0E442", "#BBBBBB"
@@ -31,26 +30,27 @@ SHARES = [round(0.5 + 0.05 * i, 2) for i in range(10)]
 
 
 def reweighted_agreement(matrix: Any, groups: Any, share: float) -> pd.Series:
-    """The pooled agreement, by statement, if the largest group were `share` of the voters.
+    """How likely a voter agrees, by statement, if the largest group were `share` of the voters.
 
-    Within a group nothing changes: its share of agreements among votes cast (1/2 where it cast none). The other
-    groups keep their proportions to one another. Raises ValueError for a share outside [0, 1].
+    Within group g nothing changes: (A_g + 1) / (S_g + 2), as in the consensus, of which this is the mean over voters
+    where that is the product over groups. The other groups keep their proportions to one another.
+    Raises ValueError for a share outside [0, 1].
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in [0, 1]; got {share}")
-    agree, sizes = _by_group(vote_matrix(matrix), groups)
-    weights = sizes.astype(float).copy()
-    weights.iloc[0] = share
-    weights.iloc[1:] *= (1 - share) / max(weights.iloc[1:].sum(), 1)
-    return (agree.T @ weights / weights.sum()).rename("agreement")
+    votes = vote_matrix(matrix)
+    labels = group_labels(votes, groups)
+    agree = ((votes == 1).groupby(labels).sum() + 1) / (votes.notna().groupby(labels).sum() + 2)
+    sizes = labels.value_counts()[_by_size(labels)].astype(float)
+    if len(sizes) > 1:
+        sizes *= (1 - share) / sizes.iloc[1:].sum()
+        sizes.iloc[0] = share
+    return (agree.loc[sizes.index].T @ (sizes / sizes.sum())).rename("agreement")
 
 
-def _by_group(votes: pd.DataFrame, groups: Any) -> tuple[pd.DataFrame, pd.Series]:
-    """Share of agreements (groups, statements) and number of people, largest group first."""
-    labels = pd.Series(groups).reindex(votes.index)
-    sizes = labels.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    agree = (votes == 1).groupby(labels).sum() / votes.notna().groupby(labels).sum().replace(0, np.nan)
-    return agree.reindex(sizes.index).fillna(0.5), sizes
+def _by_size(labels: pd.Series) -> list[Any]:
+    """The groups' names, largest first."""
+    return labels.value_counts().sort_index().sort_values(ascending=False, kind="stable").index.tolist()
 
 
 def votes_explorer(
@@ -60,7 +60,7 @@ def votes_explorer(
 
     matrix: (participants, statements); groups: by participant, from `opinion_groups`; places: x and y by participant,
     from `opinion_map`; words: the text of each statement. notes: {share: sentence} said beside it, or None.
-    It opens on the statement whose rank falls most from the pooled count to the consensus.
+    It opens, among the quarter of statements that the pooled count puts first, on the one that the consensus puts last.
     """
     votes = vote_matrix(matrix)
     consensus = group_aware_consensus(votes, groups)
@@ -68,7 +68,8 @@ def votes_explorer(
     pooled = {s: reweighted_agreement(votes, groups, s) for s in shares}
     ranks = {s: pooled[s].rank(ascending=False, method="first").astype(int) for s in shares}
     rank = consensus.rank(ascending=False, method="first").astype(int)
-    start = (rank - ranks[round(share, 2)]).idxmax()
+    ranked = ranks[round(share, 2)]
+    start = (rank - ranked)[ranked <= max(1, len(rank) // 4)].idxmax()
     order = consensus.sort_values(ascending=False, kind="stable").index
     wide = {"style": {"description_width": "8em"}, "layout": widgets.Layout(width="min(100%, 44em)")}
     named = [(f"{rank[s]}: {words[s][:60]}", s) for s in order]
@@ -104,16 +105,19 @@ def votes_scene(
     votes, groups, places: by participant; standing: pooled agreement and its rank, consensus and its rank.
     """
     inside = groups.dropna()
-    names = inside.value_counts().sort_index().sort_values(ascending=False, kind="stable").index
+    names = _by_size(inside)
     parts, told = [], []
     for g, name in enumerate(names):
         members = inside.index[inside == name]
         cast = votes[members].dropna()
         counts = [int((cast == vote).sum()) for vote in (1, 0, -1)]
-        parts.append(_bar(g, counts, len(members), len(names)))
+        head = f"group {NAMES[g]}: {sum(counts)} of {len(members)} people voted"
+        parts.append(_bar(g, head, np.array(counts) / max(sum(counts), 1), ("agree", "pass", "disagree")))
         agree = f"{counts[0] / len(cast):.0%} of {len(cast)} votes agree" if len(cast) else "no votes"
         told.append(f"group {NAMES[g]}: {agree}")
     agreement, pooled_rank, consensus, rank = standing
+    head = f"all votes, with group A at {share:.0%}: rank {pooled_rank}"
+    parts.append(_bar(len(names), head, np.array([agreement, 0, 0]), ("agree", "", "")))
     sentence = (
         f"“{words}” {'; '.join(told)}. With group A at {share:.0%} of the voters, {agreement:.0%} of the "
         f"votes agree: rank {pooled_rank} by count. Group-aware consensus {consensus:.2f}: rank {rank}, at any share."
@@ -125,7 +129,7 @@ def votes_scene(
         f'<div style="color: var(--jp-ui-font-color1, currentColor); max-width: {WIDTH}px">'
         f'<svg role="img" aria-label="{said}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'style="width: 100%; height: auto; font: 14px sans-serif" fill="currentColor"><title>{said}</title>'
-        f"{_people(votes, inside, places, list(names))}{''.join(parts)}</svg><p><strong>{said}</strong></p></div>"
+        f"{_people(votes, inside, places, names)}{''.join(parts)}</svg><p><strong>{said}</strong></p></div>"
     )
 
 
@@ -152,17 +156,18 @@ def _people(votes: pd.Series, groups: pd.Series, places: pd.DataFrame, names: li
     return f'<text x="0" y="16">each person on the opinion map</text>{"".join(drawn)}{key}'
 
 
-def _bar(g: int, counts: Iterable[int], members: int, groups: int) -> str:
-    """One group's votes as a bar of three parts, each with its share where there is room."""
-    counts = list(counts)
-    left, long, cast = MAP + 40, WIDTH - MAP - 50, max(sum(counts), 1)
-    y, x, parts = 50 + g * (HEIGHT - 60) / groups, float(left), []
-    for count, colour, word in zip(counts, (AGREE, PASS, DISAGREE), ("agree", "pass", "disagree"), strict=True):
-        wide = long * count / cast
-        parts.append(f'<rect x="{x:.4g}" y="{y:.4g}" width="{wide:.4g}" height="22" fill="{colour}"/>')
-        if wide > 60:
+def _bar(row: int, head: str, shares: np.ndarray, said: tuple[str, str, str]) -> str:
+    """A bar of three parts, agreement first, each with its share and its word where there is room; framed."""
+    left, long, y = MAP + 40, WIDTH - MAP - 50, 34 + row * 54
+    x, parts = float(left), [f'<text x="{left}" y="{y - 8}">{head}</text>']
+    for share, colour, word in zip(shares, (AGREE, PASS, DISAGREE), said, strict=True):
+        wide = long * float(share)
+        parts.append(f'<rect x="{x:.4g}" y="{y}" width="{wide:.4g}" height="22" fill="{colour}"/>')
+        if wide > 90:
             ink = "#000" if colour == PASS else "#fff"
-            parts.append(f'<text x="{x + 5:.4g}" y="{y + 16:.4g}" fill="{ink}">{count / cast:.0%} {word}</text>')
+            parts.append(f'<text x="{x + 5:.4g}" y="{y + 16}" fill="{ink}">{share:.0%} {word}</text>')
         x += wide
-    head = f'<text x="{left}" y="{y - 8:.4g}">group {NAMES[g]}: {sum(counts)} of {members} people voted</text>'
-    return head + "".join(parts)
+    frame = (
+        f'<rect x="{left}" y="{y}" width="{long}" height="22" fill="none" stroke="currentColor" stroke-opacity="0.5"/>'
+    )
+    return "".join(parts) + frame

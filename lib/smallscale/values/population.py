@@ -53,7 +53,9 @@ STATEMENTS: tuple[tuple[str, int, str], ...] = (
 )
 PERSONAL, WORDING = 0.5, 0.4  # standard deviations: of people within a camp, and of moods between statements
 MIND = 0.25  # who feels less than this either way passes
+QUESTION = "I am worn out. What shall I do?"
 START, END = 0, 1  # token ids: the question, and the end of a reply
+WORDS = ("<question>", "<end>", *(phrase for entry in PRINCIPLES.values() for phrase in entry[2:]))
 
 
 def population(people: int = 240, *, majority: float = 0.7, seen: float = 0.8, seed: int = 0) -> Votes:
@@ -109,8 +111,7 @@ def replies() -> Replies:
     follows = np.array(list(product((1, 0), repeat=len(PRINCIPLES))))
     phrases = [entry[2:] for entry in PRINCIPLES.values()]  # (if followed, else)
     sentences = [[pair[1 - int(f)] for pair, f in zip(phrases, row, strict=True)] for row in follows]
-    words = [START, END, *(phrase for pair in phrases for phrase in pair)]
-    tokens = [[*map(words.index, sentence), END] for sentence in sentences]
+    tokens = [[*map(WORDS.index, sentence), END] for sentence in sentences]
     texts = padded_answers([[START]] * len(tokens), tokens, pad=END)
     return Replies(tuple(map(", ".join, sentences)), texts, follows, follows @ camp_utility().T)
 
