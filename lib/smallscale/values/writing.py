@@ -98,7 +98,7 @@ def aligned(
     beta: float,
     steps: int = 150,
     batch_size: int = 64,
-    lr: float = 7e-4,
+    lr: float = 4e-4,
     seed: int = 0,
 ) -> np.ndarray:
     """(64,) what a copy of `model` writes after DPO on pairs of groups, by one of RULES; model is left as it was.
