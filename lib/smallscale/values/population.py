@@ -1,0 +1,127 @@
+"""Whose wishes are known exactly? A made-up population of two camps, what it votes on, and the replies it will get.
+
+Somebody writes to an assistant: "I am worn out. What shall I do?" Six principles say how it may reply. Each camp has a
+utility for each principle, known because it is made up; votes show its sign, mostly, and hide its size.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from smallscale.dpo import Answers, padded_answers
+from smallscale.values.votes import Votes
+
+CAMPS = ("majority", "minority")
+# The utility of following it to the majority and to the minority, and how a reply sounds that does, or does not.
+PRINCIPLES: dict[str, tuple[float, float, str, str]] = {
+    "brevity": (1.0, -0.6, "in short", "at length"),
+    "doubt": (1.2, 1.2, "perhaps", "surely"),
+    "sources": (1.0, 1.0, "studies say", "people say"),
+    "orders": (0.5, -2.5, "you must", "you may"),
+    "faith": (-0.4, 2.0, "rest as your faith asks", "rest as you like"),
+    "jokes": (0.6, -0.8, "ha ha", "take care"),
+}
+STATEMENTS: tuple[tuple[str, int, str], ...] = (
+    ("brevity", 1, "An assistant should keep it short."),
+    ("brevity", 1, "I stop reading when a reply gets long."),
+    ("brevity", -1, "A short reply leaves out what matters to me."),
+    ("brevity", -1, "An assistant should take its time to explain."),
+    ("doubt", 1, "An assistant should admit what it does not know."),
+    ("doubt", 1, "I trust a reply more if it says how sure it is."),
+    ("doubt", -1, "An assistant should never sound unsure."),
+    ("doubt", -1, "Doubts in a reply only confuse people."),
+    ("sources", 1, "An assistant should say where its facts come from."),
+    ("sources", 1, "A claim without a source is worth little."),
+    ("sources", -1, "I do not want to be told about studies."),
+    ("sources", -1, "Naming sources is a waste of words."),
+    ("orders", 1, "An assistant should tell people what to do."),
+    ("orders", 1, "I want an instruction, not a list of options."),
+    ("orders", -1, "No machine should tell people how to live."),
+    ("orders", -1, "An assistant should leave the decision to me."),
+    ("faith", 1, "An assistant should respect what my faith asks of me."),
+    ("faith", 1, "Advice that ignores religion is bad advice."),
+    ("faith", -1, "An assistant should keep religion out of it."),
+    ("faith", -1, "My beliefs are none of an assistant's business."),
+    ("jokes", 1, "An assistant may make a joke now and then."),
+    ("jokes", 1, "A little humour makes advice easier to take."),
+    ("jokes", -1, "I do not want jokes from a machine."),
+    ("jokes", -1, "Jokes have no place in a serious reply."),
+)
+PERSONAL, WORDING = 0.5, 0.4  # standard deviations: of people within a camp, and of moods between statements
+MIND = 0.25  # who feels less than this either way passes
+QUESTION = "I am worn out. What shall I do?"
+START, END = 0, 1  # token ids: the question, and the end of a reply
+WORDS = ("<question>", "<end>", *(phrase for entry in PRINCIPLES.values() for phrase in entry[2:]))
+
+
+def population(people: int = 240, *, majority: float = 0.7, seen: float = 0.8, seed: int = 0) -> Votes:
+    """Votes of `people` in two camps on the 24 statements; `groups` says who is in which, as words of CAMPS.
+
+    majority: the larger camp's share, in [0.5, 1). seen: the chance that somebody is shown a statement.
+    Person i's wish for a principle is the camp's utility plus personal taste, and a vote on a statement for it is 1
+    where wish plus mood exceeds 1/4, -1 where it is below -1/4, else 0; on a statement against it the reverse. So a
+    vote tells a strong wish from a mild one only by how rarely it fails. statements: comment-body, moderated, principle
+    and direction (1 for it, -1 against). Raises ValueError for numbers out of range.
+    """
+    if people < 4 or not 0.5 <= majority < 1 or not 0 < seen <= 1:
+        raise ValueError(
+            f"people must be at least 4, majority in [0.5, 1), seen in (0, 1]; got {people}, {majority}, {seen}"
+        )
+    rng = np.random.default_rng(seed)
+    camp = np.arange(people) >= round(people * majority)
+    names = list(PRINCIPLES)
+    wish = camp_utility()[camp.astype(int)] + rng.normal(scale=PERSONAL, size=(people, len(names)))
+    about = [names.index(principle) for principle, _, _ in STATEMENTS]
+    direction = np.array([sign for _, sign, _ in STATEMENTS])
+    felt = direction * wish[:, about] + rng.normal(scale=WORDING, size=(people, len(STATEMENTS)))
+    votes = np.where(felt > MIND, 1.0, np.where(felt < -MIND, -1.0, 0.0))
+    votes[rng.random(votes.shape) >= seen] = np.nan
+    statements = pd.DataFrame(STATEMENTS, columns=["principle", "direction", "comment-body"]).assign(moderated=1)
+    matrix = pd.DataFrame(votes).rename_axis(index="participant", columns="statement")
+    groups = pd.Series(np.array(CAMPS)[camp.astype(int)], index=matrix.index, name="group")
+    return Votes(matrix, groups, statements.rename_axis("statement"))
+
+
+def camp_utility() -> np.ndarray:
+    """(camps, principles) the utility of each principle to each camp."""
+    return np.array([entry[:2] for entry in PRINCIPLES.values()]).T
+
+
+@dataclass(frozen=True)
+class Replies:
+    """All 64 replies: one for each choice of principles to follow.
+
+    sentences: their words; texts: as tokens, after the question and with an end; follows: (64, principles) of 1 and 0;
+    utility: (64, camps), the sum over the principles that a reply follows.
+    """
+
+    sentences: tuple[str, ...]
+    texts: Answers
+    follows: np.ndarray
+    utility: np.ndarray
+
+
+@cache
+def replies() -> Replies:
+    """Every reply there is to the question, so that a policy's value to a camp is a sum, with nothing sampled."""
+    follows = np.array(list(product((1, 0), repeat=len(PRINCIPLES))))
+    phrases = [entry[2:] for entry in PRINCIPLES.values()]  # (if followed, else)
+    sentences = [[pair[1 - int(f)] for pair, f in zip(phrases, row, strict=True)] for row in follows]
+    tokens = [[*map(WORDS.index, sentence), END] for sentence in sentences]
+    texts = padded_answers([[START]] * len(tokens), tokens, pad=END)
+    return Replies(tuple(map(", ".join, sentences)), texts, follows, follows @ camp_utility().T)
+
+
+def judge(statements: pd.DataFrame, chosen: Any) -> np.ndarray:
+    """(64,) what a judge who goes by these statements thinks of each reply: a point for each that it satisfies.
+
+    statements: as `population` makes them; chosen: ids of those in the constitution. A statement for a principle is
+    satisfied by a reply that follows it, one against it by a reply that does not.
+    """
+    rules = statements.loc[list(chosen)]
+    followed = replies().follows[:, [list(PRINCIPLES).index(name) for name in rules["principle"]]]
+    return (followed == (rules["direction"].to_numpy() > 0)).sum(1).astype(float)

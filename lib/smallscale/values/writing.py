@@ -1,0 +1,116 @@
+"""What does training do to the one who writes? A small language model, its pairs of replies, and what it writes after.
+
+The model first learns to write all 64 replies about equally often; it is the reference that DPO starts from, and the
+writer of the pairs that the camps compare.
+"""
+
+import copy
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from smallscale.dpo import Answers, all_logps, answer_logps, padded_answers, train_preferences
+from smallscale.models import seeded
+from smallscale.values.population import END, QUESTION, START, WORDS, replies
+from smallscale.values.rules import GroupLoss, loss_floors, prefers
+
+WIDTH, LAYERS, HEADS = 32, 2, 4  # of the small model
+
+
+def writer(name: str = "", *, steps: int = 300, lr: float = 1e-2, seed: int = 0) -> tuple[nn.Module, Answers]:
+    """A language model that writes the 64 replies about equally often, and the replies in its tokens.
+
+    name: of a transformers causal language model, or its folder; empty: a small Llama whose tokens are phrases. A
+    model with a name is loaded (and downloaded, where it is not a folder) and then fitted like the small one, with
+    the lr given: about 1e-5 for one that can write already.
+    """
+    if not name:
+        return _fit(_small_llama(seed), replies().texts, steps, lr), replies().texts
+    tokenizer, model = AutoTokenizer.from_pretrained(name), AutoModelForCausalLM.from_pretrained(name)
+    question, end = tokenizer(QUESTION)["input_ids"], tokenizer.eos_token_id
+    written = [tokenizer(" " + sentence)["input_ids"] for sentence in replies().sentences]
+    texts = padded_answers([question] * len(written), [[*reply, end] for reply in written], pad=end)
+    return _fit(model, texts, steps, lr), texts
+
+
+def _small_llama(seed: int) -> nn.Module:
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        max_position_embeddings=replies().texts.ids.shape[1],
+        initializer_range=0.1,  # wide, as the model is narrow
+        bos_token_id=START,
+        eos_token_id=END,
+    )
+    with seeded(seed):
+        return LlamaForCausalLM(config)
+
+
+def _fit(model: nn.Module, texts: Answers, steps: int, lr: float) -> nn.Module:
+    """Supervised, in place, on all texts at every step; lr falls to zero along a line. Returned in eval mode."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, foreach=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    for _ in range(steps):
+        loss = -answer_logps(model, texts).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def distribution(policy: nn.Module, texts: Answers) -> np.ndarray:
+    """(64,) the probability of each reply; what is left of 1 is anything else that the model may write."""
+    return all_logps(policy, texts).double().exp().numpy()
+
+
+def camp_pairs(
+    reference: Any, n: int, majority: float, *, utility: Any = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) pairs of replies, the preferred one first, and (n,) which camp compared them, 0 or 1.
+
+    The majority compares its share of them, rounded. Both replies are drawn from `reference` (64,), and people choose
+    as Bradley and Terry say, by the sigmoid of the difference in utility (64, 2); None: the camps' own.
+    """
+    drawn = np.asarray(reference, dtype=float) / np.sum(reference)
+    wishes = replies().utility if utility is None else np.asarray(utility, dtype=float)
+    camps = np.repeat([0, 1], (round(n * majority), n - round(n * majority)))
+    random = np.random.default_rng(seed)
+    pairs = random.choice(len(drawn), size=(n, 2), p=drawn)  # one reply twice now and then: that is what was written
+    chance = np.stack([prefers(wish) for wish in wishes.T])[camps, pairs[:, 0], pairs[:, 1]]
+    return np.where((random.random(n) < chance)[:, None], pairs, pairs[:, ::-1]), camps
+
+
+def aligned(
+    model: nn.Module,
+    texts: Answers,
+    pairs: Any,
+    groups: Any,
+    rule: str = "pooled",
+    *,
+    beta: float,
+    steps: int = 150,
+    batch_size: int = 64,
+    lr: float = 4e-4,
+    seed: int = 0,
+) -> np.ndarray:
+    """(64,) what a copy of `model` writes after DPO on pairs of groups, by one of RULES; model is left as it was.
+
+    The floors of the rule "regret" are those of the camps' own utilities, known here because they are made up; where
+    they are not, the loss that training on one group alone reaches stands in for them.
+    """
+    before = all_logps(model, texts)
+    start = before.double().exp().numpy()
+    floors = loss_floors(replies().utility, start / start.sum()).tolist() if rule == "regret" else ()
+    policy = copy.deepcopy(model)
+    combine = GroupLoss(groups, rule, floors=floors)
+    loop = partial(train_preferences, policy, texts, torch.as_tensor(pairs), reference=before, combine=combine)
+    loop(beta=beta, steps=steps, batch_size=batch_size, lr=lr, seed=seed)
+    return distribution(policy, texts)
