@@ -1,9 +1,23 @@
 """Does the checker accept Python and nothing else, and are pairs matched as they say?"""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 
-from smallscale.dpo.code import NEWLINE, code_pairs, code_prompts, code_tokens, parses, stdlib_modules, tokenizer
+from smallscale.dpo.code import (
+    NEWLINE,
+    code_pairs,
+    code_prompts,
+    code_tokens,
+    measure_lines,
+    parses,
+    stdlib_modules,
+    tokenizer,
+    write_lines,
+)
+from smallscale.dpo.reviews import small_llama
 
 SIZE = 60_000  # characters
 
@@ -103,3 +117,23 @@ def test_matched_pairs_stay_near_and_within_their_prompt() -> None:
     assert good.ravel()[pairs[:, 0]].all()
     assert not good.ravel()[pairs[:, 1]].any()
     assert len(set(pairs.ravel().tolist())) == pairs.size
+
+
+def test_lines_are_the_models_and_measured_as_they_are() -> None:
+    bpe, prompts = tokenizer(SIZE), code_prompts(code_tokens(SIZE), 30, 8)
+    model, other = small_llama(512, length=32, width=16), small_llama(512, length=32, width=16, seed=1)
+    with torch.no_grad():
+        model.lm_head.weight[NEWLINE] += 1  # an untrained model would hardly ever end a line
+    lines = write_lines(model, prompts, bpe, most=10)
+    assert lines.text == write_lines(model, prompts, bpe, most=10).text
+    assert len(lines.text) == len(lines.good) == len(lines.answers) == 30
+    assert lines.good.tolist() == [parses(line) for line in lines.text]
+    for line, length, labels in zip(lines.text, lines.lengths, lines.answers.labels, strict=True):
+        written = labels[labels >= 0].tolist()
+        assert len(written) == length <= 10
+        assert line == (bpe.decode(written[:-1]) if written[-1] == NEWLINE else "")
+    same, apart = (measure_lines(lines, model, reference) for reference in (model, other))
+    assert same["kl"] == 0
+    assert apart["kl"] > 0
+    assert math.isclose(same["tokens"], lines.lengths.mean())
+    assert same["distinct"] == len(set(lines.text)) / 30

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from smallscale.dpo.files import encode_preferences, read_preferences
+from smallscale.dpo import all_logps, train_preferences
+from smallscale.dpo.files import encode_preferences, language_model, learn, read_preferences
 from smallscale.dpo.losses import MASKED
 
 
@@ -98,3 +99,30 @@ def test_encoding_keeps_the_boundary_ends_each_text_and_counts_what_it_drops(tmp
     assert (both, none) == ([[0, 2], [1, 3]], 0)
     with pytest.raises(ValueError, match="max_length=2"):
         encode_preferences(read_preferences(path), Letters(), max_length=2)
+
+
+def test_a_small_model_learns_a_file_and_a_saved_one_comes_back(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{a}? ", "chosen": "ja", "rejected": "nö"} for a in "abcdefgh"]
+    model, words = language_model(length=16)
+    texts, pairs, _ = encode_preferences(read_preferences(written(tmp_path, *rows)), words)
+    before = all_logps(model, texts)
+    train_preferences(model, texts, pairs, beta=0.5, steps=15, batch_size=4)
+    gain = all_logps(model, texts) - before
+    assert (gain[:8] > gain[8:]).all()
+    folder = str(tmp_path / "model")
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    again, _ = language_model(folder)
+    assert all_logps(again, texts).tolist() == pytest.approx(all_logps(model, texts).tolist(), abs=1e-4)
+
+
+def test_learning_from_a_file_shows_on_pairs_it_has_not_seen(tmp_path: Path) -> None:
+    letters = "abcdefghijklmnopqrst"
+    rows = [{"prompt": f"{a}? ", "chosen": "yes", "rejected": "no"} for a in letters]
+    given = read_preferences(written(tmp_path, *rows))
+    found = learn(given, *language_model(length=16), steps=20, fitting=20, max_length=16)
+    assert (found["pairs"], found["identical"], found["dropped"], found["held"]) == (20, 0, 0, 4)
+    assert found["accuracy"] == 1
+    assert 0.4 < found["low"] < found["high"] == pytest.approx(1)
+    with pytest.raises(ValueError, match="at least 5 pairs"):
+        learn(read_preferences(written(tmp_path, *rows[:4])), *language_model(length=16), steps=1, max_length=16)

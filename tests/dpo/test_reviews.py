@@ -12,6 +12,7 @@ from torch import nn
 from smallscale.dpo import all_logps, answer_logps, kl_divergence, optimal_policy, train_preferences
 from smallscale.dpo.exercises import NOT_YET, check_guess, check_loss, check_training
 from smallscale.dpo.explorer import policy_explorer, shares
+from smallscale.dpo.frontier import follow, judge
 from smallscale.dpo.reviews import (
     END,
     START,
@@ -257,3 +258,25 @@ def test_the_training_exercise(world: Reviews, reference: nn.Module) -> None:
     assert "Not yet" in check_training(lambda policy, *_: policy, *rest, beat=same + 0.1, most_kl=1.0)
     assert "Right" in check_training(lambda policy, *_: policy, *rest, beat=same - 0.1, most_kl=1.0)
     assert "Too far" in check_training(lambda *_: small_llama(seed=5), *rest, beat=0.0, most_kl=0.5)
+
+
+# a run, looked at
+
+
+def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Reviews, reference: nn.Module) -> None:
+    judged = judge(reference, world, 300, held=100)
+    assert (len(judged.pairs), len(judged.held)) == (300, 100)
+    assert judged.identical == (judged.pairs[:, 0] == judged.pairs[:, 1]).sum()
+    before = all_logps(reference, world.texts)
+    table, seen = follow(reference, world, judged, beta=1.0, steps=6, looks=(0, 3), lr=5e-4)
+    assert torch.equal(all_logps(reference, world.texts), before)  # a copy was trained
+    assert list(table.step) == list(seen) == [0, 3, 6]
+    q = distribution(reference, world)
+    first, last = table.iloc[0], table.iloc[-1]
+    assert (first.kl, first.accuracy) == (0, 0)  # equal rewards are no win
+    assert last.accuracy > 0.5
+    assert last.reward == pytest.approx(measure(seen[6], q, world)["reward"])
+    assert last.on * (1 - last.off) + last.off * world.failure == pytest.approx(last.reward)
+    pairs = judged.held[judged.held[:, 0] != judged.held[:, 1]]
+    assert first.chosen == pytest.approx(float(judged.logps[pairs[:, 0]].mean()), abs=1e-4)
+    assert first.rejected == pytest.approx(float(judged.logps[pairs[:, 1]].mean()), abs=1e-4)

@@ -9,6 +9,7 @@ import re
 import sysconfig
 import tokenize
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from io import StringIO
@@ -16,7 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Generator, nn
+
+from smallscale.dpo.sampling import draw
+from smallscale.dpo.training import Answers, all_logps, padded_answers
 
 LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "lib2to3", "ensurepip", "turtledemo", "encodings"}
 LEFT_OUT |= {"pydoc_data", "distutils", "__pycache__", "tkinter", "turtle.py", "_pydecimal.py", "this.py"}
@@ -130,6 +136,44 @@ def code_prompts(tokens: np.ndarray, n: int, length: int, *, seed: int = 0) -> n
     ends = np.flatnonzero(tokens[length - 1 : -1] == NEWLINE) + length
     starts = np.random.default_rng(seed).choice(ends, size=n, replace=n > len(ends)) - length
     return tokens[starts[:, None] + np.arange(length)]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """n completions of prompts. text: without the newline, empty where none came; answers: as tokens, with prompts.
+
+    good: (n,) whether each parses; lengths: (n,) in tokens, the newline among them.
+    """
+
+    text: tuple[str, ...]
+    answers: Answers
+    good: np.ndarray
+    lengths: np.ndarray
+
+
+def write_lines(policy: nn.Module, prompts: np.ndarray, bpe: Tokenizer, *, most: int = 24, seed: int = 0) -> Lines:
+    """The next line after each of `prompts` (n, length), drawn at temperature 1, at most `most` tokens."""
+    generator = Generator().manual_seed(seed)
+    rows = draw(policy, torch.from_numpy(prompts), most=most, end=NEWLINE, generator=generator)
+    text = tuple(bpe.decode(row[:-1]) if row[-1] == NEWLINE else "" for row in rows)
+    good, lengths = np.array([parses(line) for line in text]), np.array([len(row) for row in rows])
+    return Lines(text, padded_answers(prompts.tolist(), rows), good, lengths)
+
+
+def measure_lines(lines: Lines, policy: nn.Module, reference: nn.Module) -> dict[str, float]:
+    """parse: the share that does; tokens: their mean length; distinct: the share of different texts among all.
+
+    kl: the mean of log policy - log reference over these lines, which must be the policy's own; kl_error: its standard
+    error.
+    """
+    gain = (all_logps(policy, lines.answers) - all_logps(reference, lines.answers)).double()
+    return {
+        "parse": float(lines.good.mean()),
+        "tokens": float(lines.lengths.mean()),
+        "distinct": len(set(lines.text)) / len(lines.text),
+        "kl": float(gain.mean()),
+        "kl_error": float(gain.std() / len(gain) ** 0.5),
+    }
 
 
 def code_pairs(good: Any, lengths: Any, *, slack: int | None, seed: int = 0) -> np.ndarray:

@@ -17,6 +17,8 @@ from smallscale.dpo.training import Answers, all_logps, answer_logps, few_thread
 from smallscale.models import seeded
 from smallscale.training import eval_mode
 
+MUON_LR = 0.02
+
 
 def fit_texts(
     policy: nn.Module,
@@ -25,27 +27,35 @@ def fit_texts(
     steps: int,
     frequency: Any = None,
     batch_size: int = 64,
-    lr: float = 3e-3,
+    lr: float = 6e-3,
     seed: int = 0,
     progress: str = "",
 ) -> nn.Module:
     """Supervised, in place: maximise the log-probability of texts drawn with `frequency` (n,), or all alike.
 
-    The loss is the mean over tokens; AdamW, lr falling to zero along half a cosine. Returned in eval mode.
+    The loss is the mean over tokens. Muon (Jordan et al. 2024) moves the matrices inside the model, AdamW with `lr` the
+    rest, both at a rate that falls to zero over the last half: on models this small, better than AdamW alone in the
+    same time. Returned in eval mode.
     """
     weights = torch.ones(len(texts)) if frequency is None else torch.as_tensor(frequency)
     generator, device = Generator().manual_seed(seed), next(policy.parameters()).device
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=lr, foreach=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    named = dict(policy.named_parameters())
+    inside = [name for name, p in named.items() if p.ndim == 2 and "embed" not in name and "head" not in name]
+    rest = [p for name, p in named.items() if name not in inside]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=lr, weight_decay=0.0, foreach=True)]
+    if inside:
+        optimizers.append(torch.optim.Muon([named[name] for name in inside], lr=MUON_LR, weight_decay=0.0))
+    falling = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: min(1.0, 2 - 2 * step / steps)) for o in optimizers]
     policy.train()
     with seeded(seed, device), few_threads(policy):
         for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=not progress):
             batch = texts[weights.multinomial(batch_size, replacement=True, generator=generator)]
             loss = -answer_logps(policy, batch).sum() / (batch.labels[:, 1:] != MASKED).sum()
-            optimizer.zero_grad()
+            policy.zero_grad()
             loss.backward()
-            optimizer.step()
-            schedule.step()
+            for optimizer, rate in zip(optimizers, falling, strict=True):
+                optimizer.step()
+                rate.step()
     return policy.eval()
 
 
