@@ -2,7 +2,7 @@
 
 from smallscale.attribution.curvature import influence
 from smallscale.attribution.games import banzhaf, sampled_shapley, shapley
-from smallscale.attribution.gradients import grad_dot, tracin
+from smallscale.attribution.gradients import cross_entropy, grad_dot, tracin
 from smallscale.attribution.neighbours import knn_shapley
 from smallscale.attribution.payments import payouts
 from smallscale.attribution.projection import trak
@@ -12,6 +12,7 @@ from smallscale.attribution.scoring import lds, lds_ceiling, lds_interval, margi
 __all__ = [
     "Run",
     "banzhaf",
+    "cross_entropy",
     "grad_dot",
     "influence",
     "knn_shapley",

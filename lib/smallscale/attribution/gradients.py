@@ -23,14 +23,22 @@ Models = nn.Module | Sequence[nn.Module]
 AT_ONCE = 2**25  # numbers in one block of gradients: memory stays bounded however many examples there are
 
 
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-log softmax(logits)[label], (n,), of logits (n, classes): a value per example, as every method wants it.
+
+    The same as torch's with reduction="none", which costs a stack of small trainings a fifth more.
+    """
+    return logits.logsumexp(-1) - logits.gather(-1, labels[..., None]).squeeze(-1)
+
+
 def grad_dot(model: nn.Module, loss: Loss, train: Any, test: Any) -> Tensor:
     """The dot product of the two examples' loss gradients, scores (n_train, n_test).
 
         scores[i, j] = g_j . g_i,   g = the gradient of one example's loss to all trained parameters
 
     A small step down the loss of example i lowers that of example j by the step's length times this.
-    train, test: (inputs, targets). loss(outputs, targets): a value per example, such as
-    `partial(F.cross_entropy, reduction="none")`. Raises ValueError for examples or a loss that cannot be.
+    train, test: (inputs, targets). loss(outputs, targets): a value per example, such as `cross_entropy`.
+    Raises ValueError for examples or a loss that cannot be.
     """
     return tracin([model], loss, train, test)
 

@@ -101,7 +101,7 @@ def retrain(
                 values = values * weights[:, batch]
             gradients = torch.autograd.grad(values.sum() / len(batch), params)
             with torch.no_grad():
-                torch._foreach_mul_(speed, run.momentum)
+                torch._foreach_mul_(speed, run.momentum)  # one call for all parameters: starting them is the cost
                 torch._foreach_add_(speed, gradients)
                 torch._foreach_add_(speed, params, alpha=run.weight_decay)
                 torch._foreach_add_(params, speed, alpha=-lr)
