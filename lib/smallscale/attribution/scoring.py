@@ -54,7 +54,11 @@ def lds(scores: Any, masks: Any, outputs: Any) -> float:
 def lds_interval(
     scores: Any, masks: Any, outputs: Any, *, level: float = 0.95, draws: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """A bootstrap interval (low, high) of the LDS: test points and subsets are both drawn anew, `draws` times."""
+    """A bootstrap interval (low, high) of the LDS: test points and subsets are both drawn anew, `draws` times.
+
+    A subset drawn twice ties with itself, and ties lower Spearman's correlation: the draws are moved so that their
+    mean is the LDS.
+    """
     scores, masks, outputs = _checked(scores, masks, outputs)
     predicted, random = _predicted(scores, masks), np.random.default_rng(seed)
     subsets, points = outputs.shape
@@ -62,7 +66,8 @@ def lds_interval(
     for _ in range(draws):
         rows, columns = random.integers(subsets, size=subsets), random.integers(points, size=points)
         found.append(_spearman(predicted[rows][:, columns], outputs[rows][:, columns]).mean())
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    here = _spearman(predicted, outputs).mean()
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2]) + here - np.mean(found)
     return float(low), float(high)
 
 
