@@ -1,15 +1,7 @@
-<<<<<<< HEAD
-"""Who made this prediction, and what is it worth to them? Shares of a common result, and what they are paid."""
-
-from smallscale.attribution.games import banzhaf, sampled_banzhaf, sampled_shapley, shapley
-from smallscale.attribution.payments import payouts
-
-__all__ = ["banzhaf", "payouts", "sampled_banzhaf", "sampled_shapley", "shapley"]
-=======
 """Where does a prediction come from, and what is that worth? Scores of training points, shares of their owners."""
 
 from smallscale.attribution.curvature import influence
-from smallscale.attribution.games import banzhaf, sampled_shapley, shapley
+from smallscale.attribution.games import banzhaf, sampled_banzhaf, sampled_shapley, shapley
 from smallscale.attribution.gradients import cross_entropy, grad_dot, tracin
 from smallscale.attribution.neighbours import knn_shapley
 from smallscale.attribution.payments import payouts
@@ -34,10 +26,10 @@ __all__ = [
     "payouts",
     "random_subsets",
     "retrain",
+    "sampled_banzhaf",
     "sampled_shapley",
     "shapley",
     "stack_outputs",
     "tracin",
     "trak",
 ]
->>>>>>> influence
