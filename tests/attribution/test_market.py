@@ -73,6 +73,11 @@ def test_splitting_submits_every_document_once_under_names_of_one_person(parts: 
     assert market.texts["author 1"] == TEXTS["author 1"]
 
 
+def test_splitting_makes_parts_of_about_equal_size() -> None:
+    market = split({"who": {"a": "x", "b": "x", "c": "xx"}}, "who")
+    assert [list(documents) for documents in market.texts.values()] == [["c"], ["a", "b"]]
+
+
 def test_renaming_keeps_the_form_and_changes_about_the_share_asked_for() -> None:
     text = "def getname(oldpath):\n    return oldpath.newline\n" + text_of(0, 100)
     assert rename(text, 0.0) == text
@@ -112,6 +117,7 @@ def test_only_later_copies_are_near_duplicates() -> None:
     longer = {**TEXTS, "cut": {"part": TEXTS["author 0"]["0.py"][:600] + text_of(99, 2)}}
     assert seen_before(longer)["cut"]["part"] > 0.7
     assert first_of_each(longer, same=1.0)["cut"] == longer["cut"]
+    assert first_of_each(longer, same=seen_before(longer)["cut"]["part"])["cut"] == {}  # from there on, it is the same
 
 
 def test_honest_neighbours_of_the_standard_library_are_not_merged_and_rewritten_copies_are() -> None:

@@ -66,7 +66,7 @@ def learned_reward(utility: np.ndarray, weights: Any, reference: Any) -> np.ndar
 
         sum over i, j of p_i p_j P_ij * -log sigmoid(r_i - r_j),   P_ij = sum over g of weights[g] sigmoid(u_gi - u_gj)
 
-    found by Newton's method, with mean 0. Where r is least, each answer's expected wins are those that P says: it
+    found by Newton's method, with mean 0 (under the reference). Where r is least, each answer's expected wins are those that P says: it
     orders answers by their Borda count, and knows nothing of how much any group cares.
     """
     p = np.asarray(reference, dtype=float)
@@ -86,7 +86,7 @@ def learned_reward(utility: np.ndarray, weights: Any, reference: Any) -> np.ndar
         reward = reward - step
         if np.abs(step).max() < 1e-10:
             break
-    return reward - p @ reward
+    return reward
 
 
 def preference_losses(utility: np.ndarray, reward: np.ndarray, reference: Any) -> np.ndarray:
