@@ -46,6 +46,9 @@ def test_random_removal_takes_the_same_number_of_tokens_from_the_others() -> Non
     expected = log_likelihood(counts, [[1, 1, 1], [1, 0.5, 0.5]]).mean(1)
     assert table.random[0] == pytest.approx((expected[0] - expected[1]) * BITS, abs=1e-12)
     assert np.isnan(table.random[1])  # the others have no more than 30 tokens
+    fewer = removals(counts, [0, 1, 1], [15, 30, 30], draws=5)  # half of one document
+    expected = log_likelihood(counts, [[1, 1, 1], [1, 0.75, 0.75]]).mean(1)
+    assert fewer.random[0] == pytest.approx((expected[0] - expected[1]) * BITS, abs=1e-12)
 
 
 def test_deliveries_by_their_numbers() -> None:

@@ -66,8 +66,8 @@ def learned_reward(utility: np.ndarray, weights: Any, reference: Any) -> np.ndar
 
         sum over i, j of p_i p_j P_ij * -log sigmoid(r_i - r_j),   P_ij = sum over g of weights[g] sigmoid(u_gi - u_gj)
 
-    found by Newton's method, with mean 0 (under the reference). Where r is least, each answer's expected wins are those that P says: it
-    orders answers by their Borda count, and knows nothing of how much any group cares.
+    found by Newton's method, with mean 0 under p. Where r is least, each answer's expected wins are those that P says:
+    it orders answers by their Borda count, and knows nothing of how much any group cares.
     """
     p = np.asarray(reference, dtype=float)
     shares = np.asarray(weights, dtype=float) / np.sum(weights)
