@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from smallscale.dpo import Answers, all_logps, answer_logps, padded_answers, train_preferences
-from smallscale.models import seeded
-from smallscale.values.population import END, QUESTION, START, WORDS, replies
+from smallscale.dpo.reviews import small_llama
+from smallscale.values.population import QUESTION, WORDS, replies
 from smallscale.values.rules import GroupLoss, loss_floors, prefers
 
-WIDTH, LAYERS, HEADS = 32, 2, 4  # of the small model
+WIDTH = 32  # of the small model
 
 
 def writer(name: str = "", *, steps: int = 300, lr: float = 1e-2, seed: int = 0) -> tuple[nn.Module, Answers]:
@@ -29,28 +29,13 @@ def writer(name: str = "", *, steps: int = 300, lr: float = 1e-2, seed: int = 0)
     the lr given: about 1e-5 for one that can write already.
     """
     if not name:
-        return _fit(_small_llama(seed), replies().texts, steps, lr), replies().texts
+        texts = replies().texts
+        return _fit(small_llama(len(WORDS), length=texts.ids.shape[1], width=WIDTH, seed=seed), texts, steps, lr), texts
     tokenizer, model = AutoTokenizer.from_pretrained(name), AutoModelForCausalLM.from_pretrained(name)
     question, end = tokenizer(QUESTION)["input_ids"], tokenizer.eos_token_id
     written = [tokenizer(" " + sentence)["input_ids"] for sentence in replies().sentences]
     texts = padded_answers([question] * len(written), [[*reply, end] for reply in written], pad=end)
     return _fit(model, texts, steps, lr), texts
-
-
-def _small_llama(seed: int) -> nn.Module:
-    config = LlamaConfig(
-        vocab_size=len(WORDS),
-        hidden_size=WIDTH,
-        intermediate_size=2 * WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        max_position_embeddings=replies().texts.ids.shape[1],
-        initializer_range=0.1,  # wide, as the model is narrow
-        bos_token_id=START,
-        eos_token_id=END,
-    )
-    with seeded(seed):
-        return LlamaForCausalLM(config)
 
 
 def _fit(model: nn.Module, texts: Answers, steps: int, lr: float) -> nn.Module:
