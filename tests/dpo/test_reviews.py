@@ -12,7 +12,7 @@ from torch import nn
 from smallscale.dpo import all_logps, answer_logps, kl_divergence, optimal_policy, train_preferences
 from smallscale.dpo.exercises import NOT_YET, check_guess, check_loss, check_training
 from smallscale.dpo.explorer import policy_explorer, shares
-from smallscale.dpo.frontier import follow, judge
+from smallscale.dpo.frontier import flipped, follow, judge, moved
 from smallscale.dpo.reviews import (
     END,
     START,
@@ -100,8 +100,6 @@ def test_people_choose_as_bradley_and_terry_say() -> None:
     assert (chosen == 1).mean() == pytest.approx(3 / 4, abs=4 * math.sqrt(3 / 16 / 20_000))
     half = prefer(pairs, reward, temperature=0.5)[:, 0]
     assert (half == 1).mean() == pytest.approx(9 / 10, abs=0.01)
-    flipped = prefer(pairs, reward, temperature=0, flip=0.2)[:, 0]
-    assert (flipped == 1).mean() == pytest.approx(0.8, abs=0.012)
     assert (prefer(pairs, reward, temperature=0)[:, 0] == 1).all()
     equals = prefer(np.array([[0, 1]] * 20_000), [1.0, 1.0], temperature=0)[:, 0]
     assert (equals == 1).mean() == pytest.approx(1 / 2, abs=0.015)
@@ -120,7 +118,7 @@ def test_large_rewards_do_no_harm_and_pairs_stay_pairs() -> None:
         ([[0, 1, 2]], [0.0], {}, "pairs must be"),
         ([[0, 1]], [[0.0]], {}, "reward"),
         ([[0, 1]], [0.0, 1.0], {"temperature": -1.0}, "temperature"),
-        ([[0, 1]], [0.0, 1.0], {"flip": 1.5}, "flip"),
+        ([[0, 1]], [0.0, 1.0], {"temperature": math.nan}, "temperature"),
     ],
 )
 def test_people_refuse_what_cannot_be_right(pairs: Any, reward: Any, options: dict[str, Any], message: str) -> None:
@@ -265,7 +263,9 @@ def test_the_training_exercise(world: Reviews, reference: nn.Module) -> None:
 
 def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Reviews, reference: nn.Module) -> None:
     judged = judge(reference, world, 300, held=100)
-    assert (len(judged.pairs), len(judged.held)) == (300, 100)
+    assert len(judged.pairs) == 300
+    assert 90 < len(judged.held) <= 100
+    assert (judged.held[:, 0] != judged.held[:, 1]).all()
     assert judged.identical == (judged.pairs[:, 0] == judged.pairs[:, 1]).sum()
     before = all_logps(reference, world.texts)
     table, seen = follow(reference, world, judged, beta=1.0, steps=6, looks=(0, 3), lr=5e-4)
@@ -277,6 +277,29 @@ def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Revie
     assert last.accuracy > 0.5
     assert last.reward == pytest.approx(measure(seen[6], q, world)["reward"])
     assert last.on * (1 - last.off) + last.off * world.failure == pytest.approx(last.reward)
-    pairs = judged.held[judged.held[:, 0] != judged.held[:, 1]]
-    assert first.chosen == pytest.approx(float(judged.logps[pairs[:, 0]].mean()), abs=1e-4)
-    assert first.rejected == pytest.approx(float(judged.logps[pairs[:, 1]].mean()), abs=1e-4)
+    assert first.chosen == pytest.approx(float(judged.logps[judged.held[:, 0]].mean()), abs=1e-4)
+    assert first.rejected == pytest.approx(float(judged.logps[judged.held[:, 1]].mean()), abs=1e-4)
+
+
+def test_flipped_labels_are_those_of_training_only(world: Reviews, reference: nn.Module) -> None:
+    judged = judge(reference, world, 2000, held=50)
+    noisy = flipped(judged, 0.2)
+    same, turned = (noisy.pairs == judged.pairs).all(1), (noisy.pairs == judged.pairs[:, ::-1]).all(1)
+    assert (same | turned).all()
+    assert (~same).mean() == pytest.approx(0.2, abs=4 * math.sqrt(0.16 / 2000))
+    assert (noisy.held == judged.held).all()
+    assert (flipped(judged, 1.0).pairs == judged.pairs[:, ::-1]).all()
+    assert (flipped(judged, 0.0).pairs == judged.pairs).all()
+    assert not (flipped(judged, 0.5, seed=1).pairs == flipped(judged, 0.5, seed=2).pairs).all()
+
+
+def test_the_optimum_moves_answers_by_their_reward(world: Reviews, reference: nn.Module) -> None:
+    """log optimum - log reference is reward / beta - log Z: most answers that won a pair lose under it."""
+    judged = judge(reference, world, 100, held=300)
+    q, rewards = judged.start, np.append(world.reward, world.failure)
+    texts = zip(judged.texts.ids, judged.texts.mask, strict=True)
+    reward = np.array([world.reward_of(ids[mask.bool()].tolist()[1:]) for ids, mask in texts])
+    expected = reward[judged.held].mean(0) / 2 - math.log(q @ np.exp(rewards / 2))
+    assert moved(judged, world, optimal_policy(q, rewards, 2.0)) == pytest.approx(tuple(expected))
+    assert expected[1] < expected[0] < 0
+    assert moved(judged, world, q) == (0, 0)

@@ -1,16 +1,17 @@
 """Every way in which a server can fail, by a server made to fail so: each is counted, and nothing of it is kept."""
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from smallscale.simulation import Town, World
-from smallscale.simulation.brains import Fault, Question
+from smallscale.simulation.brains import Fault, Question, Scripted
 from smallscale.simulation.server import ServerBrain, parse
 
 openai = pytest.importorskip("openai", reason="openai is not installed: pip install 'smallscale[llm]'")
@@ -21,11 +22,14 @@ Reply = Callable[[str], tuple[int, Any]]  # the question's text -> status and bo
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Reply], tuple[str, list[str]]]]:
-    """serve(reply) gives the address of a server that replies so, and the texts that it is asked."""
+def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
+    """serve(reply) gives the address of a server that replies so, and the texts that it is asked.
+
+    send(write, data) writes the body; by default all of it at once.
+    """
     servers: list[ThreadingHTTPServer] = []
 
-    def start(reply: Reply) -> tuple[str, list[str]]:
+    def start(reply: Reply, send: Callable[..., Any] = lambda write, data: write(data)) -> tuple[str, list[str]]:
         seen: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,7 +42,8 @@ def serve() -> Iterator[Callable[[Reply], tuple[str, list[str]]]]:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(ConnectionError):  # who asked has hung up
+                    send(self.wfile.write, data)
 
             def log_message(self, *words: Any) -> None:
                 pass
@@ -83,6 +88,10 @@ def test_a_reply_in_the_grammar_decides(text: str, serve: Any) -> None:
         ((401, b"no key"), "status 401"),
         ((200, {"object": "nothing"}), "not a reply"),
         ((200, b"[]"), "not a reply"),
+        ((200, b"null"), "not a reply"),
+        ((200, b"\xff"), "not a reply"),
+        ((200, b""), "not a reply"),
+        ((200, {"choices": [{"message": None}]}), "not a reply"),
         ((200, b"<html>"), "not a reply"),
         ((200, {"choices": []}), "not a reply"),
     ],
@@ -106,6 +115,59 @@ def test_a_slow_server_is_not_waited_for(serve: Any) -> None:
     begin = time.monotonic()
     assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == ["late"]
     assert time.monotonic() - begin < 1.5
+
+
+def test_a_reply_that_drips_is_late(serve: Any) -> None:
+    """Each byte is in time, the whole is not."""
+
+    def drip(write: Callable[[bytes], Any], data: bytes) -> None:
+        for byte in data:
+            write(bytes([byte]))
+            time.sleep(0.05)
+
+    address, _ = serve(lambda _: said("Maya Okoro: A"), drip)
+    begin = time.monotonic()
+    assert ServerBrain(address, "m", timeout=0.3, tries=1).answer([QUESTION]) == ["late"]
+    assert time.monotonic() - begin < 2
+
+
+def test_a_reply_whose_connection_breaks_is_cut_off(serve: Any) -> None:
+    address, _ = serve(lambda _: said("Maya Okoro: A"), lambda write, data: write(data[:-20]))
+    assert ServerBrain(address, "m", tries=1).answer([QUESTION]) == ["cut off"]
+    address, _ = serve(lambda _: said("Maya Okoro: A"), lambda write, data: (write(data[:-20]), time.sleep(1)))
+    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == ["late"]
+
+
+class Silent(Scripted):
+    """Says the last option at once, but for those whose names begin with A: what is left of the late server."""
+
+    name = "server model m"
+
+    def answer(self, questions: Sequence[Question]) -> list[Any]:
+        return [
+            Fault("late") if q.person.name[0] == "A" else [float(x == q.letters[-1]) for x in q.letters]
+            for q in questions
+        ]
+
+
+def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(serve: Any) -> None:
+    """Ada's and Anouk's answers come, whole and in the grammar, but late: the town is as if they had never come."""
+
+    def reply(text: str) -> tuple[int, Any]:
+        name, letters = text.split(",")[0], [part.split()[0] for part in text.split(". ")[-2].split(", ")]
+        if name[0] == "A":
+            time.sleep(0.6)
+        return said(f"{name}: {letters[-1]}")
+
+    address, seen = serve(reply)
+    town = Town(seed=1, brain=ServerBrain(address, "m", timeout=0.3, tries=1)).run(9)
+    late = [text for text in seen if text[0] == "A"]
+    assert town.faults == {"late": len(late)}
+    assert len(late) > 5
+    assert town.digest() == Town(seed=1, brain=Silent()).run(9).digest()
+    time.sleep(0.7)  # by now the last of them has been sent
+    assert town.run(1).digest() == Town(seed=1, brain=Silent()).run(10).digest()
+    assert not np_rows(town, "A") & set(town.log[town.log[:, 3] > 0, 1])
 
 
 def test_a_server_that_is_down() -> None:

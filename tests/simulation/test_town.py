@@ -235,6 +235,15 @@ def test_a_checkpoint_that_was_cut_off_is_refused_in_a_line(tmp_path: Path, keep
         Town.load(tmp_path / "elsewhere")
 
 
+def test_a_checkpoint_is_read_by_the_brain_that_is_named_and_folders_are_made(tmp_path: Path) -> None:
+    town = Town(np.int64(25), seed=np.int64(1)).run(3)  # numpy's numbers are numbers
+    path = tmp_path / "a" / "new" / "folder"
+    town.save(path)
+    assert Town.load(path, brain="scripted").digest() == town.digest() == Town(seed=1).run(3).digest()
+    with pytest.raises(ValueError, match="brain must be"):
+        Town.load(path, brain="llm")
+
+
 def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     import pickle
 
@@ -274,6 +283,8 @@ def test_a_crash_while_saving_keeps_the_old_checkpoint(tmp_path: Path, monkeypat
     [
         ({"people": 0}, "people must be a whole number of at least 1; got 0"),
         ({"people": True}, "people must be a whole number"),
+        ({"people": 25.0}, "people must be a whole number of at least 1; got 25.0"),
+        ({"people": None}, "people must be a whole number"),
         ({"people": []}, "people must be at least one"),
         ({"people": ["Ada"]}, "people must be a number or Persons; got a str"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),

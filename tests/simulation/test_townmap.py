@@ -40,18 +40,6 @@ def test_a_film_is_what_happened(recorded: dict[str, Any]) -> None:
     json.dumps(recorded)
 
 
-def test_boxes_lie_side_by_side(recorded: dict[str, Any]) -> None:
-    boxes = recorded["places"]
-    assert len(boxes) == Town().world.slots
-    for i, a in enumerate(boxes):
-        assert a["x"] >= 0
-        assert a["x"] + a["width"] <= 1000
-        assert a["y"] + a["height"] <= 560
-        for b in boxes[:i]:
-            apart = (a["x"] >= b["x"] + b["width"], b["x"] >= a["x"] + a["width"], a["y"] >= b["y"] + b["height"])
-            assert any(apart)
-
-
 def test_it_opens_where_most_news_is_told(recorded: dict[str, Any]) -> None:
     opened = town_map(recorded)
     told = [sum(talk[2] for talk in frame["talks"]) for frame in recorded["frames"]]
@@ -77,7 +65,7 @@ def test_the_script_draws_and_says_each_hour(recorded: dict[str, Any], tmp_path:
     page_file.write_text(
         f"<meta charset=utf-8><body style='background: white'><div id=map></div><script type=module>{script}"
         f"const state = {state}; const model = {{get: key => state[key], set(key, value) {{ state[key] = value; }}, "
-        "save_changes() {}}; window.state = state;"
+        "save_changes() {}}; Object.assign(window, {state, layout, positions});"
         "widget.render({model, el: document.getElementById('map')});</script>",
         encoding="utf-8",
     )
@@ -106,4 +94,33 @@ def test_the_script_draws_and_says_each_hour(recorded: dict[str, Any], tmp_path:
         assert page.locator("output").inner_text() == recorded["frames"][1]["clock"]
         page.get_by_role("button", name="Pause").click()
         assert broken == []
+        for width in (320, 400, 700, 1000):
+            boxes = page.evaluate(f"layout(state.film, {width}).boxes")
+            spots = page.evaluate(
+                f"state.film.frames.map((_, hour) => positions(state.film, layout(state.film, {width}).boxes, hour))"
+            )
+            lie_inside(recorded, boxes, spots, width)
+        for width in (400, 1000):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.wait_for_function(
+                "canvas => canvas.width === 2 * canvas.clientWidth", arg=page.locator("canvas").element_handle()
+            )
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         browser.close()
+
+
+def lie_inside(recorded: dict[str, Any], boxes: list[Any], spots: list[Any], width: int) -> None:
+    """Boxes do not overlap, people stand in the box of their place, and nobody on somebody else's feet."""
+    assert len(boxes) == len(recorded["places"])
+    for i, a in enumerate(boxes):
+        assert a["x"] >= 0
+        assert a["x"] + a["width"] <= width + 1e-6
+        for b in boxes[:i]:
+            apart = (a["x"] >= b["x"] + b["width"], b["x"] >= a["x"] + a["width"], a["y"] >= b["y"] + b["height"])
+            assert any(apart)
+    for frame, each in zip(recorded["frames"], spots, strict=True):
+        for place, (x, y) in zip(frame["at"], each, strict=True):
+            box = boxes[place]
+            assert box["x"] + 13 <= x <= box["x"] + box["width"] - 13
+            assert box["y"] + 13 <= y <= box["y"] + box["height"] - 13
+        assert all(abs(x - u) + abs(y - v) > 26 for i, (x, y) in enumerate(each) for u, v in each[:i])

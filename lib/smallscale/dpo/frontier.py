@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from smallscale.dpo.training import Answers, all_logps, train_preferences
 class Judged:
     """What the reference wrote and what people preferred. texts: each once; logps: theirs under the reference.
 
-    pairs, held: (n, 2) and (m, 2) positions in texts, chosen first; held ones are not trained on.
+    pairs, held: (n, 2) and (m, 2) positions in texts, chosen first; held ones, of two texts each, are not trained on.
     start: (reviews + 1,) the reference's own distribution.
     """
 
@@ -33,19 +33,28 @@ class Judged:
         return int((self.pairs[:, 0] == self.pairs[:, 1]).sum())
 
 
-def judge(
-    reference: nn.Module,
-    world: Reviews,
-    n: int,
-    *,
-    held: int = 500,
-    flip: float = 0.0,
-    polished: bool = False,
-    seed: int = 0,
-) -> Judged:
-    """n pairs to train on and `held` to look at, of texts that the reference writes, as in `judged_pairs`."""
-    texts, pairs = judged_pairs(reference, world, n + held, flip=flip, polished=polished, seed=seed)
-    return Judged(distribution(reference, world), texts, all_logps(reference, texts), pairs[held:], pairs[:held])
+def judge(reference: nn.Module, world: Reviews, n: int, *, held: int = 500, seed: int = 0) -> Judged:
+    """n pairs to train on, and `held` to look at, of texts that the reference writes, as in `judged_pairs`."""
+    texts, pairs = judged_pairs(reference, world, n + held, seed=seed)
+    two = pairs[:held][pairs[:held, 0] != pairs[:held, 1]]
+    return Judged(distribution(reference, world), texts, all_logps(reference, texts), pairs[held:], two)
+
+
+def flipped(judged: Judged, share: float, *, seed: int = 0) -> Judged:
+    """The same, each label that is trained on turned around with probability `share`; held-out ones stay true."""
+    turned = np.random.default_rng(seed).random(len(judged.pairs)) < share
+    return replace(judged, pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs))
+
+
+def moved(judged: Judged, world: Reviews, policy: Any) -> tuple[float, float]:
+    """How much the log-probability of held-out chosen and rejected answers rises from the reference to `policy`.
+
+    policy: (n + 1,) as from `distribution`. Means over pairs; texts that are no review move as all of them together.
+    """
+    texts = zip(judged.texts.ids.tolist(), judged.texts.mask.sum(1).tolist(), strict=True)
+    places = np.array([world.place.get(tuple(ids[1:length]), -1) for ids, length in texts])
+    chosen, rejected = np.log(np.asarray(policy) / judged.start)[places[judged.held]].mean(0)
+    return float(chosen), float(rejected)
 
 
 def follow(
@@ -62,13 +71,12 @@ def follow(
 
     options: what `train_preferences` takes beside. Returned: a row for each look, and its whole distribution (n + 1,).
     Columns: beta, step, what `measure` says, on (the mean reward of what is a review), and on the held-out pairs
-    accuracy (chosen reward strictly higher; of pairs of two texts), chosen and rejected (mean log-probabilities).
+    accuracy (chosen reward strictly higher), chosen and rejected (mean log-probabilities).
     """
     policy, rows, seen = copy.deepcopy(reference), [], {}
     at = {*looks, steps}
-    two = judged.held[judged.held[:, 0] != judged.held[:, 1]]
-    used, where = np.unique(two, return_inverse=True)
-    where, fixed = where.reshape(two.shape), judged.logps[used].double().numpy()
+    used, where = np.unique(judged.held, return_inverse=True)
+    where, fixed = where.reshape(judged.held.shape), judged.logps[used].double().numpy()
 
     def look(step: int, policy: nn.Module) -> None:
         if step not in at:

@@ -127,27 +127,27 @@ def measure(policy: Any, reference: Any, world: Reviews) -> dict[str, float]:
     }
 
 
-def prefer(pairs: Any, reward: Any, *, temperature: float = 1.0, flip: float = 0.0, seed: int = 0) -> np.ndarray:
+def prefer(pairs: Any, reward: Any, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
     """(n, 2) the same pairs of positions, the preferred answer first, as Bradley and Terry's people choose (1952).
 
     a is preferred to b with probability sigmoid((reward[a] - reward[b]) / temperature); at 0 always if it is
-    better. Then the label is turned around with probability `flip`. A pair that holds one answer twice stays one.
-    pairs: (n, 2) positions in reward (m,). Raises ValueError for other shapes, temperature < 0, flip outside [0, 1].
+    better. A pair that holds one answer twice stays one.
+    pairs: (n, 2) positions in reward (m,). Raises ValueError for other shapes and temperature < 0.
     """
     order, r = np.asarray(pairs), np.asarray(reward, dtype=float)
     if order.ndim != 2 or order.shape[1] != 2 or r.ndim != 1:
         raise ValueError(f"pairs must be (n, 2) and reward (m,); got {order.shape} and {r.shape}")
-    if temperature < 0 or not 0 <= flip <= 1:
-        raise ValueError(f"temperature must be at least 0, and flip lie in [0, 1]; got {temperature} and {flip}")
+    if not temperature >= 0:
+        raise ValueError(f"temperature must be at least 0; got {temperature}")
     random, gap = np.random.default_rng(seed), r[order[:, 0]] - r[order[:, 1]]
     with np.errstate(divide="ignore", invalid="ignore"):
         chance = np.where(gap == 0, 0.5, expit(gap / temperature))
-    turned = (random.random(len(gap)) >= chance) ^ (random.random(len(gap)) < flip)
+    turned = random.random(len(gap)) >= chance
     return np.where(turned[:, None], order[:, ::-1], order)
 
 
 def judged_pairs(
-    policy: nn.Module, world: Reviews, n: int, *, flip: float = 0.0, polished: bool = False, seed: int = 0
+    policy: nn.Module, world: Reviews, n: int, *, polished: bool = False, seed: int = 0
 ) -> tuple[Answers, np.ndarray]:
     """What people are shown, and what they prefer: texts that `policy` wrote, each once, and (n, 2) positions.
 
@@ -163,4 +163,4 @@ def judged_pairs(
     where = {row: i for i, row in enumerate(texts)}
     pairs = np.array([where[row] for row in rows][: len(rows) // 2 * 2]).reshape(-1, 2)
     reward = [world.reward_of(row) for row in texts]
-    return padded_answers([[START]] * len(texts), texts, pad=END), prefer(pairs, reward, flip=flip, seed=seed)
+    return padded_answers([[START]] * len(texts), texts, pad=END), prefer(pairs, reward, seed=seed)

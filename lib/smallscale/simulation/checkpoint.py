@@ -21,8 +21,9 @@ class Damaged(ValueError):
 
 
 def write(path: str | Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
-    """Put arrays and a record of plain values at `path` by one rename, when all of it is on the disk."""
+    """Put arrays and a record of plain values at `path`, in one rename when all is on the disk; folders are made."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"version": str(VERSION), "record": json.dumps(record)}
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
         part = Path(stream.name)

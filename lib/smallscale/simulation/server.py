@@ -4,7 +4,9 @@ The model is asked for `name: letter` and nothing else. Whatever comes instead i
 person does what the plan says, and not a word of it is stored.
 """
 
+import json
 import re
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,8 +20,9 @@ RULES = "You decide for a person in a small town. Reply with their full name, a 
 class ServerBrain:
     """A model at `address`, such as http://127.0.0.1:8000/v1, asked for several people at once.
 
-    timeout: seconds for a try; tries: how often a busy, slow or failing server is asked; workers: questions in
-    flight. Raises ValueError for numbers that cannot be, and where the package openai is missing.
+    timeout: seconds for a try, and once more for the rest of a reply that has begun; tries: how often a busy, slow or
+    failing server is asked; workers: questions in flight; longest: tokens of a reply.
+    Raises ValueError for numbers that cannot be, and where the package openai is missing.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class ServerBrain:
             if not value > 0:
                 raise ValueError(f"{name} must be above 0; got {value}")
         self.name, self.model, self.workers, self.longest = f"server model {model}", model, workers, longest
-        self._openai: Any = openai
+        self.timeout, self._openai = timeout, openai
         self._client = openai.OpenAI(base_url=address, api_key=api_key, timeout=timeout, max_retries=tries - 1)
 
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
@@ -50,21 +53,36 @@ class ServerBrain:
 
     def _one(self, question: Question) -> Sequence[float] | Fault:
         messages: Any = [{"role": "system", "content": RULES}, {"role": "user", "content": question.text}]
+        ask = self._client.chat.completions.with_streaming_response.create
         try:
-            reply = self._client.chat.completions.create(
-                model=self.model, messages=messages, max_tokens=self.longest, temperature=0
-            )
-            choice = reply.choices[0]
-            text, ended = choice.message.content, choice.finish_reason
+            with ask(model=self.model, messages=messages, max_tokens=self.longest, temperature=0) as reply:
+                body = _whole(reply, self.timeout)
+            if isinstance(body, Fault):
+                return body
+            choice = json.loads(body)["choices"][0]
+            text, ended = choice["message"]["content"], choice.get("finish_reason")
         except self._openai.APITimeoutError:
             return Fault("late")
         except self._openai.APIConnectionError:
             return Fault("unreachable")
         except self._openai.APIStatusError as error:
             return Fault(f"status {error.status_code}")
-        except (AttributeError, IndexError, TypeError, ValueError, self._openai.OpenAIError):
+        except (AttributeError, LookupError, TypeError, ValueError, self._openai.OpenAIError):
             return Fault("not a reply")
         return parse(text, question, cut=ended == "length")
+
+
+def _whole(reply: Any, seconds: float) -> bytes | Fault:
+    """What the server sends, unless the connection breaks, or each part is in time but the whole is not."""
+    body, end = b"", time.monotonic() + seconds
+    try:
+        for part in reply.iter_bytes():
+            body += part
+            if time.monotonic() > end:
+                return Fault("late")
+    except Exception as error:  # of whatever openai is built on, which differs from version to version
+        return Fault("late" if "Timeout" in type(error).__name__ else "cut off")
+    return body
 
 
 def parse(text: object, question: Question, *, cut: bool = False) -> Sequence[float] | Fault:

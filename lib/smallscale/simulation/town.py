@@ -62,12 +62,12 @@ class Town:
         planning: bool = True,
         rule: str = "paper",
     ) -> None:
-        if isinstance(people, int):
-            _at_least("people", people, 1)
-            world, n = World(), people
-        else:
+        if isinstance(people, (World, Iterable)):
             world = people if isinstance(people, World) else town_of(people)
             n = len(world.people)
+        else:
+            _at_least("people", people, 1)
+            world, n = World(), int(people)
         _at_least("memory", memory, 1)
         _at_least("seed", seed, 0)
         if rule not in SHARES:
@@ -306,15 +306,15 @@ class Town:
         checkpoint.write(path, self._arrays(), {**self._record(), "digest": self.digest()})
 
     @classmethod
-    def load(cls, path: str | Path, *, brain: Brain | None = None) -> "Town":
+    def load(cls, path: str | Path, *, brain: str | Brain = "scripted") -> "Town":
         """Read a checkpoint; running on equals never having stopped, bit for bit. Nothing in the file is executed.
 
-        brain: needed, of the same name, where the town was not run by "scripted".
+        brain: of the same name as the one that ran the town.
         Raises ValueError, one line, for a file that is cut off, damaged, or of another version or brain.
         """
+        given = _brain(brain)
         arrays, record = checkpoint.read(path)
         with checkpoint.explained(path):
-            given = brain or Scripted()
             if record["brain"] != given.name:
                 raise ValueError(
                     f"{path} was run by the brain {record['brain']!r}, not {given.name!r}; "

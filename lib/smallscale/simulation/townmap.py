@@ -37,13 +37,20 @@ def film(town: Town, steps: int) -> dict[str, Any]:
     if len(world.facts) > 1:
         key += f", an orange disc of {world.topics[2]}"
     key = f"{key}. A line is a talk, a thick orange one told news. Pale: asleep." if key else "A line is a talk."
-    return {"places": _places(world), "names": names, "initials": initials, "frames": frames, "key": key}
+    return {
+        "places": _places(world),
+        "public": len(PUBLIC),
+        "names": names,
+        "initials": initials,
+        "frames": frames,
+        "key": key,
+    }
 
 
 def _frame(town: Town, hour: int, talks: list[list[int]]) -> dict[str, Any]:
     world, facts = town.world, len(town.world.facts)
     awake = world.awake[town.ids, hour % DAY]
-    names, places = [world.names[i] for i in town.ids], [place["name"] for place in _places(world)]
+    names = [world.names[i] for i in town.ids]
     told = [
         f"{world.names[who]} tells {world.names[to]} of {world.topics[topic]}"
         for _, a, b, x, y in talks
@@ -55,7 +62,7 @@ def _frame(town: Town, hour: int, talks: list[list[int]]) -> dict[str, Any]:
     sentence = f"{clock(hour)}. {int(awake.sum())} of {len(names)} are awake, {len(talks)} pairs talk."
     sentence += f" {'; '.join(told)}." * bool(told) + f" {count}." * bool(count)
     where = []
-    for slot, place in enumerate(places):
+    for slot, place in enumerate(_places(world)):
         here = [names[i] + ("" if awake[i] else " (asleep)") for i in (town.place == slot).nonzero()[0]]
         if here:
             where.append(f"{place}: {', '.join(here)}")
@@ -70,17 +77,8 @@ def _frame(town: Town, hour: int, talks: list[list[int]]) -> dict[str, Any]:
     }
 
 
-def _places(world: World) -> list[dict[str, Any]]:
-    """Boxes in canvas units, 1000 by 560: two rows of public places, and the homes below them."""
-    boxes = []
-    for i, name in enumerate(PUBLIC):
-        boxes.append({"name": name, "x": 6 + 249 * (i % 4), "y": 6 + 180 * (i // 4), "width": 241, "height": 172})
-    columns = max(1, (len(world.homes) + 1) // 2)
-    width = 988 / columns
-    for i, name in enumerate(world.homes):
-        x, y = 6 + width * (i % columns), 366 + 98 * (i // columns)
-        boxes.append({"name": name, "x": x, "y": y, "width": width - 8, "height": 90})
-    return boxes
+def _places(world: World) -> list[str]:
+    return [*PUBLIC, *world.homes]
 
 
 class TownMap(anywidget.AnyWidget):
