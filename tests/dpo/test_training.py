@@ -1,17 +1,23 @@
 """Is it the answer's log-probability whatever the padding, is the reference left alone, and is the optimum reached?
 
-The named mutants of the method, and what catches each:
-    the prompt's mask      test_the_logps_are_those_of_the_answer_token_by_token
-    the shift              the same
-    the end of text        test_the_end_of_text_counts
-    the sum                test_losses.test_every_answer_of_a_length_together_has_probability_one
-    the padding mask       test_padding_on_either_side_changes_nothing
-    position ids           the same, on the left
-    reference in eval mode test_the_reference_has_no_dropout
+The method was broken on purpose, one way at a time; what caught it, among others:
+    prompt unmasked in the labels     test_the_logps_are_those_of_the_answer_token_by_token
+    padding unmasked in the labels    the same
+    shift left out, or the wrong way  test_losses.test_it_is_the_masked_shifted_sum
+    end of text cut off               test_the_end_of_text_counts
+    end of text, from a file          test_files.test_encoding_keeps_the_boundary_ends_each_text_…
+    a mean for the sum                test_losses.test_every_answer_of_a_length_together_has_probability_one
+    attention mask all ones           test_padding_on_either_side_changes_nothing[left]
+    attention mask left out           test_a_model_is_told_what_is_padding
+    position ids left out             test_padding_on_either_side_changes_nothing[left]
+    position ids counting columns     the same
+    reference in training mode        test_the_reference_has_no_dropout
+    reference that moves along        test_it_starts_at_ln_2_and_the_reference_stays_what_it_was
 """
 
 import copy
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -128,6 +134,32 @@ def test_padding_on_either_side_changes_nothing(side: str) -> None:
         alone = torch.cat([all_logps(model, texts[[i]]) for i in range(4)])
         for logps in (all_logps(model, texts), all_logps(model, wider)[:4], alone):
             assert logps.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+class TrustsItsMask(nn.Module):
+    """As a transformers model whose next token follows from the mean of all that the mask lets it see so far.
+
+    GPT-2 would not miss a mask that is left out: transformers then tells texts apart by positions that start anew.
+    """
+
+    config = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        with seeded(0):
+            self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **rest: Any) -> Any:
+        seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        total = (self.embed(input_ids) * seen[:, :, None]).cumsum(1)
+        logits = self.head(total / seen.cumsum(1).clamp(min=1)[:, :, None])
+        return SimpleNamespace(logits=logits[:, -rest["logits_to_keep"] :])
+
+
+def test_a_model_is_told_what_is_padding() -> None:
+    model, texts = TrustsItsMask(), padded_answers(PROMPTS, COMPLETIONS, side="left", pad=5)
+    alone = torch.cat([all_logps(model, padded_answers([p], [c])) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)])
+    assert all_logps(model, texts).tolist() == pytest.approx(alone.tolist(), abs=1e-5)
 
 
 def test_the_reference_has_no_dropout() -> None:
