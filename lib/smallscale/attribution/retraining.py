@@ -8,11 +8,12 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.func import functional_call, grad, jvp, vmap
+from torch.func import functional_call, grad, vjp, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from tqdm import tqdm
@@ -188,8 +189,9 @@ def metagradient(model: nn.Module, loss: Loss, train: Any, test: Any, *, run: Ru
             here = (x[batch], y[batch])
             a = nu - lr * back
             scores[batch] -= frame.gradients(here, theta) @ a.T / len(batch)
-            slope = grad(lambda t, here=here: objective(t, *here))
-            back = back + vmap(lambda u, t=theta, f=slope: jvp(f, (t,), (u,))[1], chunk_size=frame.chunk(8))(a)
+            # H is symmetric: a product from the left serves, and is nearly twice as fast as one from the right by jvp.
+            times_hessian = vjp(partial(grad(objective), x=here[0], y=here[1]), theta)[1]
+            back = back + vmap(times_hessian, chunk_size=frame.chunk(8))(a)[0]
             nu = run.momentum * a
         return scores
 
