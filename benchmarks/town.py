@@ -102,10 +102,11 @@ def against_generate(console: Console) -> None:
     """A day of 25 people by a language model (random weights cost the same), and the same decisions by generate."""
     torch.set_num_threads(1)
     scripted = Town(seed=1).run(HOURS)
-    texts = [scripted.answers.question(kind, code).text for kind, code in scripted.answers.known]
+    questions = [question for question, _ in scripted.answers.said()]
+    texts = [question.text for question in questions]
     tokenizer = word_tokenizer(texts)
     brain = LanguageBrain(new_model(tokenizer), tokenizer)
-    brain.answer([scripted.answers.question(*key) for key in list(scripted.answers.known)[:64]])  # warms up
+    brain.answer(questions[:64])  # warms up
     begin = time.perf_counter()
     town = Town(seed=1, brain=brain).run(HOURS)
     ours = time.perf_counter() - begin

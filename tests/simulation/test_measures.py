@@ -72,7 +72,7 @@ def test_a_claim_without_a_chain_is_found() -> None:
     assert not broken[broken.person == town.world.names[ignorant]].proved.any()
     assert broken[~broken.proved].links.min() == -1
     town.heard[ignorant, PARTY] = -1
-    town.memory.topic[ignorant, 0], town.memory.kind[ignorant, 0] = PARTY, 2  # a memory of being told
+    town.memory.topic[0, ignorant], town.memory.kind[0, ignorant] = PARTY, 2  # a memory of being told
     assert len(audit(town, "party")) == len(broken)
 
 
@@ -100,7 +100,7 @@ def test_an_interview_changes_nothing_and_finds_what_was_heard() -> None:
     digest = town.digest()
     says = {who: interview(town, who, "party") for who in town.world.names}
     assert town.digest() == digest
-    remembers = (town.memory.topic == PARTY).any(1)
+    remembers = (town.memory.topic == PARTY).any(0)
     for row, who in enumerate(town.world.names):
         assert not says[who].hallucinated
         if says[who].says == "yes":

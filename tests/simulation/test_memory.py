@@ -99,19 +99,19 @@ def test_the_newest_takes_the_place_of_the_oldest() -> None:
     memory = filled()
     for hour in (3, 4):
         memory.write(ROWS[1:], THOUGHT, 5, 1, 2, hour, [[0, 1, -1]])
-    assert memory.topic.tolist() == [[3, 4, 3, 0], [5, 4, 3, 5]]
-    assert memory.created[1].tolist() == [4, 1, 2, 3]
+    assert memory.topic.T.tolist() == [[3, 4, 3, 0], [5, 4, 3, 5]]
+    assert memory.created[:, 1].tolist() == [4, 1, 2, 3]
     assert memory.count.tolist() == [3, 5]
-    assert memory.latest(ROWS, 2).tolist() == [[2, 1], [0, 3]]
-    assert memory.evidence[1, 3].tolist() == [0, 1, -1]
+    assert memory.latest(ROWS, 2).T.tolist() == [[2, 1], [0, 3]]
+    assert memory.evidence[3, 1].tolist() == [0, 1, -1]
 
 
 def test_what_comes_to_mind_is_touched() -> None:
     memory = filled()
     found = memory.retrieve(ROWS[:1], topic=3, subject=9, now=10, few=2, rule="paper")
-    assert found.tolist() == [[2, 1]]  # the match on both; then importance 5 beats a match on one with importance 1
-    assert memory.accessed.tolist() == [[0, 10, 10, 0], [0, 1, 2, 0]]
-    assert memory.retrieve(ROWS[1:], 3, 9, 10, 4, "paper")[0, 3] == -1  # only three are there
+    assert found.T.tolist() == [[2, 1]]  # the match on both; then importance 5 beats a match on one with importance 1
+    assert memory.accessed.T.tolist() == [[0, 10, 10, 0], [0, 1, 2, 0]]
+    assert memory.retrieve(ROWS[1:], 3, 9, 10, 4, "paper")[3, 0] == -1  # only three are there
 
 
 def test_questions_about_memories() -> None:

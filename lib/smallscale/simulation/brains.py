@@ -7,9 +7,7 @@ for itself. That is why a million people cost a brain no more than some thousand
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,8 +20,7 @@ UNPLANNED = len(GO)  # in the place of a plan: none
 TOPICS = 3  # memories that come to mind before somebody speaks
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """One situation in which somebody must choose. detail: whole numbers, by kind:
 
     go: hour, plan (a position in GO, or UNPLANNED), the fact that is on now and that they mean to attend, or 0.
@@ -42,7 +39,7 @@ class Question:
     def person(self) -> Person:
         return self.world.people[self.who]
 
-    @cached_property
+    @property
     def options(self) -> tuple[str, ...]:
         """In words. The letter of an option is the same in every question of its kind: see `letters`."""
         if self.kind == "go":
@@ -56,7 +53,7 @@ class Question:
         """What each option stands for: a position in GO (the event one further), a topic, or 0 and 1."""
         if self.kind == "say":
             return tuple(sorted(set(self.detail[1:]) - {0})) or (0,)
-        return tuple(range(len(self.options)))
+        return tuple(range(len(GO) + (self.detail[2] > 0) if self.kind == "go" else 2))
 
     @property
     def letters(self) -> str:
@@ -153,9 +150,11 @@ class Scripted:
 
 
 class Answers:
-    """What the brain has said so far, a distribution over `width` choices for each question asked: part of the state.
+    """What the brain has said so far, weights for each question asked, in the order of asking: part of the state.
 
     Each question is put to the brain once; faults are counted, answered by the fallback, and asked again next time.
+    codes, weights: by kind, (m,) and (m, choices); a choice is a position in GO (the event one further), a topic, or
+    0 and 1. row: by kind, where in these the question of each code is, -1 for those never asked.
     """
 
     def __init__(self, world: World, brain: Brain) -> None:
@@ -166,11 +165,21 @@ class Answers:
             "talk": (people, len(RELATIONS)),
             "say": (people, len(RELATIONS), topics, topics, topics),
             "join": (people, len(RELATIONS), facts),
-            "know": (people, facts, 2),
         }
-        self.width = max(len(GO) + 1, topics)
-        self.known: dict[tuple[str, int], np.ndarray] = {}
+        self.codes, self.weights, self.row = {}, {}, {}
+        for kind, sizes in self.sizes.items():
+            self.codes[kind] = np.zeros(0, np.int64)
+            self.weights[kind] = np.zeros((0, {"go": len(GO) + 1, "say": topics}.get(kind, 2)))
+            self.row[kind] = np.full(math.prod(sizes), -1, np.int32)
         self.counts: Counter[str] = Counter()
+
+    def said(self) -> list[tuple[Question, np.ndarray]]:
+        """Every question that was answered, with the weights of its options."""
+        return [
+            (question, row[list(question.chosen)])
+            for kind, codes in self.codes.items()
+            for question, row in zip(self.questions(kind, codes), self.weights[kind], strict=True)
+        ]
 
     def choose(self, kind: str, draws: np.ndarray, *columns: Any) -> np.ndarray:
         """What each of n people chooses, (n,): a position in GO, a topic, or 0 and 1.
@@ -178,43 +187,50 @@ class Answers:
         draws: (n,) in [0, 1), each person's luck; columns: who, and the question's detail, numbers or (n,) each.
         """
         codes = np.ravel_multi_index(np.broadcast_arrays(*columns), self.sizes[kind])
+        self.counts["decisions"] += len(codes)
+        row = self.row[kind].take(codes)
+        lost = row < 0
+        if not lost.any():
+            return pick(self.weights[kind], draws, row)
+        failed, fallbacks = self._ask(kind, codes[lost])
+        row[lost] = self.row[kind][codes[lost]]
+        lost = row < 0
+        row[lost] = len(self.weights[kind]) + np.searchsorted(failed, codes[lost])
+        return pick(np.concatenate([self.weights[kind], fallbacks]), draws, row)
+
+    def _ask(self, kind: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ask what was never answered. The codes of what failed, ascending, and the fallbacks' weights."""
         asked = np.zeros(math.prod(self.sizes[kind]), bool)
         asked[codes] = True
-        unique = np.flatnonzero(asked)
-        row = np.zeros(len(asked), int)
-        row[unique] = np.arange(len(unique))
-        self.counts["decisions"] += len(codes)
-        return pick(self._weights(kind, unique.tolist()), draws, row[codes])
-
-    def _weights(self, kind: str, codes: list[int]) -> np.ndarray:
-        """A distribution for each of these situations, (situations, width)."""
-        new = [code for code in codes if (kind, code) not in self.known]
-        questions = [self.question(kind, code) for code in new]
-        failed = {}
-        for code, question, reply in zip(new, questions, self._reply(questions), strict=True):
-            weights, row = _distribution(reply, len(question.options)), np.zeros(self.width)
+        new = np.flatnonzero(asked)
+        questions, rows, failed = self.questions(kind, new), [], []
+        for question, reply in zip(questions, self._reply(questions), strict=True):
+            chosen, row = question.chosen, [0.0] * self.weights[kind].shape[1]
+            weights = _distribution(reply, len(chosen))
+            failed.append(isinstance(weights, Fault))
             if isinstance(weights, Fault):
                 self.counts[f"fault: {weights}"] += 1
-                row[question.chosen[question.fallback]] = 1
-                failed[code] = row
-            else:
-                row[list(question.chosen)] = weights
-                self.known[kind, code] = row
+                chosen, weights = (chosen[question.fallback],), [1.0]
+            for choice, weight in zip(chosen, weights, strict=True):
+                row[choice] = weight
+            rows.append(row)
         self.counts["asked"] += len(new)
-        rows = [failed[code] if code in failed else self.known[kind, code] for code in codes]
-        return np.array(rows).reshape(-1, self.width)
+        table, lost = np.array(rows), np.array(failed)
+        self.learn(kind, new[~lost], table[~lost])
+        return new[lost], table[lost]
 
-    def question(self, kind: str, code: int) -> Question:
-        parts = []
-        for size in reversed(self.sizes[kind]):  # the last varies fastest, as in ravel_multi_index
-            code, part = divmod(code, size)
-            parts.append(part)
-        who, *detail = reversed(parts)
-        return Question(self.world, kind, who, tuple(detail))
+    def learn(self, kind: str, codes: np.ndarray, weights: np.ndarray) -> None:
+        """Keep what was said to these questions, (m,) and (m, choices)."""
+        self.row[kind][codes] = len(self.codes[kind]) + np.arange(len(codes))
+        self.codes[kind] = np.concatenate([self.codes[kind], codes])
+        self.weights[kind] = np.concatenate([self.weights[kind], weights])
+
+    def questions(self, kind: str, codes: Any) -> list[Question]:
+        """What these codes ask."""
+        parts = zip(*(part.tolist() for part in np.unravel_index(codes, self.sizes[kind])), strict=True)
+        return [Question(self.world, kind, who, tuple(detail)) for who, *detail in parts]
 
     def _reply(self, questions: list[Question]) -> Sequence[Any]:
-        if not questions:
-            return ()
         try:
             replies = list(self.brain.answer(questions))
         except Exception as error:  # whatever a brain does, the town goes on, and says so

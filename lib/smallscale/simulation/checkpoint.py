@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-VERSION = 1  # of the state's meaning; another one is refused
+VERSION = 2  # of the state's meaning; another one is refused
 
 
 class Damaged(ValueError):

@@ -75,9 +75,8 @@ def experience(towns: Iterable[Town]) -> list[tuple[Question, np.ndarray]]:
     """Every situation that came up in some towns, each text once, with the weights that the brain gave the options."""
     seen: dict[str, tuple[Question, np.ndarray]] = {}
     for town in towns:
-        for (kind, code), row in town.answers.known.items():
-            question = town.answers.question(kind, code)
-            seen.setdefault(question.text, (question, row[list(question.chosen)]))
+        for question, weights in town.answers.said():
+            seen.setdefault(question.text, (question, weights))
     return list(seen.values())
 
 

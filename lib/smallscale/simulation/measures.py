@@ -73,7 +73,7 @@ def audit(town: Town, fact: str) -> pd.DataFrame:
     that ends at the claimed hour; a claim without one is a hallucination.
     """
     f, known = fact_number(town, fact), chains(town, fact)
-    claims = (town.heard[:, f] >= 0) | ((town.memory.topic == f) & (town.memory.kind == HEARD)).any(1)
+    claims = (town.heard[:, f] >= 0) | ((town.memory.topic == f) & (town.memory.kind == HEARD)).any(0)
     rows = []
     for row in np.flatnonzero(claims):
         who, hour = int(town.ids[row]), int(town.heard[row, f])
@@ -122,9 +122,9 @@ def interview(town: Town, person: str, fact: str) -> Interview:
     """Ask a person of the first town whether they have heard of a fact. The town does not notice: nothing changes."""
     f = fact_number(town, fact)
     row = _row(town, person)
-    slots = town.memory.retrieve(row, f, -1, town.step, ASKED, town.rule, touch=False)[0]
+    slots = town.memory.retrieve(row, f, -1, town.step, ASKED, town.rule, touch=False)[:, 0]
     slots = slots[slots >= 0]
-    came = int((town.memory.topic[row[0], slots] == f).any())
+    came = int((town.memory.topic[slots, row[0]] == f).any())
     question = Question(town.world, "know", int(town.who[row[0]]), (f, came))
     (weights,) = town.brain.answer([question])
     failed = isinstance(weights, Fault)
@@ -136,26 +136,26 @@ def interview(town: Town, person: str, fact: str) -> Interview:
 def diary(town: Town, person: str) -> list[str]:
     """All that a person of the first town still remembers, in the order in which it was noted."""
     row = int(_row(town, person)[0])
-    slots = town.memory.latest(np.array([row]), min(town.memory.slots, int(town.memory.count[row])))[0][::-1]
+    slots = town.memory.latest(np.array([row]), min(town.memory.slots, int(town.memory.count[row])))[::-1, 0]
     return [sentence(town, row, int(slot)) for slot in slots]
 
 
 def sentence(town: Town, row: int, slot: int) -> str:
     """One memory, in words."""
     memory = town.memory
-    topic, subject = int(memory.topic[row, slot]), name(town, memory.subject[row, slot])
+    topic, subject = int(memory.topic[slot, row]), name(town, memory.subject[slot, row])
     facts = town.world.facts
     about = facts[topic - 1].words if topic <= len(facts) else _place(topic - len(facts) - 1)
-    match int(memory.kind[row, slot]):
+    match int(memory.kind[slot, row]):
         case kind if kind == THOUGHT:
             said = f"thought about {subject} and this: {about}"
-        case kind if kind == HEARD and memory.subject[row, slot] == town.ids[row]:
+        case kind if kind == HEARD and memory.subject[slot, row] == town.ids[row]:
             said = f"knew that {about}"
         case kind if kind == HEARD:
             said = f"{subject} said that {about}" if topic <= len(facts) else f"{subject} talked of {about}"
         case _:
             said = f"saw {subject}, {'at home' if about == 'home' else f'at {about}'}"
-    return f"{clock(int(memory.created[row, slot]))}: {said}"
+    return f"{clock(int(memory.created[slot, row]))}: {said}"
 
 
 def _place(slot: int) -> str:

@@ -25,7 +25,7 @@ from smallscale.simulation.brains import (
     Brain,
     Scripted,
 )
-from smallscale.simulation.chance import bits, uniform
+from smallscale.simulation.chance import bits, sorting, uniform
 from smallscale.simulation.memory import EVIDENCE, HEARD, SEEN, SHARES, THOUGHT, Memory, in_blocks
 from smallscale.simulation.world import DAY, GO, PUBLIC, Person, World, town_of
 
@@ -46,9 +46,10 @@ class Town:
     reflection, planning: switch them off to see what they are for. rule: of retrieval, "paper" or "code".
     Raises ValueError for anything that cannot be.
 
-    State, n people by F + 1 facts (column 0 unused): ids (n,), place (n,) now; means (n, F + 1) to go to it;
-    heard (n, F + 1) the hour they first heard it, -1 never, from whom in told_by; attended (n, F + 1);
-    trigger (n,); memory; log of conversations (m, 5): hour, two ids, the topic each spoke of, 0 for none.
+    State, n people by F + 1 facts (column 0 unused): ids (n,), and who of the world's people each is; place (n,) now;
+    means (n, F + 1) to go to it; heard (n, F + 1) the hour they first heard it, -1 never, from whom in told_by;
+    attended (n, F + 1); trigger (n,); memory; log of conversations (m, 5): hour, two ids, the topic each spoke of, 0
+    for none.
     """
 
     def __init__(
@@ -76,19 +77,24 @@ class Town:
         self.reflection, self.planning, self.rule = bool(reflection), bool(planning), rule
         self.brain = _brain(brain)
         self.answers = Answers(world, self.brain)
-        facts = len(world.facts) + 1
-        self.ids = np.arange(n)
-        self.place = self._home()
-        self.means, self.attended = np.zeros((n, facts), bool), np.zeros((n, facts), bool)
-        self.heard, self.told_by = np.full((n, facts), -1, np.int32), np.full((n, facts), -1, np.int32)
-        self.trigger = np.full(n, TRIGGER, np.int32)
-        self.memory = Memory(n, int(memory))
-        self.log = np.zeros((0, 5), np.int32)
+        self._settle(n, int(memory))
         for f, fact in enumerate(world.facts, 1):
             row = np.flatnonzero(self.ids == world.names.index(fact.source))  # of the first town; none if left out
             self.heard[row, f], self.told_by[row, f] = 0, self.ids[row]
             self.means[row, f] = bool(fact.place)
             self.memory.write(row, HEARD, f, self.ids[row], fact.importance, 0)
+
+    def _settle(self, n: int, slots: int) -> None:
+        """n people at home, who know nothing yet."""
+        facts = len(self.world.facts) + 1
+        self.ids = np.arange(n, dtype=np.int32)
+        self.who = self.ids % len(self.world.people)
+        self.place = self._home()
+        self.means, self.attended = np.zeros((n, facts), bool), np.zeros((n, facts), bool)
+        self.heard, self.told_by = np.full((n, facts), -1, np.int32), np.full((n, facts), -1, np.int32)
+        self.trigger = np.full(n, TRIGGER, np.int32)
+        self.memory = Memory(n, slots)
+        self.log = np.zeros((0, 5), np.int32)
 
     # An hour
 
@@ -98,8 +104,8 @@ class Town:
         spoken = [self.log]
         for _ in range(steps):
             self._go()
-            position, size, following = self._meet()
-            spoken.append(self._talk(position, size, following))
+            pairs, following = self._meet()
+            spoken.append(self._talk(*pairs))
             self._notice(following)
             if self.reflection:
                 self._reflect()
@@ -139,7 +145,7 @@ class Town:
         for f in on:
             if not self.planning:
                 self.means[:, f] = False
-                self._decide(rows[(minds == f).any(1)], f)
+                self._decide(rows[(minds == f).any(0)], f)
             events[self.means[:, f]] = f
         return events
 
@@ -151,61 +157,68 @@ class Town:
         goes = self.answers.choose("join", draws, self.who[rows], self._relation(rows, others), f) == 1
         self.means[rows, f] = goes | (self.ids[rows] == host)
 
-    def _meet(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _meet(self) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
         """Those awake stand in circles, one for each place, in an order that chance decides.
 
-        position (n,) in the circle, -1 asleep; size (n,) of the circle; next (n, 3): the rows of who stands one, two
-        and three further on, -1 where the circle is not that large.
+        The rows of neighbours two by two, (pairs,) and (pairs,); and of who stands one, two and three further on from
+        each person, (3, n), -1 where the circle is not that large.
         """
         rows = self._awake()
         # One number to sort by: the place, then 40 random bits.
         luck = bits(self.ids[rows], self.seed, self.step, "meet") >> np.uint64(24)
-        circle = rows[np.argsort((self.place[rows].astype(np.uint64) << np.uint64(40)) | luck)]
+        circle = rows[sorting((self.place[rows].astype(np.uint64) << np.uint64(40)) | luck)]
         starts = np.flatnonzero(np.diff(self.place[circle], prepend=-1))
         sizes = np.diff(starts, append=len(circle))
         start, many = np.repeat(starts, sizes), np.repeat(sizes, sizes)
         at = np.arange(len(circle)) - start
-        position, size = np.full(len(self.ids), -1), np.zeros(len(self.ids), int)
-        position[circle], size[circle] = at, many
-        following = np.full((len(self.ids), ATTENTION), -1)
+        following = np.full((ATTENTION, len(self.ids)), -1)
         for step in range(1, ATTENTION + 1):
-            following[circle, step - 1] = np.where(many > step, circle[start + (at + step) % many], -1)
-        return position, size, following
+            further = start + at + step
+            further -= many * (at + step >= many)  # round the circle
+            following[step - 1, circle] = np.where(many > step, circle.take(further, mode="clip"), -1)
+        first = np.flatnonzero((at % 2 == 0) & (at + 1 < many))
+        return (circle[first], circle[first + 1]), following
 
-    def _talk(self, position: np.ndarray, size: np.ndarray, following: np.ndarray) -> np.ndarray:
-        """Neighbours two by two: who begins to talk says what comes to mind; then each hears. The log of it, (m, 5)."""
-        first = (position >= 0) & (position % 2 == 0) & (position + 1 < size)
-        a, b = np.flatnonzero(first), following[first, 0]
+    def _talk(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Of each pair, who begins to talk says what comes to mind; then each hears. The log of it, (m, 5)."""
         partner = np.full(len(self.ids), -1)
         partner[a], partner[b] = b, a
         rows = np.flatnonzero(partner >= 0)  # in the order of memory, which is faster to walk than that of circles
         other = partner[rows]
         relation = self._relation(rows, self.ids[other])
         talks = self.answers.choose("talk", self._chance(rows, "talk"), self.who[rows], relation) == 1
-        minds = self._minds(rows[talks], self._here(rows[talks]), self.ids[other[talks]])
-        luck = self._chance(rows[talks], "say")
+        speakers, partners, relation = rows[talks], other[talks], relation[talks]
+        minds = self._minds(speakers, self._here(speakers), self.ids[partners])
+        luck = self._chance(speakers, "say")
         said = np.zeros(len(self.ids), int)
-        said[rows[talks]] = self.answers.choose("say", luck, self.who[rows[talks]], relation[talks], *minds.T)
-        hears = said[other] > 0
-        self._hear(rows[hears], other[hears], said[other[hears]])
+        said[speakers] = self.answers.choose("say", luck, self.who[speakers], relation, *minds)
+        heard = said[other]
+        hears = heard > 0
+        self._hear(rows[hears], other[hears], heard[hears])
+        a, b = np.sort(a), partner[np.sort(a)]
         spoke = (said[a] > 0) | (said[b] > 0)
         a, b = a[spoke], b[spoke]
         hours = np.full(len(a), self.step)
         return np.stack([hours, self.ids[a], self.ids[b], said[a], said[b]], 1).astype(np.int32)
 
     def _minds(self, rows: np.ndarray, topic: Any, subject: Any) -> np.ndarray:
-        """The topics of the memories that come to mind, ascending and each once, (rows, 3), 0 for none."""
+        """The topics of the memories that come to mind, ascending and each once, (3, rows), 0 for none."""
         slots = self.memory.retrieve(rows, topic, subject, self.step, TOPICS, self.rule)
-        topics = np.sort(np.where(slots >= 0, self.memory.topic[rows[:, None], slots], 0), axis=1)
-        topics[:, 1:][topics[:, 1:] == topics[:, :-1]] = 0
-        return np.sort(topics, axis=1)
+        topics = np.where(slots >= 0, self.memory.at("topic", slots, rows), 0)
+        for _ in range(2):  # sorted, those that repeat set to 0, sorted again
+            for i, j in ((0, 1), (1, 2), (0, 1)):
+                topics[i], topics[j] = np.minimum(topics[i], topics[j]), np.maximum(topics[i], topics[j])
+            topics[1:][topics[1:] == topics[:-1]] = 0
+        return topics
 
     def _relation(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Of these people to those ids: close by the world's ties, acquainted if any memory concerns them."""
         many = len(self.world.people)
         close = self.world.close[self.who[rows], others % many] & (self.ids[rows] // many == others // many)
-        known = self.memory.knows(rows, others)
-        return np.where(close, CLOSE, np.where(known, ACQUAINTANCE, STRANGER))
+        relation = np.where(close, CLOSE, STRANGER)
+        open_ = np.flatnonzero(~close)
+        relation[open_[self.memory.knows(rows[open_], others[open_])]] = ACQUAINTANCE
+        return relation
 
     def _hear(self, rows: np.ndarray, tellers: np.ndarray, topic: np.ndarray) -> None:
         importance = self.world.importance[topic]
@@ -220,18 +233,22 @@ class Town:
 
     def _notice(self, following: np.ndarray) -> None:
         """Everybody notices the next few in the circle, but for those who are in the latest of their memories."""
-        everybody = np.flatnonzero(following[:, 0] >= 0)
+        everybody, memory = np.flatnonzero(following[0] >= 0), self.memory
 
         def notice(part: slice) -> None:
             rows = everybody[part]
-            topic = self._here(rows)
-            late = rows[:, None], self.memory.latest(rows, min(RETENTION, self.memory.slots))
-            subjects = np.where(self.memory.topic[late] == topic[:, None], self.memory.subject[late], -1)  # seen here
-            for others in following[rows].T:
-                subject = self.ids[others]
-                new = (others >= 0) & ~(subjects == subject[:, None]).any(1)
-                self.memory.write(rows[new], SEEN, topic[new], subject[new], NOTICED, self.step)
-                self.trigger[rows[new]] -= NOTICED
+            here, late = self._here(rows), memory.latest(rows, min(RETENTION, memory.slots))
+            seen = np.where(memory.at("topic", late, rows) == here, memory.at("subject", late, rows), -1)  # and here
+            others = following.take(rows, 1)
+            subjects = self.ids[others]
+            new = (others >= 0) & ~np.array([(seen == subject).any(0) for subject in subjects])
+            earlier = new.cumsum(0) - new
+            which, column = np.nonzero(new)
+            memory.write(
+                rows[column], SEEN, here[column], subjects[which, column], NOTICED, self.step,
+                nth=earlier[which, column],
+            )  # fmt: skip
+            self.trigger[rows] -= NOTICED * new.sum(0, dtype=np.int32)
 
         in_blocks(notice, len(everybody))
 
@@ -240,16 +257,17 @@ class Town:
         rows = np.flatnonzero(self.trigger <= 0)
         if len(rows) == 0:
             return
-        memory, line = self.memory, rows[:, None]
+        memory, line = self.memory, np.arange(len(rows))
         late = memory.latest(rows, min(RECENT, memory.slots))
-        weight = np.where(memory.topic[line, late] > 0, memory.importance[line, late], -1)
+        topics = memory.at("topic", late, rows)
+        weight = np.where(topics > 0, memory.at("importance", late, rows), -1)
         thoughts = []
         for _ in range(FOCI):
-            there = weight.max(1) > 0
-            best = rows, late[np.arange(len(rows)), weight.argmax(1)]  # of equals, the latest
-            topic, subject, heavy = memory.topic[best], memory.subject[best], memory.importance[best]
-            weight[memory.topic[line, late] == topic[:, None]] = -1
-            thoughts.append((rows[there], topic[there], subject[there], np.minimum(MOST, heavy[there] + 1)))
+            there = weight.max(0) > 0
+            best = late[weight.argmax(0), line]  # of equals, the latest
+            topic, subject, heavy = (memory.at(name, best, rows)[there] for name in ("topic", "subject", "importance"))
+            thoughts.append((rows[there], topic, subject, np.minimum(MOST, heavy + 1)))
+            weight[topics == memory.at("topic", best, rows)] = -1
         drawn = [self._evidence(who, topic, subject) for who, topic, subject, _ in thoughts]  # before any is written
         for (who, topic, subject, heavy), evidence in zip(thoughts, drawn, strict=True):
             memory.write(who, THOUGHT, topic, subject, heavy, self.step, evidence)
@@ -257,30 +275,27 @@ class Town:
 
     def _evidence(self, rows: np.ndarray, topic: np.ndarray, subject: np.ndarray) -> np.ndarray:
         """The serial numbers of the memories that come to mind, (rows, 3), -1 for none."""
-        memory, last = self.memory, self.memory.count[rows, None] - 1
+        memory, last = self.memory, self.memory.count[rows] - 1
         slots = memory.retrieve(rows, topic, subject, self.step, EVIDENCE, self.rule)
-        return np.where(slots >= 0, last - (last - slots) % memory.slots, -1)
+        return np.where(slots >= 0, last - (last - slots) % memory.slots, -1).T
 
     # Who, where, by what chance
-
-    @property
-    def who(self) -> np.ndarray:
-        """Which person of the world each is, (n,)."""
-        return self.ids % len(self.world.people)
 
     @property
     def towns(self) -> int:
         return -(-len(self.ids) // len(self.world.people))
 
     def _awake(self) -> np.ndarray:
-        return np.flatnonzero(self.world.awake[self.who, self.step % DAY])
+        return np.flatnonzero(self.world.awake[:, self.step % DAY][self.who])
 
     def _here(self, rows: np.ndarray) -> np.ndarray:
         """The topic of being where these people are: each public place has its own, homes share one."""
         return len(self.world.facts) + 1 + np.minimum(self.place[rows] % self.world.slots, len(PUBLIC))
 
     def _home(self) -> np.ndarray:
-        return (self.ids // len(self.world.people) * self.world.slots + self.world.slot[self.who, 0]).astype(np.int32)
+        return (self.ids // len(self.world.people) * self.world.slots + self.world.slot[:, 0][self.who]).astype(
+            np.int32
+        )
 
     def _chance(self, rows: np.ndarray, *use: object) -> np.ndarray:
         """In [0, 1), by seed, hour, use and person: no two uses share a number, no person's hangs on another's."""
@@ -339,29 +354,26 @@ class Town:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         own = ("ids", "place", "means", "attended", "heard", "told_by", "trigger", "log")
-        keys = np.array([(list(self.answers.sizes).index(kind), code) for kind, code in self.answers.known]).reshape(
-            -1, 2
-        )
         return {
             **{name: getattr(self, name) for name in own},
             **{f"memory.{name}": getattr(self.memory, name) for name in Memory.FIELDS},
-            "answers.keys": keys.astype(np.int64),
-            "answers.weights": np.array(list(self.answers.known.values())).reshape(len(keys), self.answers.width),
+            **{f"codes.{kind}": codes for kind, codes in self.answers.codes.items()},
+            **{f"weights.{kind}": weights for kind, weights in self.answers.weights.items()},
         }
 
     def _restore(self, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
-        n = len(arrays["ids"])
+        self._settle(len(arrays["ids"]), self.memory.slots)
         for name, like in self._arrays().items():
             array = arrays[name]
             owner, _, field = name.rpartition(".")
-            rows = len(array) if field in ("log", "keys", "weights") else n
-            if array.dtype != like.dtype or array.shape != (rows, *like.shape[1:]):
+            grows = name == "log" or owner in ("codes", "weights")
+            if array.dtype != like.dtype or array.shape != (len(array) if grows else len(like), *like.shape[1:]):
                 raise checkpoint.Damaged(f"{name} has the wrong type or shape")
-            if owner != "answers":
+            if owner in ("", "memory"):
                 setattr(self.memory if owner else self, field, array)
-        kinds = list(self.answers.sizes)
-        pairs = zip(arrays["answers.keys"].tolist(), arrays["answers.weights"], strict=True)
-        self.answers.known = {(kinds[kind], code): row for (kind, code), row in pairs}
+        self.who = self.ids % len(self.world.people)
+        for kind in self.answers.codes:
+            self.answers.learn(kind, arrays[f"codes.{kind}"], arrays[f"weights.{kind}"])
         self.answers.counts = Counter(record["counts"])
         self.step = int(record["step"])
 
