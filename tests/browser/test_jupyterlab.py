@@ -23,6 +23,7 @@ from tests.conftest import ROOT, environment
 
 NOTEBOOKS = find_all(ROOT)
 IMAGES = "robustness/adversarial-images"
+INFLUENCE = "attribution/influence"
 LOOPBACK = {"127.0.0.1", "localhost"}
 SLOW = 2000  # milliseconds: slower than this, an answer to a key is broken even on a busy machine
 WANTED = 150
@@ -281,6 +282,23 @@ def test_the_widget_follows_the_keys(ran: Watched, capsys: pytest.CaptureFixture
             f"longest {max(taken):.0f} (wanted {WANTED})"
         )
     assert median < SLOW
+
+
+@pytest.mark.parametrize("ran", [INFLUENCE], indirect=True)
+def test_training_images_are_taken_out_by_keyboard(ran: Watched) -> None:
+    page = ran.page
+    count = page.get_by_role("slider").last
+    count.scroll_into_view_if_needed()
+    count.focus()
+    drawing = outputs(page).filter(has=count).locator("svg[role=img]")
+    for press, words, pictures in (
+        ("Home", r"\(for \d: 0\.\d\d\)\.$", 1),
+        ("End", r"without the 5 most \w+ training", 6),
+    ):
+        page.keyboard.press(press)
+        expect(sentence(page)).to_have_text(re.compile(words))
+        assert sentence(page).inner_text() in (drawing.get_attribute("aria-label") or "")
+        assert drawing.locator("g").count() == pictures, "the test image, and each that was taken out"
 
 
 def test_nothing_was_complained_about_and_nobody_else_asked(ran: Watched) -> None:
