@@ -24,6 +24,7 @@ from tests.conftest import ROOT, environment
 NOTEBOOKS = find_all(ROOT)
 IMAGES = "robustness/adversarial-images"
 TOWN = "simulation/generative-agents"
+INFLUENCE = "attribution/influence"
 LOOPBACK = {"127.0.0.1", "localhost"}
 SLOW = 2000  # milliseconds: slower than this, an answer to a key is broken even on a busy machine
 WANTED = 150
@@ -303,13 +304,30 @@ def test_the_town_map_says_what_it_draws_at_any_width(ran: Watched) -> None:
     assert sum(line.count(",") + 1 for line in region.locator("li").all_text_contents()) == 25
     slider.press("Home")
     region.get_by_role("button", name="Play").press("Enter")
-    expect(clock).to_have_text("Monday 02:00")
+    expect(clock).to_have_text(re.compile("Monday 0[1-9]:00"))
     region.get_by_role("button", name="Pause").press("Enter")
     wide, size = canvas.bounding_box(), page.viewport_size
     page.set_viewport_size({"width": 700, "height": 800})
     page.wait_for_function("([e, wide]) => e.clientWidth < wide", arg=[canvas.element_handle(), wide["width"]])
     assert region.evaluate("e => e.scrollWidth <= e.clientWidth")
     page.set_viewport_size(size)
+
+
+@pytest.mark.parametrize("ran", [INFLUENCE], indirect=True)
+def test_training_images_are_taken_out_by_keyboard(ran: Watched) -> None:
+    page = ran.page
+    count = page.get_by_role("slider").last
+    count.scroll_into_view_if_needed()
+    count.focus()
+    drawing = outputs(page).filter(has=count).locator("svg[role=img]")
+    for press, words, pictures in (
+        ("Home", r"\(for \d: 0\.\d\d\)\.$", 1),
+        ("End", r"without the 5 most \w+ training", 6),
+    ):
+        page.keyboard.press(press)
+        expect(sentence(page)).to_have_text(re.compile(words))
+        assert sentence(page).inner_text() in (drawing.get_attribute("aria-label") or "")
+        assert drawing.locator("g").count() == pictures, "the test image, and each that was taken out"
 
 
 def test_nothing_was_complained_about_and_nobody_else_asked(ran: Watched) -> None:
