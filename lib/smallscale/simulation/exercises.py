@@ -38,7 +38,7 @@ def check_person(changed: Person | None, *, more: float, seeds: Sequence[int]) -
     before, _ = guests(PEOPLE, seeds)
     if after < before + more:
         return (
-            f"{after:.1f} guests on average, {before:.1f} before; the goal is {more:g} more. Who hears the host speak?"
+            f"{after:.1f} guests on average, {before:.1f} before; {more:g} more is the goal. Who hears the host speak?"
         )
     return f"Right: {after:.1f} guests on average, {before:.1f} before."
 
@@ -52,23 +52,18 @@ def check_scores(scores: Callable[..., Any]) -> str:
     answer = np.asarray(answer, dtype=float)
     if answer.shape != last.shape:
         return f"One score for each memory: the shape must be {last.shape}, not {answer.shape}."
-    right = retrieval_scores(last, weight, match, 100.0)
-    if np.allclose(answer, 0.995 ** (100 - last) + weight + match):
-        return (
-            "The three are added as they are, so importance, up to 10, drowns the others. Scale each to [0, 1] first."
-        )
-    if np.allclose(answer, _with_recency(-(0.995 ** (100 - last)), weight, match)):
-        return "Recency is the wrong way round: what was thought of just now must score highest."
-    if np.allclose(answer, retrieval_scores(last, weight, match, 100.0, rule="code")):
-        return (
-            "That is what the authors' program does. The paper's recency falls with hours, and its weights are equal."
-        )
-    if np.allclose(answer, _with_recency(last, weight, match)):
-        return "Recency falls by the same amount each hour. The paper's falls by the same factor, 0.995."
+    right, kept = retrieval_scores(last, weight, match, 100.0), 0.995 ** (100 - last)
+    program = retrieval_scores(last, weight, match, 100.0, rule="code")
+    for wrong, says in (
+        (kept + weight + match, "The three are added as they are, so importance drowns the others. Scale each first."),
+        (_scaled(-kept, weight, match), "Recency is the wrong way round: what was just thought of must score highest."),
+        (program, "The authors' program does that. The paper's recency falls with hours, and its weights are equal."),
+        (_scaled(last, weight, match), "Recency falls by the same amount each hour, the paper's by the same factor."),
+    ):
+        if np.allclose(answer, wrong):
+            return says
     if not np.allclose(answer, right, atol=1e-6):
-        return (
-            f"For four memories it gives {np.round(answer, 3).tolist()}, where {np.round(right, 3).tolist()} is right."
-        )
+        return f"For four memories it gives {answer.round(3).tolist()}, where {right.round(3).tolist()} is right."
     with np.errstate(all="ignore"):
         flat = np.asarray(scores(last, np.full(4, 3.0), match, 100.0), dtype=float)
     if not np.isfinite(flat).all():
@@ -78,8 +73,8 @@ def check_scores(scores: Callable[..., Any]) -> str:
     return "Right, also where all memories are equally important."
 
 
-def _with_recency(recency: np.ndarray, weight: np.ndarray, match: np.ndarray) -> np.ndarray:
-    return sum(((c - c.min()) / (c.max() - c.min()) for c in (recency, weight, match)), np.zeros(len(weight)))
+def _scaled(*columns: np.ndarray) -> np.ndarray:
+    return sum(((c - c.min()) / (c.max() - c.min()) for c in columns), np.zeros(len(columns[0])))
 
 
 def check_brain(brain: Any, *, beat: float, seeds: Sequence[int]) -> str:

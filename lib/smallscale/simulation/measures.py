@@ -13,7 +13,7 @@ import pandas as pd
 from smallscale.simulation.brains import Fault, Question
 from smallscale.simulation.memory import HEARD, THOUGHT
 from smallscale.simulation.town import Town
-from smallscale.simulation.world import DAY, PUBLIC
+from smallscale.simulation.world import DAY
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 ASKED = 5  # memories that somebody who is asked tells of
@@ -144,22 +144,17 @@ def sentence(town: Town, row: int, slot: int) -> str:
     """One memory, in words."""
     memory = town.memory
     topic, subject = int(memory.topic[slot, row]), name(town, memory.subject[slot, row])
-    facts = town.world.facts
-    about = facts[topic - 1].words if topic <= len(facts) else _place(topic - len(facts) - 1)
-    match int(memory.kind[slot, row]):
-        case kind if kind == THOUGHT:
-            said = f"thought about {subject} and this: {about}"
-        case kind if kind == HEARD and memory.subject[slot, row] == town.ids[row]:
-            said = f"knew that {about}"
-        case kind if kind == HEARD:
-            said = f"{subject} said that {about}" if topic <= len(facts) else f"{subject} talked of {about}"
-        case _:
-            said = f"saw {subject}, {'at home' if about == 'home' else f'at {about}'}"
+    kind, news = memory.kind[slot, row], topic <= len(town.world.facts)
+    about = town.world.facts[topic - 1].words if news else town.world.topics[topic]
+    if kind == THOUGHT:
+        said = f"thought about {subject} and this: {about}"
+    elif kind == HEARD and memory.subject[slot, row] == town.ids[row]:
+        said = f"knew that {about}"
+    elif kind == HEARD:
+        said = f"{subject} {'said that' if news else 'talked of'} {about}"
+    else:
+        said = f"saw {subject}, at {about}"
     return f"{clock(int(memory.created[slot, row]))}: {said}"
-
-
-def _place(slot: int) -> str:
-    return f"the {PUBLIC[slot]}" if slot < len(PUBLIC) else "home"
 
 
 def _row(town: Town, person: str) -> np.ndarray:

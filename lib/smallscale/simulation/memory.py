@@ -156,7 +156,7 @@ class Memory:
 
     def _flat(self, slots: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Positions in the flat arrays: one index is faster than two."""
-        return slots * len(self.count) + rows
+        return slots * np.int64(len(self.count)) + rows
 
     def latest(self, rows: np.ndarray, few: int) -> np.ndarray:
         """The slots of the latest few memories of each of these people, latest first, (few, rows); few <= slots."""

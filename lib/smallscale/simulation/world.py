@@ -52,70 +52,41 @@ class Fact:
     hours: tuple[int, int] = (0, 0)
 
 
-PEOPLE = (
-    Person("Ada Brandt", 41, "baker", "chatty", "1 Mill Lane", "café", ".....wwwwwwwwhpphhhhh...", ("Rosa Lima",)),
-    Person("Emil Brandt", 44, "carpenter", "quiet", "1 Mill Lane", "workshop", "......hwwwwwcwwwwwshhh.."),
-    Person("Noor Brandt", 15, "pupil", "even", "1 Mill Lane", "school", "......hhwwwwwwwpplhhhh..", ("Ilya Sand",)),
-    Person(
-        "Bo Lindqvist", 52, "innkeeper", "chatty", "2 Mill Lane", "café", ".......hwwwwwwwwwwwwwwh.", ("Omar Haddad",)
-    ),
-    Person("Greta Lindqvist", 49, "nurse", "even", "2 Mill Lane", "clinic", "......hwwwwwwwwwscphhh.."),
-    Person(
-        "Ines Moreau", 58, "lawyer", "chatty", "3 Mill Lane", "town hall", "......hcwwwwwcwwwwlhhh..", ("Ada Brandt",)
-    ),
-    Person("Paul Moreau", 61, "teacher", "even", "3 Mill Lane", "school", "......hwwwwwwwwwlcphhh.."),
-    Person("Omar Haddad", 37, "grocer", "chatty", "4 Mill Lane", "shop", ".....hhwwwwwcwwwwwwhhh..", ("Kofi Mensah",)),
-    Person("Leila Haddad", 35, "physician", "even", "4 Mill Lane", "clinic", "......hwwwwwcwwwwwphhh.."),
-    Person("Sami Haddad", 9, "pupil", "chatty", "4 Mill Lane", "school", ".......hwwwwwwpphhhh....", ("Ilya Sand",)),
-    Person(
-        "Rosa Lima", 67, "pensioner", "chatty", "5 Church Row", "home", "......hhscchhhppclhhh...", ("Viktor Sand",)
-    ),
-    Person("Viktor Sand", 71, "pensioner", "quiet", "6 Church Row", "home", "......hhppllchhhppphh..."),
-    Person("Ilya Sand", 13, "pupil", "even", "6 Church Row", "school", "......hhwwwwwwwpppshhh.."),
-    Person(
-        "Maya Okoro", 29, "librarian", "even", "7 Church Row", "library", "......hhcwwwwwwwwwcphhh.", ("Tuva Berg",)
-    ),
-    Person("Kofi Mensah", 33, "mechanic", "even", "7 Church Row", "workshop", "......hwwwwwcwwwwwcchhh."),
-    Person("Tuva Berg", 31, "potter", "quiet", "8 Church Row", "workshop", ".......hcwwwwwwwwwpshhh.", ("Jun Park",)),
-    Person("Jun Park", 27, "clerk", "even", "8 Church Row", "town hall", "......hcwwwwwcwwwwlchhh."),
-    Person("Hana Sato", 45, "gardener", "quiet", "9 Church Row", "park", ".....hwwwwwwcwwwwshhh...", ("Wim Maes",)),
-    Person("Wim Maes", 47, "postman", "chatty", "9 Church Row", "town hall", ".....hwwwwwwwwscphhhh..."),
-    Person(
-        "Clara Maes",
-        19,
-        "shop assistant",
-        "chatty",
-        "9 Church Row",
-        "shop",
-        ".......hwwwwwcwwwwwchhh.",
-        ("Dario Costa",),
-    ),
-    Person("Dario Costa", 22, "waiter", "even", "10 Quay Street", "café", "........hhwwwwwwwwwwwwh.", ("Jun Park",)),
-    Person(
-        "Marta Costa",
-        54,
-        "headmistress",
-        "even",
-        "10 Quay Street",
-        "school",
-        "......hwwwwwwwwwwlshhh..",
-        ("Ines Moreau",),
-    ),
-    Person("Yusuf Demir", 39, "writer", "quiet", "11 Quay Street", "home", ".......hcclllhwwwpphhh..", ("Maya Okoro",)),
-    Person(
-        "Anouk Demir",
-        38,
-        "pharmacist",
-        "even",
-        "11 Quay Street",
-        "clinic",
-        "......hwwwwwcwwwwwslhh..",
-        ("Leila Haddad",),
-    ),
-    Person(
-        "Finn Olsen", 64, "fisherman", "quiet", "12 Quay Street", "home", "....hppppshcchhhpphh....", ("Bo Lindqvist",)
-    ),
-)
+def _people(table: str) -> tuple[Person, ...]:
+    """A line for each person, its fields in their order between bars; friends, if any, last."""
+    rows: list[list[Any]] = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
+    for row in rows:
+        row[1], row[-1] = int(row[1]), tuple(filter(None, row[-1:]))
+    return tuple(Person(*row) for row in rows)
+
+
+PEOPLE = _people("""
+Ada Brandt      | 41 | baker          | chatty | 1 Mill Lane    | café      | .....wwwwwwwwhpphhhhh... | Rosa Lima
+Emil Brandt     | 44 | carpenter      | quiet  | 1 Mill Lane    | workshop  | ......hwwwwwcwwwwwshhh.. |
+Noor Brandt     | 15 | pupil          | even   | 1 Mill Lane    | school    | ......hhwwwwwwwpplhhhh.. | Ilya Sand
+Bo Lindqvist    | 52 | innkeeper      | chatty | 2 Mill Lane    | café      | .......hwwwwwwwwwwwwwwh. | Omar Haddad
+Greta Lindqvist | 49 | nurse          | even   | 2 Mill Lane    | clinic    | ......hwwwwwwwwwscphhh.. |
+Ines Moreau     | 58 | lawyer         | chatty | 3 Mill Lane    | town hall | ......hcwwwwwcwwwwlhhh.. | Ada Brandt
+Paul Moreau     | 61 | teacher        | even   | 3 Mill Lane    | school    | ......hwwwwwwwwwlcphhh.. |
+Omar Haddad     | 37 | grocer         | chatty | 4 Mill Lane    | shop      | .....hhwwwwwcwwwwwwhhh.. | Kofi Mensah
+Leila Haddad    | 35 | physician      | even   | 4 Mill Lane    | clinic    | ......hwwwwwcwwwwwphhh.. |
+Sami Haddad     | 9  | pupil          | chatty | 4 Mill Lane    | school    | .......hwwwwwwpphhhh.... | Ilya Sand
+Rosa Lima       | 67 | pensioner      | chatty | 5 Church Row   | home      | ......hhscchhhppclhhh... | Viktor Sand
+Viktor Sand     | 71 | pensioner      | quiet  | 6 Church Row   | home      | ......hhppllchhhppphh... |
+Ilya Sand       | 13 | pupil          | even   | 6 Church Row   | school    | ......hhwwwwwwwpppshhh.. |
+Maya Okoro      | 29 | librarian      | even   | 7 Church Row   | library   | ......hhcwwwwwwwwwcphhh. | Tuva Berg
+Kofi Mensah     | 33 | mechanic       | even   | 7 Church Row   | workshop  | ......hwwwwwcwwwwwcchhh. |
+Tuva Berg       | 31 | potter         | quiet  | 8 Church Row   | workshop  | .......hcwwwwwwwwwpshhh. | Jun Park
+Jun Park        | 27 | clerk          | even   | 8 Church Row   | town hall | ......hcwwwwwcwwwwlchhh. |
+Hana Sato       | 45 | gardener       | quiet  | 9 Church Row   | park      | .....hwwwwwwcwwwwshhh... | Wim Maes
+Wim Maes        | 47 | postman        | chatty | 9 Church Row   | town hall | .....hwwwwwwwwscphhhh... |
+Clara Maes      | 19 | shop assistant | chatty | 9 Church Row   | shop      | .......hwwwwwcwwwwwchhh. | Dario Costa
+Dario Costa     | 22 | waiter         | even   | 10 Quay Street | café      | ........hhwwwwwwwwwwwwh. | Jun Park
+Marta Costa     | 54 | headmistress   | even   | 10 Quay Street | school    | ......hwwwwwwwwwwlshhh.. | Ines Moreau
+Yusuf Demir     | 39 | writer         | quiet  | 11 Quay Street | home      | .......hcclllhwwwpphhh.. | Maya Okoro
+Anouk Demir     | 38 | pharmacist     | even   | 11 Quay Street | clinic    | ......hwwwwwcwwwwwslhh.. | Leila Haddad
+Finn Olsen      | 64 | fisherman      | quiet  | 12 Quay Street | home      | ....hppppshcchhhpphh.... | Bo Lindqvist
+""")
 FACTS = (
     Fact("candidacy", "Ines Moreau is standing for mayor", "Ines Moreau", 7),
     Fact("party", "there is a party in the café on Tuesday at five", "Bo Lindqvist", 8, "café", (41, 43)),
@@ -199,10 +170,6 @@ class World:
             for a in people
         ]
         return _fixed(ties)
-
-    @cached_property
-    def tones(self) -> np.ndarray:
-        return _fixed([TONES.index(person.tone) for person in self.people])
 
     @cached_property
     def importance(self) -> np.ndarray:
