@@ -57,6 +57,7 @@ def test_lines_of_python_parse(line: str) -> None:
     [
         "", "\t", "  ", "x =", "if x", "else", "def f(", "return return", "for x:", "except:junk here", "(", "'",
         "# a comment hides anything", "x = 1  # hidden ) junk", "pass\njunk junk", "pass\n", "x = 1\r", "é = 1",
+        "pass\n\tpass", "pass\npass",
         "if x: y z", "class", "def", "x = 1 y", " x", "return self)", "a\x0cb c", "@", "else: pass else", "case",
     ],
 )  # fmt: skip
