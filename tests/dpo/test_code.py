@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from smallscale.dpo import all_logps
 from smallscale.dpo.code import (
     NEWLINE,
     code_pairs,
@@ -135,6 +136,9 @@ def test_lines_are_the_models_and_measured_as_they_are() -> None:
         assert line == (bpe.decode(written[:-1]) if written[-1] == NEWLINE else "")
     same, apart = (measure_lines(lines, model, reference) for reference in (model, other))
     assert same["kl"] == 0
+    gain = (all_logps(model, lines.answers) - all_logps(other, lines.answers)).double().numpy()
+    assert apart["kl"] == pytest.approx(gain.mean())
     assert apart["kl"] > 0
+    assert apart["kl_error"] == pytest.approx(gain.std(ddof=1) / 30**0.5)
     assert math.isclose(same["tokens"], lines.lengths.mean())
     assert same["distinct"] == len(set(lines.text)) / 30
