@@ -1,12 +1,15 @@
 """Does the checker accept Python and nothing else, and are pairs matched as they say?"""
 
 import math
+import sysconfig
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from smallscale.dpo import all_logps
+from smallscale.dpo import all_logps, code
 from smallscale.dpo.code import (
     NEWLINE,
     code_pairs,
@@ -85,6 +88,14 @@ def test_the_corpus_is_code_and_always_the_same() -> None:
         for line in text.split("\n"):
             assert len(line) <= 120
             assert line.strip()[0] not in "#'\""  # neither comments nor docstrings
+
+
+def test_modules_come_in_an_order_that_no_file_system_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(sysconfig.get_paths()["stdlib"])
+    monkeypatch.setattr(code, "_plain", lambda file: file.relative_to(root).as_posix())
+    names = stdlib_modules.__wrapped__(2000)
+    assert len(names) > 50
+    assert list(names) == sorted(names, key=lambda name: sha256(name.encode()).digest())
 
 
 def test_tokens_are_the_text_and_prompts_end_a_line() -> None:
