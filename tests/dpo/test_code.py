@@ -1,11 +1,15 @@
 """Does the checker accept Python and nothing else, and are pairs matched as they say?"""
 
 import math
+import sysconfig
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from smallscale.dpo import all_logps, code
 from smallscale.dpo.code import (
     NEWLINE,
     code_pairs,
@@ -57,6 +61,7 @@ def test_lines_of_python_parse(line: str) -> None:
     [
         "", "\t", "  ", "x =", "if x", "else", "def f(", "return return", "for x:", "except:junk here", "(", "'",
         "# a comment hides anything", "x = 1  # hidden ) junk", "pass\njunk junk", "pass\n", "x = 1\r", "é = 1",
+        "pass\n\tpass", "pass\npass",
         "if x: y z", "class", "def", "x = 1 y", " x", "return self)", "a\x0cb c", "@", "else: pass else", "case",
     ],
 )  # fmt: skip
@@ -83,6 +88,14 @@ def test_the_corpus_is_code_and_always_the_same() -> None:
         for line in text.split("\n"):
             assert len(line) <= 120
             assert line.strip()[0] not in "#'\""  # neither comments nor docstrings
+
+
+def test_modules_come_in_an_order_that_no_file_system_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(sysconfig.get_paths()["stdlib"])
+    monkeypatch.setattr(code, "_plain", lambda file: file.relative_to(root).as_posix())
+    names = stdlib_modules.__wrapped__(2000)
+    assert len(names) > 50
+    assert list(names) == sorted(names, key=lambda name: sha256(name.encode()).digest())
 
 
 def test_tokens_are_the_text_and_prompts_end_a_line() -> None:
@@ -134,6 +147,9 @@ def test_lines_are_the_models_and_measured_as_they_are() -> None:
         assert line == (bpe.decode(written[:-1]) if written[-1] == NEWLINE else "")
     same, apart = (measure_lines(lines, model, reference) for reference in (model, other))
     assert same["kl"] == 0
+    gain = (all_logps(model, lines.answers) - all_logps(other, lines.answers)).double().numpy()
+    assert apart["kl"] == pytest.approx(gain.mean())
     assert apart["kl"] > 0
+    assert apart["kl_error"] == pytest.approx(gain.std(ddof=1) / 30**0.5)
     assert math.isclose(same["tokens"], lines.lengths.mean())
     assert same["distinct"] == len(set(lines.text)) / 30

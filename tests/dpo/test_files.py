@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from smallscale.dpo import all_logps, train_preferences
+from smallscale.dpo import all_logps, files, train_preferences
 from smallscale.dpo.files import encode_preferences, language_model, learn, read_preferences
 from smallscale.dpo.losses import MASKED
 
@@ -37,6 +37,11 @@ def test_pairs_are_read_and_identical_ones_kept_and_counted(tmp_path: Path) -> N
     found = read_preferences(path)
     assert (found.prompts, found.chosen, found.rejected) == (("Q: ", "Q: "), ("yes", "same"), ("no", "same"))
     assert found.identical == 1
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "marked").write_text('{"chosen": "a", "rejected": "b"}', encoding="utf-8-sig")
+    assert read_preferences(tmp_path / "marked").chosen == ("a",)
 
 
 def test_without_a_prompt_it_is_the_common_start(tmp_path: Path) -> None:
@@ -126,3 +131,14 @@ def test_learning_from_a_file_shows_on_pairs_it_has_not_seen(tmp_path: Path) -> 
     assert 0.4 < found["low"] < found["high"] == pytest.approx(1)
     with pytest.raises(ValueError, match="at least 5 pairs"):
         learn(read_preferences(written(tmp_path, *rows[:4])), *language_model(length=16), steps=1, max_length=16)
+
+
+def test_the_last_fifth_is_never_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(files, "fit_texts", lambda model, texts, **_: seen.update(fitted=len(texts)))
+    monkeypatch.setattr(files, "train_preferences", lambda model, texts, pairs, **_: seen.update(pairs=pairs))
+    rows = [{"prompt": f"{a}? ", "chosen": "a", "rejected": "the longer one"} for a in "abcdefghij"]
+    given = read_preferences(written(tmp_path, *rows))
+    found = learn(given, *language_model(length=16), steps=1, fitting=1, max_length=16)
+    assert seen == {"fitted": 8, "pairs": [[i, 10 + i] for i in range(8)]}
+    assert (found["held"], found["accuracy"]) == (2, 0)  # untrained, no reward is strictly higher

@@ -138,6 +138,9 @@ def test_judged_pairs_are_what_the_policy_writes(world: Reviews, reference: nn.M
     kept = [tuple(row[m.bool()].tolist()[1:]) for row, m in zip(polished.ids, polished.mask, strict=True)]
     assert all(row in world.place for row in kept)
     assert len(fewer) <= 300
+    again, others = (judged_pairs(reference, world, 300, seed=seed)[0] for seed in (0, 1))
+    assert torch.equal(again.ids, texts.ids)
+    assert not torch.equal(others.ids, texts.ids)
 
 
 # training on it

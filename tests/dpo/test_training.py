@@ -37,6 +37,7 @@ from smallscale.dpo import (
     train_preferences,
 )
 from smallscale.dpo.losses import MASKED
+from smallscale.dpo.training import few_threads
 from smallscale.models import seeded
 
 END = 9
@@ -184,8 +185,24 @@ def test_it_starts_at_ln_2_and_the_reference_stays_what_it_was() -> None:
     assert table.loss.iloc[-1] < 0.5
     assert table.accuracy.iloc[-1] == 1
     assert torch.equal(all_logps(reference, texts), before)
+    assert not model.training
     assert not torch.allclose(all_logps(model, texts), before, atol=0.1)
     assert list(table.columns) == ["step", "loss", "accuracy", "margin", "chosen", "rejected"]
+
+
+def test_the_policy_has_its_dropout_while_it_trains() -> None:
+    """So its first loss is not the ln 2 of a policy that is the reference."""
+    texts = padded_answers(PROMPTS, COMPLETIONS)
+    table = train_preferences(tiny_gpt2(dropout=0.5), texts, [[0, 3]], beta=1.0, steps=1, batch_size=1)
+    assert abs(table.loss[0] - math.log(2)) > 0.01
+
+
+def test_the_rate_falls_along_a_line() -> None:
+    """Under a gradient that never changes each step of Adam is as long as the rate: 0.1 times 1, 3/4, 1/2, 1/4."""
+    policy = Tabular([[0.5, 0.5]])
+    texts = padded_answers([[0], [0]], [[0], [1]])
+    train_preferences(policy, texts, [[0, 1]], beta=0.01, steps=4, batch_size=1, lr=0.1, loss="hinge")
+    assert (policy.logits[0] - math.log(0.5)).tolist() == pytest.approx([0.25, -0.25], rel=1e-4)
 
 
 def test_given_reference_logps_are_used() -> None:
@@ -210,6 +227,17 @@ def test_the_same_seed_is_the_same_run_and_touches_no_global_state() -> None:
     assert run(1).equals(run(1))
     assert not run(1).equals(run(2))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_small_model_is_given_one_thread_and_others_get_theirs_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with few_threads(tiny_gpt2()):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_identical_pair_is_kept_and_moves_nothing() -> None:

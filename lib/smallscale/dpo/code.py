@@ -95,10 +95,10 @@ def parses(line: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            body = ast.parse(f"async def f():\n{inside}").body
+            ast.parse(f"async def f():\n{inside}")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
-    return len(body) == 1 and not _comment(line)
+    return not _comment(line)
 
 
 def _comment(line: str) -> bool:
