@@ -7,9 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from smallscale.attribution import Run, cross_entropy, member, retrain
+from smallscale.attribution import Run, cross_entropy, lds, member, retrain
 from smallscale.attribution.exercises import NOT_YET, check_guess, check_influence, check_scores
-from smallscale.attribution.explorer import WAYS, read_without, removal_explorer, removal_order, removal_scene
+from smallscale.attribution.explorer import (
+    OTHER,
+    READ,
+    TRUE,
+    WAYS,
+    read_without,
+    removal_explorer,
+    removal_order,
+    removal_scene,
+)
 from smallscale.attribution.tabular import fit_logistic, logistic_loss, tumours
 from smallscale.models import small_mlp
 
@@ -67,6 +76,14 @@ def test_the_widget_opens_where_a_reading_is_put_right_and_answers_everywhere() 
                 assert f"A {image.value}; trained on all images the network reads 2" in view.value
 
 
+def test_the_widget_opens_on_no_reading_that_was_right_from_the_start() -> None:
+    readings = torch.full((3, 3, 2, 3), 0.1)
+    readings[:, :, 0, 0] = readings[:, 0, 1, 2] = 0.8  # the 0 is always read right, the 1 at first as a 2
+    readings[:, 1:, 1, 1] = 0.8
+    image, _, count, _ = removal_explorer(TRAIN, TEST, removal_order(SCORES), COUNTS, readings).children
+    assert (image.value, COUNTS[count.value]) == (1, 1)
+
+
 def test_a_widget_where_nothing_helps_opens_on_the_most_removed() -> None:
     readings = torch.full((3, 3, 2, 3), 0.1)
     readings[..., 2] = 0.8
@@ -90,6 +107,12 @@ def test_a_scene_is_a_sentence(way: str, count: int, words: str) -> None:
     assert ("Removed first: 0." if count > 1 else "Removed: 0.") in said
 
 
+def test_the_class_that_is_read_and_the_true_one_have_colours_of_their_own() -> None:
+    said = removal_scene(np.eye(4), 1, np.array([0.6, 0.3, 0.1]), np.array([0.6, 0.3, 0.1]), [], "random", 0)
+    assert [said.count(colour) for colour in (TRUE, READ, OTHER)] == [1, 1, 1]
+    assert said.index(READ) < said.index(TRUE) < said.index(OTHER)
+
+
 def test_a_scene_with_nothing_removed() -> None:
     said = removal_scene(np.eye(4), 1, np.array([0.75, 0.25]), np.array([0.75, 0.25]), [], "random", 0)
     assert "the network reads 0 with probability 0.75 (for 1: 0.25)." in said
@@ -105,6 +128,7 @@ def test_the_table_is_split_standardised_and_always_the_same() -> None:
     torch.testing.assert_close(data.train[0].mean(0), torch.zeros(30, dtype=torch.float64), atol=1e-12, rtol=0)
     torch.testing.assert_close(data.train[0].std(0, correction=0), torch.ones(30, dtype=torch.float64))
     assert set(data.train[1].tolist()) == {0.0, 1.0}
+    assert [part[1].mean().item() for part in (data.train, data.test)] == pytest.approx([357 / 569] * 2, abs=0.004)
     assert torch.equal(tumours(50, 10).train[1], tumours(50, 10).train[1])
 
 
@@ -171,4 +195,7 @@ def test_guesses_and_scores_are_told_what_is_wrong() -> None:
     assert check_scores(scores, masks, outputs, beat=0.5).startswith("Right")
     assert "right but for the sign" in check_scores(-scores, masks, outputs, beat=0.5)
     assert "the goal is above 0.50" in check_scores(0 * scores, masks, outputs, beat=0.5)
+    assert "the goal is above 1.00" in check_scores(scores, masks, outputs, beat=lds(scores, masks, outputs))
+    assert -0.7 < lds(-scores[:, ::-1], masks, outputs) < 0  # wrong, and not by the sign alone
+    assert "the goal is above 0.70" in check_scores(-scores[:, ::-1], masks, outputs, beat=0.7)
     assert "cannot be scored: scores must be finite" in check_scores(scores * np.nan, masks, outputs, beat=0.5)

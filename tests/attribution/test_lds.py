@@ -99,6 +99,13 @@ def test_the_interval_holds_the_score_narrows_with_data_and_is_seeded() -> None:
     assert widths[1] < widths[0] / 2
 
 
+def test_the_interval_lies_about_the_score_though_drawn_subsets_tie() -> None:
+    scores, masks = drawn(n=12, subsets=12, points=40)
+    outputs = masks @ scores + 1.5 * np.random.default_rng(1).normal(size=(12, 40))
+    middle = np.mean(lds_interval(scores, masks, outputs, draws=1000))
+    assert middle == pytest.approx(lds(scores, masks, outputs), abs=0.025)  # ties alone would move it by .03 to .04
+
+
 def test_the_ceiling_is_the_score_of_a_method_that_knows_the_expectation() -> None:
     scores, masks = drawn(n=40, subsets=400, points=30)
     truth = masks @ scores

@@ -82,6 +82,14 @@ def test_a_model_that_sees_some_rows_is_trained_on_these_in_this_order() -> None
         same(member(network(), stack, k), alone(network(), (x[rows[k]], y[rows[k]]), RUN))
 
 
+def test_weights_are_those_of_the_examples_in_the_order_of_rows() -> None:
+    x, y = examples()
+    rows = torch.tensor([[3, 1, 4, 15, 9, 2, 6, 5, 8, 0]])
+    weights = torch.arange(10, dtype=torch.float64)[None] / 5
+    stack = retrain(network(), cross_entropy, (x, y), RUN, rows=rows, weights=weights)
+    same(member(network(), stack), alone(network(), (x[rows[0]], y[rows[0]]), RUN, weights[0]))
+
+
 def test_weights_count_and_zero_takes_a_point_out_of_the_batches() -> None:
     x, y = examples()
     weights = torch.ones(2, 20, dtype=torch.float64)

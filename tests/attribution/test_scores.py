@@ -191,9 +191,10 @@ def test_damping_and_weight_decay_are_one_shift_of_the_matrix(blobs: Any) -> Non
 def test_conjugate_gradients_agree_with_the_matrix(blobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     train, test = blobs
     model = small_mlp(5, 3, hidden=4).double()
-    dense = influence(model, cross_entropy, train, test, damping=0.01)
+    both = partial(influence, model, cross_entropy, train, test, weight_decay=0.02, damping=0.01)
+    dense = both()
     monkeypatch.setattr(curvature_module, "DENSE", 1)
-    torch.testing.assert_close(influence(model, cross_entropy, train, test, damping=0.01), dense, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(both(), dense, atol=1e-6, rtol=1e-4)
 
 
 def test_conjugate_gradients_solve_and_say_when_they_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,8 +228,9 @@ def test_a_singular_hessian_is_said_and_inverted_where_it_can_be(blobs: Any) -> 
     torch.testing.assert_close(scores, nearly, atol=1e-6, rtol=1e-5)
 
 
-def test_solve_of_a_singular_matrix_is_the_smallest_solution() -> None:
-    matrix = torch.diag(torch.tensor([2.0, 0.0, 4.0], dtype=torch.float64))
+@pytest.mark.parametrize("nothing", [0.0, 1e-30])  # of which Cholesky's factor would be built, and mean nothing
+def test_solve_of_a_singular_matrix_is_the_smallest_solution(nothing: float) -> None:
+    matrix = torch.diag(torch.tensor([2.0, nothing, 4.0], dtype=torch.float64))
     with pytest.warns(UserWarning, match="rank 2 of 3"):
         found = solve(matrix, torch.tensor([[2.0], [7.0], [2.0]], dtype=torch.float64))
     torch.testing.assert_close(found[:, 0], torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64))
@@ -334,6 +336,14 @@ def test_trak_is_seeded_and_survives_certainty(blobs: Any) -> None:
     assert trak(model.float(), cross_entropy, train, test, projection=20, ridge=1).isfinite().all()
 
 
+def test_a_random_projection_keeps_products_on_average(blobs: Any) -> None:
+    model, ridge = small_mlp(5, 3, hidden=8).double(), 1e9  # so large that scores are products, divided by it
+    plain = ridge * trak(model, cross_entropy, *blobs, projection=4096, ridge=ridge)
+    draws = [torch.Generator().manual_seed(seed) for seed in range(40)]
+    thin = [ridge * trak(model, cross_entropy, *blobs, projection=50, ridge=ridge, generator=g) for g in draws]
+    assert 0.9 < (torch.stack(thin).mean(0) * plain).sum() / plain.square().sum() < 1.1
+
+
 @pytest.mark.parametrize("projection", [60, 71, 4096])
 def test_trak_whose_matrix_has_no_inverse_is_refused(blobs: Any, projection: int) -> None:
     model = small_mlp(5, 3, hidden=8)  # 75 parameters, 60 examples
@@ -362,6 +372,7 @@ X, Y = torch.zeros(4, 5), torch.zeros(4, dtype=torch.long)
         (cross_entropy, (X * torch.nan, Y), (X, Y), "train inputs must be finite"),
         (mean_loss, (X, Y), (X, Y), "loss must return a value per example, .*use reduction='none'"),
         (mean_loss, (X, Y), (X[:1], Y[:1]), "loss must return a value per example"),
+        (lambda o, t: mean_loss(o, t)[None], (X, Y), (X[:1], Y[:1]), "loss must return a value per example"),
         (lambda o, t: o[:, 0] * torch.nan, (X, Y), (X, Y), "loss must be finite"),
     ],
 )

@@ -111,12 +111,11 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> T
     direction, size = residual, residual.square().sum(1)
     goal = TOLERANCE**2 * size
     for _ in range(ITERATIONS):
-        open_rows = size > goal
-        if not open_rows.any():
+        if (size <= goal).all():
             return solution
         image = product(direction)
         curvature = (direction * image).sum(1)
-        step = torch.where(open_rows & (curvature > 0), size / curvature, 0.0)[:, None]  # a finished row stands still
+        step = torch.where(curvature > 0, size / curvature, 0.0)[:, None]  # 0 / 0 where a row is solved exactly
         solution, residual = solution + step * direction, residual - step * image
         before, size = size, residual.square().sum(1)
         direction = residual + (size / before.clamp_min(torch.finfo(size.dtype).tiny))[:, None] * direction
