@@ -66,7 +66,8 @@ def test_a_night_is_quiet_and_a_day_is_not() -> None:
 
 def permuted(town: Town, order: np.ndarray) -> Town:
     """The same town, its people in other rows."""
-    for name in ("ids", "who", "place", "means", "attended", "heard", "told_by", "trigger"):
+    town._number(town.ids[order])
+    for name in ("place", "means", "attended", "heard", "told_by", "trigger"):
         setattr(town, name, getattr(town, name)[order])
     for name in Memory.FIELDS:
         array = getattr(town.memory, name)
@@ -159,7 +160,9 @@ def test_settings_and_people_come_back(changed: dict[str, Any], tmp_path: Path) 
 
 
 def everything(town: Town) -> list[np.ndarray]:
-    own = {name: value for name, value in vars(town).items() if name != "who"}  # which follows from the ids
+    own = {
+        name: value for name, value in vars(town).items() if name not in ("who", "town")
+    }  # which follow from the ids
     arrays = [value for value in own.values() if isinstance(value, np.ndarray)]
     return arrays + [value for value in vars(town.memory).values() if isinstance(value, np.ndarray)]
 
