@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from benchmarks.plain_town import Country
 from smallscale.simulation import Person, Town, World
-from smallscale.simulation.chance import bits, pick, uniform
+from smallscale.simulation.chance import bits, pick, sorting, uniform
 from smallscale.simulation.memory import THOUGHT, Memory
 from smallscale.simulation.world import FACTS, PEOPLE
 
@@ -138,6 +138,12 @@ def test_pick_takes_the_option_that_the_draw_falls_on() -> None:
     assert pick(weights, np.array([0, 0.999]), np.zeros(2, int)).tolist() == [1, 1]
     # Ten times a tenth is a little less than 1: even the largest draw falls on an option that weighs something.
     assert pick(np.array([[0.1] * 10 + [0]]), np.array([1 - 2.0**-53]), np.zeros(1, int)).tolist() == [9]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.integers(0, 3).map(lambda k: k << 62), max_size=60))
+def test_sorting_is_sorting_and_keeps_equals_in_order(keys: list[int]) -> None:
+    array = np.array(keys, np.uint64)
+    assert sorting(array).tolist() == sorted(range(len(keys)), key=keys.__getitem__)
 
 
 # saving and resuming
