@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallscale.simulation import retrieval_scores
-from smallscale.simulation.memory import SEEN, THOUGHT, Memory
+from smallscale.simulation.memory import SEEN, THOUGHT, Memory, _of_whole_numbers
 
 
 def test_the_papers_rule_by_hand() -> None:
@@ -81,6 +81,18 @@ def test_scores_that_cannot_be_say_why(given_all: tuple[Any, ...], message: str)
     *values, rule = given_all
     with pytest.raises(ValueError, match=message):
         retrieval_scores(*values, rule=rule)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
+def test_whole_numbers_have_the_same_scores_faster(seed: int, slots: int) -> None:
+    random = np.random.default_rng(seed)
+    filled = np.arange(slots)[:, None] < random.integers(0, slots + 1, 40)
+    last, weight, match = (
+        filled * random.integers(low, high, filled.shape) for low, high in ((0, 60), (1, 11), (0, 3))
+    )
+    found = _of_whole_numbers(70, last, weight.astype(np.int8), match.astype(np.int8), filled).T
+    usual = retrieval_scores(last.T, weight.T, match.T, 70, where=filled.T)
+    assert found == pytest.approx(usual, rel=1e-12)
 
 
 # the arrays

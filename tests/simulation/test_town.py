@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from benchmarks.plain_town import Country
 from smallscale.simulation import Person, Town, World
-from smallscale.simulation.chance import bits, pick, uniform
+from smallscale.simulation.chance import bits, pick, sorting, uniform
 from smallscale.simulation.memory import THOUGHT, Memory
 from smallscale.simulation.world import FACTS, PEOPLE
 
@@ -66,7 +66,8 @@ def test_a_night_is_quiet_and_a_day_is_not() -> None:
 
 def permuted(town: Town, order: np.ndarray) -> Town:
     """The same town, its people in other rows."""
-    for name in ("ids", "who", "place", "means", "attended", "heard", "told_by", "trigger"):
+    town._number(town.ids[order])
+    for name in ("place", "means", "attended", "heard", "told_by", "trigger"):
         setattr(town, name, getattr(town, name)[order])
     for name in Memory.FIELDS:
         array = getattr(town.memory, name)
@@ -139,6 +140,12 @@ def test_pick_takes_the_option_that_the_draw_falls_on() -> None:
     assert pick(np.array([[0.1] * 10 + [0]]), np.array([1 - 2.0**-53]), np.zeros(1, int)).tolist() == [9]
 
 
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.integers(0, 3).map(lambda k: k << 62), max_size=60))
+def test_sorting_is_sorting_and_keeps_equals_in_order(keys: list[int]) -> None:
+    array = np.array(keys, np.uint64)
+    assert sorting(array).tolist() == sorted(range(len(keys)), key=keys.__getitem__)
+
+
 # saving and resuming
 
 
@@ -159,7 +166,9 @@ def test_settings_and_people_come_back(changed: dict[str, Any], tmp_path: Path) 
 
 
 def everything(town: Town) -> list[np.ndarray]:
-    own = {name: value for name, value in vars(town).items() if name != "who"}  # which follows from the ids
+    own = {
+        name: value for name, value in vars(town).items() if name not in ("who", "town")
+    }  # which follow from the ids
     arrays = [value for value in own.values() if isinstance(value, np.ndarray)]
     return arrays + [value for value in vars(town.memory).values() if isinstance(value, np.ndarray)]
 

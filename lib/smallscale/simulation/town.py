@@ -46,10 +46,10 @@ class Town:
     reflection, planning: switch them off to see what they are for. rule: of retrieval, "paper" or "code".
     Raises ValueError for anything that cannot be.
 
-    State, n people by F + 1 facts (column 0 unused): ids (n,), and who of the world's people each is; place (n,) now;
-    means (n, F + 1) to go to it; heard (n, F + 1) the hour they first heard it, -1 never, from whom in told_by;
-    attended (n, F + 1); trigger (n,); memory; log of conversations (m, 5): hour, two ids, the topic each spoke of, 0
-    for none.
+    State, n people by F + 1 facts (column 0 unused): ids (n,), from which follow town and who of the world's people
+    each is; place (n,) now; means (n, F + 1) to go to it; heard (n, F + 1) the hour they first heard it, -1 never, from
+    whom in told_by; attended (n, F + 1); trigger (n,); memory; log of conversations (m, 5): hour, two ids, the topic
+    each spoke of, 0 for none.
     """
 
     def __init__(
@@ -87,14 +87,17 @@ class Town:
     def _settle(self, n: int, slots: int) -> None:
         """n people at home, who know nothing yet."""
         facts = len(self.world.facts) + 1
-        self.ids = np.arange(n, dtype=np.int32)
-        self.who = self.ids % len(self.world.people)
+        self._number(np.arange(n, dtype=np.int32))
         self.place = self._home()
         self.means, self.attended = np.zeros((n, facts), bool), np.zeros((n, facts), bool)
         self.heard, self.told_by = np.full((n, facts), -1, np.int32), np.full((n, facts), -1, np.int32)
         self.trigger = np.full(n, TRIGGER, np.int32)
         self.memory = Memory(n, slots)
         self.log = np.zeros((0, 5), np.int32)
+
+    def _number(self, ids: np.ndarray) -> None:
+        """Give people their ids: which town each is of, and who of the world's people, follow from these."""
+        self.ids, (self.town, self.who) = ids, np.divmod(ids, len(self.world.people))
 
     # An hour
 
@@ -121,9 +124,8 @@ class Town:
         who, event = self.who[rows], events[rows]
         plan = self.world.plan[who, hour] if self.planning else UNPLANNED
         choice = self.answers.choose("go", self._chance(rows, "go"), who, hour, plan, event)
-        town, travels = self.ids[rows] // len(self.world.people), self._chance(rows, "outing") / OUTING
-        abroad = (choice >= 2) & (travels < 1)
-        town = np.where(abroad, (travels * self.towns).astype(int), town)
+        travels = self._chance(rows, "outing") / OUTING
+        town = np.where((choice >= 2) & (travels < 1), (travels * self.towns).astype(int), self.town[rows])
         slot = self.world.slot[who, np.minimum(choice, len(GO) - 1)]
         for f, fact in enumerate(self.world.facts, 1):
             goes = (choice == len(GO)) & (event == f)
@@ -214,7 +216,7 @@ class Town:
     def _relation(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Of these people to those ids: close by the world's ties, acquainted if any memory concerns them."""
         many = len(self.world.people)
-        close = self.world.close[self.who[rows], others % many] & (self.ids[rows] // many == others // many)
+        close = self.world.close[self.who[rows], others % many] & (self.town[rows] == others // many)
         relation = np.where(close, CLOSE, STRANGER)
         open_ = np.flatnonzero(~close)
         relation[open_[self.memory.knows(rows[open_], others[open_])]] = ACQUAINTANCE
@@ -293,9 +295,7 @@ class Town:
         return len(self.world.facts) + 1 + np.minimum(self.place[rows] % self.world.slots, len(PUBLIC))
 
     def _home(self) -> np.ndarray:
-        return (self.ids // len(self.world.people) * self.world.slots + self.world.slot[:, 0][self.who]).astype(
-            np.int32
-        )
+        return (self.town * self.world.slots + self.world.slot[:, 0][self.who]).astype(np.int32)
 
     def _chance(self, rows: np.ndarray, *use: object) -> np.ndarray:
         """In [0, 1), by seed, hour, use and person: no two uses share a number, no person's hangs on another's."""
@@ -371,7 +371,7 @@ class Town:
                 raise checkpoint.Damaged(f"{name} has the wrong type or shape")
             if owner in ("", "memory"):
                 setattr(self.memory if owner else self, field, array)
-        self.who = self.ids % len(self.world.people)
+        self._number(self.ids)
         for kind in self.answers.codes:
             self.answers.learn(kind, arrays[f"codes.{kind}"], arrays[f"weights.{kind}"])
         self.answers.counts = Counter(record["counts"])
