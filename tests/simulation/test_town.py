@@ -288,6 +288,16 @@ def test_a_crash_while_saving_keeps_the_old_checkpoint(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == [path], "no half file is left"
 
 
+def test_a_checkpoint_is_replaced_by_a_rename_never_written_into(tmp_path: Path) -> None:
+    path, kept = tmp_path / "town", tmp_path / "kept"
+    town = Town().run(3)
+    town.save(path)
+    kept.hardlink_to(path)  # the same file by another name: it must stay as it is
+    before = town.digest()
+    town.run(3).save(path)
+    assert Town.load(kept).digest() == before != Town.load(path).digest()
+
+
 # what cannot be
 
 
