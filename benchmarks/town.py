@@ -6,7 +6,7 @@
 3. Decisions of a language model: the town's way (equal questions once, letters' logits, batched) against one
    `generate` of transformers for each decision.
 
-    python benchmarks/town.py [--most 1000000] [--mesa 10000]
+    python benchmarks/town.py [--most 1000000] [--mesa 100000]
 """
 
 import argparse
@@ -133,7 +133,7 @@ def main() -> None:
     """Measure and print."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("--most", type=int, default=SIZES[-1], help="people in the largest town")
-    words.add_argument("--mesa", type=int, default=10_000, help="people as mesa agents")
+    words.add_argument("--mesa", type=int, default=100_000, help="people as mesa agents")
     given = words.parse_args()
     console = Console(width=130)
     against_generate(console)

@@ -39,6 +39,20 @@ def test_a_chain_follows_time() -> None:
     assert set(chains(town, "candidacy")) == {town.world.names.index("Ines Moreau")}
 
 
+def test_what_was_heard_in_an_hour_is_not_told_in_it_whoever_comes_first() -> None:
+    assert set(chains(with_log((10, BO, CLARA, PARTY, 0), (10, CLARA, DARIO, PARTY, 0)), "party")) == {BO, CLARA}
+    assert set(chains(with_log((10, BO, CLARA, PARTY, 0), (11, CLARA, DARIO, PARTY, 0)), "party")) == {BO, CLARA, DARIO}
+
+
+def test_a_claim_of_another_hour_than_the_chains_is_not_proved() -> None:
+    town = with_log((10, BO, CLARA, PARTY, 0))
+    for hour, proved in ((10, True), (9, False), (11, False)):
+        town.heard[CLARA, PARTY] = hour
+        table = audit(town, "party").set_index("person")
+        assert table.proved["Clara Maes"] == proved
+        assert table.links["Clara Maes"] == 1
+
+
 def test_the_source_can_tell_in_the_first_hour() -> None:
     assert set(chains(with_log((0, BO, ADA, PARTY, 0)), "party")) == {BO, ADA}
 

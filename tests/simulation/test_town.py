@@ -86,6 +86,12 @@ def test_the_order_of_people_does_not_matter(seed: int, planning: bool) -> None:
     assert permuted(mixed, np.argsort(order)).digest() == straight.digest()
 
 
+def test_people_in_another_order_are_saved_in_it(tmp_path: Path) -> None:
+    town = permuted(Town(70, seed=1).run(9), np.random.default_rng(0).permutation(70))
+    town.save(tmp_path / "t")
+    assert Town.load(tmp_path / "t").run(9).digest() == town.run(9).digest()
+
+
 def test_the_order_in_which_people_are_given_does_not_matter() -> None:
     digests = {Town(people).run(20).digest() for people in (PEOPLE, PEOPLE[::-1], 25, World())}
     assert len(digests) == 1
@@ -286,6 +292,16 @@ def test_a_crash_while_saving_keeps_the_old_checkpoint(tmp_path: Path, monkeypat
         town.run(5).save(path)
     assert Town.load(path).digest() == before
     assert list(tmp_path.iterdir()) == [path], "no half file is left"
+
+
+def test_a_checkpoint_is_replaced_by_a_rename_never_written_into(tmp_path: Path) -> None:
+    path, kept = tmp_path / "town", tmp_path / "kept"
+    town = Town().run(3)
+    town.save(path)
+    kept.hardlink_to(path)  # the same file by another name: it must stay as it is
+    before = town.digest()
+    town.run(3).save(path)
+    assert Town.load(kept).digest() == before != Town.load(path).digest()
 
 
 # what cannot be
