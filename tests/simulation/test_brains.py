@@ -144,6 +144,7 @@ def test_what_a_brain_has_said_is_saved(tmp_path: Path) -> None:
     town.save(tmp_path / "t")
     again = Town.load(tmp_path / "t", brain=Moody(99))
     assert again.digest() == town.digest()
+    assert np.allclose([row.sum() for _, row in town.answers.said()], 1), "kept as shares, whatever they sum to"
     known = {question: row.tolist() for question, row in town.answers.said()}
     later = {question: row.tolist() for question, row in again.run(5).answers.said()}
     assert len(known) < len(later)
