@@ -67,6 +67,7 @@ figure(
     ("markdown", "## What it is made of\n\nThe method, as it runs:"),
     ("code", "from smallscale.notebook import at_scale\n\nsource(at_scale)"),
     ("code", "plt.plot([1, 2]);"),
+    ("code", "from tqdm import tqdm\n\nfor _ in tqdm(range(3), desc='a bar', mininterval=0):\n    print('step')"),
     ("code", 'print("<script>alert(1)</script>", "\\x1b[31mred\\x1b[0m")\nprint(" 10%\\r 20%\\r100%")'),
     (
         "code",
@@ -190,6 +191,8 @@ def test_the_page_of_a_notebook(executed):
     assert '<table class="claims">' in text
     assert "The value for this scale" in text  # source(), rendered
     assert "&lt;script&gt;alert(1)&lt;/script&gt; red\n100%\n" in text  # no colours, the last of the progress
+    assert text.count("a bar") == 1  # in the source: a bar that is done says nothing
+    assert 'class="output stderr"' not in text
     assert "\x1b" not in text
     assert "eps must be at least 0; got &lt;b&gt;-1&lt;/b&gt;" in text
     assert_closed(page)

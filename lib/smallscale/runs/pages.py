@@ -38,6 +38,7 @@ THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
 CARDS = 24  # runs of one notebook that are shown as cards; the rest is a table
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")  # each of its states comes as an output of its own
 HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
 # The highlighter's classes that our style sheet leaves alone: names, operators, punctuation, white space.
 UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
@@ -271,8 +272,9 @@ def _headings(body: str) -> str:
 
 
 def _text(text: str) -> str:
-    """What a terminal would show in the end: no colours, of a progress bar only its last state."""
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in ANSI.sub("", text).split("\n"))
+    """What a terminal would show in the end: no colours, no bars of tqdm, of other progress only the last state."""
+    plain = BAR.sub("", ANSI.sub("", text))
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n"))
 
 
 def _seconds(seconds: float) -> str:
