@@ -20,7 +20,10 @@ def test_it_runs_at_tiny_and_claims_are_printed_not_judged(name: str, tmp_path: 
     papermill.execute_notebook(
         path, out, {"scale": "tiny", "seed": 1}, cwd=path.parent, kernel_name="python3", progress_bar=False
     )
-    claims, metrics = read_claims(nbformat.read(out, as_version=4))
+    notebook = nbformat.read(out, as_version=4)
+    said = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [text for text in said if "Warning" in text]
+    claims, metrics = read_claims(notebook)
     assert len(claims) >= 3
     assert metrics
     assert not any(claim["judged"] for claim in claims)
