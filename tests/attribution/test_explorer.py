@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from smallscale.attribution import Run, cross_entropy, lds, member, retrain
-from smallscale.attribution.exercises import NOT_YET, check_guess, check_influence, check_scores
+from smallscale.attribution.exercises import NOT_YET, check_influence, check_scores
 from smallscale.attribution.explorer import (
     OTHER,
     READ,
@@ -183,11 +183,7 @@ def test_an_influence_is_told_what_is_wrong(answer: Any, said: str) -> None:
     assert said in check_influence(answer)
 
 
-def test_guesses_and_scores_are_told_what_is_wrong() -> None:
-    assert check_guess(None, 0.5, within=0.1, low="l", high="h") == NOT_YET
-    assert check_guess(0.45, 0.5, within=0.1, low="l", high="h").startswith("Right")
-    assert check_guess(0.1, 0.5, within=0.1, low="l", high="h").endswith(" l")
-    assert check_guess(0.9, 0.5, within=0.1, low="l", high="h").endswith(" h")
+def test_scores_are_told_what_is_wrong() -> None:
     random = np.random.default_rng(0)
     scores, masks = random.normal(size=(8, 3)), random.integers(0, 2, size=(20, 8))
     outputs = masks @ scores

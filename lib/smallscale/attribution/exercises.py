@@ -11,15 +11,6 @@ from smallscale.attribution.scoring import lds
 NOT_YET = "Not answered yet."
 
 
-def check_guess(guess: float | None, measured: float, *, within: float, low: str, high: str) -> str:
-    """Compare a guess with what was measured; `low` and `high` say what a guess too low or too high overlooks."""
-    if guess is None:
-        return NOT_YET
-    if abs(guess - measured) <= within:
-        return f"Right: measured was {measured:.2f}."
-    return f"Measured was {measured:.2f}, not {guess:.2f}. {low if guess < measured else high}"
-
-
 def check_influence(answer: Callable[[Tensor, Tensor, Tensor, float], Any]) -> str:
     """Check influence(train_gradients (n, p), test_gradients (m, p), H (p, p), weight_decay) -> scores (n, m)."""
     generator = torch.Generator().manual_seed(0)

@@ -12,15 +12,6 @@ from smallscale.dpo.reviews import Reviews, distribution, measure
 NOT_YET = "Not answered yet."
 
 
-def check_guess(guess: float | None, measured: float, *, within: float, low: str, high: str) -> str:
-    """Compare a guess with what was measured; `low` and `high` say what a guess too low or too high overlooks."""
-    if guess is None:
-        return NOT_YET
-    if abs(guess - measured) <= within:
-        return f"Right: measured was {measured:.2f}."
-    return f"Measured was {measured:.2f}, not {guess:.2f}. {low if guess < measured else high}"
-
-
 def check_loss(loss: Callable[..., Any]) -> str:
     """Check a DPO loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta) -> (pairs,)."""
     # A row each: policy chosen, policy rejected, reference chosen, reference rejected.
