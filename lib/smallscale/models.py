@@ -54,20 +54,3 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int = 10, *, seed: int
             nn.ReLU(),
             nn.Linear(64, classes),
         )
-
-
-def small_mlp(
-    inputs: int, classes: int = 10, *, hidden: int = 32, activation: type[nn.Module] = nn.GELU, seed: int = 0
-) -> nn.Sequential:
-    """A classifier with one hidden layer, of (batch, ...) with `inputs` values each to logits (batch, classes).
-
-    2,410 parameters for digits of 8x8 pixels. Smooth unless `activation` has a kink, as nn.ReLU has.
-    seed: of the initial weights; no global state is touched.
-    Raises ValueError for sizes below 1, or fewer than two classes.
-    """
-    if inputs < 1 or hidden < 1 or classes < 2:
-        raise ValueError(
-            f"inputs and hidden must be at least 1, classes at least 2; got {inputs}, {hidden} and {classes}"
-        )
-    with seeded(seed):
-        return nn.Sequential(nn.Flatten(), nn.Linear(inputs, hidden), activation(), nn.Linear(hidden, classes))

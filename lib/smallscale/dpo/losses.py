@@ -46,9 +46,9 @@ def sequence_logps(logits: Any, labels: Any) -> Tensor:
             f"labels of row {empty[0]} ({len(empty)} of {len(asked)} rows) leave nothing to predict: after the first "
             f"position all are {MASKED}; drop the row, or cut its text off later"
         )
-    # Only positions that are asked for: a long prompt costs nothing here.
-    logps = -F.cross_entropy(scores[asked], targets[asked], reduction="none")  # (labels left,)
-    return logps.new_zeros(len(scores)).index_add(0, asked.nonzero()[:, 0], logps)
+    chosen = scores.gather(2, targets.where(asked, 0).unsqueeze(2)).squeeze(2)
+    logps = chosen - scores.logsumexp(2)  # (batch, length - 1)
+    return logps.where(asked, 0.0).sum(1)
 
 
 def preference_loss(

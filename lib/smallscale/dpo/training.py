@@ -4,8 +4,7 @@ The loop is Rafailov et al. 2023 with the reference's log-probabilities computed
 is any module from token ids (batch, length) to logits (batch, length, vocabulary), or a transformers model.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,6 @@ from smallscale.training import eval_mode
 
 Combine = Callable[[Tensor, Tensor], Tensor]  # (losses of a batch, positions of its pairs) -> ()
 Watch = Callable[[int, nn.Module], None]
-SMALL = 1_000_000  # parameters
 
 
 @dataclass(frozen=True)
@@ -94,21 +92,13 @@ def answer_logps(policy: nn.Module, batch: Answers) -> Tensor:
         return sequence_logps(policy(batch.ids), batch.labels)
     # Positions count text, not padding; transformers counts columns, which is wrong where padding is on the left.
     positions = (batch.mask.cumsum(1) - 1).clamp(min=0)
-    # The logits of what every row is given are never looked at, so they are not made.
-    first = int((batch.labels[:, 1:] != MASKED).any(0).int().argmax())
-    output = policy(
-        input_ids=batch.ids,
-        attention_mask=batch.mask,
-        position_ids=positions,
-        use_cache=False,
-        logits_to_keep=batch.ids.shape[1] - first,
-    )
-    return sequence_logps(output.logits, batch.labels[:, first:])
+    output = policy(input_ids=batch.ids, attention_mask=batch.mask, position_ids=positions, use_cache=False)
+    return sequence_logps(output.logits, batch.labels)
 
 
 def all_logps(policy: nn.Module, texts: Answers, *, batch_size: int = 512) -> Tensor:
     """`answer_logps` of all rows, in eval mode (a reference has no dropout), without gradient, on the CPU."""
-    with eval_mode(policy), torch.no_grad(), few_threads(policy):
+    with eval_mode(policy), torch.no_grad():
         parts = torch.arange(len(texts)).split(batch_size)
         return torch.cat([answer_logps(policy, texts[rows]).cpu() for rows in parts])
 
@@ -134,9 +124,8 @@ def train_preferences(
 
     pairs: (n, 2) positions in `texts`, the chosen one first. A pair may be repeated, or hold one text twice.
     reference: (len(texts),) log-probabilities of the texts; None: those of `policy` as it comes.
-    steps: of AdamW without weight decay, each on batch_size pairs; lr falls to 0 along a line, so that the noise of
-        the last batches does not stay. After every pair has been visited once, in an order that `seed` sets, they are
-        shuffled again.
+    steps: of AdamW without weight decay, at a constant lr, each on batch_size pairs; after every pair has been
+        visited once, in an order that `seed` sets, they are shuffled again.
     combine: (losses of the batch (b,), positions of its pairs (b,)) -> the number to minimise; None: the mean.
         With weights or groups of pairs it says whose preferences count how much.
     watch: called as watch(step, policy) before the first step, as step 0, and after each, in eval mode.
@@ -153,11 +142,10 @@ def train_preferences(
     device = next(policy.parameters()).device
     texts, fixed, order = texts.to(device), fixed.to(device), order.to(device)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=lr, weight_decay=0.0, foreach=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     rows, batches = [], _batches(len(order), batch_size, seed)
     if watch is not None:
         watch(0, policy.eval())
-    with seeded(seed, device), few_threads(policy):  # the seed is for dropout
+    with seeded(seed, device):  # for dropout
         for step in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=not progress):
             picked = next(batches).to(device)
             # A text that stands in several pairs of the batch is read once.
@@ -171,7 +159,6 @@ def train_preferences(
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
-            schedule.step()
             wins, gap = (good > bad).double().mean(), (good - bad).mean()
             rows.append(
                 (step, *map(float, (total.detach(), wins, gap, *(part.detach().mean() for part in (chosen, rejected)))))
@@ -180,17 +167,6 @@ def train_preferences(
                 watch(step + 1, policy.eval())
     policy.eval()
     return pd.DataFrame(rows, columns=["step", "loss", "accuracy", "margin", "chosen", "rejected"])
-
-
-@contextmanager
-def few_threads(policy: nn.Module) -> Iterator[None]:
-    """Torch on one thread inside where the model is small: a second gains nothing, and on busy cores it costs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if sum(p.numel() for p in policy.parameters()) < SMALL else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _checked_pairs(pairs: Any, texts: int, **at_least_one: int) -> Tensor:
@@ -205,7 +181,7 @@ def _checked_pairs(pairs: Any, texts: int, **at_least_one: int) -> Tensor:
     return order.long()
 
 
-def _batches(n: int, size: int, seed: int) -> Iterator[Tensor]:
+def _batches(n: int, size: int, seed: int) -> Any:
     """Positions of pairs, `size` at a time and every pair once before any comes again."""
     generator, left = Generator().manual_seed(seed), torch.empty(0, dtype=torch.long)
     while True:

@@ -16,6 +16,15 @@ NOT_YET = "Not answered yet."
 TOLERANCE = 1e-5
 
 
+def check_guess(guess: float | None, measured: float, *, within: float, low: str, high: str) -> str:
+    """Compare a guess with what was measured; `low` and `high` say what a guess too low or too high overlooks."""
+    if guess is None:
+        return NOT_YET
+    if abs(guess - measured) <= within:
+        return f"Right: measured was {measured:.2f}."
+    return f"Measured was {measured:.2f}, not {guess:.2f}. {low if guess < measured else high}"
+
+
 def check_l2_step(step: Callable[[Tensor], Any]) -> str:
     """Check a function that turns gradients (batch, channels, height, width) into steps of l2 length 1 each."""
     generator = torch.Generator().manual_seed(0)
