@@ -68,12 +68,7 @@ def sampled_shapley(value: Value, n: int, *, orders: int, seed: int = 0) -> tupl
     random, gains = np.random.default_rng(seed), []
     for _ in range(int(orders)):
         order = random.permutation(n)
-        both = []
-        for walk in (order, order[::-1]):
-            values = np.array([_asked(value, walk[:size]) for size in range(n + 1)], dtype=float)
-            both.append(np.empty_like(values[1:]))
-            both[-1][walk] = np.diff(values, axis=0)
-        gains.append((both[0] + both[1]) / 2)
+        gains.append((_gains(value, order) + _gains(value, order[::-1])) / 2)
     return np.mean(gains, 0), np.std(gains, 0, ddof=1) / math.sqrt(len(gains))
 
 
@@ -98,10 +93,8 @@ def _coalitions(value: Value, n: int, instead: str) -> np.ndarray:
     """The value (2^n, ...) of every coalition, in the order of `membership`."""
     _check_players(n)
     if n > MOST:
-        raise ValueError(
-            f"n must be at most {MOST} for the exact value, which asks 2^n coalitions; got {n}: use {instead}"
-        )
-    return np.array([_asked(value, np.flatnonzero(row)) for row in membership(n)], dtype=float)
+        raise ValueError(f"n must be at most {MOST} for exact values, of 2^n coalitions; got {n}: use {instead}")
+    return np.array([_asked(value, np.flatnonzero(row)) for row in membership(n)])
 
 
 def _players(table: Any) -> int:
@@ -113,15 +106,19 @@ def _players(table: Any) -> int:
 
 def _weighted_gains(table: Any, weights: np.ndarray) -> np.ndarray:
     """For each player the sum over coalitions without it of weights[size] * its gain."""
-    table = np.asarray(table, dtype=float)
-    n, coalitions = len(weights), np.arange(len(table))
-    sizes = membership(n).sum(1)
-    values = np.empty((n, *table.shape[1:]))
-    for i in range(n):
-        without = coalitions[coalitions >> i & 1 == 0]
+    table, inside = np.asarray(table, dtype=float), membership(len(weights))
+    sizes, values = inside.sum(1), []
+    for i in range(len(weights)):
+        without = np.flatnonzero(~inside[:, i])
         gains = table[without | 1 << i] - table[without]
-        values[i] = np.tensordot(weights[sizes[without]], gains, axes=1)
-    return values
+        values.append(np.tensordot(weights[sizes[without]], gains, axes=1))
+    return np.array(values)
+
+
+def _gains(value: Value, order: np.ndarray) -> np.ndarray:
+    """What each player, (n, ...), adds to those who come before it."""
+    values = np.array([_asked(value, order[:size]) for size in range(len(order) + 1)])
+    return np.diff(values, axis=0)[order.argsort()]
 
 
 def _check_players(n: int) -> None:
