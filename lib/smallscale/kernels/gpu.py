@@ -199,9 +199,8 @@ def backward(
     """(dq, dk, dv), as `tiled.backward`: delta and dq from the queries' kernel, then dk and dv from the keys'."""
     dtype, lse = saved[0].dtype, saved[4]
     q, k, v, out, dout, dlse = _ready(lse.dtype, *saved[:4], dout, dlse)
-    lse = tiled.LOG2E * lse.masked_fill(
-        lse == -torch.inf, torch.inf
-    )  # a row that saw no key gets the weights exp(-inf)
+    # In base 2, as the kernels want it; a row that saw no key gets the weights exp(-inf).
+    lse = tiled.LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
     dq, dk, dv, delta = (torch.empty_like(x) for x in (q, k, v, lse))
     _launch(_dq, "BM", q, (q, k, v, out, dout, lse, dlse, delta, dq), scale, offset, block)
     _launch(_dkdv, "BN", k, (q, k, v, dout, lse, delta, dk, dv), scale, offset, block)
