@@ -7,8 +7,10 @@ The code is the standard library's own source, package by package; or a folder o
 
 import ast
 import gzip
+import json
 import sysconfig
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -124,11 +126,9 @@ def _read_idx(path: Path, stream: BinaryIO | gzip.GzipFile, dimensions: int) -> 
             f"{path} is not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, "
             f"where 00 00 08 {dimensions:02x} is expected; give MNIST's own files"
         )
-    if magic[2] != 0x08:
-        raise ValueError(
-            f"{path} holds elements of type {ELEMENT_TYPES[magic[2]]} (0x{magic[2]:02x}); "
-            "only unsigned byte (0x08) is read: save the values as bytes, 0 to 255"
-        )
+    kind = ELEMENT_TYPES[magic[2]]
+    if kind != "unsigned byte":
+        raise ValueError(f"{path} holds elements of type {kind} (0x{magic[2]:02x}); only unsigned byte (0x08) is read")
     if magic[3] != dimensions:
         what = "images have 3: count, height, width" if dimensions == 3 else "labels have 1: count"
         raise ValueError(f"{path} has {magic[3]} dimensions; {what}. Are image and label files swapped?")
@@ -151,18 +151,7 @@ def _read_idx(path: Path, stream: BinaryIO | gzip.GzipFile, dimensions: int) -> 
 
 
 # Packages and modules that Python 3.11 to 3.14 all have, in groups of similar size: at least 185 kB once stripped.
-CONTRIBUTORS = {
-    "asyncio": ("asyncio",),
-    "email": ("email",),
-    "web": ("http", "urllib"),
-    "xml": ("xml", "xmlrpc"),
-    "processes": ("multiprocessing", "concurrent", "threading", "subprocess"),
-    "config": ("logging", "argparse", "configparser", "optparse"),
-}
-ELSEWHERE = (
-    *("bdb", "cmd", "csv", "doctest", "ftplib", "imaplib", "json", "mailbox", "pathlib", "pdb", "shutil", "smtplib"),
-    *("selectors", "socketserver", "ssl", "statistics", "tarfile", "tempfile", "unittest", "wsgiref", "zipfile"),
-)
+CONTRIBUTORS, ELSEWHERE = json.loads(Path(__file__).with_name("stdlib.json").read_text("utf-8")).values()
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_LINE = 120
 LARGEST_DOCUMENT = 4 << 20  # bytes
@@ -230,7 +219,7 @@ def bare_code(text: str) -> str:
     return "".join(f"{line}\n" for line in lines if line.isascii() and len(line) <= LONGEST_LINE)
 
 
-def _modules(root: Path, parts: tuple[str, ...]) -> dict[str, str]:
+def _modules(root: Path, parts: Iterable[str]) -> dict[str, str]:
     """The bare code of modules and whole packages, by their path below the standard library."""
     files = [file for part in parts for file in sorted([root / f"{part}.py", *(root / part).rglob("*.py")])]
     ours = [file for file in files if file.is_file() and not {"test", "tests"} & set(file.relative_to(root).parts)]

@@ -109,17 +109,15 @@ def share(right: Tensor) -> tuple[float, float, float]:
     return float(right.double().mean()), *binomial_interval(int(right.sum()), len(right))
 
 
-def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval (low, high) for a probability, from `successes` out of `n` (Wilson 1927).
+def binomial_interval(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval (low, high) for a probability, from `successes` out of `n` (Wilson 1927).
 
     Unlike "plus or minus two standard errors" it stays inside [0, 1], and says something at 0 and at n.
-    Raises ValueError unless 0 <= successes <= n, n >= 1 and 0 < level < 1.
+    Raises ValueError unless 0 <= successes <= n and n >= 1.
     """
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"successes must lie in [0, n] with n at least 1; got {successes} of {n}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie strictly between 0 and 1; got {level}")
-    interval = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    interval = binomtest(int(successes), int(n)).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -155,12 +153,11 @@ def threads(n: int) -> Iterator[None]:
 @contextmanager
 def eval_mode(model: Model) -> Iterator[None]:
     """Inside, every part of the model is in eval mode; afterwards each is as it was."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
+    modes = {module: module.training for module in model.modules()} if isinstance(model, nn.Module) else {}
     try:
-        for module in modules:
+        for module in modes:
             module.training = False
         yield
     finally:
-        for module, mode in zip(modules, modes, strict=True):
+        for module, mode in modes.items():
             module.training = mode

@@ -105,15 +105,15 @@ def dlr_loss(logits: Tensor, labels: Tensor) -> Tensor:
     if logits.shape[1] < 3:
         raise ValueError(f"the dlr loss needs logits of at least 3 classes; got {logits.shape[1]}: use loss='ce'")
     ranked = logits.sort(dim=1, descending=True).values
-    true = logits.gather(1, labels[:, None]).squeeze(1)
-    other = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    return (other - true) / (ranked[:, 0] - ranked[:, 2]).clamp_min(1e-12)
+    return -margin(logits, labels) / (ranked[:, 0] - ranked[:, 2]).clamp_min(1e-12)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ce": partial(F.cross_entropy, reduction="none"),
-    "dlr": dlr_loss,
-}
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """z_y - max_{i != y} z_i, (batch,): below 0 where read wrong."""
+    return logits.gather(1, labels[:, None]).squeeze(1) - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {"ce": partial(F.cross_entropy, reduction="none"), "dlr": dlr_loss}
 
 
 def look(

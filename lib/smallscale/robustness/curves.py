@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from smallscale.robustness.attacks import fgsm, pgd
-from smallscale.robustness.ball import Bounds, signs
+from smallscale.robustness.ball import signs
 from smallscale.robustness.certificates import certified
 from smallscale.robustness.ensemble import autoattack
 from smallscale.training import Model, correct, share
@@ -29,15 +29,12 @@ def accuracy_curve(model: Model, images: Any, labels: Any, eps_grid: Iterable[fl
     return pd.DataFrame(rows, columns=["eps", "accuracy", "low", "high"])
 
 
-def random_signs(
-    model: Model, images: Tensor, labels: Tensor, eps: float, *, bounds: Bounds = (0.0, 1.0), seed: int = 0
-) -> Tensor:
+def random_signs(model: Model, images: Tensor, labels: Tensor, eps: float, *, seed: int = 0) -> Tensor:
     """The attack that knows nothing: every pixel up or down by eps at random. As large as FGSM's step in linf.
 
-    images: (batch, channels, height, width) within bounds; model and labels are not looked at.
+    images: (batch, channels, height, width) in [0, 1]; model and labels are not looked at.
     """
-    generator = torch.Generator().manual_seed(seed)
-    return (images + eps * signs(images.shape, images, generator)).clamp(*bounds)
+    return (images + eps * signs(images.shape, images, torch.Generator().manual_seed(seed))).clamp(0, 1)
 
 
 def gaussian(model: Model, images: Tensor, labels: Tensor, *, sigma: float) -> Tensor:

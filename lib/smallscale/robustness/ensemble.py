@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smallscale.robustness.attacks import attackable, look
+from smallscale.robustness.attacks import attackable, look, margin
 from smallscale.robustness.ball import Bounds, choose, direction, l2_norm, per_image, project, random_change, signs
 from smallscale.training import Model, predict_logits
 
@@ -115,18 +115,12 @@ def square(
     squares is gathered in the first, as its old pattern plus a pyramid of random sign. The squares shrink as queries
     are spent. The pyramid, and stripes as the l2 start, are simpler than the paper's.
     """
-
-    def margin(images: Tensor) -> Tensor:
-        logits = predict_logits(model, images.reshape(x.shape)).to(y.device)
-        true = logits.gather(1, y[:, None]).squeeze(1)
-        return true - logits.scatter(1, y[:, None], -torch.inf).amax(1)
-
     # Images that are not (channels, height, width) are rows of pixels; a square is then a stretch of them.
     origin = x if x.dim() == 4 else x.reshape(len(x), 1, 1, -1)
     _, channels, height, width = origin.shape
     size = eps if norm == "linf" else eps / math.sqrt(origin[0].numel())
     best = project(origin + size * signs((1, channels, 1, width), x, generator), origin, eps, norm, bounds)
-    lowest = margin(best)
+    lowest = margin(predict_logits(model, best.reshape(x.shape)).to(y.device), y)
     for query in range(1, QUERIES):
         if (lowest < 0).all():
             break
@@ -143,7 +137,7 @@ def square(
             length = (eps**2 - l2_norm(rest) ** 2).clamp_min(0).sqrt() / l2_norm(pattern).clamp_min(1e-12)
             change = rest + per_image(length, origin) * pattern
         moved = project(origin + change, origin, eps, norm, bounds)
-        now = margin(moved)
+        now = margin(predict_logits(model, moved.reshape(x.shape)).to(y.device), y)
         best, lowest = choose(now < lowest, moved, best), torch.minimum(now, lowest)
     return best.reshape(x.shape)
 

@@ -7,22 +7,21 @@ millisecond and needs no plotting library.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import torch
+from jinja2 import Template
 
 from smallscale.robustness.attacks import as_number, pgd
 from smallscale.robustness.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from smallscale.training import Model, predict_logits
 
-# Okabe and Ito's colours, told apart by colour-blind readers; no meaning hangs on colour alone.
-TRUE, WRONG, OTHER = "#009E73", "#D55E00", "#56B4E9"
-BRIGHTER, DARKER = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)
+BRIGHTER, DARKER = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)  # Okabe and Ito's orange and blue
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-
-WIDTH, PANEL, GAP, TOP = 760, 200, 32, 28  # the SVG's units: all, a picture's side, between, room for captions
+PAGE = Template(Path(__file__).with_name("scene.html.j2").read_text("utf-8"), autoescape=True, trim_blocks=True)
 
 
 def attack_explorer(
@@ -88,11 +87,8 @@ def _start(wrong: np.ndarray) -> tuple[int, int]:
     A flip at the slider's second notch would start it on the unchanged image: a later one is preferred.
     """
     flips = np.where(wrong.any(0), wrong.argmax(0), 0)  # (n,): the first notch read wrong; 0: never, or from the start
-    for soonest in (2, 1):
-        late = np.where(flips >= soonest, flips, len(wrong))
-        if late.min() < len(wrong):
-            return int(late.argmin()), int(late.min()) - 1
-    return 0, len(wrong) - 1
+    image = int(np.select([flips > 1, flips == 1], [flips, len(wrong)], len(wrong) + 1).argmin())
+    return image, (int(flips[image]) or len(wrong)) - 1
 
 
 def _slider(description: str, options: Sequence[Any], value: Any) -> widgets.SelectionSlider:
@@ -133,7 +129,7 @@ def scene(original: np.ndarray, seen: np.ndarray, probabilities: np.ndarray, tru
     sentence = f"True {truth}, read as {read} with probability {probabilities[read]:.2f}{doubt}; {size}"
     # Of the change, 32 shades each way: more than an eye tells apart.
     signed = _mixed(np.rint(abs(change) * 32) / 32, np.where(change[..., None] > 0, BRIGHTER, DARKER), WHITE)
-    key = "<br>In the change, orange pixels were made brighter, blue ones darker."
+    key = "In the change, orange pixels were made brighter, blue ones darker."
     return _page(sentence, {"image": _mixed(seen, WHITE, BLACK), caption: signed}, probabilities, truth, key)
 
 
@@ -146,47 +142,15 @@ def corruption_scene(picture: np.ndarray, probabilities: np.ndarray, truth: int,
 
 
 def _page(sentence: str, panels: dict[str, np.ndarray], probabilities: np.ndarray, truth: int, key: str = "") -> str:
-    """The panels, captions and colours (height, width), and the probabilities as SVG; the sentence and key below."""
-    every = ", ".join(f"{digit} {p:.2f}" for digit, p in enumerate(probabilities))
-    parts = [_panel(k * (PANEL + GAP), *panel) for k, panel in enumerate(panels.items())]
-    parts.append(_bars(len(panels) * (PANEL + GAP), probabilities, truth))
-    return (
-        f'<div style="color: var(--jp-ui-font-color1, currentColor); max-width: {WIDTH}px">'
-        f'<svg role="img" aria-label="{sentence} Probabilities: {every}." viewBox="0 0 {WIDTH} {TOP + PANEL + 2}" '
-        f'style="width: 100%; height: auto; font: 14px sans-serif" fill="currentColor"><title>{sentence}</title>'
-        f"{''.join(parts)}</svg><p><strong>{sentence}</strong>{key}</p></div>"
-    )
-
-
-def _panel(x: int, caption: str, colours: np.ndarray) -> str:
-    """A picture of squares, (height, width), under its caption; squares of one colour are drawn as one path."""
-    squares, (height, width) = defaultdict(list), colours.shape
-    for (row, column), colour in np.ndenumerate(colours):
-        squares[colour].append(f"M{column} {row}h1v1h-1z")
-    paths = "".join(f'<path fill="{colour}" d="{"".join(d)}"/>' for colour, d in squares.items())
-    scale = PANEL / max(height, width)
-    return (
-        f'<text x="{x}" y="{TOP - 10}">{caption}</text>'
-        f'<g transform="translate({x} {TOP}) scale({scale:.6g})" shape-rendering="crispEdges">{paths}</g>'
-        f'<rect x="{x}" y="{TOP}" width="{scale * width:.6g}" height="{scale * height:.6g}" fill="none" '
-        'stroke="currentColor" stroke-opacity="0.5"/>'
-    )
-
-
-def _bars(x: int, probabilities: np.ndarray, truth: int) -> str:
-    """A bar for each class, with its probability; the true one and the one read say so in words."""
-    row, longest, read = PANEL / len(probabilities), WIDTH - x - 130, int(probabilities.argmax())  # 130 hold the words
-    parts = [f'<text x="{x}" y="{TOP - 10}">probability of each class</text>']
-    for digit, p in enumerate(probabilities):
-        middle, colour = TOP + row * (digit + 0.5), TRUE if digit == truth else WRONG if digit == read else OTHER
-        words = ", ".join([f"{p:.2f}"] + ["true"] * (digit == truth) + ["read"] * (digit == read))
-        parts.append(
-            f'<text x="{x + 12}" y="{middle:.4g}" text-anchor="end" dominant-baseline="central">{digit}</text>'
-            f'<rect x="{x + 20}" y="{middle - row * 0.35:.4g}" width="{longest * p:.4g}" height="{row * 0.7:.4g}" '
-            f'fill="{colour}"/>'
-            f'<text x="{x + 26 + longest * p:.4g}" y="{middle:.4g}" dominant-baseline="central">{words}</text>'
-        )
-    return "".join(parts)
+    """The sentence, drawn: panels, captions and colours (height, width), and a bar for each class. The key is below."""
+    pictures = []
+    for caption, colours in panels.items():
+        squares: dict[str, str] = defaultdict(str)  # those of one colour are drawn as one path
+        for (row, column), colour in np.ndenumerate(colours):
+            squares[colour] += f"M{column} {row}h1v1h-1z"
+        pictures.append((caption, squares, *colours.shape))
+    told = {"sentence": sentence, "pictures": pictures, "truth": truth, "read": int(probabilities.argmax()), "key": key}
+    return PAGE.render(probabilities=probabilities.tolist(), **told)
 
 
 def _mixed(share: np.ndarray, colour: Any, ground: Any) -> np.ndarray:

@@ -114,16 +114,7 @@ def worst_group_accuracy(correct: Any, groups: Any) -> float:
 
 
 def train_groups(
-    model: nn.Module,
-    images: Any,
-    labels: Any,
-    groups: Any,
-    *,
-    method: str = "erm",
-    eta: float = 0.01,
-    batch_size: int = 128,
-    lr: float = 2e-3,
-    **settings: Any,
+    model: nn.Module, images: Any, labels: Any, groups: Any, *, method: str = "erm", eta: float = 0.01, **settings: Any
 ) -> nn.Module:
     """Fit `model` in place for every group's sake, or without regard to groups; returned in eval mode.
 
@@ -131,8 +122,9 @@ def train_groups(
         erm: the mean loss over all images.
         reweight: the mean loss over images drawn with the same chance from each group.
         dro: images drawn likewise, and the sum of q_g * (group g's mean loss), q by `group_dro_weights` with `eta`.
-    batch_size, lr and settings (epochs, weight_decay, watch, seed, progress): as for `train_classifier`, but Adam's lr
-        stays as it is, so that stopping early and training for fewer epochs are the same thing. An epoch is n images.
+    settings: epochs, weight_decay, batch_size (128 unless given), lr (0.002), watch, seed and progress as for
+        `train_classifier`, but Adam's lr stays as it is, so that stopping early and training for fewer epochs are the
+        same thing. An epoch is n images drawn.
     Raises ValueError for an unknown method, counts that differ, and numbers out of range.
     """
     if method not in METHODS:
@@ -158,10 +150,8 @@ def train_groups(
         q = group_dro_weights(q, means.where(member.any(0), math.nan), eta)
         return q.to(losses) @ means
 
-    both = torch.stack([torch.as_tensor(labels), group], 1)
-    return train_classifier(
-        model, images, both, batch_size=batch_size, lr=lr, loss=loss, order=order, settle=False, **settings
-    )
+    both, settings = torch.stack([torch.as_tensor(labels), group], 1), {"batch_size": 128, "lr": 2e-3} | settings
+    return train_classifier(model, images, both, loss=loss, order=order, settle=False, **settings)
 
 
 def group_accuracy(model: Model, test: Striped) -> pd.DataFrame:
