@@ -81,10 +81,8 @@ def _pair(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     image_file, label_file = _find(folder, f"{part}-images", 3), _find(folder, f"{part}-labels", 1)
     images, labels = read_idx(image_file, dimensions=3), read_idx(label_file, dimensions=1)
     if len(images) != len(labels):
-        raise ValueError(
-            f"{label_file} has {len(labels)} labels, {image_file.name} has {len(images)} images; "
-            "each image needs one label: take both files from the same set"
-        )
+        counts = f"{len(labels)} labels, {image_file.name} has {len(images)} images"
+        raise ValueError(f"{label_file} has {counts}; each image needs one label: take both files from the same set")
     if labels.max() > 9:
         where = int(labels.argmax())
         raise ValueError(f"{label_file}: label {where} is {labels[where]}; digits are labelled 0 to 9")
@@ -122,10 +120,8 @@ def read_idx(path: str | Path, *, dimensions: int) -> np.ndarray:
 def _read_idx(path: Path, stream: BinaryIO | gzip.GzipFile, dimensions: int) -> np.ndarray:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in ELEMENT_TYPES:
-        raise ValueError(
-            f"{path} is not an IDX file: it starts with {magic.hex(' ') or 'nothing'}, "
-            f"where 00 00 08 {dimensions:02x} is expected; give MNIST's own files"
-        )
+        start = f"{magic.hex(' ') or 'nothing'}, where 00 00 08 {dimensions:02x} is expected"
+        raise ValueError(f"{path} is not an IDX file: it starts with {start}; give MNIST's own files")
     kind = ELEMENT_TYPES[magic[2]]
     if kind != "unsigned byte":
         raise ValueError(f"{path} holds elements of type {kind} (0x{magic[2]:02x}); only unsigned byte (0x08) is read")
@@ -136,17 +132,16 @@ def _read_idx(path: Path, stream: BinaryIO | gzip.GzipFile, dimensions: int) -> 
     if len(sizes) < 4 * dimensions:
         raise ValueError(f"{path} is cut off inside its header; copy or download it again")
     shape = tuple(int(n) for n in np.frombuffer(sizes, dtype=">u4"))
+    sides = " x ".join(map(str, shape))
     if 0 in shape:
-        raise ValueError(f"{path} is empty: its header says {' x '.join(map(str, shape))}; at least one is needed")
+        raise ValueError(f"{path} is empty: its header says {sides}; at least one is needed")
     promised, values = prod(shape), bytearray()
     while len(values) <= promised and (block := stream.read(BLOCK)):
         values += block
     if len(values) != promised:
         there = f"{len(values):,}" if len(values) < promised else "more"
-        raise ValueError(
-            f"{path} does not hold what its header says: {' x '.join(map(str, shape))} are {promised:,} bytes, "
-            f"there are {there}; copy or download it again"
-        )
+        said = f"{sides} are {promised:,} bytes, there are {there}"
+        raise ValueError(f"{path} does not hold what its header says: {said}; copy or download it again")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
 
 
@@ -189,10 +184,8 @@ def authors(folder: str | Path = "") -> Authors:
         raise ValueError(f"{folder} is not a folder; give one with a subfolder of documents for each author")
     homes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
     if not 2 <= len(homes) <= MOST_AUTHORS:
-        raise ValueError(
-            f"{folder} must hold 2 to {MOST_AUTHORS} subfolders, one for each author, as every coalition is counted; "
-            f"got {len(homes)}"
-        )
+        wanted = f"2 to {MOST_AUTHORS} subfolders, one for each author, as every coalition is counted"
+        raise ValueError(f"{folder} must hold {wanted}; got {len(homes)}")
     texts, elsewhere = {}, {}
     for home in homes:
         texts[home.name] = {}

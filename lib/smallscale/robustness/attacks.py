@@ -197,10 +197,8 @@ def check_arguments(images: Tensor, labels: Tensor, eps: float, norm: str, bound
     if labels.shape != images.shape[:1] or not whole:
         raise ValueError(f"labels must be whole numbers, one for each image: ({len(images)},); got {kind(labels)}")
     if images.numel() and not (images.min() >= low and images.max() <= high):  # NaN fails both
-        raise ValueError(
-            f"images must lie within bounds [{low:g}, {high:g}]; got {images.min():g} to {images.max():g}: "
-            "normalise inside the model, or give the bounds of your images"
-        )
+        got = f"{images.min():g} to {images.max():g}: normalise inside the model, or give the bounds of your images"
+        raise ValueError(f"images must lie within bounds [{low:g}, {high:g}]; got {got}")
 
 
 def kind(given: Tensor) -> str:

@@ -139,10 +139,8 @@ def layers_of(model: nn.Module) -> Iterator[nn.Module]:
     elif conv or type(model) in (nn.Linear, nn.ReLU, nn.Flatten):
         yield model
     else:
-        raise ValueError(
-            "model must be an nn.Sequential of Linear, Conv2d (padded by a number of zeros), ReLU and Flatten; "
-            f"got {str(model).splitlines()[0]}"
-        )
+        known = "Linear, Conv2d (padded by a number of zeros), ReLU and Flatten"
+        raise ValueError(f"model must be an nn.Sequential of {known}; got {str(model).splitlines()[0]}")
 
 
 def propagate(layers: list[nn.Module], box: Box, *, crown: bool) -> list[Box]:

@@ -34,7 +34,7 @@ def attack_explorer(
     It opens on the image that flips soonest, one notch of the slider before it does.
     Raises ValueError for an empty batch or grid, a grid that does not increase, and as `pgd` does.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
     grid = [as_number(eps) for eps in eps_grid]
     if len(images) == 0 or not grid:
         raise ValueError(f"images and eps_grid must not be empty; got {len(images)} images and {len(grid)} radii")
@@ -57,7 +57,7 @@ def corruption_explorer(model: Model, images: Any, labels: Any, *, seed: int = 0
     images: (n, channels, height, width) in [0, 1], shown as the mean over channels; labels: (n,). All readings are
     computed beforehand. It opens on a corruption that makes the model misread at severity 3, if there is one.
     """
-    labels, severities = torch.as_tensor(labels), (0, *SEVERITIES)
+    labels, severities = torch.as_tensor(labels).cpu(), (0, *SEVERITIES)
     corrupted = {n: torch.stack([corrupt(images, n, k, seed=seed) for k in severities]) for n in CORRUPTIONS}
     seen = {name: (_grey(each), _probabilities(model, each)) for name, each in corrupted.items()}
     wrong = {name: probabilities[3].argmax(1) != labels.numpy() for name, (_, probabilities) in seen.items()}

@@ -132,7 +132,7 @@ def train_groups(
     counts = len(images), len(labels), len(groups)
     if len(set(counts)) > 1:
         raise ValueError(f"images, labels and groups must be as many; got {', '.join(map(str, counts))}")
-    names, group = torch.as_tensor(groups).unique(return_inverse=True)
+    names, group = torch.as_tensor(groups).cpu().unique(return_inverse=True)
     chance = 1 / group.bincount()[group]  # a member of a small group is drawn more often
     q = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
 
@@ -150,7 +150,8 @@ def train_groups(
         q = group_dro_weights(q, means.where(member.any(0), math.nan), eta)
         return q.to(losses) @ means
 
-    both, settings = torch.stack([torch.as_tensor(labels), group], 1), {"batch_size": 128, "lr": 2e-3} | settings
+    both = torch.stack([torch.as_tensor(labels).cpu(), group], 1)
+    settings = {"batch_size": 128, "lr": 2e-3} | settings
     return train_classifier(model, images, both, loss=loss, order=order, settle=False, **settings)
 
 
