@@ -104,7 +104,7 @@ def accuracy(model: Model, images: Any, labels: Any) -> float:
     return float(correct(model, images, labels).double().mean())
 
 
-def share(right: Tensor) -> tuple[float, float, float]:
+def share_interval(right: Tensor) -> tuple[float, float, float]:
     """The share of True in (n,) of bool, and the ends of its 95 % Wilson interval."""
     return float(right.double().mean()), *binomial_interval(int(right.sum()), len(right))
 

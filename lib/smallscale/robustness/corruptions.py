@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
 
-from smallscale.training import Model, correct, share
+from smallscale.training import Model, correct, share_interval
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -115,5 +115,5 @@ def corruption_accuracy(model: Model, images: Any, labels: Any, *, seed: int = 0
     rows = []
     for name, severity in product(CORRUPTIONS, SEVERITIES):
         right = correct(model, corrupt(images, name, severity, seed=seed), labels)
-        rows.append((name, severity, *share(right)))
+        rows.append((name, severity, *share_interval(right)))
     return pd.DataFrame(rows, columns=["corruption", "severity", "accuracy", "low", "high"])

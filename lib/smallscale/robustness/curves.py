@@ -12,7 +12,7 @@ from smallscale.robustness.attacks import fgsm, pgd
 from smallscale.robustness.ball import signs
 from smallscale.robustness.certificates import certified
 from smallscale.robustness.ensemble import autoattack
-from smallscale.training import Model, correct, share
+from smallscale.training import Model, correct, share_interval
 
 Attack = Callable[[Model, Tensor, Tensor, float], Tensor]  # (model, images, labels, eps) -> images
 
@@ -25,7 +25,7 @@ def accuracy_curve(model: Model, images: Any, labels: Any, eps_grid: Iterable[fl
     of the test set alone, not of what another seed would have trained.
     """
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-    rows = [(eps, *share(correct(model, attack(model, images, labels, eps), labels))) for eps in eps_grid]
+    rows = [(eps, *share_interval(correct(model, attack(model, images, labels, eps), labels))) for eps in eps_grid]
     return pd.DataFrame(rows, columns=["eps", "accuracy", "low", "high"])
 
 
@@ -61,5 +61,5 @@ def robustness_bracket(
         holds = {f"{m.upper()} certificate": certified(model, images, labels, eps, method=m) for m in ("ibp", "crown")}
         for name, attack in attacks.items():
             holds[name] = correct(model, attack(model, images, labels, eps), labels)
-        rows += [(eps, bound, *share(each)) for bound, each in holds.items()]
+        rows += [(eps, bound, *share_interval(each)) for bound, each in holds.items()]
     return pd.DataFrame(rows, columns=["eps", "bound", "share", "low", "high"])

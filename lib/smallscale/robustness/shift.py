@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from smallscale.training import Model, correct, share, train_classifier
+from smallscale.training import Model, correct, share_interval, train_classifier
 
 METHODS = ("erm", "reweight", "dro")
 GROUP_NAMES = ("0 to 4, left", "0 to 4, right", "5 to 9, left", "5 to 9, right")  # digits, side of the stripe
@@ -159,7 +159,7 @@ def group_accuracy(model: Model, test: Striped) -> pd.DataFrame:
     """A row for each group that has images: group, n, accuracy, low, high (95 % Wilson interval)."""
     right = correct(model, test.images, test.labels)
     hits = {name: right[test.groups == g] for g, name in enumerate(GROUP_NAMES)}
-    rows = [(name, len(each), *share(each)) for name, each in hits.items() if len(each)]
+    rows = [(name, len(each), *share_interval(each)) for name, each in hits.items() if len(each)]
     return pd.DataFrame(rows, columns=["group", "n", "accuracy", "low", "high"])
 
 
@@ -172,5 +172,5 @@ def average_and_worst(model: Model, usual: Striped, both: Striped) -> dict[str, 
     table = group_accuracy(model, both)
     worst = table.loc[table.accuracy.idxmin(), ["accuracy", "low", "high"]]
     names = [part + end for part in ("average", "worst") for end in ("", "_low", "_high")]
-    values = *share(correct(model, usual.images, usual.labels)), *worst
+    values = *share_interval(correct(model, usual.images, usual.labels)), *worst
     return dict(zip(names, map(float, values), strict=True))
