@@ -14,14 +14,9 @@ from torch import Tensor, nn
 
 from smallscale.corpus import digits
 from smallscale.models import small_cnn
-from smallscale.robustness.corruptions import (
-    CORRUPTIONS,
-    corrupt,
-    corruption_accuracy,
-    corruption_explorer,
-    corruption_scene,
-)
+from smallscale.robustness.corruptions import CORRUPTIONS, corrupt, corruption_accuracy
 from smallscale.robustness.exercises import NOT_YET, check_group_weights, check_worst_group
+from smallscale.robustness.explorer import corruption_explorer, corruption_scene
 from smallscale.robustness.shift import (
     METHODS,
     Striped,
