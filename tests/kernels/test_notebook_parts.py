@@ -16,11 +16,12 @@ from smallscale.kernels import elements_moved, fast_memory
 from smallscale.kernels.exercises import NOT_YET, check_merge, check_window
 from smallscale.kernels.explorer import tile_stepper, traffic_explorer
 from smallscale.kernels.measure import flops, machine, peak_bytes, seconds
+from smallscale.notebook import explore
 
 
 def test_the_stepper_walks_every_tile_and_ends_at_the_true_sum() -> None:
     q, k, v = torch.randn(3, 1, 1, 12, 4, generator=torch.Generator().manual_seed(0)).unbind()
-    box = tile_stepper(q, k, v, block=4)
+    box = explore(*tile_stepper(q, k, v, block=4))
     sight, step, view = box.children
     assert (sight.value, step.max) == ("causal", 6)
     assert "it rose" in view.value  # an interesting state to start from
@@ -39,7 +40,7 @@ def test_the_stepper_walks_every_tile_and_ends_at_the_true_sum() -> None:
 
 
 def test_the_traffic_explorer_counts_predicts_and_says_what_fits() -> None:
-    box = traffic_explorer(64, 4, [4, 16, 64], [fast_memory(4, 4), fast_memory(4, 16), fast_memory(4, 64)])
+    box = explore(*traffic_explorer(64, 4, [4, 16, 64], [fast_memory(4, size) for size in (4, 16, 64)]))
     block, memory, view = box.children
     assert "which do not fit into" in view.value
     block.value = 16

@@ -1,4 +1,4 @@
-"""Values by scale, figures with words, living source, guesses."""
+"""Values by scale, figures with words, living source, guesses, sliders."""
 
 import base64
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from ipywidgets import IntSlider, SelectionSlider
 
-from smallscale.notebook import at_scale, check_guess, figure, source
+from smallscale.notebook import at_scale, check_guess, explore, figure, source
 from smallscale.notebook.figures import ROWS, STYLE
 
 
@@ -112,3 +113,18 @@ def test_what_has_no_source_is_refused(value: Any) -> None:
 )
 def test_a_guess_is_told_how_close_it_was(guess: float | None, said: str) -> None:
     assert check_guess(guess, 1.0, within=0.11, low="too low", high="too high") == said
+
+
+def test_explore_names_its_sliders_and_shows_the_scene_of_their_values() -> None:
+    seen = []
+
+    def scene(size: int, where: str) -> str:
+        seen.append((size, where))
+        return f"<p>{where} {size}</p>"
+
+    sliders = {"size": IntSlider(min=1, max=9, value=4), "where": SelectionSlider(options=["here", "there"])}
+    size, where, view = explore(scene, sliders).children
+    assert (size.description, where.description, view.value) == ("size", "where", "<p>here 4</p>")
+    size.value, where.value = 7, "there"
+    assert view.value == "<p>there 7</p>"
+    assert seen == [(4, "here"), (7, "here"), (7, "there")]  # once for each change

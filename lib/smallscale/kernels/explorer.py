@@ -17,7 +17,7 @@ from smallscale.kernels import tiled
 from smallscale.kernels.counts import Traffic, elements_moved, fast_memory
 
 PICTURES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
-WIDE: dict[str, Any] = {"style": {"description_width": "8em"}, "layout": widgets.Layout(width="min(100%, 36em)")}
+Explorer = tuple[Callable[..., str], dict[str, Any]]  # what `smallscale.notebook.explore` shows
 
 
 class Walk(Traffic):
@@ -35,8 +35,8 @@ class Walk(Traffic):
         self.steps.append({"rows": rows, "cols": cols, "moved": self.elements, "rose": rose, **state})
 
 
-def tile_stepper(q: Any, k: Any, v: Any, *, block: int) -> widgets.VBox:
-    """A widget: walk through the forward pass of one head, tile by tile, with and without a causal mask.
+def tile_stepper(q: Any, k: Any, v: Any, *, block: int) -> Explorer:
+    """For `explore`: walk through the forward pass of one head, tile by tile, with and without a causal mask.
 
     q, k, v: (1, 1, n, d), as `attention` takes them. It shows which tiles were read, which is read now, what is in
     fast memory, and the running maximum, sum and first output of the last query of the tile.
@@ -46,32 +46,24 @@ def tile_stepper(q: Any, k: Any, v: Any, *, block: int) -> widgets.VBox:
     n, d = q.shape[2:]
     walks = {sight: Walk(q, k, v, offset, block).steps for sight, offset in (("full", n), ("causal", 0))}
     last_rise = max((number for number, step in enumerate(walks["causal"], 1) if step["rose"]), default=1)
-    sight = widgets.SelectionSlider(options=list(walks), value="causal", description="sight", **WIDE)
-    step = widgets.IntSlider(min=1, max=len(walks["causal"]), value=last_rise, description="step", **WIDE)
+    sight = widgets.SelectionSlider(options=list(walks), value="causal")
+    step = widgets.IntSlider(min=1, max=len(walks["causal"]), value=last_rise)
     widgets.dlink((sight, "value"), (step, "max"), lambda chosen: len(walks[chosen]))
-    return _explorer(sight, step, lambda chosen, number: _tiles(walks[chosen], number, n, d, block))
+    return lambda sees, number: _tiles(walks[sees], number, n, d, block), {"sight": sight, "step": step}
 
 
-def traffic_explorer(n: int, d: int, blocks: Sequence[int], memories: Sequence[int], *, seed: int = 0) -> widgets.VBox:
-    """A widget: choose a block and a fast memory, see what the forward pass of one head moves, predicted and counted.
+def traffic_explorer(n: int, d: int, blocks: Sequence[int], memories: Sequence[int], *, seed: int = 0) -> Explorer:
+    """For `explore`: choose a block and a fast memory, see what one forward pass moves, predicted and counted.
 
     blocks, memories: increasing, the notches of the two sliders; memories in elements.
     It opens on the largest block, with a memory that it does not fit.
     """
     q, k, v = torch.randn(3, 1, 1, n, d, generator=torch.Generator().manual_seed(seed)).unbind()
     counted = {size: Walk(q, k, v, n, size).elements for size in blocks}
-    block = widgets.SelectionSlider(options=list(blocks), value=blocks[-1], description="block", **WIDE)
+    block = widgets.SelectionSlider(options=list(blocks), value=blocks[-1])
     notches, middle = [(f"{m:,}", m) for m in memories], memories[len(memories) // 2]
-    memory = widgets.SelectionSlider(options=notches, value=middle, description="fast memory", **WIDE)
-    return _explorer(block, memory, lambda size, room: _traffic(n, d, size, room, counted))
-
-
-def _explorer(first: Any, second: Any, show: Callable[[Any, Any], str]) -> widgets.VBox:
-    """Two sliders, and below them what `show` writes for their values, as HTML."""
-    view = widgets.HTML()
-    for slider in (first, second):
-        widgets.dlink((slider, "value"), (view, "value"), lambda _: show(first.value, second.value))
-    return widgets.VBox([first, second, view])
+    memory = widgets.SelectionSlider(options=notches, value=middle)
+    return lambda size, room: _traffic(n, d, size, room, counted), {"block": block, "fast memory": memory}
 
 
 def _tiles(steps: Sequence[dict[str, Any]], number: int, n: int, d: int, block: int) -> str:

@@ -5,7 +5,7 @@ millisecond and needs no plotting library.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ from smallscale.training import Model, predict_logits
 
 BRIGHTER, DARKER = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)  # Okabe and Ito's orange and blue
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+Explorer = tuple[Callable[..., str], dict[str, Any]]  # what `smallscale.notebook.explore` shows
 PAGE = Template(Path(__file__).with_name("scene.html.j2").read_text("utf-8"), autoescape=True, trim_blocks=True)
 
 
 def attack_explorer(
     model: Model, images: Any, labels: Any, eps_grid: Iterable[float], *, norm: str = "linf", steps: int = 40
-) -> widgets.VBox:
-    """A widget: choose an image and an eps; see the attacked image, the change, and the class probabilities.
+) -> Explorer:
+    """For `explore`: choose an image and an eps; see the attacked image, the change, and the class probabilities.
 
     images: (n, channels, height, width) in [0, 1], shown as the mean over channels; labels: (n,).
     eps_grid: the radii of the slider, increasing; `pgd` with `norm` and `steps` is run at each, on all images.
@@ -48,11 +49,11 @@ def attack_explorer(
     def shown(i: int, k: int) -> str:
         return scene(original[i], seen[k, i], probabilities[k, i], int(labels[i]), grid[k], norm)
 
-    return _explorer([_images(labels, first), _slider("eps", radii, notch)], shown)
+    return shown, {"image": _images(labels, first), "eps": widgets.SelectionSlider(options=radii, value=notch)}
 
 
-def corruption_explorer(model: Model, images: Any, labels: Any, *, seed: int = 0) -> widgets.VBox:
-    """A widget: choose an image, a corruption and a severity; see the image and the class probabilities.
+def corruption_explorer(model: Model, images: Any, labels: Any, *, seed: int = 0) -> Explorer:
+    """For `explore`: choose an image, a corruption and a severity; see the image and the class probabilities.
 
     images: (n, channels, height, width) in [0, 1], shown as the mean over channels; labels: (n,). All readings are
     computed beforehand. It opens on a corruption that makes the model misread at severity 3, if there is one.
@@ -67,8 +68,9 @@ def corruption_explorer(model: Model, images: Any, labels: Any, *, seed: int = 0
         pictures, probabilities = (each[severity, i] for each in seen[name])
         return corruption_scene(pictures, probabilities, int(labels[i]), name, severity)
 
-    first = _images(labels, int(wrong[most].argmax()))
-    return _explorer([first, _slider("corruption", list(seen), most), _slider("severity", severities, 3)], shown)
+    sliders = {"image": _images(labels, int(wrong[most].argmax()))}
+    sliders["corruption"] = widgets.SelectionSlider(options=list(seen), value=most)
+    return shown, sliders | {"severity": widgets.SelectionSlider(options=severities, value=3)}
 
 
 def _grey(images: torch.Tensor) -> np.ndarray:
@@ -91,27 +93,8 @@ def _start(wrong: np.ndarray) -> tuple[int, int]:
     return image, (int(flips[image]) or len(wrong)) - 1
 
 
-def _slider(description: str, options: Sequence[Any], value: Any) -> widgets.SelectionSlider:
-    """Not a drop-down: left and right move a slider, while JupyterLab keeps a drop-down's up and down for itself."""
-    wide = {"style": {"description_width": "6em"}, "layout": widgets.Layout(width="min(100%, 32em)")}
-    return widgets.SelectionSlider(options=options, value=value, description=description, **wide)
-
-
 def _images(labels: torch.Tensor, value: int) -> widgets.SelectionSlider:
-    return _slider("image", [(f"{i + 1}: a {label}", i) for i, label in enumerate(labels.tolist())], value)
-
-
-def _explorer(sliders: list[widgets.SelectionSlider], shown: Callable[..., str]) -> widgets.VBox:
-    """The sliders, and below them the HTML that is `shown` for their values."""
-    view = widgets.HTML()
-
-    def show(_: Any = None) -> None:
-        view.value = shown(*(slider.value for slider in sliders))
-
-    for slider in sliders:
-        slider.observe(show, names="value")
-    show()
-    return widgets.VBox([*sliders, view])
+    return widgets.SelectionSlider(options=[(f"{i + 1}: a {y}", i) for i, y in enumerate(labels.tolist())], value=value)
 
 
 def scene(original: np.ndarray, seen: np.ndarray, probabilities: np.ndarray, truth: int, eps: float, norm: str) -> str:
