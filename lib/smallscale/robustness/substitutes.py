@@ -8,13 +8,14 @@ import re
 import string
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from smallscale.robustness.passages import thing
-from smallscale.robustness.squad import Question, normalize_answer
+from smallscale.robustness.squad import Question, all_text, normalize_answer, questions
 from smallscale.robustness.statements import AUXILIARIES, ENGLISH, PREPOSITIONS, QUESTION_WORDS
 
 OPPOSITE = {a: b for pair in ENGLISH["opposites"] for a, b in (pair, reversed(pair))}
@@ -59,8 +60,8 @@ class Pool:
         known = {normalize_answer(answer["text"]) for answer in qa["answers"]}
         return self._other(known, rng, ("answer", shape, kind), ("answer", shape)) or made_up(shape, kind, rng)
 
-    def changed(self, question: str, rng: np.random.Generator) -> str | None:
-        """The question asking for something else. None where nothing can be replaced.
+    def changed(self, question: str, rng: np.random.Generator) -> str:
+        """The question asking for something else; "" where nothing can be replaced.
 
         Each name and number is replaced; where there is none, a word by its opposite, or a noun by another one.
         """
@@ -81,7 +82,7 @@ class Pool:
             bare = words[i].rstrip("?.,").lower()
             if bare.isalpha() and len(bare) > 3 and (other := self._other({bare}, rng, ("noun", words[i - 1].lower()))):
                 return " ".join([*words[:i], other, *words[i + 1 :]])
-        return None
+        return ""
 
     def names(self, question: str) -> Iterator[tuple[str, str, int]]:
         """The names in a question: the word before, in lower case; the name; where it starts."""
@@ -103,6 +104,13 @@ class Pool:
                 if normalize_answer(option) not in known:
                     return option
         return ""
+
+
+def pools(dataset: Mapping[str, Any]) -> list[Pool]:
+    """Each article's pool, with that of the whole file behind it."""
+    ordinary = {word for text in all_text(dataset) for word in re.findall(r"\b[a-z]+\b", text)}
+    everywhere = Pool(questions(dataset), ordinary)
+    return [Pool(questions({"data": [article]}), ordinary, everywhere) for article in dataset["data"]]
 
 
 def kind_of(question: str) -> str:
