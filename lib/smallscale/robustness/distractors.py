@@ -8,7 +8,6 @@ sentences were corrected by people; these are not, so they are "AddSent-like".
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -23,13 +22,7 @@ Variants = Callable[[int, str, Question, np.random.Generator], list[Paragraph]] 
 
 
 def add_sentences(
-    dataset: Mapping[str, Any],
-    *,
-    seed: int,
-    candidates: int,
-    wording: str = "plain",
-    at: str = "end",
-    fakes: str = "drawn",
+    dataset: Dataset, *, seed: int, candidates: int, wording: str = "plain", at: str = "end", fakes: str = "drawn"
 ) -> Dataset:
     """The dataset under attack: each question alone with its passage and one sentence more, `candidates` times.
 
@@ -60,7 +53,7 @@ def add_sentences(
     return _one_by_one(dataset, attacked, seed)
 
 
-def worst_of(dataset: Mapping[str, Any], predictions: Mapping[str, str]) -> dict[str, float]:
+def worst_of(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, float]:
     """AddSent's score: for each original question the candidate with the worst F1, its exact match taken along.
 
     dataset: as `add_sentences` returns it; an id without "-adv<k>" is a candidate of its own question. predictions: the
@@ -75,7 +68,7 @@ def worst_of(dataset: Mapping[str, Any], predictions: Mapping[str, str]) -> dict
     return {"exact_match": exact, "f1": overlap, "total": len(worst)}
 
 
-def worst_scores(dataset: Mapping[str, Any], predictions: Mapping[str, str]) -> dict[str, tuple[float, int]]:
+def worst_scores(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, tuple[float, int]]:
     """(F1, exact match) of each original question's worst candidate, by its id; as `worst_of`, which see."""
     worst: dict[str, tuple[float, int]] = {}
     for id_, score in v1_scores(dataset, predictions):
@@ -89,7 +82,7 @@ def original_id(id_: str) -> str:
     return re.sub(r"-adv\d+$", "", id_)
 
 
-def changed_questions(dataset: Mapping[str, Any], *, seed: int) -> Dataset:
+def changed_questions(dataset: Dataset, *, seed: int) -> Dataset:
     """The dataset with every question asking for something else, as the attack changes it; passages and answers stay.
 
     Who reads finds no answer any more. Questions that cannot be changed are left out, their ids under "skipped".
@@ -103,7 +96,7 @@ def changed_questions(dataset: Mapping[str, Any], *, seed: int) -> Dataset:
     return _one_by_one(dataset, changed, seed)
 
 
-def random_sentences(dataset: Mapping[str, Any], *, seed: int) -> Dataset:
+def random_sentences(dataset: Dataset, *, seed: int) -> Dataset:
     """The control: each question alone with its passage and a sentence about something else, the id "<id>-adv0".
 
     The sentence stands in another article and shares no word of over three letters with the question, and holds no
@@ -132,7 +125,7 @@ def _content(text: str) -> set[str]:
     return {word for word in re.findall(r"\w+", text.lower()) if len(word) > 3}
 
 
-def _one_by_one(dataset: Mapping[str, Any], variants_of: Variants, seed: int) -> Dataset:
+def _one_by_one(dataset: Dataset, variants_of: Variants, seed: int) -> Dataset:
     """The dataset with each question alone, once for each of its variants; "skipped" are those without any.
 
     Each question has its own generator, whatever is drawn for the others.

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from smallscale.models import seeded
-from smallscale.robustness.squad import all_text, asked, questions
+from smallscale.robustness.squad import Dataset, all_text, asked, questions
 from smallscale.training import eval_mode, threads
 
 Pair = tuple[str, str]  # passage, question
@@ -56,19 +56,14 @@ class Reading:
         """(words, words): the probability of each span by its first and last word, 0 for what is too long."""
         allowed = np.triu(np.tri(len(self.places), k=LONGEST - 1, dtype=bool))
         scores = np.where(allowed, self.starts[:, None] + self.ends, -np.inf)
-        weights = np.exp(scores - scores.max())
+        weights = np.exp(scores - scores.max(initial=-np.inf))
         return weights / weights.sum()
 
     def best(self, k: int = 1) -> list[tuple[str, float]]:
         """The k likeliest answers with their probabilities, the likeliest first; none in a passage without words."""
-        if len(self.places) == 0:
-            return []
-        flat = np.argsort(-self.spans, axis=None, kind="stable")[:k]
-        firsts, lasts = np.unravel_index(flat, self.spans.shape)
-        return [
-            (self.passage[self.places[i, 0] : self.places[j, 1]], float(self.spans[i, j]))
-            for i, j in zip(firsts, lasts, strict=True)
-        ]
+        likeliest = np.argsort(-self.spans, axis=None, kind="stable")[:k]
+        pairs = zip(*np.unravel_index(likeliest, self.spans.shape), strict=True)
+        return [(self.passage[self.places[i, 0] : self.places[j, 1]], float(self.spans[i, j])) for i, j in pairs]
 
     @property
     def answer(self) -> str:
@@ -82,7 +77,7 @@ class Reads(Protocol):
     def read(self, pairs: Sequence[Pair]) -> list[Reading]: ...
 
 
-def answers(reader: Reads, dataset: Mapping[str, Any]) -> dict[str, str]:
+def answers(reader: Reads, dataset: Dataset) -> dict[str, str]:
     """The likeliest answer to every question, by id, as `score_squad` takes them. Passages are never cut."""
     pairs = sorted(asked(dataset), key=lambda pair: len(pair[0]))  # alike in length: little padding
     found: dict[str, str] = {}
@@ -242,7 +237,7 @@ def _grams(word: str) -> list[int]:
     return [zlib.crc32(marked[i : i + 3].encode()) % BUCKETS for i in range(len(marked) - 2)] or [0]
 
 
-def vocabulary_of(dataset: Mapping[str, Any], *, at_least: int = 3) -> dict[str, float]:
+def vocabulary_of(dataset: Dataset, *, at_least: int = 3) -> dict[str, float]:
     """The words in at least so many passages and questions, and how rare each is: log(texts / texts with the word)."""
     texts = list(all_text(dataset))
     counts = Counter(word for text in texts for word in {w.lower() for w in TOKEN.findall(text)})
@@ -250,7 +245,7 @@ def vocabulary_of(dataset: Mapping[str, Any], *, at_least: int = 3) -> dict[str,
 
 
 def train_reader(
-    dataset: Mapping[str, Any], *, encoder: str = "transformer", epochs: int = 5, seed: int = 0, progress: str = ""
+    dataset: Dataset, *, encoder: str = "transformer", epochs: int = 5, seed: int = 0, progress: str = ""
 ) -> Reader:
     """A Reader trained from scratch on the dataset's answerable questions, the first gold answer of each.
 
@@ -291,7 +286,7 @@ def _places(text: str) -> np.ndarray:
     return np.array([match.span() for match in TOKEN.finditer(text)], dtype=int).reshape(-1, 2)
 
 
-def _examples(dataset: Mapping[str, Any]) -> Iterator[tuple[Pair, list[int]]]:
+def _examples(dataset: Dataset) -> Iterator[tuple[Pair, list[int]]]:
     """The pairs, each with the first and last word of its answer in the passage."""
     for context, qa in asked(dataset):
         for answer in qa["answers"][:1]:

@@ -1,18 +1,18 @@
 """How much of a reader's score is left under attack? One table for several readers and several test sets."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from smallscale.robustness.distractors import worst_scores
 from smallscale.robustness.reading import Reads, answers
+from smallscale.robustness.squad import Dataset
 
 RESAMPLES = 1000
 
 
-def score_table(readers: Mapping[str, Reads], tests: Mapping[str, Mapping[str, Any]], *, seed: int = 0) -> pd.DataFrame:
+def score_table(readers: Mapping[str, Reads], tests: Mapping[str, Dataset], *, seed: int = 0) -> pd.DataFrame:
     """reader, test, f1, low, high, n: the mean F1 in percent with a 95 % interval, of n original questions.
 
     The interval is a bootstrap's (Efron 1979) over questions, `RESAMPLES` times. Where a test has several candidates

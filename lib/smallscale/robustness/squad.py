@@ -50,7 +50,7 @@ def load_squad(path: str | Path) -> Dataset:
     return dataset
 
 
-def paragraphs(dataset: Mapping[str, Any]) -> Iterator[Paragraph]:
+def paragraphs(dataset: Dataset) -> Iterator[Paragraph]:
     """The paragraphs, in the file's order. Raises ValueError for what is not a dataset."""
     if not isinstance(dataset, Mapping) or not isinstance(dataset.get("data"), list):
         raise ValueError("dataset must be a dict with a list under 'data', as load_squad returns it")
@@ -58,12 +58,12 @@ def paragraphs(dataset: Mapping[str, Any]) -> Iterator[Paragraph]:
         yield from article["paragraphs"]
 
 
-def questions(dataset: Mapping[str, Any]) -> Iterator[Question]:
+def questions(dataset: Dataset) -> Iterator[Question]:
     """The questions, in the file's order."""
     return (qa for _, qa in asked(dataset))
 
 
-def asked(dataset: Mapping[str, Any]) -> Iterator[tuple[str, Question]]:
+def asked(dataset: Dataset) -> Iterator[tuple[str, Question]]:
     """Each question with the context that it is asked about, in the file's order."""
     return ((paragraph["context"], qa) for paragraph in paragraphs(dataset) for qa in paragraph["qas"])
 
@@ -86,14 +86,11 @@ def f1(prediction: str, golds: Sequence[str]) -> float:
     No shared word gives 0: so does an empty prediction, even where the gold answer is empty too.
     Raises ValueError if golds holds none, or is a single text.
     """
-    return float(max(_f1(prediction, gold) for gold in _some(golds)))
+    return max(_f1(prediction, gold) for gold in _some(golds))
 
 
 def score_squad(
-    dataset: Mapping[str, Any],
-    predictions: Mapping[str, str],
-    na_prob: Mapping[str, float] | None = None,
-    threshold: float = 1.0,
+    dataset: Dataset, predictions: Mapping[str, str], na_prob: Mapping[str, float] | None = None, threshold: float = 1.0
 ) -> dict[str, float]:
     """The official script's keys and values, in percent: v1.1's or v2.0's, by the file's version.
 
@@ -114,10 +111,8 @@ def score_squad(
     _check_predictions(predictions, na_prob, threshold)
     unknown = [id_ for id_ in {**predictions, **(na_prob or {})} if id_ not in by_id]
     if unknown:
-        warnings.warn(
-            f"{len(unknown)} of the ids to score are not in the dataset and are ignored, the first is {unknown[0]!r}",
-            stacklevel=2,
-        )
+        ignored = f"{len(unknown)} of the ids to score are not in the dataset and are ignored"
+        warnings.warn(f"{ignored}, the first is {unknown[0]!r}", stacklevel=2)
     if _version(dataset) == 2:
         return _score_v2(by_id, predictions, na_prob, threshold)
     if na_prob is not None:
@@ -130,17 +125,15 @@ def score_squad(
     return {"exact_match": exact, "f1": overlap}
 
 
-def v1_scores(dataset: Mapping[str, Any], predictions: Mapping[str, str]) -> Iterator[tuple[str, tuple[float, int]]]:
+def v1_scores(dataset: Dataset, predictions: Mapping[str, str]) -> Iterator[tuple[str, tuple[float, int]]]:
     """Each question's id, and its (F1, exact match) by v1.1's rules, where a missing prediction scores 0.
 
     Raises ValueError for predictions that are not text, and for one of a question without answers.
     """
     _check_predictions(predictions)
     for qa in questions(dataset):
-        score = 0.0, 0
-        if (id_ := qa["id"]) in predictions:
-            score = f1(predictions[id_], gold_texts(qa)), exact_match(predictions[id_], gold_texts(qa))
-        yield id_, score
+        text = predictions.get(qa["id"])
+        yield qa["id"], (0.0, 0) if text is None else (f1(text, gold_texts(qa)), exact_match(text, gold_texts(qa)))
 
 
 def _score_v2(
@@ -150,8 +143,9 @@ def _score_v2(
     for id_, qa in by_id.items():
         if (text := predictions.get(id_)) is not None:
             golds = [answer["text"] for answer in qa["answers"] if normalize_answer(answer["text"])] or [""]
-            overlap = max(_f1(text, gold, both_empty=1) for gold in golds)
-            rows.append((id_, float(exact_match(text, golds)), overlap, bool(qa["answers"]), -float(text != "")))
+            exact = float(exact_match(text, golds))
+            overlap = max(f1(text, golds), exact)  # two empty answers share no word, and are equal
+            rows.append((id_, exact, overlap, bool(qa["answers"]), -float(text != "")))
     if not rows:
         raise ValueError("predictions has no id of the dataset, so there is nothing to score")
     table = pd.DataFrame(rows, columns=["id", "exact", "f1", "answerable", "loss"]).set_index("id")
@@ -179,14 +173,12 @@ def _score_v2(
     return result
 
 
-def _f1(prediction: str, gold: str, *, both_empty: int = 0) -> float:
-    words, gold_words = normalize_answer(prediction).split(), normalize_answer(gold).split()
-    if not words and not gold_words:
-        return both_empty
-    same = sum((Counter(words) & Counter(gold_words)).values())
+def _f1(prediction: str, gold: str) -> float:
+    words, gold_words = (Counter(normalize_answer(text).split()) for text in (prediction, gold))
+    same = (words & gold_words).total()
     if same == 0:
         return 0.0
-    precision, recall = same / len(words), same / len(gold_words)
+    precision, recall = same / words.total(), same / gold_words.total()
     return (2 * precision * recall) / (precision + recall)
 
 
@@ -203,7 +195,7 @@ def _some(golds: Sequence[str]) -> Sequence[str]:
     return golds
 
 
-def _version(dataset: Mapping[str, Any]) -> int:
+def _version(dataset: Dataset) -> int:
     version = str(dataset.get("version", "")).lower().removeprefix("v")
     if version[:1] in ("1", "2"):
         return int(version[0])
@@ -244,9 +236,7 @@ def _check(dataset: Any) -> None:
         for text, start in ((answer["text"], answer["answer_start"]) for answer in answers):
             there = context[max(start, 0) :][: len(text)]
             if start < 0 or there != text:
-                raise ValueError(
-                    f"{where}: answer_start {start} must point at {text!r}; the context has {there!r} there"
-                )
+                raise ValueError(f"{where}: answer_start {start} must point at {text!r}; there stands {there!r}")
         impossible = qa.get("is_impossible", not answers)
         if not isinstance(impossible, bool):
             raise ValueError(f"{where}: 'is_impossible' must be true or false; got {impossible!r}")
@@ -271,7 +261,7 @@ def _check_shape(value: Any, shape: dict[str, Any], where: str) -> None:
             _check_shape(each, inner, f"{where}, {NAMES[key]} {i}".removeprefix("the file, "))
 
 
-def split_articles(dataset: Mapping[str, Any], *, test: float = 0.25, seed: int = 0) -> tuple[Dataset, Dataset]:
+def split_articles(dataset: Dataset, *, test: float = 0.25, seed: int = 0) -> tuple[Dataset, Dataset]:
     """(train, test): the answerable questions, whole articles to one side; test is the share of articles held out.
 
     Raises ValueError where fewer than two articles have an answerable question, or test is not inside (0, 1).
@@ -291,7 +281,7 @@ def split_articles(dataset: Mapping[str, Any], *, test: float = 0.25, seed: int 
     return {"version": "1.1", "data": kept[cut:]}, {"version": "1.1", "data": kept[:cut]}
 
 
-def all_text(dataset: Mapping[str, Any]) -> Iterable[str]:
+def all_text(dataset: Dataset) -> Iterable[str]:
     """Every context and every question, for what is counted over a whole file."""
     for paragraph in paragraphs(dataset):
         yield from (paragraph["context"], *(qa["question"] for qa in paragraph["qas"]))

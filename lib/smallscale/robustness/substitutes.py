@@ -8,14 +8,13 @@ import re
 import string
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from smallscale.robustness.passages import thing
-from smallscale.robustness.squad import Question, all_text, normalize_answer, questions
+from smallscale.robustness.squad import Dataset, Question, all_text, normalize_answer, questions
 from smallscale.robustness.statements import AUXILIARIES, ENGLISH, PREPOSITIONS, QUESTION_WORDS
 
 OPPOSITE = {a: b for pair in ENGLISH["opposites"] for a, b in (pair, reversed(pair))}
@@ -106,7 +105,7 @@ class Pool:
         return ""
 
 
-def pools(dataset: Mapping[str, Any]) -> list[Pool]:
+def pools(dataset: Dataset) -> list[Pool]:
     """Each article's pool, with that of the whole file behind it."""
     ordinary = {word for text in all_text(dataset) for word in re.findall(r"\b[a-z]+\b", text)}
     everywhere = Pool(questions(dataset), ordinary)
