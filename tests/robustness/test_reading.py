@@ -88,7 +88,7 @@ def test_the_global_generator_and_threads_stay() -> None:
 
 def test_only_words_of_the_passage_can_be_an_answer(reader: Reader) -> None:
     words = [reader.words_of(("salt and silver", "What is it?"))]
-    logits = reader(reader.batch(words))[0]
+    logits = reader(*reader.batch(words))[0]
     side = words[0][2]
     assert torch.isinf(logits[side != PASSAGE]).all()
     assert torch.isfinite(logits[side == PASSAGE]).all()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from smallscale.robustness.squad import Dataset, Paragraph, Question, all_text, normalize_answer, v1_scores
+from smallscale.robustness.squad import Dataset, Paragraph, Question, all_text, asked, normalize_answer, v1_scores
 from smallscale.robustness.statements import Verbs, as_statement
 from smallscale.robustness.substitutes import Pool, fixed_answer, pools
 
@@ -111,9 +111,9 @@ def random_sentences(dataset: Dataset, *, seed: int) -> Dataset:
     ]
 
     def longer(article: int, context: str, qa: Question, rng: np.random.Generator) -> list[Paragraph]:
-        asked = _content(qa["question"])
+        content = _content(qa["question"])
         for other, sentence, words in (everywhere[i] for i in rng.integers(len(everywhere), size=TRIES)):
-            if qa["answers"] and other != article and not asked & words and _clean(sentence, qa):
+            if qa["answers"] and other != article and not content & words and _clean(sentence, qa):
                 return [_added(context, qa, 0, sentence, "end")]
         return []
 
@@ -133,12 +133,11 @@ def _one_by_one(dataset: Dataset, variants_of: Variants, seed: int) -> Dataset:
     skipped, articles = [], []
     for number, article in enumerate(dataset["data"]):
         alone: list[Paragraph] = []
-        for paragraph in article["paragraphs"]:
-            for qa in paragraph["qas"]:
-                rng = np.random.default_rng([seed % 2**63, zlib.crc32(qa["id"].encode())])
-                variants = variants_of(number, paragraph["context"], qa, rng)
-                skipped += [] if variants else [qa["id"]]
-                alone += variants
+        for context, qa in asked({"data": [article]}):
+            rng = np.random.default_rng([seed % 2**63, zlib.crc32(qa["id"].encode())])
+            variants = variants_of(number, context, qa, rng)
+            skipped += [] if variants else [qa["id"]]
+            alone += variants
         articles.append({**article, "paragraphs": alone})
     return {**dataset, "data": articles, "skipped": skipped}
 
@@ -162,15 +161,13 @@ def misleading_sentences(
     if not qa["answers"] or as_statement(qa["question"], verbs) is None:
         return found
     for attempt in range(TRIES * candidates):
-        statement = as_statement(pool.changed(qa["question"], rng), verbs)
-        if statement is None:
-            continue
-        answer = fake(qa, rng)
-        sentence = statement.plain(answer) if wording == "plain" else statement.cleft(answer)
-        if _clean(sentence, qa) and (sentence not in found or attempt > TRIES * candidates // 2):
-            found.append(sentence)
-            if len(found) == candidates:
-                return found
+        if statement := as_statement(pool.changed(qa["question"], rng), verbs):
+            answer = fake(qa, rng)
+            sentence = statement.plain(answer) if wording == "plain" else statement.cleft(answer)
+            if _clean(sentence, qa) and (sentence not in found or attempt > TRIES * candidates // 2):
+                found.append(sentence)
+                if len(found) == candidates:
+                    return found
     return []
 
 

@@ -37,22 +37,13 @@ class GradientMasking:
 
     @property
     def warnings(self) -> list[str]:
-        seen = {
-            "zero gradients": self.zero_gradients > ZERO_SHARE,
-            "the loss decides": self.accuracy_ce - self.accuracy_dlr > GAP,
-        }
+        gap = self.accuracy_ce - self.accuracy_dlr
+        seen = {"zero gradients": self.zero_gradients > ZERO_SHARE, "the loss decides": gap > GAP}
         return [text.format_map(vars(self)) for sign, text in SIGNS.items() if seen[sign]]
 
 
 def gradient_masking(
-    model: Model,
-    images: Any,
-    labels: Any,
-    eps: float,
-    *,
-    norm: str = "linf",
-    steps: int = 40,
-    bounds: Bounds = (0.0, 1.0),
+    model: Model, images: Any, labels: Any, eps: float, *, norm: str = "linf", steps: int = 40, bounds: Bounds = (0, 1)
 ) -> GradientMasking:
     """Look for signs that an attack on `model` fails for want of a gradient, not of adversarial images.
 
@@ -64,8 +55,7 @@ def gradient_masking(
     if len(images) == 0:
         raise ValueError("images must hold at least one image; got an empty batch")
     with attackable(model, images, labels, eps, norm, bounds) as (x, y, _):
-        gradient = look(model, x, y)[2]
-        zero = float((gradient.flatten(1) == 0).all(1).double().mean())
+        zero = float((look(model, x, y)[2].flatten(1) == 0).all(1).double().mean())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said once above; the attacks would say it again
         under_attack = [

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -162,22 +162,24 @@ class Reader(nn.Module):
             nn.init.normal_(self.word.weight, std=0.3)
             nn.init.normal_(self.letters.weight, std=0.6)
 
-    def forward(self, batch: "Batch") -> Tensor:
+    def forward(
+        self, known: Tensor, grams: Tensor, offsets: Tensor, which: Tensor, features: Tensor, side: Tensor
+    ) -> Tensor:
         """(pairs, words, 2): the logits that an answer starts and ends at a word; -inf off the passage."""
-        kinds = self.word(batch.known) + self.letters(batch.grams, batch.offsets)  # (different words, width)
-        x = kinds[batch.which] + self.form(batch.features)  # (pairs, words, width)
-        seen = self.encode(x, batch.side)
-        weight = self.ask(seen).squeeze(2).masked_fill(batch.side != QUESTION, -torch.inf).softmax(1)
+        kinds = self.word(known) + self.letters(grams, offsets)  # (different words, width)
+        x = kinds[which] + self.form(features)  # (pairs, words, width)
+        seen = self.encode(x, side)
+        weight = self.ask(seen).squeeze(2).masked_fill(side != QUESTION, -torch.inf).softmax(1)
         sought = self.seek(torch.einsum("bn,bnw->bw", weight, seen)).view(len(x), 2, -1)  # (pairs, 2, width)
         logits = torch.einsum("bnw,bsw->bns", seen, sought)
-        return logits.masked_fill((batch.side != PASSAGE).unsqueeze(2), -torch.inf)
+        return logits.masked_fill((side != PASSAGE).unsqueeze(2), -torch.inf)
 
     def read(self, pairs: Sequence[Pair]) -> list[Reading]:
         """A Reading for each (passage, question)."""
         with eval_mode(self), torch.no_grad(), threads(1):
-            batch = self.batch([self.words_of(pair) for pair in pairs])
-            scores = self(batch).log_softmax(1).numpy().astype(np.float64)  # (pairs, words, 2)
-        inside = (batch.side == PASSAGE).numpy()
+            *words, side = self.batch([self.words_of(pair) for pair in pairs])
+            scores = self(*words, side).log_softmax(1).numpy().astype(np.float64)  # (pairs, words, 2)
+        inside = (side == PASSAGE).numpy()
         return [Reading(passage, _places(passage), *scores[i, inside[i]].T) for i, (passage, _) in enumerate(pairs)]
 
     def words_of(self, pair: Pair) -> Words:
@@ -187,13 +189,16 @@ class Reader(nn.Module):
         side = torch.tensor([QUESTION] * len(asked) + [PASSAGE] * len(told))
         return asked + told, torch.from_numpy(features), side
 
-    def batch(self, examples: Sequence[Words]) -> "Batch":
-        """Examples as tensors; every different word is looked up once."""
+    def batch(self, examples: Sequence[Words]) -> tuple[Tensor, ...]:
+        """Examples as what `forward` takes; every different word is looked up once.
+
+        known, grams, offsets: of the different words; which, side: (pairs, words); features: (pairs, words, f).
+        """
         texts, features, sides = zip(*examples, strict=True)
         kinds: dict[str, int] = {}
         which = [torch.tensor([kinds.setdefault(word, len(kinds)) for word in words]) for words in texts]
         grams = [_grams(word) for word in kinds]
-        return Batch(
+        return (
             torch.tensor([self.words.get(word.lower(), 0) for word in kinds]),
             torch.tensor([gram for each in grams for gram in each]),
             torch.from_numpy(np.cumsum([0, *map(len, grams)])[:-1]),
@@ -213,17 +218,6 @@ class Reader(nn.Module):
         return rows
 
 
-class Batch(NamedTuple):
-    """known, grams, offsets: of the different words; which, side: (pairs, words); features: (pairs, words, f)."""
-
-    known: Tensor
-    grams: Tensor
-    offsets: Tensor
-    which: Tensor
-    features: Tensor
-    side: Tensor
-
-
 @lru_cache(maxsize=100_000)
 def _form(word: str) -> tuple[bool, ...]:
     digits = sum(c.isdigit() for c in word)
@@ -237,11 +231,11 @@ def _grams(word: str) -> list[int]:
     return [zlib.crc32(marked[i : i + 3].encode()) % BUCKETS for i in range(len(marked) - 2)] or [0]
 
 
-def vocabulary_of(dataset: Dataset, *, at_least: int = 3) -> dict[str, float]:
-    """The words in at least so many passages and questions, and how rare each is: log(texts / texts with the word)."""
+def vocabulary_of(dataset: Dataset) -> dict[str, float]:
+    """The words in at least three passages and questions, and how rare each is: log(texts / texts with the word)."""
     texts = list(all_text(dataset))
     counts = Counter(word for text in texts for word in {w.lower() for w in TOKEN.findall(text)})
-    return {word: float(np.log(len(texts) / n)) for word, n in sorted(counts.items()) if n >= at_least}
+    return {word: float(np.log(len(texts) / n)) for word, n in sorted(counts.items()) if n >= 3}
 
 
 def train_reader(
@@ -268,9 +262,9 @@ def train_reader(
     parts = (part for _ in range(epochs) for part in _batches(examples, rng))
     with threads(1):
         for part in tqdm(parts, total=steps, desc=progress, unit="batch", leave=False, disable=not progress):
-            batch = reader.batch([words for words, _ in part])
-            logits = reader(batch)  # (pairs, words, 2)
-            shift = (batch.side == QUESTION).sum(1, keepdim=True)
+            *words, side = reader.batch([words for words, _ in part])
+            logits = reader(*words, side)  # (pairs, words, 2)
+            shift = (side == QUESTION).sum(1, keepdim=True)
             target = torch.tensor([span for _, span in part]) + shift  # (pairs, 2)
             loss = F.cross_entropy(logits, target)
             optimizer.zero_grad()

@@ -90,11 +90,8 @@ def scene(reading: Reading, question: str, golds: list[str]) -> str:
         words += escape(reading.passage[last:a]) + f"<span{style}>{escape(reading.passage[a:b])}</span>"
         last = b
     words += escape(reading.passage[last:])
-    rows = "".join(
-        f'<tr><td style="text-align: left">{escape(text)}</td><td>{q:.2f}</td><td style="text-align: left">'
-        f'<div style="width: {160 * q:.0f}px; height: 0.7em; background: #0072B2"></div></td></tr>'
-        for text, q in best
-    )
+    row = '<tr><td style="text-align: left">{}</td><td>{:.2f}</td><td><meter value="{:.3f}"></meter></td></tr>'
+    rows = "".join(row.format(escape(text), q, q) for text, q in best)
     return SCENE.substitute(sentence=escape(sentence), words=words, question=escape(question), rows=rows)
 
 

@@ -25,8 +25,7 @@ def score_table(readers: Mapping[str, Reads], tests: Mapping[str, Dataset], *, s
             scores = np.array([overlap for overlap, _ in worst_scores(dataset, answers(reader, dataset)).values()])
             if len(scores) == 0:
                 raise ValueError(f"test {test_name!r} has no question, so there is nothing to score")
-            rng = np.random.default_rng(seed)
-            means = scores[rng.integers(len(scores), size=(RESAMPLES, len(scores)))].mean(1)
-            low, high = 100 * np.quantile(means, [0.025, 0.975])
+            drawn = np.random.default_rng(seed).integers(len(scores), size=(RESAMPLES, len(scores)))
+            low, high = 100 * np.quantile(scores[drawn].mean(1), [0.025, 0.975])
             rows.append((reader_name, test_name, 100 * scores.mean(), low, high, len(scores)))
     return pd.DataFrame(rows, columns=["reader", "test", "f1", "low", "high", "n"])

@@ -37,9 +37,8 @@ def load_squad(path: str | Path) -> Dataset:
     has answers unless it is_impossible, and none if it is.
     Raises ValueError, one line with the file's name and the question's id, for the first thing that is wrong.
     """
-    path = Path(path)
     try:
-        dataset = json.loads(path.read_text(encoding="utf-8-sig"))
+        dataset = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         _check(dataset)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -111,8 +110,8 @@ def score_squad(
     _check_predictions(predictions, na_prob, threshold)
     unknown = [id_ for id_ in {**predictions, **(na_prob or {})} if id_ not in by_id]
     if unknown:
-        ignored = f"{len(unknown)} of the ids to score are not in the dataset and are ignored"
-        warnings.warn(f"{ignored}, the first is {unknown[0]!r}", stacklevel=2)
+        message = f"{len(unknown)} of the ids are not in the dataset and are ignored, the first is {unknown[0]!r}"
+        warnings.warn(message, stacklevel=2)
     if _version(dataset) == 2:
         return _score_v2(by_id, predictions, na_prob, threshold)
     if na_prob is not None:
@@ -270,9 +269,8 @@ def split_articles(dataset: Dataset, *, test: float = 0.25, seed: int = 0) -> tu
         raise ValueError(f"test must lie strictly between 0 and 1; got {test}")
     kept = []
     for article in dataset["data"]:
-        parts = [{**p, "qas": [qa for qa in p["qas"] if qa["answers"]]} for p in article["paragraphs"]]
-        parts = [part for part in parts if part["qas"]]
-        if parts:
+        answered = ({**p, "qas": [qa for qa in p["qas"] if qa["answers"]]} for p in article["paragraphs"])
+        if parts := [part for part in answered if part["qas"]]:
             kept.append({**article, "paragraphs": parts})
     if len(kept) < 2:
         raise ValueError(f"dataset must have two articles with answerable questions to train and test; got {len(kept)}")

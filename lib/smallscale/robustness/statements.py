@@ -22,32 +22,31 @@ SMALL = DETERMINERS | PREPOSITIONS | AUXILIARIES | QUESTION_WORDS | set(ENGLISH[
 PAST = {base: past for base, past, _ in ENGLISH["irregular"]}
 PAST_FORMS = frozenset(PAST.values())
 PARTICIPLES = frozenset(done for *_, done in ENGLISH["irregular"])
-WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence with a slot for an answer: before, what leads into the slot (a preposition or nothing), after."""
+    """A sentence with a slot for an answer: words before, what leads into it (a preposition or none), words after."""
 
-    before: str
+    before: list[str]
     lead: str
-    after: str
+    after: list[str]
 
     def plain(self, answer: str) -> str:
         """ "Rome was founded by Ann Lee in 1203." """
-        return _sentence(self.before, self._led(answer), self.after)
+        return _sentence(*self.before, self._led(answer), *self.after)
 
     def cleft(self, answer: str) -> str:
         """The same, the answer first: "It was by Ann Lee that Rome was founded in 1203." """
-        return _sentence("It was", self._led(answer), "that", self.before, self.after)
+        return _sentence("It was", self._led(answer), "that", *self.before, *self.after)
 
     def _led(self, answer: str) -> str:
         """The answer with its preposition, unless it brings one of its own."""
         return answer if not self.lead or answer.split()[0].lower() in PREPOSITIONS else f"{self.lead} {answer}"
 
 
-def _sentence(*parts: str) -> str:
-    text = " ".join(part for part in parts if part).rstrip(" ,.?")
+def _sentence(*words: str) -> str:
+    text = " ".join(words).rstrip(" ,.?")
     return text[:1].upper() + text[1:] + "."
 
 
@@ -55,13 +54,10 @@ class Verbs:
     """Which words of some texts are verbs: the irregular ones, and those that occur with two of -ed, -ing and -s."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        words = {word for text in texts for word in WORD.findall(text.lower())}
-        self.known = set(PAST) | set(ENGLISH["usual_verbs"]) | {word for word in words if self._inflected(word, words)}
-
-    @staticmethod
-    def _inflected(word: str, words: set[str]) -> bool:
-        stem = word.removesuffix("e")
-        return len(word) > 2 and (past(word) in words) + (stem + "ing" in words) + (third(word) in words) >= 2
+        words = {word for text in texts for word in re.findall(r"[^\W\d_]+", text.lower())}
+        forms = {word: (past(word), word.removesuffix("e") + "ing", third(word)) for word in words if len(word) > 2}
+        inflected = {word for word, three in forms.items() if sum(form in words for form in three) >= 2}
+        self.known = set(PAST) | set(ENGLISH["usual_verbs"]) | inflected
 
     def finite(self, word: str) -> bool:
         """Whether the word can follow its subject: founded, took, appoints, appoint."""
@@ -98,9 +94,9 @@ def as_statement(question: str, verbs: Verbs) -> Statement | None:
     adjunct = opening and (opening[-1].endswith(",") or opening[0].lower() in PREPOSITIONS | {"according"})
     if opening and not adjunct:  # "The Council is made up of what?": the slot stays where it is
         stop = next((i for i in range(at + 1, len(words)) if words[i].lower() in PREPOSITIONS - {"of"}), len(words))
-        return Statement(" ".join(opening), preposition, " ".join(words[stop:]))
+        return Statement(opening, preposition, words[stop:])
     found = _from_question_word(preposition, words[at].lower(), words[at + 1 :], verbs)
-    return found and Statement(" ".join([*opening, found.before]).strip(), found.lead, found.after)
+    return found and Statement([*opening, *found.before], found.lead, found.after)
 
 
 def _from_question_word(preposition: str, asked: str, rest: list[str], verbs: Verbs) -> Statement | None:
@@ -114,12 +110,12 @@ def _from_question_word(preposition: str, asked: str, rest: list[str], verbs: Ve
     verb = None if asks_object else _verb(low, verbs)
     if verb is not None and (aux is None or verb < aux):
         # "Who founded Rome", "Which country refused", "How many people live here": the answer is the subject
-        return Statement("", "", " ".join(rest if asked == "who" or measure == "many" else rest[verb:]))
+        return Statement([], "", rest if asked == "who" or measure == "many" else rest[verb:])
     if aux is None:
-        return Statement("", "", " ".join(rest)) if asked == "who" and rest and not preposition else None
+        return Statement([], "", rest) if asked == "who" and rest and not preposition else None
     lead = preposition or ("" if measure in ("many", "much") else ENGLISH["leads"].get(asked, ""))
     unit = rest[:aux] if measure == "many" else []
-    return _with_auxiliary(asked, lead, unit, low[aux], rest[aux + 1 :], verbs)
+    return _inverted(asked, lead, unit, low[aux], rest[aux + 1 :], verbs) if rest[aux + 1 :] else None
 
 
 def _verb(low: list[str], verbs: Verbs) -> int | None:
@@ -130,11 +126,8 @@ def _verb(low: list[str], verbs: Verbs) -> int | None:
     return next(iter(sure or [i for i in fits if i > 0]), None)
 
 
-def _with_auxiliary(
-    asked: str, lead: str, unit: list[str], aux: str, rest: list[str], verbs: Verbs
-) -> Statement | None:
-    if not rest:
-        return None
+def _inverted(asked: str, lead: str, unit: list[str], aux: str, rest: list[str], verbs: Verbs) -> Statement | None:
+    """The sentence for [lead] question word, [unit,] auxiliary, rest."""
     low = [word.lower().strip(",") for word in rest]
     cut = _subject_ends(low, rest, aux, verbs)
     if aux in DO:
@@ -145,18 +138,18 @@ def _with_auxiliary(
     open_slot = not lead and asked in OPEN
     # "What was used to", "Which treaties were signed"
     if open_slot and _opens_predicate(low[0], rest[0], aux, cut, verbs):
-        return Statement("", "", " ".join([*unit, aux, *rest]))
+        return Statement([], "", [*unit, aux, *rest])
     # "What is the capital of France": all of it is the subject
     if cut is None or (open_slot and aux in BE and not unit and low[-1] not in PREPOSITIONS | {"called", "named"}):
-        return Statement(" ".join([*rest, aux]), lead, " ".join(unit))
+        return Statement([*rest, aux], lead, unit)
     return _around([*rest[:cut], aux, rest[cut]], lead, unit, rest[cut + 1 :])
 
 
 def _around(before: list[str], lead: str, unit: list[str], tail: list[str]) -> Statement:
     """The slot directly behind the verb, or at the end where the tail waits for an object: "Rome is known for _"."""
     if lead or (tail and (tail[0].lower() == "to" or tail[-1].lower() in PREPOSITIONS)):
-        return Statement(" ".join([*before, *tail]), lead, " ".join(unit))
-    return Statement(" ".join(before), lead, " ".join([*unit, *tail]))
+        return Statement([*before, *tail], lead, unit)
+    return Statement(before, lead, [*unit, *tail])
 
 
 def _opens_predicate(low: str, word: str, aux: str, cut: int | None, verbs: Verbs) -> bool:

@@ -44,8 +44,7 @@ class Pool:
             for before, name, _ in self.names(question):
                 for key in ((len(name.split()), before), (len(name.split()),), ()):
                     lists["name", *key].append(name)
-            words = question.lower().rstrip("? ").split()
-            for before, word in pairwise(words):
+            for before, word in pairwise(question.lower().rstrip("? ").split()):
                 if before in ("the", "of", "a") and word.isalpha() and len(word) > 3:
                     lists["noun", before].append(word)
         self.lists = {key: options for key, options in lists.items() if len(set(options)) >= ENOUGH}
@@ -92,8 +91,7 @@ class Pool:
                 rest = name[len(first) :].lstrip()
                 name, start = rest, match.end() - len(rest)
             if name and not MONTH.fullmatch(name) and name != "I":
-                before = question[:start].split()
-                yield (before[-1].lower() if before else ""), name, start
+                yield "".join(question[:start].lower().split()[-1:]), name, start
 
     def _other(self, known: set[str], rng: np.random.Generator, *keys: tuple[str | int, ...]) -> str:
         """One that is not known, from the first list with enough to choose from; "" where none has."""
