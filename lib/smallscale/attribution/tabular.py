@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-STEPS, DONE = 50, 1e-12  # of Newton's method; the largest entry of the last step
+from smallscale.attribution.checks import require
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,12 @@ def fit_logistic(inputs: Tensor, targets: Tensor, *, weight_decay: float) -> nn.
     inputs: (n, features) in double precision; targets: (n,) of 0 and 1. Raises ValueError where weight_decay is not
     above 0, since classes that a plane separates have no minimum then.
     """
-    if not weight_decay > 0:
-        raise ValueError(f"weight_decay must be above 0, or separable classes have no minimum; got {weight_decay}")
+    require(weight_decay > 0, f"weight_decay must be above 0, or separable classes have no minimum; got {weight_decay}")
     x = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)  # (n, features + 1)
-    theta = x.new_zeros(x.shape[1])
-    for _ in range(STEPS):
-        p = torch.sigmoid(x @ theta)
-        gradient = x.T @ (p - targets) / len(x) + weight_decay * theta
-        hessian = (x.T * (p * (1 - p))) @ x / len(x)
-        hessian.diagonal().add_(weight_decay)
-        step = torch.linalg.solve(hessian, gradient)
-        theta = theta - step
-        if step.abs().max() < DONE:
-            break
+    solver = LogisticRegression(C=1 / (weight_decay * len(x)), fit_intercept=False, solver="newton-cholesky", tol=1e-14)
+    theta = torch.from_numpy(solver.fit(x.numpy(), targets.numpy()).coef_)
     model = nn.Linear(inputs.shape[1], 1).to(inputs)
     with torch.no_grad():
-        model.weight.copy_(theta[None, :-1])
-        model.bias.copy_(theta[-1:])
+        model.weight.copy_(theta[:, :-1])
+        model.bias.copy_(theta[0, -1:])
     return model
