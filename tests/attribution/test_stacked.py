@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from smallscale.attribution import stacked
 from smallscale.attribution.games import membership, shapley_of
 from smallscale.attribution.language import Counts, count, log_likelihood
 from smallscale.attribution.proxies import (
@@ -88,12 +89,11 @@ def test_each_model_learns_its_own_coalition() -> None:
     assert log_p[:, 2].max() < -1
 
 
-def test_authors_are_read_as_often_as_they_are_long() -> None:
-    from smallscale.attribution.stacked import _batch
-
+def test_authors_are_read_as_often_as_they_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [torch.full((400,), 0), torch.full((100,), 1), torch.full((500,), 2)]
     inside = torch.tensor([[True, True, False], [False, True, True], [True, True, True]])
-    rows = _batch(texts, inside, 6000, 5, torch.Generator().manual_seed(0))[:, :, 0]
+    monkeypatch.setattr(stacked, "BATCH", 6000)
+    rows = stacked._batch(texts, inside, 5, torch.Generator().manual_seed(0))[:, :, 0]
     assert (rows[0] == 1).float().mean() == pytest.approx(0.2, abs=0.02)
     assert (rows[1] == 2).float().mean() == pytest.approx(5 / 6, abs=0.02)
     assert not (rows[0] == 2).any()

@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import ByteLevelBPETokenizer
 
 from smallscale.attribution.language import Counts
 from smallscale.attribution.payments import payouts
@@ -23,7 +23,7 @@ REASONS = 3
 
 
 def statement_explorer(
-    tokenizer: Tokenizer,
+    tokenizer: ByteLevelBPETokenizer,
     windows: np.ndarray,
     prompt: int,
     names: Sequence[str],

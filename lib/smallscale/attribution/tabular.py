@@ -47,7 +47,7 @@ def fit_logistic(inputs: Tensor, targets: Tensor, *, weight_decay: float) -> nn.
     """
     require(weight_decay > 0, f"weight_decay must be above 0, or separable classes have no minimum; got {weight_decay}")
     x = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)  # (n, features + 1)
-    solver = LogisticRegression(C=1 / (weight_decay * len(x)), fit_intercept=False, solver="newton-cholesky", tol=1e-14)
+    solver = LogisticRegression(C=1 / (weight_decay * len(x)), fit_intercept=False, solver="newton-cholesky", tol=1e-12)
     theta = torch.from_numpy(solver.fit(x.numpy(), targets.numpy()).coef_)
     model = nn.Linear(inputs.shape[1], 1).to(inputs)
     with torch.no_grad():
