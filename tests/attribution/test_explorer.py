@@ -66,10 +66,11 @@ def test_the_widget_opens_where_a_reading_is_put_right_and_answers_everywhere() 
     image, way, count, view = box.children
     assert (image.value, WAYS[way.value], COUNTS[count.value]) == (1, "most harmful", 3)
     said = (
-        "the network reads 2 with probability 0.80, without the 3 most harmful training images 1 with probability 0.70"
+        "the network reads 2 with probability 0.80 (for 1: 0.10); without 3 training images (most harmful) "
+        "1 with probability 0.70 (for 1: 0.70)."
     )
     assert said in view.value
-    assert view.value.count("<svg") == 1
+    assert view.value.count("<img") == 4
     for image.value in range(2):
         for way.value in range(3):
             for count.value in range(3):
@@ -94,17 +95,18 @@ def test_a_widget_where_nothing_helps_opens_on_the_most_removed() -> None:
 @pytest.mark.parametrize(
     ("way", "count", "words"),
     [
-        ("most helpful", 1, "without the most helpful training image 1"),
-        ("random", 1, "without one random training image 1"),
-        ("random", 5, "without 5 random training images 1"),
-        ("most harmful", 5, "without the 5 most harmful training images 1"),
+        ("most helpful", 1, "without 1 training image (most helpful) 1"),
+        ("random", 5, "without 5 training images (random) 1"),
+        ("most harmful", 5, "without 5 training images (most harmful) 1"),
     ],
 )
 def test_a_scene_is_a_sentence(way: str, count: int, words: str) -> None:
     before, after = np.array([0.75, 0.25]), np.array([0.25, 0.75])
     said = removal_scene(np.eye(4), 1, before, after, [(np.eye(4), 0)], way, count)
-    assert f"{words} with probability 0.75 (for 1: 0.25, then 0.75)." in said
-    assert ("Removed first: 0." if count > 1 else "Removed: 0.") in said
+    assert "reads 0 with probability 0.75 (for 1: 0.25); " in said
+    assert f"{words} with probability 0.75 (for 1: 0.75)." in said
+    assert "the first 1 removed" in said
+    assert "<figcaption>0</figcaption>" in said
 
 
 def test_the_class_that_is_read_and_the_true_one_have_colours_of_their_own() -> None:
@@ -176,7 +178,7 @@ def right(train: Tensor, test: Tensor, matrix: Tensor, weight_decay: float) -> T
         (lambda a, b, h, w: right(a, b, h, 0), "The penalty has a Hessian too"),
         (lambda a, b, h, w: a @ b.T / 7, "the inverse of H between them is missing"),
         (lambda *a: 2 * right(*a), "differ from the equation's"),
-        (lambda *a: 1.0, "must be a tensor"),
+        (lambda *a: 1.0, "must be (n, m)"),
     ],
 )
 def test_an_influence_is_told_what_is_wrong(answer: Any, said: str) -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import ByteLevelBPETokenizer as Tokenizer
 
 from smallscale.attribution.checks import require
 
@@ -25,14 +25,14 @@ ORDER = len(CONCENTRATION)
 Documents = Sequence[np.ndarray]  # the tokens (length,) of each
 
 
-def train_tokenizer(texts: Sequence[str], vocabulary: int = 1024) -> ByteLevelBPETokenizer:
+def train_tokenizer(texts: Sequence[str], vocabulary: int = 1024) -> Tokenizer:
     """Byte-pair encoding of bytes, trained on the texts: every text can be encoded, and nothing in it is special."""
-    tokenizer = ByteLevelBPETokenizer()
+    tokenizer = Tokenizer()
     tokenizer.train_from_iterator(texts, vocabulary, min_frequency=0, show_progress=False)
     return tokenizer
 
 
-def encode(tokenizer: ByteLevelBPETokenizer, texts: Sequence[str]) -> list[np.ndarray]:
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     """The tokens (length,) of each text."""
     return [np.array(encoding.ids, dtype=np.int64) for encoding in tokenizer.encode_batch(list(texts))]
 

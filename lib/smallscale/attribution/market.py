@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
-from tokenizers import ByteLevelBPETokenizer
 
 from smallscale.attribution.games import banzhaf_of, membership, shapley_of
-from smallscale.attribution.language import Counts, count, encode, log_likelihood, slopes
+from smallscale.attribution.language import Counts, Tokenizer, count, encode, log_likelihood, slopes
 from smallscale.attribution.payments import payouts
 
 Texts = Mapping[str, Mapping[str, str]]  # name -> document -> text, in order of submission
@@ -142,7 +141,7 @@ def game(counts: Counts) -> np.ndarray:
 class Sales:
     """What was sold, and how likely each author's documents make it. What was counted is kept."""
 
-    def __init__(self, tokenizer: ByteLevelBPETokenizer, windows: np.ndarray, prompt: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, windows: np.ndarray, prompt: int) -> None:
         """windows: (n, length) tokens of completions, the first `prompt` of each given."""
         self.vocabulary = tokenizer.get_vocab_size()
         self._row = cache(lambda texts: count([encode(tokenizer, texts)], windows, prompt, self.vocabulary))
