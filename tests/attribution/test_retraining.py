@@ -128,7 +128,7 @@ def test_no_global_generator_is_touched() -> None:
         ([[-1, 2]], None, "rows must lie in 0..19"),
         ([0, 1], None, "rows must be \\(models, 2\\)"),
         (None, torch.ones(2, 19), "weights must be \\(models, 20\\), one for each example seen"),
-        ([[0, 1]], torch.ones(2, 2), "models, rows and weights must be as many, or a single model"),
+        ([[0, 1]] * 3, torch.ones(2, 2), "models, rows and weights must be as many, or one"),
         (None, torch.full((1, 20), torch.nan), "weights must be finite"),
     ],
 )

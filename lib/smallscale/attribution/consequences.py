@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +20,7 @@ BITS = 1 / np.log(2)
 EFFORTS = ((0.2, 0.0), (0.4, 0.05), (0.6, 0.15), (0.8, 0.35), (1.0, 0.6))
 
 
-def removals(
-    documents: Counts, author: Sequence[int], sizes: Sequence[int], *, draws: int = 20, seed: int = 0
-) -> pd.DataFrame:
+def removals(documents: Counts, author: Any, sizes: Any, *, draws: int = 20, seed: int = 0) -> pd.DataFrame:
     """For each author: what the model loses without them, and without as much text by the others, drawn at random.
 
     documents: counts, a row for each document; author, sizes: of each, its author and its tokens. Documents are
@@ -29,20 +29,18 @@ def removals(
     draw: NaN.
     """
     who, size = np.asarray(author), np.asarray(sizes, dtype=float)
-    random, everything = np.random.default_rng(seed), np.ones((1, len(size)))
-    before, rows = log_likelihood(documents, everything).mean() * BITS, []
+    random, rows = np.random.default_rng(seed), []
+    before = log_likelihood(documents, np.ones((1, len(size)))).mean() * BITS
     for i in np.unique(who):
         others, target = np.flatnonzero(who != i), size[who == i].sum()
         kept = np.ones((draws + 1, len(size)))
         kept[0, who == i] = 0
         for row in kept[1:]:
             order = random.permutation(others)
-            reached = size[order].cumsum()
-            row[order] = np.clip((reached - target) / size[order], 0, 1)
+            row[order] = np.clip((size[order].cumsum() - target) / size[order], 0, 1)
         lost = before - log_likelihood(documents, kept).mean(1) * BITS
         drawn = lost[1:] if size[others].sum() > target else np.full(draws, np.nan)
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        rows.append((i, int(target), lost[0], drawn.mean(), low, high))
+        rows.append((i, int(target), lost[0], drawn.mean(), *np.quantile(drawn, [0.025, 0.975])))
     return pd.DataFrame(rows, columns=["author", "tokens", "lost", "random", "low", "high"])
 
 
@@ -80,18 +78,14 @@ def choices(
     libraries: Sequence[Documents], windows: np.ndarray, prompt: int, vocabulary: int, *, sold: int, seed: int = 0
 ) -> Choices:
     """Every author's EFFORTS counted; the first `sold` windows (n, length) are paid for, the others judge."""
-    delivered = [
-        deliver(documents, *effort, vocabulary, seed=seed + i)
-        for i, documents in enumerate(libraries)
-        for effort in EFFORTS
-    ]
+    days = product(enumerate(libraries), EFFORTS)
+    delivered = [deliver(documents, *effort, vocabulary, seed=seed + i) for (i, documents), effort in days]
     volume = np.array([sum(map(len, option)) for option in delivered]).reshape(-1, len(EFFORTS))
     return Choices(count(delivered, windows, prompt, vocabulary), volume, sold * (windows.shape[1] - prompt))
 
 
-PayRule = Callable[[Counts, np.ndarray], np.ndarray]  # (what was delivered, how many tokens) -> values (authors,)
-
-PAY: dict[str, PayRule] = {
+# (what was delivered, how many tokens) -> values (authors,)
+PAY: dict[str, Callable[[Counts, np.ndarray], np.ndarray]] = {
     "volume": lambda counts, volume: volume,
     "overlap": lambda counts, volume: (counts.hits[:, 2] > 0).mean(1),  # of 3-grams
     "Shapley": lambda counts, volume: shapley_of(game(counts)),

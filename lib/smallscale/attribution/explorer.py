@@ -70,15 +70,14 @@ def removal_explorer(
     late = np.where(right.any(0) & ~right[0], right.argmax(0), len(right))
     first, notch = int(late.argmin()), min(int(late.min()), len(right) - 1)
 
-    def show(i: int, way: int, k: int) -> str:
-        removed = [(train[0][j, 0], int(train[1][j])) for j in order[way, : counts[k], i][:SHOWN]]
-        before, after = probabilities[way, [0, k], i]
-        return removal_scene(test[0][i, 0], truth[i], before, after, removed, WAYS[way], counts[k])
+    def show(i: int, way: str, count: int) -> str:
+        removed = [(train[0][j, 0], int(train[1][j])) for j in order[WAYS.index(way), :count, i][:SHOWN]]
+        before, after = probabilities[WAYS.index(way), [0, counts.index(count)], i]
+        return removal_scene(test[0][i, 0], truth[i], before, after, removed, way, count)
 
     images = [(f"{i + 1}: a {label}", i) for i, label in enumerate(truth)]
-    numbers = [(str(count), k) for k, count in enumerate(counts)]
-    ways = [(way, w) for w, way in enumerate(WAYS)]
-    return explorer(show, {"test image": (images, first), "remove": (ways, 1), "how many": (numbers, notch)})
+    ways, numbers = (WAYS, "most harmful"), (counts, counts[notch])
+    return explorer(show, {"test image": (images, first), "remove": ways, "how many": numbers})
 
 
 def removal_scene(
@@ -139,13 +138,7 @@ def statement_explorer(
 
 
 def scene(
-    pieces: Sequence[str],
-    prompt: int,
-    names: Sequence[str],
-    values: Any,
-    hits: Any,
-    cents: Mapping[str, Any],
-    rule: str,
+    pieces: Sequence[str], prompt: int, names: Sequence[str], values: Any, hits: Any, cents: dict[str, Any], rule: str
 ) -> str:
     """The state as HTML: the text by creditor, a bar for each payment, and sentences that say the same.
 
@@ -161,7 +154,8 @@ def scene(
             sentence += f" By {other} it would be {names[int(np.argmax(instead))]}, with {max(instead)}."
     alpha = (0x20 + 0x60 * values.max(0).clip(0) / max(values.max(), 1e-12)).round().astype(int)
     numbers = np.where(np.diff(creditors, prepend=-1) != 0, creditors + 1, 0)
-    colours = [f"{COLOURS[who % len(COLOURS)]}{a:02x}" for who, a in zip(creditors, alpha, strict=True)]
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    behind = [f"{colours[who]}{a:02x}" for who, a in zip(creditors, alpha, strict=True)]
     text = [(piece, 0, "none") for piece in pieces[:prompt]]
     reasons = []
     for t in np.argsort(-values[best], kind="stable")[:REASONS]:
@@ -173,10 +167,8 @@ def scene(
     why = "; ".join(reasons) or "nothing in this text is anybody’s; all get equal shares"
     return SCENE.render(
         sentence=sentence,
-        text=text + list(zip(pieces[prompt:], numbers, colours, strict=True)),
-        bars=[
-            (f"{i + 1} {names[i]}", c / max(paid), COLOURS[i % len(COLOURS)], f"{c} cents") for i, c in enumerate(paid)
-        ],
+        text=text + list(zip(pieces[prompt:], numbers, behind, strict=True)),
+        bars=[(f"{i + 1} {names[i]}", c / max(paid), colours[i], f"{c} cents") for i, c in enumerate(paid)],
         note=f"Why {names[best]}: {why}.",
     )
 

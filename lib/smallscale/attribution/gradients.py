@@ -2,7 +2,8 @@
 
 Scores of every method here are (n_train, n_test), and positive where the training example helps: without it the test
 loss would be higher. `grad_dot` asks whether two examples push the same way (Charpiat et al. 2019); `tracin` sums that
-over the checkpoints of a training run (Pruthi et al. 2020).
+over the checkpoints of a training run (Pruthi et al. 2020); `trak` takes the network for a linear model of its
+gradients (Park et al. 2023).
 """
 
 import copy
@@ -11,10 +12,10 @@ from math import inf
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from smallscale.attribution.checks import require, require_finite
+from smallscale.attribution.checks import require, require_counts, require_finite, require_not_negative
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) -> a value per example
 Examples = tuple[Tensor, Tensor]  # inputs and targets, as many of each
@@ -60,6 +61,44 @@ def tracin(models: Models, loss: Loss, train: Any, test: Any, *, lrs: Sequence[f
     return torch.stack([lr * product for lr, product in zip(rates, products, strict=True)]).sum(0)
 
 
+def trak(
+    models: Models, loss: Loss, train: Any, test: Any, *, projection: int = 512, ridge: float = 0.0, seed: int = 0
+) -> Tensor:
+    """TRAK (Park et al. 2023, eq. 17): logistic regression on projected gradients; scores (n_train, n_test).
+
+        scores = (mean over models of Phi (Phi^T Phi + ridge I)^-1 phi_test) * (mean over models of 1 - p)
+        phi = P^T grad f,   f = log(p / (1 - p)),   p = exp(-loss): the probability of the target
+
+    The effect on the test example's f, on a scale of its own: it ranks, it is not money. loss must be minus the log
+    of a probability, as cross-entropy is.
+    models: one or several, trained alike from other seeds; their mean ranks better than any one.
+    projection: columns of the random matrix P (p, projection); as many as there are parameters, or more: none is
+    used. ridge: added to the diagonal of Phi^T Phi. seed: of P, another P for each model.
+    Raises ValueError where Phi^T Phi has no inverse, and as `grad_dot` does.
+    """
+    models = as_models(models)
+    require_counts(projection=projection)
+    require_not_negative(ridge=ridge)
+    generator, products, doubts = Generator().manual_seed(seed), [], []
+    for model in models:
+        # In double precision: where a target is nearly certain, all that counts is the little that is missing to 1.
+        frame = Frame(model, loss, train, test, torch.float64)
+        n, p = len(frame.train[0]), len(frame.theta)
+        width = min(int(projection), p)
+        words = f"projection must be below the number of training examples, {n}, or ridge above 0; got {width}"
+        singular = f"a {width} x {width} matrix of {n} gradients is singular, and every score is noise"
+        require(ridge > 0 or width < n, f"{words} and no ridge: {singular}")
+        # A random matrix of entries 1/sqrt(width) keeps lengths and angles, nearly (Johnson, Lindenstrauss 1984).
+        matrix = torch.randn(p, width, generator=generator, dtype=torch.float64) / width**0.5 if width < p else None
+        phi, phi_test = (_features(frame, examples, matrix) for examples in (frame.train, frame.test))
+        gram = phi.T @ phi
+        gram.diagonal().add_(ridge)
+        products.append(phi @ torch.linalg.solve(gram, phi_test.T))
+        doubts.append(doubt(frame.losses(frame.theta, *frame.train)))
+    scores = torch.stack(products).mean(0) * torch.stack(doubts).mean(0)[:, None]
+    return scores.to(next(models[0].parameters()).dtype)
+
+
 class Frame:
     """A model, a loss and examples as torch.func wants them: functions of a flat vector of parameters (p,).
 
@@ -76,7 +115,7 @@ class Frame:
         self.train, self.test = as_examples("train", train, self.theta), as_examples("test", test, self.theta)
         # Of one example a mean and a value per example look alike: the check asks about two at least.
         x, y = (torch.cat([part[:3], part[:3]]) for part in self.test)
-        values = per_example(self.losses(self.theta, x, y), len(x))
+        values = per_example(self.loss(self.outputs(self.theta, x), y), len(x))
         require(values.isfinite().all(), "loss must be finite; for the first test examples it is NaN or infinite")
 
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
@@ -86,7 +125,7 @@ class Frame:
 
     def losses(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """A value per example, (n,)."""
-        return self.loss(self.outputs(theta, x), y)
+        return self.loss(self.outputs(theta, x), y).reshape(-1)
 
     def gradients(self, examples: Examples, theta: Tensor | None = None) -> Tensor:
         """One gradient a row, (n, p)."""
@@ -104,6 +143,22 @@ class Frame:
 
     def chunk(self, each: int = 1) -> int:
         return max(1, AT_ONCE // (each * len(self.theta)))
+
+
+def _features(frame: Frame, examples: Examples, matrix: Tensor | None) -> Tensor:
+    """The gradients of f = log(p / (1 - p)), projected, (n, width).
+
+    f = -log(exp(loss) - 1), so its gradient is that of the loss divided by -(1 - p).
+    """
+    parts = (
+        frame.gradients(part) / -doubt(frame.losses(frame.theta, *part))[:, None] for part in frame.parts(examples)
+    )
+    return torch.cat([part if matrix is None else part @ matrix.to(part.device) for part in parts])
+
+
+def doubt(losses: Tensor) -> Tensor:
+    """1 - p, where p = exp(-loss); at least what double precision can tell from 0, to be divided by."""
+    return (-torch.expm1(-losses)).clamp_min(torch.finfo(losses.dtype).eps)
 
 
 def as_models(models: Models) -> list[nn.Module]:

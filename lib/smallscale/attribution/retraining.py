@@ -59,16 +59,24 @@ def retrain(
     models: of one architecture, with the weights that each starts from; a single one starts them all.
     train: (inputs, targets), n of each. rows: (models, k), which examples each model sees, in its own order; None:
     each sees all. weights: (models, k), of its examples in the batch's mean loss; 0 takes one out while everything
-    else in the run stays as it was; None: all 1.
+    else in the run stays as it was; None: all 1. A single model, row or weighting serves all the others.
     Each is trained as it would be alone (the same numbers up to rounding). Raises ValueError for layers that train
     and predict differently (dropout, batch norm), and for rows or weights that do not fit.
     """
     starts = as_models(models)
+    _check_layers(starts[0])
     like = next(starts[0].parameters())
     inputs, targets = as_examples("train", train, like)
-    rows = None if rows is None else as_positions("rows", rows, len(inputs)).to(like.device)
-    weights = None if weights is None else torch.as_tensor(weights).to(like)
-    count, seen = _check_stack(starts, len(inputs), rows, weights)
+    rows = torch.arange(len(inputs))[None] if rows is None else as_positions("rows", rows, len(inputs))
+    seen = rows.shape[-1]
+    weights = torch.ones(1, seen).to(like) if weights is None else torch.as_tensor(weights).to(like)
+    for name, part in (("rows", rows), ("weights", weights)):
+        fit = part.dim() == 2 and part.shape[1] == seen and part.numel()
+        require(fit, f"{name} must be (models, {seen}), one for each example seen; got {tuple(part.shape)}")
+    require_finite(weights=weights)
+    counts = {"models": len(starts), "rows": len(rows), "weights": len(weights)}
+    count = max(counts.values())
+    require({*counts.values()} <= {1, count}, f"models, rows and weights must be as many, or one; got {counts}")
     each = {name: p for name, p in stack_module_state(starts)[0].items() if p.requires_grad}
     stack = {name: p.detach().expand(count, *p.shape[1:]).clone().requires_grad_() for name, p in each.items()}
     params = list(stack.values())
@@ -77,14 +85,12 @@ def retrain(
     def losses(theta: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return loss(functional_call(starts[0], theta, (x,)), y)
 
-    together = vmap(losses, in_dims=(0, None, None) if rows is None else (0, 0, 0))
+    together = vmap(losses, in_dims=(0, None, None) if len(rows) == 1 else (0, 0, 0))
     steps = run.steps(seen)
     with eval_mode(starts[0]):
         for batch, lr in tqdm(steps, desc=progress, unit="step", leave=False, disable=not progress):
-            where = batch if rows is None else rows[:, batch]  # (b,) or (models, b)
-            values = together(stack, inputs[where], targets[where])  # (models, b)
-            if weights is not None:
-                values = values * weights[:, batch]
+            where = rows[0, batch] if len(rows) == 1 else rows[:, batch]  # (b,) or (models, b)
+            values = together(stack, inputs[where], targets[where]) * weights[:, batch]  # (models, b)
             gradients = torch.autograd.grad(values.sum() / len(batch), params)
             with torch.no_grad():
                 torch._foreach_mul_(speed, run.momentum)  # one call for all parameters: starting them is the cost
@@ -103,11 +109,9 @@ def stack_outputs(model: nn.Module, stack: Stack, inputs: Any) -> Tensor:
 
 def member(model: nn.Module, stack: Stack, k: int = 0) -> nn.Module:
     """The k-th model of the stack, on its own, in eval mode; `model` says how it is built."""
-    one = copy.deepcopy(model)
-    with torch.no_grad():
-        for name, values in stack.items():
-            one.get_parameter(name).copy_(values[k])
-    return one.eval()
+    one = copy.deepcopy(model).eval()
+    one.load_state_dict({name: values[k] for name, values in stack.items()}, strict=False)
+    return one
 
 
 def leave_one_out(
@@ -189,20 +193,6 @@ def _losses(model: Model, loss: Loss, held: Examples) -> Tensor:
     inputs, targets = (cast(part, like) for part in held)
     with eval_mode(model), torch.no_grad():
         return per_example(loss(torch.as_tensor(model(inputs)), targets), len(targets)).detach()
-
-
-def _check_stack(models: list[nn.Module], n: int, rows: Tensor | None, weights: Tensor | None) -> tuple[int, int]:
-    """How many models there are, and how many examples each sees."""
-    _check_layers(models[0])
-    seen = n if rows is None else rows.shape[-1]
-    given = {name: part for name, part in (("rows", rows), ("weights", weights)) if part is not None}
-    for name, part in given.items():
-        fit = part.dim() == 2 and part.shape[1] == seen and part.numel()
-        require(fit, f"{name} must be (models, {seen}), one for each example seen; got {tuple(part.shape)}")
-    require_finite(**given)
-    counts = {name: len(part) for name, part in given.items()} | ({"models": len(models)} if len(models) > 1 else {})
-    require(len(set(counts.values())) < 2, f"models, rows and weights must be as many, or a single model; got {counts}")
-    return next(iter(counts.values()), 1), seen
 
 
 def _check_layers(model: nn.Module) -> None:

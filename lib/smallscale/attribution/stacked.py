@@ -20,15 +20,15 @@ from smallscale.attribution.language import Documents
 
 Parameters = dict[str, Tensor]
 
-LAYERS, HEADS, WIDTH = 2, 2, 32
+LAYERS, HEADS, WIDTH, CONTEXT = 2, 2, 32, 48  # the last: tokens in a window
 BATCH, RATE = 8, 1e-2  # windows a step; Adam's learning rate
 TOGETHER = 8  # models in one program: more of them no longer fit a core's cache, and are no faster
 
 
-def new_stack(models: int, vocabulary: int, context: int, *, seed: int = 0) -> Parameters:
+def new_stack(models: int, vocabulary: int, *, seed: int = 0) -> Parameters:
     """Untrained transformers, all with the same parameters; each tensor is (models, ...)."""
     # Standard deviations come last. The tokens' vectors are also what turns the last layer into logits.
-    shapes = {"tokens": (vocabulary, WIDTH, 0.1), "places": (context, WIDTH, 0.1)}
+    shapes = {"tokens": (vocabulary, WIDTH, 0.1), "places": (CONTEXT, WIDTH, 0.1)}
     for layer in range(LAYERS):
         shapes[f"{layer}.qkv"] = (WIDTH, 3 * WIDTH, WIDTH**-0.5)
         shapes[f"{layer}.out"] = (WIDTH, WIDTH, WIDTH**-0.5 / LAYERS)
@@ -69,13 +69,12 @@ def train_stack(
     vocabulary: int,
     *,
     steps: int = 600,
-    context: int = 48,
     seed: int = 0,
     progress: str = "",
 ) -> Parameters:
     """One transformer for each coalition: members (models, authors), True for those whose text it reads.
 
-    Authors are read in proportion to their length, in windows of `context` tokens. Adam's lr falls to zero over the
+    Authors are read in proportion to their length, in windows of CONTEXT tokens. Adam's lr falls to zero over the
     second half. Each model is the same whatever else is in the stack. Raises ValueError for a coalition of nobody,
     whose guess is uniform, and for an author with fewer tokens than a window.
     """
@@ -83,17 +82,17 @@ def train_stack(
     fit = inside.ndim == 2 and inside.shape[1] == len(libraries) and inside.any(1).all()
     wanted = f"members must be (models, {len(libraries)}), each with at least one"
     require(fit, f"{wanted}; got {tuple(inside.shape)}")
-    require(shortest > context, f"libraries must hold more than {context} tokens each; got {shortest}")
+    require(shortest > CONTEXT, f"libraries must hold more than {CONTEXT} tokens each; got {shortest}")
     texts = [torch.from_numpy(np.concatenate(documents)) for documents in libraries]
     bar = tqdm(total=steps * len(inside), desc=progress, unit="step", leave=False, disable=not progress, mininterval=2)
     parts = []
     with bar:
         for some in inside.split(TOGETHER):
-            parameters = new_stack(len(some), vocabulary, context, seed=seed)
+            parameters = new_stack(len(some), vocabulary, seed=seed)
             optimizer = torch.optim.Adam(parameters.values(), betas=(0.9, 0.98), foreach=True)
             generator = Generator().manual_seed(seed + 1)
             for step in range(steps):
-                windows = _batch(texts, some, context, generator)
+                windows = _batch(texts, some, generator)
                 optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / 20, 1.0, 2 * (1 - step / steps))
                 optimizer.zero_grad()
                 token_losses(parameters, windows).mean((1, 2)).sum().backward()
@@ -103,10 +102,10 @@ def train_stack(
     return {name: torch.cat([part[name].detach() for part in parts]) for name in parts[0]}
 
 
-def _batch(texts: Sequence[Tensor], inside: Tensor, context: int, generator: Generator) -> Tensor:
-    """Windows (models, BATCH, context), each from an author in the model's coalition, the same for all that can."""
-    places = [(torch.rand(BATCH, generator=generator) * (len(text) - context)).long() for text in texts]
-    drawn = torch.stack([t[p[:, None] + torch.arange(context)] for t, p in zip(texts, places, strict=True)])
+def _batch(texts: Sequence[Tensor], inside: Tensor, generator: Generator) -> Tensor:
+    """Windows (models, BATCH, CONTEXT), each from an author in the model's coalition, the same for all that can."""
+    places = [(torch.rand(BATCH, generator=generator) * (len(text) - CONTEXT)).long() for text in texts]
+    drawn = torch.stack([t[p[:, None] + torch.arange(CONTEXT)] for t, p in zip(texts, places, strict=True)])
     # The largest of log length + Gumbel noise falls on an author as often as its length says, in any coalition.
     gumbel = -torch.rand(len(texts), BATCH, generator=generator).log().neg().log()
     rank = torch.tensor([math.log(len(text)) for text in texts])[:, None] + gumbel  # (authors, BATCH)

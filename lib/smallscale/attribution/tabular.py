@@ -1,7 +1,5 @@
 """Where can every point be left out in turn? Logistic regression on a table, fitted exactly in milliseconds."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_breast_cancer
@@ -10,20 +8,14 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from smallscale.attribution.checks import require
+from smallscale.attribution.gradients import Examples
 
 
-@dataclass(frozen=True)
-class Tumours:
-    """Biopsies of breast tumours. train, test: (inputs (n, 30), targets (n,) 1 for benign, else 0), standardised."""
-
-    train: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-
-
-def tumours(n_train: int = 400, n_test: int = 100) -> Tumours:
+def tumours(n_train: int = 400, n_test: int = 100) -> tuple[Examples, Examples]:
     """scikit-learn's table of 569 tumours (Street, Wolberg and Mangasarian 1993), split by class, always the same way.
 
-    Columns have mean 0 and standard deviation 1 over the training rows.
+    Returns train and test: inputs (n, 30), whose columns have mean 0 and standard deviation 1 over the training rows,
+    and targets (n,), 1 for benign, else 0.
     """
     table = load_breast_cancer()
     rows, other, labels, other_labels = train_test_split(
@@ -31,7 +23,7 @@ def tumours(n_train: int = 400, n_test: int = 100) -> Tumours:
     )
     mean, spread = rows.mean(0), rows.std(0)
     x, x_test = (torch.from_numpy((part - mean) / spread) for part in (rows, other))
-    return Tumours((x, torch.from_numpy(labels).double()), (x_test, torch.from_numpy(other_labels).double()))
+    return (x, torch.from_numpy(labels).double()), (x_test, torch.from_numpy(other_labels).double())
 
 
 def logistic_loss(outputs: Tensor, targets: Tensor) -> Tensor:
