@@ -21,21 +21,12 @@ from smallscale.attribution.language import (
     grams,
     keys,
     log_likelihood,
-    slopes,
     train_tokenizer,
     within,
 )
 from smallscale.corpus import CONTRIBUTORS, authors, bare_code
 
 documents = st.lists(st.lists(st.integers(0, 3), max_size=12).map(lambda t: np.array(t, dtype=np.int64)), max_size=4)
-
-
-def some_counts(seed: int = 0, players: int = 3, tokens: int = 40, vocabulary: int = 5) -> Counts:
-    """Of real text, so that counts fit together: three random documents and windows from a fourth."""
-    random = np.random.default_rng(seed)
-    libraries = [[random.integers(vocabulary, size=60 + 20 * i)] for i in range(players)]
-    windows = random.integers(vocabulary, size=(tokens // 4, 8))
-    return count(libraries, windows, 4, vocabulary)
 
 
 # counting
@@ -104,14 +95,6 @@ def test_probabilities_sum_to_one_over_the_vocabulary() -> None:
     prompt = random.integers(5, size=4)
     windows = np.array([[*prompt, w] for w in range(5)])
     assert np.exp(log_likelihood(count(author, windows, 4, 5), [[1]])).sum() == pytest.approx(1, abs=1e-12)
-
-
-def test_slopes_are_the_derivative() -> None:
-    counts, at, h = some_counts(), np.array([0.7, 1.3, 0.2]), 1e-6
-    for i, row in enumerate(slopes(counts, at)):
-        step = h * np.eye(3)[i]
-        up, down = log_likelihood(counts, [at + step, at - step])
-        assert row == pytest.approx((up - down) / (2 * h), abs=1e-7)
 
 
 def test_generated_text_follows_its_documents_and_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ def test_fitting_finds_the_concentrations_that_made_the_other_model() -> None:
 
 
 def test_gradients_are_those_of_the_loss_and_find_the_author() -> None:
-    stack = trained([[1, 1, 1]], steps=40)
+    stack = trained([[1, 1, 1]], steps=20)
     windows = np.stack([cycle(k % 3 + 1, CONTEXT) for k in range(6)])
     rows = stack_gradients(stack, windows, prompt=4)
     name, h = "0.qkv", 1e-2

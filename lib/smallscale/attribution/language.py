@@ -119,19 +119,6 @@ def log_likelihood(counts: Counts, weights: Any, concentration: Sequence[float] 
     return np.log(p)
 
 
-def slopes(counts: Counts, weights: Any) -> np.ndarray:
-    """d ln p / d weight (authors, T), at weights (authors,): what a little more of each author's text would do."""
-    weights = np.asarray(weights, dtype=float)
-    p = np.full(counts.hits.shape[2], 1 / counts.vocabulary)
-    dp = np.zeros((len(counts), len(p)))
-    for k, a in enumerate(CONCENTRATION):
-        total = weights @ counts.seen[:, k] + a
-        new = (weights @ counts.hits[:, k] + a * p) / total
-        dp = (counts.hits[:, k] + a * dp - new * counts.seen[:, k]) / total
-        p = new
-    return dp / p
-
-
 def generate(documents: Documents, prompts: np.ndarray, length: int, vocabulary: int, *, seed: int = 0) -> np.ndarray:
     """Prompts (n, prompt) continued by `length` tokens from the model of the documents, (n, prompt + length)."""
     found, random = grams(documents, vocabulary), np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from smallscale.attribution.games import banzhaf_of, membership, shapley_of
-from smallscale.attribution.language import Counts, Tokenizer, count, encode, log_likelihood, slopes
+from smallscale.attribution.language import CONCENTRATION, Counts, Tokenizer, count, encode, log_likelihood
 from smallscale.attribution.payments import payouts
 
 Texts = Mapping[str, Mapping[str, str]]  # name -> document -> text, in order of submission
@@ -127,10 +127,15 @@ def diagonal(counts: Counts, nodes: int = 64) -> np.ndarray:
     """
     # Most is learnt from the first few words, so t = s^8: many steps where ln p is steep.
     points, weights = np.polynomial.legendre.leggauss(nodes)
-    values = np.zeros((len(counts), counts.hits.shape[2]))
-    for s, weight in zip((points + 1) / 2, weights / 2, strict=True):
-        values += weight * 8 * s**7 * slopes(counts, np.full(len(counts), s**8))
-    return values
+    s = (points + 1) / 2
+    t = s[:, None] ** 8
+    p, slopes = np.full_like(t, 1 / counts.vocabulary), np.zeros(1)  # then (nodes, T); dp / dt_i (nodes, authors, T)
+    for k, a in enumerate(CONCENTRATION):
+        hits, seen = counts.hits[:, k], counts.seen[:, k]
+        total = t * seen.sum(0) + a
+        p = (t * hits.sum(0) + a * p) / total
+        slopes = (hits + a * slopes - p[:, None] * seen) / total[:, None]
+    return np.tensordot(weights / 2 * 8 * s**7, slopes / p[:, None], axes=1)
 
 
 def game(counts: Counts) -> np.ndarray:

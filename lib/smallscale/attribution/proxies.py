@@ -57,7 +57,8 @@ def author_gradients(
     parameters: Parameters, libraries: Sequence[Documents], *, windows: int = 60, seed: int = 0
 ) -> Tensor:
     """Gradients (authors, windows, parameters) of the loss on some of each author's text."""
-    drawn = [draw_windows(documents, windows, stacked.CONTEXT, seed=seed) for documents in libraries]
+    texts = [[np.concatenate(documents)] for documents in libraries]  # every token as likely, in whatever document
+    drawn = [draw_windows(text, windows, stacked.CONTEXT, seed=seed) for text in texts]
     return torch.stack([stacked.stack_gradients(parameters, each) for each in drawn])
 
 

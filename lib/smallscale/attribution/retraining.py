@@ -69,12 +69,12 @@ def retrain(
     inputs, targets = as_examples("train", train, like)
     rows = torch.arange(len(inputs))[None] if rows is None else as_positions("rows", rows, len(inputs))
     seen = rows.shape[-1]
-    weights = torch.ones(1, seen).to(like) if weights is None else torch.as_tensor(weights).to(like)
-    for name, part in (("rows", rows), ("weights", weights)):
+    factors = torch.ones(1, seen).to(like) if weights is None else torch.as_tensor(weights).to(like)
+    for name, part in (("rows", rows), ("weights", factors)):
         fit = part.dim() == 2 and part.shape[1] == seen and part.numel()
         require(fit, f"{name} must be (models, {seen}), one for each example seen; got {tuple(part.shape)}")
-    require_finite(weights=weights)
-    counts = {"models": len(starts), "rows": len(rows), "weights": len(weights)}
+    require_finite(weights=factors)
+    counts = {"models": len(starts), "rows": len(rows), "weights": len(factors)}
     count = max(counts.values())
     require({*counts.values()} <= {1, count}, f"models, rows and weights must be as many, or one; got {counts}")
     each = {name: p for name, p in stack_module_state(starts)[0].items() if p.requires_grad}
@@ -90,7 +90,9 @@ def retrain(
     with eval_mode(starts[0]):
         for batch, lr in tqdm(steps, desc=progress, unit="step", leave=False, disable=not progress):
             where = rows[0, batch] if len(rows) == 1 else rows[:, batch]  # (b,) or (models, b)
-            values = together(stack, inputs[where], targets[where]) * weights[:, batch]  # (models, b)
+            values = together(stack, inputs[where], targets[where])  # (models, b)
+            if weights is not None:
+                values = values * factors[:, batch]
             gradients = torch.autograd.grad(values.sum() / len(batch), params)
             with torch.no_grad():
                 torch._foreach_mul_(speed, run.momentum)  # one call for all parameters: starting them is the cost
