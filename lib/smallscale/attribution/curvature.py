@@ -6,7 +6,7 @@ positive where a network's Hessian does not (Martens 2020, section 8). For linea
 
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -79,7 +79,7 @@ def gauss_newton_product(frame: Frame, vectors: Tensor) -> Tensor:
         return vjp(outputs, frame.theta)[1](bent)[0]
 
     each = vmap(product, in_dims=(0, None, None), chunk_size=frame.chunk())
-    return torch.stack([each(vectors, *part) for part in frame.parts(frame.train)]).sum(0) / len(frame.train[0])
+    return reduce(torch.add, (each(vectors, *part) for part in frame.parts(frame.train))) / len(frame.train[0])
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ WAYS = ("most helpful", "most harmful", "random")
 # Okabe and Ito's colours, told apart by colour-blind readers; no meaning hangs on colour alone.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
 OTHER, TRUE, READ = COLOURS[1], COLOURS[2], COLOURS[5]
-PANEL, SMALL, SHOWN = 180, 62, 10  # pixels of a test image and of a removed one; how many of these are drawn
+PANEL, SMALL, SHOWN = 120, 50, 10  # pixels of a test image and of a removed one; how many of these are drawn
 POT, REASONS = 100, 3  # cents for a completion; how many of its tokens are reasons
 
 SCENE = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("scene.html.j2")

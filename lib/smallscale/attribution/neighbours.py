@@ -29,10 +29,9 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
     require(width == wide, f"train_x and test_x must have as many values a point; got {width}, {wide}")
     order = cdist(test, train).argsort(1, kind="stable")  # (n_test, n_train), nearest first
     hit = (here[order] == wanted[:, None]).astype(float)
-    place = np.arange(1, n)
-    gains = (hit[:, :-1] - hit[:, 1:]) / k * np.minimum(k, place) / place
-    last = hit[:, -1:] * min(k, n) / (n * k)
-    by_place = np.concatenate([gains, last], 1)[:, ::-1].cumsum(1)[:, ::-1]
+    place = np.arange(1, n + 1)
+    gains = -np.diff(hit, axis=1, append=0) / k * np.minimum(k, place) / place  # beyond the farthest all is 0
+    by_place = gains[:, ::-1].cumsum(1)[:, ::-1]
     scores = np.empty_like(by_place)
     np.put_along_axis(scores, order, by_place, 1)
     return torch.from_numpy(np.ascontiguousarray(scores.T))

@@ -42,7 +42,5 @@ def fit_logistic(inputs: Tensor, targets: Tensor, *, weight_decay: float) -> nn.
     solver = LogisticRegression(C=1 / (weight_decay * len(x)), fit_intercept=False, solver="newton-cholesky", tol=1e-12)
     theta = torch.from_numpy(solver.fit(x.numpy(), targets.numpy()).coef_)
     model = nn.Linear(inputs.shape[1], 1).to(inputs)
-    with torch.no_grad():
-        model.weight.copy_(theta[:, :-1])
-        model.bias.copy_(theta[0, -1:])
+    model.load_state_dict({"weight": theta[:, :-1], "bias": theta[0, -1:]})
     return model
