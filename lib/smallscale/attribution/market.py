@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
+import pandas as pd
 
 from smallscale.attribution.games import banzhaf_of, membership, shapley_of
 from smallscale.attribution.language import CONCENTRATION, Counts, Tokenizer, count, encode, log_likelihood
@@ -174,9 +175,6 @@ class Sales:
 
     def paid(self, market: Market, pot: int) -> dict[str, dict[str, int]]:
         """rule -> person -> the cents that the person gets, under all of their names."""
-        paid: dict[str, dict[str, int]] = {}
-        for rule, values in self.values(market.texts).items():
-            paid[rule] = dict.fromkeys(market.owner.values(), 0)
-            for name, cents in zip(market.texts, payouts(values, pot), strict=True):
-                paid[rule][market.owner[name]] += cents
-        return paid
+        cents = {rule: payouts(values, pot) for rule, values in self.values(market.texts).items()}
+        people = [market.owner[name] for name in market.texts]
+        return pd.DataFrame(cents).groupby(people, sort=False).sum().to_dict()
