@@ -326,7 +326,7 @@ def test_training_images_are_taken_out_by_keyboard(ran: Watched) -> None:
     ):
         page.keyboard.press(press)
         expect(sentence(page)).to_have_text(re.compile(words))
-        expect(widget.locator("img"), "the test image, and each that was taken out").to_have_count(pictures)
+        expect(widget.locator("image"), "the test image, and each that was taken out").to_have_count(pictures)
         expect(widget.locator("td", has_text="true")).to_have_count(1)
 
 

@@ -52,10 +52,8 @@ def lds(scores: Any, masks: Any, outputs: Any) -> float:
     return float(correlations(scores, masks, outputs).mean())
 
 
-def lds_interval(
-    scores: Any, masks: Any, outputs: Any, *, level: float = 0.95, draws: int = 200, seed: int = 0
-) -> tuple[float, float]:
-    """A bootstrap interval (low, high) of the LDS: test points and subsets are both drawn anew, `draws` times.
+def lds_interval(scores: Any, masks: Any, outputs: Any, *, draws: int = 200, seed: int = 0) -> tuple[float, float]:
+    """A bootstrap interval (low, high) of 95 % for the LDS: test points and subsets are both drawn anew, `draws` times.
 
     A subset drawn twice ties with itself, and ties lower Spearman's correlation: the draws are moved so that their
     mean is the LDS.
@@ -66,7 +64,7 @@ def lds_interval(
         rows, columns = random.integers(subsets, size=subsets), random.integers(points, size=points)
         found.append(spearman(predicted[rows][:, columns], outputs[rows][:, columns]).mean())
     here = spearman(predicted, outputs).mean()
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2]) + here - np.mean(found)
+    low, high = np.quantile(found, [0.025, 0.975]) + here - np.mean(found)
     return float(low), float(high)
 
 

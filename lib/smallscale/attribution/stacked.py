@@ -84,9 +84,8 @@ def train_stack(
     require(fit, f"{wanted}; got {tuple(inside.shape)}")
     require(shortest > CONTEXT, f"libraries must hold more than {CONTEXT} tokens each; got {shortest}")
     texts = [torch.from_numpy(np.concatenate(documents)) for documents in libraries]
-    bar = tqdm(total=steps * len(inside), desc=progress, unit="step", leave=False, disable=not progress, mininterval=2)
-    parts = []
-    with bar:
+    total, parts = steps * len(inside), []
+    with tqdm(total=total, desc=progress, unit="step", leave=False, disable=not progress, mininterval=2) as bar:
         for some in inside.split(TOGETHER):
             parameters = new_stack(len(some), vocabulary, seed=seed)
             optimizer = torch.optim.Adam(parameters.values(), betas=(0.9, 0.98), foreach=True)
