@@ -71,13 +71,13 @@ def some_choices() -> Choices:
 def test_what_is_paid_for_does_not_judge() -> None:
     windows = np.stack([cycle(1, 16), cycle(5, 16), cycle(2, 16), cycle(5, 16)])
     options = choices([[cycle(1, 200)], [cycle(5, 200)]], windows, 4, VOCABULARY, sold=2)
-    assert options.hits.shape == (2, len(EFFORTS), 5, 48)
+    assert options.counts.hits.shape == (2 * len(EFFORTS), 5, 48)
     assert options.volume[0].tolist() == [40, 80, 120, 160, 200]
     efforts = np.array([1, 3])
     paid = options.paid_for(efforts)
     assert paid.hits.shape == (2, 5, 24)
-    assert (paid.hits[1] == options.hits[1, 3, :, :24]).all()
-    judged = options.chosen(efforts, slice(24, None))
+    assert (paid.hits[1] == options.counts.hits[len(EFFORTS) + 3, :, :24]).all()
+    judged = options.counts.of([1, len(EFFORTS) + 3], slice(24, None))
     assert options.quality(efforts) == pytest.approx(log_likelihood(judged, [[1, 1]]).mean() * BITS)
 
 

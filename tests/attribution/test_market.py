@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smallscale.attribution import market as market_module
 from smallscale.attribution.games import shapley_of
 from smallscale.attribution.language import Counts, count, log_likelihood, train_tokenizer
 from smallscale.attribution.market import (
@@ -42,11 +43,13 @@ def text_of(seed: int, lines: int = 40) -> str:
 TEXTS = {f"author {i}": {f"{k}.py": text_of(10 * i + k, 40 + 10 * k) for k in range(3)} for i in range(3)}
 
 
+TOKENIZER = train_tokenizer([t for d in TEXTS.values() for t in d.values()], 300)
+WINDOWS = np.stack([TOKENIZER.encode(text_of(1, 40)).ids[16 * k : 16 * k + 24] for k in range(8)])
+
+
 @pytest.fixture(scope="module")
 def sales() -> Sales:
-    tokenizer = train_tokenizer([t for d in TEXTS.values() for t in d.values()], 300)
-    windows = np.stack([tokenizer.encode(text_of(1, 40)).ids[16 * k : 16 * k + 24] for k in range(8)])
-    return Sales(tokenizer, windows, 8)
+    return Sales(TOKENIZER, WINDOWS, 8)
 
 
 # attacks
@@ -108,7 +111,7 @@ def test_shingles_by_hand() -> None:
     assert shingles("") == {hash(())}
 
 
-def test_only_later_copies_are_near_duplicates() -> None:
+def test_only_later_copies_are_near_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
     market = clone(TEXTS, "author 0")
     assert set(seen_before(market.texts)["author 0, copy 1"].values()) == {1.0}
     first = first_of_each(market.texts)
@@ -116,8 +119,9 @@ def test_only_later_copies_are_near_duplicates() -> None:
     assert {name: first[name] for name in TEXTS} == TEXTS
     longer = {**TEXTS, "cut": {"part": TEXTS["author 0"]["0.py"][:600] + text_of(99, 2)}}
     assert seen_before(longer)["cut"]["part"] > 0.7
-    assert first_of_each(longer, same=1.0)["cut"] == longer["cut"]
-    assert first_of_each(longer, same=seen_before(longer)["cut"]["part"])["cut"] == {}  # from there on, it is the same
+    for same, kept in ((1.0, longer["cut"]), (seen_before(longer)["cut"]["part"], {})):  # from there on, it is the same
+        monkeypatch.setattr(market_module, "SAME", same)
+        assert first_of_each(longer)["cut"] == kept
 
 
 def test_honest_neighbours_of_the_standard_library_are_not_merged_and_rewritten_copies_are() -> None:
@@ -187,8 +191,8 @@ def test_values_are_those_of_the_game(sales: Sales) -> None:
 
 
 def test_counts_by_document_are_counts_by_author(sales: Sales) -> None:
-    libraries = [[np.array(sales.tokenizer.encode(t).ids) for t in d.values()] for d in TEXTS.values()]
-    whole = count(libraries, sales.windows, sales.prompt, sales.vocabulary)
+    libraries = [[np.array(TOKENIZER.encode(t).ids) for t in d.values()] for d in TEXTS.values()]
+    whole = count(libraries, WINDOWS, 8, sales.vocabulary)
     assert (sales.authors(TEXTS).hits == whole.hits).all()
     assert (sales.authors(TEXTS).seen == whole.seen).all()
     assert sales.documents(t for d in TEXTS.values() for t in d.values()).hits.shape[0] == 9

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smallscale.attribution.exercises import NOT_YET, check_banzhaf, check_rule
 from smallscale.attribution.games import banzhaf_of, shapley_of
 from smallscale.attribution.language import train_tokenizer
 from smallscale.attribution.market import Sales, Texts
-from smallscale.attribution.paying_exercises import NOT_YET, check_banzhaf, check_gain, check_rule
 
 LINES = [
     f"{a} = {b}({c})\n" for a in ("x", "y", "total") for b in ("len", "sum", "max") for c in ("rows", "names", "x")
@@ -16,14 +16,6 @@ LINES = [
 TEXTS = {
     f"a{i}": {f"{k}": "".join(np.random.default_rng(9 * i + k).choice(LINES, 60)) for k in range(4)} for i in range(3)
 }
-
-
-@pytest.mark.parametrize(
-    ("guess", "words"),
-    [(None, NOT_YET), (1.5, "Right"), (1.1, "still takes a little"), (3.0, "share what the original")],
-)
-def test_gain(guess: float | None, words: str) -> None:
-    assert words in check_gain(guess, 1.6)
 
 
 @pytest.mark.parametrize(

@@ -124,11 +124,11 @@ def test_no_global_generator_is_touched() -> None:
 @pytest.mark.parametrize(
     ("given_rows", "given_weights", "message"),
     [
-        ([[0, 20]], None, "rows must lie in 0..19; got 0 to 20"),
+        ([[0, 20]], None, "rows must lie in 0..19, the training points; got 0 to 20"),
         ([[-1, 2]], None, "rows must lie in 0..19"),
         ([0, 1], None, "rows must be \\(models, 2\\)"),
         (None, torch.ones(2, 19), "weights must be \\(models, 20\\), one for each example seen"),
-        ([[0, 1]], torch.ones(2, 2), "models, rows and weights must be as many, or a single model"),
+        ([[0, 1]] * 3, torch.ones(2, 2), "models, rows and weights must be as many, or one"),
         (None, torch.full((1, 20), torch.nan), "weights must be finite"),
     ],
 )
@@ -149,7 +149,7 @@ def test_layers_that_train_otherwise_than_they_predict_are_refused(layer: nn.Mod
 
 
 def test_a_run_without_epochs_says_why() -> None:
-    with pytest.raises(ValueError, match="epochs and batch_size must be at least 1; got 0 and 16"):
+    with pytest.raises(ValueError, match="epochs must be a whole number, at least 1; got 0"):
         retrain(network(), cross_entropy, examples(), Run(epochs=0))
 
 

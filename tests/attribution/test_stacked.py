@@ -5,14 +5,13 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from smallscale.attribution import stacked
 from smallscale.attribution.games import membership, shapley_of
 from smallscale.attribution.language import Counts, count, log_likelihood
 from smallscale.attribution.proxies import (
-    agreement,
     agreements,
     alone,
     author_gradients,
-    counted_game,
     fisher_influence,
     fit_counts,
     gradient_dot,
@@ -32,6 +31,11 @@ from smallscale.attribution.stacked import (
 VOCABULARY, CONTEXT = 7, 12
 
 
+@pytest.fixture(autouse=True)
+def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacked, "CONTEXT", CONTEXT)
+
+
 def cycle(step: int, length: int = 300) -> np.ndarray:
     return np.arange(length) * step % VOCABULARY
 
@@ -40,14 +44,14 @@ LIBRARIES = [[cycle(1)], [cycle(2), cycle(2)], [cycle(3)]]
 
 
 def trained(members: object, steps: int = 60, seed: int = 0) -> dict[str, torch.Tensor]:
-    return train_stack(LIBRARIES, members, VOCABULARY, steps=steps, context=CONTEXT, seed=seed)
+    return train_stack(LIBRARIES, members, VOCABULARY, steps=steps, seed=seed)
 
 
 # the stack
 
 
 def test_logits_do_not_look_ahead_and_every_model_is_alone() -> None:
-    stack = new_stack(3, VOCABULARY, CONTEXT)
+    stack = new_stack(3, VOCABULARY)
     with torch.no_grad():
         for p in stack.values():
             p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
@@ -88,12 +92,11 @@ def test_each_model_learns_its_own_coalition() -> None:
     assert log_p[:, 2].max() < -1
 
 
-def test_authors_are_read_as_often_as_they_are_long() -> None:
-    from smallscale.attribution.stacked import _batch
-
+def test_authors_are_read_as_often_as_they_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [torch.full((400,), 0), torch.full((100,), 1), torch.full((500,), 2)]
     inside = torch.tensor([[True, True, False], [False, True, True], [True, True, True]])
-    rows = _batch(texts, inside, 6000, 5, torch.Generator().manual_seed(0))[:, :, 0]
+    monkeypatch.setattr(stacked, "BATCH", 6000)
+    rows = stacked._batch(texts, inside, torch.Generator().manual_seed(0))[:, :, 0]
     assert (rows[0] == 1).float().mean() == pytest.approx(0.2, abs=0.02)
     assert (rows[1] == 2).float().mean() == pytest.approx(5 / 6, abs=0.02)
     assert not (rows[0] == 2).any()
@@ -109,7 +112,7 @@ def test_stacks_that_cannot_be_trained_are_refused() -> None:
     with pytest.raises(ValueError, match="members must be"):
         trained([[1, 0]])
     with pytest.raises(ValueError, match="libraries must hold"):
-        train_stack([[cycle(1, 12)], []], [[1, 1]], VOCABULARY, context=12)
+        train_stack([[cycle(1, 12)], []], [[1, 1]], VOCABULARY)
 
 
 # cheap scores
@@ -132,16 +135,14 @@ def test_agreement_is_scipys_rank_correlation() -> None:
     random = np.random.default_rng(0)
     truth, scores = random.normal(size=(2, 5, 40))
     scores[2] = scores[1]  # ties
-    found = agreement(scores, truth)
+    (found,) = agreements({"": scores}, truth).to_dict("records")
     rho = [spearmanr(scores[:, j], truth[:, j]).statistic for j in range(40)]
     assert found["spearman"] == pytest.approx(np.mean(rho), abs=1e-12)
     assert found["error"] == pytest.approx(1.96 * np.std(rho, ddof=1) / 40**0.5)
     assert found["top"] == np.mean(scores.argmax(0) == truth.argmax(0))
-    assert agreement(truth, truth)["spearman"] == pytest.approx(1)
-    assert agreement(-truth, truth)["spearman"] == pytest.approx(-1)
-    assert agreement(np.ones((5, 40)), truth)["spearman"] == 0
-    table = agreements({"worst": -truth, "best": truth}, truth)
-    assert list(table.method) == ["best", "worst"]
+    table = agreements({"worst": -truth, "constant": np.ones((5, 40)), "best": truth}, truth)
+    assert list(table.method) == ["best", "constant", "worst"]
+    assert list(table.spearman) == pytest.approx([1, 0, -1])
 
 
 def test_fitting_finds_the_concentrations_that_made_the_other_model() -> None:
@@ -151,14 +152,10 @@ def test_fitting_finds_the_concentrations_that_made_the_other_model() -> None:
     made = (4.0, 64.0, 256.0)
     log_p = log_likelihood(counts, [[1, 1]], made)[0]
     assert fit_counts(counts, log_p) == made
-    table = counted_game(counts, 30, made)
-    assert table.shape == (4, 30)
-    assert table[3] == pytest.approx(log_p.reshape(30, -1).mean(1))
-    assert table[0] == pytest.approx(np.log(1 / 6))
 
 
 def test_gradients_are_those_of_the_loss_and_find_the_author() -> None:
-    stack = trained([[1, 1, 1]], steps=40)
+    stack = trained([[1, 1, 1]], steps=20)
     windows = np.stack([cycle(k % 3 + 1, CONTEXT) for k in range(6)])
     rows = stack_gradients(stack, windows, prompt=4)
     name, h = "0.qkv", 1e-2
@@ -171,7 +168,7 @@ def test_gradients_are_those_of_the_loss_and_find_the_author() -> None:
     assert float(rows[0, place + 3 * stack[name].shape[2] + 5]) == pytest.approx(
         (sides[0] - sides[1]) / 2 / h, abs=1e-3
     )
-    authors = author_gradients(stack, LIBRARIES, windows=8, context=CONTEXT)
+    authors = author_gradients(stack, LIBRARIES, windows=8)
     truth = np.array([0, 1, 2, 0, 1, 2])
     for scores in (gradient_dot(authors, rows), fisher_influence(authors, rows)):
         assert scores.shape == (3, 6)

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from smallscale.attribution.explorer import scene, statement_explorer
 from smallscale.attribution.language import count, encode, train_tokenizer
-from smallscale.attribution.statement import scene, statement_explorer
 
 EVIL = '<script>alert("1")</script>'
 
@@ -17,10 +17,9 @@ def some_scene(**changes: object) -> str:
         "prompt": 1,
         "names": ["ann", f"bob {EVIL}"],
         "values": np.array([[2.0, -1.0, 0.0], [0.5, 3.0, 0.1]]),
-        "cents": [30, 70],
         "hits": np.array([[[4, 0, 0], [1, 0, 0]], [[1, 2, 3], [0, 2, 0]]]),
+        "cents": {"Shapley": [30, 70], "overlap": [90, 10], "Banzhaf": [20, 80]},
         "rule": "Shapley",
-        "others": {"overlap": [90, 10], "Banzhaf": [20, 80]},
     }
     return scene(**{**given, **changes})  # type: ignore[arg-type]
 
@@ -29,11 +28,12 @@ def test_a_scene_says_who_is_paid_and_why_and_by_which_rule_it_would_be_another(
     html = some_scene(names=["ann", "bob"])
     assert "Paid by Shapley: bob gets 70 of 100 cents. By overlap it would be ann, with 90." in html
     assert "Banzhaf" not in html.split("</strong>")[0]
-    assert 'aria-label="Paid by Shapley: bob gets 70 of 100 cents. All: ann 30, bob 70."' in html
+    assert ["30 cents" in row for row in html.split("<tr")[1:]] == [True, False]
+    assert ["70 cents" in row for row in html.split("<tr")[1:]] == [False, True]
     # The best token of bob's is the second; the longest run before it that bob wrote has two tokens, twice.
-    assert "Why bob: <code>b &lt;script&gt;" in html
+    assert "Why bob: “b &lt;script&gt;" in html
     assert "stands 2 times in bob;" in html
-    assert "<code>d</code> stands 3 times in bob" in html
+    assert "“d” stands 3 times in bob" in html
     assert html.index("<sup>1</sup>") < html.index("<sup>2</sup>")
 
 
@@ -44,7 +44,7 @@ def test_a_strangers_text_is_shown_and_not_run() -> None:
 
 
 def test_a_completion_that_is_nobodys_is_shared() -> None:
-    html = some_scene(values=np.zeros((2, 3)), hits=np.zeros((2, 2, 3)), cents=[50, 50])
+    html = some_scene(values=np.zeros((2, 3)), hits=np.zeros((2, 2, 3)), cents={"Shapley": [50, 50]})
     assert "nothing in this text is anybody" in html
 
 

@@ -6,14 +6,15 @@ positive where a network's Hessian does not (Martens 2020, section 8). For linea
 
 import warnings
 from collections.abc import Callable
-from math import inf
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import grad, hessian, jacrev, jvp, vjp, vmap
 
-from smallscale.attribution.gradients import Frame, Loss, attributable
+from smallscale.attribution.checks import require_not_negative
+from smallscale.attribution.gradients import Frame, Loss
 
 DENSE = 4096  # parameters up to which the matrix is built: 128 MiB in double precision
 ITERATIONS, TOLERANCE = 1000, 1e-6  # of conjugate gradients; of the residual, relative
@@ -34,18 +35,16 @@ def influence(
     inverted where it can be, with a warning: directions that no training point sees stay as they are.
     train, test: (inputs, targets); loss(outputs, targets): a value per example. Raises ValueError for what cannot be.
     """
-    for name, value in (("weight_decay", weight_decay), ("damping", damping)):
-        if not 0 <= value < inf:
-            raise ValueError(f"{name} must be a finite number, at least 0; got {value}")
-    with attributable(model, loss, train, test) as frame:
-        towards, shift = frame.gradients(frame.test), weight_decay + damping  # (n_test, p)
-        if len(frame.theta) <= DENSE:
-            matrix = gauss_newton(frame)
-            matrix.diagonal().add_(shift)
-            solved = solve(matrix, towards.T)
-        else:
-            solved = conjugate_gradients(lambda v: gauss_newton_product(frame, v) + shift * v, towards).T
-        return frame.train_products(solved) / len(frame.train[0])
+    require_not_negative(weight_decay=weight_decay, damping=damping)
+    frame, shift = Frame(model, loss, train, test), weight_decay + damping
+    towards = frame.gradients(frame.test)  # (n_test, p)
+    if len(frame.theta) <= DENSE:
+        matrix = gauss_newton(frame)
+        matrix.diagonal().add_(shift)
+        solved = solve(matrix, towards.T)
+    else:
+        solved = conjugate_gradients(lambda v: gauss_newton_product(frame, v) + shift * v, towards).T
+    return frame.train_products(solved) / len(frame.train[0])
 
 
 def gauss_newton(frame: Frame) -> Tensor:
@@ -69,22 +68,18 @@ def gauss_newton(frame: Frame) -> Tensor:
 
 def gauss_newton_product(frame: Frame, vectors: Tensor) -> Tensor:
     """The Gauss-Newton matrix times each of vectors (k, p), without the matrix, (k, p)."""
-    total = torch.zeros_like(vectors)
-    for x, y in frame.parts(frame.train):
 
-        def product(vector: Tensor, x: Tensor = x, y: Tensor = y) -> Tensor:
-            def outputs(theta: Tensor) -> Tensor:
-                return frame.outputs(theta, x)
+    def product(vector: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        def value(outputs: Tensor) -> Tensor:
+            return frame.loss(outputs, y).sum()
 
-            def value(out: Tensor) -> Tensor:
-                return frame.loss(out, y).sum()
+        outputs = partial(frame.outputs, x=x)
+        out, moved = jvp(outputs, (frame.theta,), (vector,))[:2]  # J v
+        bent = jvp(grad(value), (out,), (moved,))[1]
+        return vjp(outputs, frame.theta)[1](bent)[0]
 
-            out, moved = jvp(outputs, (frame.theta,), (vector,))[:2]  # J v
-            bent = jvp(grad(value), (out,), (moved,))[1]
-            return vjp(outputs, frame.theta)[1](bent)[0]
-
-        total += vmap(product, chunk_size=frame.chunk())(vectors)
-    return total / len(frame.train[0])
+    each = vmap(product, in_dims=(0, None, None), chunk_size=frame.chunk())
+    return reduce(torch.add, (each(vectors, *part) for part in frame.parts(frame.train))) / len(frame.train[0])
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
@@ -97,11 +92,8 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
         return torch.cholesky_solve(sides, factor).to(right.dtype)
     values, vectors = torch.linalg.eigh(exact)
     seen = values.abs() > tiny * values.abs().max()
-    warnings.warn(
-        f"the Hessian is singular, of rank {int(seen.sum())} of {len(matrix)}: directions that it does not see stay as "
-        "they are. Give the weight_decay that the model was trained with; a network needs damping as well",
-        stacklevel=3,
-    )
+    words = f"the Hessian is singular, of rank {int(seen.sum())} of {len(matrix)}: what it does not see stays as it is"
+    warnings.warn(f"{words}. Give the weight_decay of training, and for a network damping as well", stacklevel=3)
     return (vectors[:, seen] / values[seen] @ (vectors[:, seen].T @ sides)).to(right.dtype)
 
 
@@ -119,9 +111,7 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> T
         solution, residual = solution + step * direction, residual - step * image
         before, size = size, residual.square().sum(1)
         direction = residual + (size / before.clamp_min(torch.finfo(size.dtype).tiny))[:, None] * direction
-    warnings.warn(
-        f"conjugate gradients are not done after {ITERATIONS} steps: the residual of {int((size > goal).sum())} test "
-        f"points is above {TOLERANCE:g} of its start; more damping makes it easier",
-        stacklevel=3,
-    )
+    rows = f"the residual of {int((size > goal).sum())} test points is above {TOLERANCE:g} of its start"
+    words = f"conjugate gradients are not done after {ITERATIONS} steps: {rows}; more damping makes it easier"
+    warnings.warn(words, stacklevel=3)
     return solution

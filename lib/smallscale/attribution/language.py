@@ -10,10 +10,13 @@ The counts of a coalition are the sums of its members' counts, so training on a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import ByteLevelBPETokenizer as Tokenizer
+
+from smallscale.attribution.checks import require
 
 # a_k for one token to five: the best of a coarse grid on modules of the standard library by none of the six.
 CONCENTRATION = (4.0, 64.0, 32.0, 16.0, 8.0)
@@ -24,12 +27,8 @@ Documents = Sequence[np.ndarray]  # the tokens (length,) of each
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int = 1024) -> Tokenizer:
     """Byte-pair encoding of bytes, trained on the texts: every text can be encoded, and nothing in it is special."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = Tokenizer()
+    tokenizer.train_from_iterator(texts, vocabulary, min_frequency=0, show_progress=False)
     return tokenizer
 
 
@@ -44,48 +43,31 @@ def draw_windows(documents: Documents, n: int, length: int, *, seed: int = 0) ->
     Raises ValueError where no document is that long.
     """
     long = [tokens for tokens in documents if len(tokens) >= length]
-    if not long:
-        raise ValueError(f"documents must hold one of at least {length} tokens to draw from; add longer ones")
+    require(long, f"documents must hold one of at least {length} tokens to draw from; add longer ones")
     random = np.random.default_rng(seed)
-    order = [long[k] for k in random.permutation(len(long))]
-    starts = [random.integers(len(order[i % len(order)]) - length + 1) for i in range(n)]
-    return np.stack([order[i % len(order)][s : s + length] for i, s in enumerate(starts)])
+    order = random.permutation(len(long))
+    turns = [np.lib.stride_tricks.sliding_window_view(long[k], length) for k in np.resize(order, n)]
+    return np.stack([pieces[random.integers(len(pieces))] for pieces in turns])
 
 
-class Grams:
-    """How often each run of k tokens, k = 1 to `order`, occurs in documents; runs do not cross their borders.
+def grams(documents: Documents, vocabulary: int, order: int = ORDER) -> list[np.ndarray]:
+    """Every run of k tokens in documents, for k = 1 to `order`, sorted; runs do not cross the documents' borders.
 
-    A run is a whole number to the base `vocabulary`, so those that begin alike stand together when sorted.
+    A run is a whole number to the base `vocabulary`, so those that begin alike stand together.
     """
+    require(vocabulary**order < 2**63, f"vocabulary must fit {order} times into 63 bits; got {vocabulary}")
+    none = np.zeros(0, np.int64)
+    runs = [[keys(d, k, vocabulary) for d in documents if len(d) >= k] for k in range(1, order + 1)]
+    return [np.sort(np.concatenate([none, *found])) for found in runs]
 
-    def __init__(self, documents: Documents, vocabulary: int, order: int = ORDER) -> None:
-        if vocabulary**order >= 2**63:
-            raise ValueError(f"vocabulary must fit {order} times into 63 bits; got {vocabulary}")
-        self.vocabulary, self.order = vocabulary, order
-        self.keys, self.counts, self.totals = [], [], []
-        for k in range(1, order + 1):
-            runs = [keys(tokens, k, vocabulary) for tokens in documents if len(tokens) >= k]
-            found, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *runs]), return_counts=True)
-            self.keys.append(found)
-            self.counts.append(counts)
-            self.totals.append(np.concatenate([[0], counts.cumsum()]))
 
-    def between(self, k: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """How many runs of k tokens there are with low <= key < high."""
-        found, totals = self.keys[k - 1], self.totals[k - 1]
-        return totals[np.searchsorted(found, high)] - totals[np.searchsorted(found, low)]
-
-    def after(self, context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The tokens that follow a context (k - 1,) somewhere, and how often."""
-        k, low = len(context) + 1, int(keys(context, len(context), self.vocabulary)[0]) * self.vocabulary
-        part = slice(*np.searchsorted(self.keys[k - 1], [low, low + self.vocabulary]))
-        return self.keys[k - 1][part] - low, self.counts[k - 1][part]
+def within(runs: np.ndarray, low: np.ndarray, width: int) -> np.ndarray:
+    """How many of the sorted runs lie in [low, low + width), for each of low."""
+    return np.searchsorted(runs, low + width) - np.searchsorted(runs, low)
 
 
 def keys(tokens: np.ndarray, k: int, vocabulary: int) -> np.ndarray:
     """Every run of k tokens along the last axis, (..., length - k + 1), as a number; of none, one 0."""
-    if k == 0:
-        return np.zeros((*tokens.shape[:-1], 1), np.int64)
     runs = np.lib.stride_tricks.sliding_window_view(tokens, k, axis=-1)
     return runs @ vocabulary ** np.arange(k - 1, -1, -1, dtype=np.int64)
 
@@ -105,9 +87,9 @@ class Counts:
     def __len__(self) -> int:
         return len(self.hits)
 
-    def of(self, authors: Sequence[int]) -> "Counts":
-        """Of these authors alone."""
-        return Counts(self.hits[list(authors)], self.seen[list(authors)], self.vocabulary)
+    def of(self, authors: Any = slice(None), tokens: Any = slice(None)) -> "Counts":
+        """Of these authors and tokens alone: slices, or lists of positions."""
+        return Counts(self.hits[authors][..., tokens], self.seen[authors][..., tokens], self.vocabulary)
 
 
 def count(libraries: Sequence[Documents], windows: np.ndarray, prompt: int, vocabulary: int) -> Counts:
@@ -115,16 +97,13 @@ def count(libraries: Sequence[Documents], windows: np.ndarray, prompt: int, voca
 
     T = n * (length - prompt). prompt: at least ORDER - 1, so that every token has its context.
     """
-    if prompt < ORDER - 1 or windows.shape[1] <= prompt:
-        raise ValueError(f"prompt must lie in [{ORDER - 1}, {windows.shape[1] - 1}]; got {prompt}")
-    runs = [keys(windows[:, prompt - k + 1 :], k, vocabulary).ravel() for k in range(1, ORDER + 1)]
-    hits, seen = np.zeros((2, len(libraries), ORDER, len(runs[0])))
+    length = windows.shape[1]
+    require(ORDER - 1 <= prompt < length, f"prompt must lie in [{ORDER - 1}, {length - 1}]; got {prompt}")
+    hits, seen = np.zeros((2, len(libraries), ORDER, windows[:, prompt:].size))
     for i, documents in enumerate(libraries):
-        grams = Grams(documents, vocabulary)
-        for k, run in enumerate(runs, 1):
-            context = run // vocabulary * vocabulary
-            hits[i, k - 1] = grams.between(k, run, run + 1)
-            seen[i, k - 1] = grams.between(k, context, context + vocabulary)
+        for k, runs in enumerate(grams(documents, vocabulary)):
+            run = keys(windows[:, prompt - k :], k + 1, vocabulary).ravel()
+            hits[i, k], seen[i, k] = within(runs, run, 1), within(runs, run // vocabulary * vocabulary, vocabulary)
     return Counts(hits, seen, vocabulary)
 
 
@@ -140,40 +119,22 @@ def log_likelihood(counts: Counts, weights: Any, concentration: Sequence[float] 
     return np.log(p)
 
 
-def slopes(counts: Counts, weights: Any, concentration: Sequence[float] = CONCENTRATION) -> np.ndarray:
-    """d ln p / d weight (authors, T), at weights (authors,): what a little more of each author's text would do."""
-    weights = np.asarray(weights, dtype=float)
-    p = np.full(counts.hits.shape[2], 1 / counts.vocabulary)
-    dp = np.zeros((len(counts), len(p)))
-    for k, a in enumerate(concentration):
-        total = weights @ counts.seen[:, k] + a
-        new = (weights @ counts.hits[:, k] + a * p) / total
-        dp = (counts.hits[:, k] + a * dp - new * counts.seen[:, k]) / total
-        p = new
-    return dp / p
-
-
-def generate(
-    documents: Documents,
-    prompts: np.ndarray,
-    length: int,
-    vocabulary: int,
-    *,
-    temperature: float = 1.0,
-    seed: int = 0,
-    concentration: Sequence[float] = CONCENTRATION,
-) -> np.ndarray:
+def generate(documents: Documents, prompts: np.ndarray, length: int, vocabulary: int, *, seed: int = 0) -> np.ndarray:
     """Prompts (n, prompt) continued by `length` tokens from the model of the documents, (n, prompt + length)."""
-    grams, random = Grams(documents, vocabulary), np.random.default_rng(seed)
+    found, random = grams(documents, vocabulary), np.random.default_rng(seed)
+
+    @lru_cache(64)  # the empty context comes back at every token, and is the dearest
+    def after(k: int, context: int) -> np.ndarray:
+        """How often each token follows a context of k tokens somewhere, (vocabulary,)."""
+        first, last = np.searchsorted(found[k], [context * vocabulary, (context + 1) * vocabulary])
+        return np.bincount(found[k][first:last] % vocabulary, minlength=vocabulary)
+
     windows = np.concatenate([prompts, np.zeros((len(prompts), length), np.int64)], axis=1)
     for window in windows:
         for t in range(prompts.shape[1], len(window)):
             p = np.full(vocabulary, 1 / vocabulary)
-            for k, a in enumerate(concentration):
-                tokens, times = grams.after(window[t - k : t])
-                p *= a
-                p[tokens] += times
-                p /= times.sum() + a
-            sharp = p ** (1 / temperature)
-            window[t] = random.choice(vocabulary, p=sharp / sharp.sum())
+            for k, a in enumerate(CONCENTRATION):
+                times = after(k, int(keys(window[t - k : t], k, vocabulary)[0]))
+                p = (a * p + times) / (times.sum() + a)
+            window[t] = random.choice(vocabulary, p=p / p.sum())
     return windows

@@ -9,13 +9,13 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
-from tokenizers import Tokenizer
+import pandas as pd
 
 from smallscale.attribution.games import banzhaf_of, membership, shapley_of
-from smallscale.attribution.language import Counts, count, encode, log_likelihood, slopes
+from smallscale.attribution.language import CONCENTRATION, Counts, Tokenizer, count, encode, log_likelihood
 from smallscale.attribution.payments import payouts
 
 Texts = Mapping[str, Mapping[str, str]]  # name -> document -> text, in order of submission
@@ -37,19 +37,19 @@ class Market:
 
 def honest(texts: Texts) -> Market:
     """Everyone submits their own documents under one name."""
-    return Market({name: dict(documents) for name, documents in texts.items()}, {name: name for name in texts})
+    return _submitted(texts, "", {})
 
 
 def clone(texts: Texts, attacker: str, copies: int = 1) -> Market:
     """The attacker submits everything again, under as many new names."""
-    return _joined(texts, attacker, {f"{attacker}, copy {k + 1}": texts[attacker] for k in range(copies)})
+    return _submitted(texts, attacker, {f"{attacker}, copy {k + 1}": texts[attacker] for k in range(copies)})
 
 
 def rewrite(texts: Texts, attacker: str, share: float, *, seed: int = 0) -> Market:
     """The attacker submits everything again under a new name, with this share of the identifiers exchanged."""
     documents = texts[attacker].items()
     copy = {name: rename(text, share, seed=seed + k) for k, (name, text) in enumerate(documents)}
-    return _joined(texts, attacker, {f"{attacker}, rewritten": copy})
+    return _submitted(texts, attacker, {f"{attacker}, rewritten": copy})
 
 
 def split(texts: Texts, attacker: str, parts: int = 2) -> Market:
@@ -57,31 +57,27 @@ def split(texts: Texts, attacker: str, parts: int = 2) -> Market:
     piles: list[dict[str, str]] = [{} for _ in range(parts)]
     for name, text in sorted(texts[attacker].items(), key=lambda item: -len(item[1])):
         min(piles, key=lambda pile: sum(map(len, pile.values())))[name] = text
-    market = honest(texts)
-    market.texts[attacker] = piles[0]
-    return _joined(market.texts, attacker, {f"{attacker}, part {k}": pile for k, pile in enumerate(piles[1:], 2)})
+    others = {f"{attacker}, part {k}": pile for k, pile in enumerate(piles[1:], 2)}
+    return _submitted({**texts, attacker: piles[0]}, attacker, others)
 
 
 def free_ride(texts: Texts, victim: str) -> Market:
     """A newcomer submits the victim's documents, after the victim did."""
-    return _joined(texts, "newcomer", {"newcomer": texts[victim]})
+    return _submitted(texts, "newcomer", {"newcomer": texts[victim]})
 
 
 def poison(texts: Texts, like: str, *, seed: int = 0) -> Market:
     """A newcomer submits what somebody wrote with the words of each document in random order: as much, of no use."""
     random = np.random.default_rng(seed)
-    shuffled = {}
-    for name, text in texts[like].items():
-        words = re.findall(r"\w+|\W", text)
-        shuffled[name] = "".join(words[i] for i in random.permutation(len(words)))
-    return _joined(texts, "newcomer", {"newcomer": shuffled})
+    words = {name: re.findall(r"\w+|\W", text) for name, text in texts[like].items()}
+    shuffled = {name: "".join(found[i] for i in random.permutation(len(found))) for name, found in words.items()}
+    return _submitted(texts, "newcomer", {"newcomer": shuffled})
 
 
-def _joined(texts: Texts, owner: str, more: Texts) -> Market:
-    market = honest(texts)
-    market.texts.update({name: dict(documents) for name, documents in more.items()})
-    market.owner.update(dict.fromkeys(more, owner))
-    return market
+def _submitted(texts: Texts, owner: str, more: Texts) -> Market:
+    """Everyone's own texts under their own names, then more of them, by the owner."""
+    everything = {name: dict(documents) for name, documents in (*texts.items(), *more.items())}
+    return Market(everything, {name: owner if name in more else name for name in everything})
 
 
 def rename(text: str, share: float, *, seed: int = 0) -> str:
@@ -113,12 +109,11 @@ def seen_before(texts: Texts) -> dict[str, dict[str, float]]:
     return found
 
 
-def first_of_each(texts: Texts, same: float = SAME) -> dict[str, dict[str, str]]:
+def first_of_each(texts: Texts) -> dict[str, dict[str, str]]:
     """The texts with each cluster of near-duplicates represented by the document that was submitted first."""
-    before = seen_before(texts)
     return {
-        name: {document: text for document, text in documents.items() if before[name][document] < same}
-        for name, documents in texts.items()
+        name: {document: texts[name][document] for document, share in shares.items() if share < SAME}
+        for name, shares in seen_before(texts).items()
     }
 
 
@@ -133,10 +128,20 @@ def diagonal(counts: Counts, nodes: int = 64) -> np.ndarray:
     """
     # Most is learnt from the first few words, so t = s^8: many steps where ln p is steep.
     points, weights = np.polynomial.legendre.leggauss(nodes)
-    values = np.zeros((len(counts), counts.hits.shape[2]))
-    for s, weight in zip((points + 1) / 2, weights / 2, strict=True):
-        values += weight * 8 * s**7 * slopes(counts, np.full(len(counts), s**8))
-    return values
+    s = (points + 1) / 2
+    t = s[:, None] ** 8
+    p, slopes = np.full_like(t, 1 / counts.vocabulary), np.zeros(1)  # then (nodes, T); dp / dt_i (nodes, authors, T)
+    for k, a in enumerate(CONCENTRATION):
+        hits, seen = counts.hits[:, k], counts.seen[:, k]
+        total = t * seen.sum(0) + a
+        p = (t * hits.sum(0) + a * p) / total
+        slopes = (hits + a * slopes - p[:, None] * seen) / total[:, None]
+    return np.tensordot(weights / 2 * 8 * s**7, slopes / p[:, None], axes=1)
+
+
+def game(counts: Counts) -> np.ndarray:
+    """The mean log-likelihood (2^n,) that each coalition's model gives the tokens."""
+    return log_likelihood(counts, membership(len(counts))).mean(1)
 
 
 class Sales:
@@ -144,24 +149,17 @@ class Sales:
 
     def __init__(self, tokenizer: Tokenizer, windows: np.ndarray, prompt: int) -> None:
         """windows: (n, length) tokens of completions, the first `prompt` of each given."""
-        self.tokenizer, self.windows, self.prompt = tokenizer, windows, prompt
         self.vocabulary = tokenizer.get_vocab_size()
-        self._known: dict[tuple[str, ...], Counts] = {}
+        self._row = cache(lambda texts: count([encode(tokenizer, texts)], windows, prompt, self.vocabulary))
 
     def authors(self, texts: Texts) -> Counts:
         """A row of counts for each author; without documents, of zeros."""
-        return self._rows([tuple(documents.values()) for documents in texts.values()])
+        rows = [self._row(tuple(documents.values())) for documents in texts.values()]
+        return Counts(np.concatenate([r.hits for r in rows]), np.concatenate([r.seen for r in rows]), self.vocabulary)
 
     def documents(self, texts: Iterable[str]) -> Counts:
         """A row of counts for each document; an author's row is the sum of theirs."""
-        return self._rows([(text,) for text in texts])
-
-    def _rows(self, libraries: list[tuple[str, ...]]) -> Counts:
-        for library in set(libraries) - set(self._known):
-            tokens = encode(self.tokenizer, library)
-            self._known[library] = count([tokens], self.windows, self.prompt, self.vocabulary)
-        rows = [self._known[library] for library in libraries]
-        return Counts(np.concatenate([r.hits for r in rows]), np.concatenate([r.seen for r in rows]), self.vocabulary)
+        return self.authors({str(k): {"": text} for k, text in enumerate(texts)})
 
     def values(self, texts: Texts) -> dict[str, np.ndarray]:
         """What each name's texts are worth (names,), in nats a token, by each of RULES.
@@ -169,27 +167,14 @@ class Sales:
         Shapley and Banzhaf: of the game whose players are names. clusters: Shapley's value of the texts without
         near-duplicates; diagonal: `diagonal` of the same. A name with nothing new is worth 0.
         """
-        everything = self.authors(texts)
-        table = game(everything)
-        clusters = first_of_each(texts)
-        rows = [row for row, documents in enumerate(clusters.values()) if documents]
+        table, clusters = game(self.authors(texts)), first_of_each(texts)
         new = self.authors({name: documents for name, documents in clusters.items() if documents})
-        values = {"Shapley": shapley_of(table), "Banzhaf": banzhaf_of(table)}
-        for rule, found in (("clusters", shapley_of(game(new))), ("diagonal", diagonal(new).mean(1))):
-            values[rule] = np.zeros(len(texts))
-            values[rule][rows] = found
-        return values
+        evidence = np.zeros((2, len(texts)))
+        evidence[:, list(map(bool, clusters.values()))] = shapley_of(game(new)), diagonal(new).mean(1)
+        return dict(zip(RULES, (shapley_of(table), banzhaf_of(table), *evidence), strict=True))
 
     def paid(self, market: Market, pot: int) -> dict[str, dict[str, int]]:
         """rule -> person -> the cents that the person gets, under all of their names."""
-        paid: dict[str, dict[str, int]] = {}
-        for rule, values in self.values(market.texts).items():
-            paid[rule] = dict.fromkeys(market.owner.values(), 0)
-            for name, cents in zip(market.texts, payouts(values, pot), strict=True):
-                paid[rule][market.owner[name]] += cents
-        return paid
-
-
-def game(counts: Counts) -> np.ndarray:
-    """The mean log-likelihood (2^n,) that each coalition's model gives the tokens."""
-    return log_likelihood(counts, membership(len(counts))).mean(1)
+        cents = {rule: payouts(values, pot) for rule, values in self.values(market.texts).items()}
+        people = [market.owner[name] for name in market.texts]
+        return pd.DataFrame(cents).groupby(people, sort=False).sum().to_dict()

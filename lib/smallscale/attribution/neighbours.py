@@ -7,6 +7,8 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from smallscale.attribution.checks import as_array, require, require_counts, require_finite
+
 
 def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) -> Tensor:
     """Exact Shapley values for the k-nearest-neighbour vote (Jia et al. 2019, theorem 1), scores (n_train, n_test).
@@ -20,19 +22,16 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
     of two at the same distance, the one that comes first is nearer. train_y, test_y: (n,) labels.
     Raises ValueError for counts or widths that differ, values that are not finite, and k below 1.
     """
-    if not (k >= 1 and k == int(k)):
-        raise ValueError(f"k must be a whole number, at least 1; got {k}")
+    require_counts(k=k)
     train, here = _points("train", train_x, train_y)
     test, wanted = _points("test", test_x, test_y)
-    if train.shape[1] != test.shape[1]:
-        raise ValueError(f"train_x and test_x must have as many values a point; got {train.shape[1]}, {test.shape[1]}")
-    n = len(train)
+    (n, width), wide = train.shape, test.shape[1]
+    require(width == wide, f"train_x and test_x must have as many values a point; got {width}, {wide}")
     order = cdist(test, train).argsort(1, kind="stable")  # (n_test, n_train), nearest first
     hit = (here[order] == wanted[:, None]).astype(float)
-    place = np.arange(1, n)
-    gains = (hit[:, :-1] - hit[:, 1:]) / k * np.minimum(k, place) / place
-    last = hit[:, -1:] * min(k, n) / (n * k)
-    by_place = np.concatenate([gains, last], 1)[:, ::-1].cumsum(1)[:, ::-1]
+    place = np.arange(1, n + 1)
+    gains = -np.diff(hit, axis=1, append=0) / k * np.minimum(k, place) / place  # beyond the farthest all is 0
+    by_place = gains[:, ::-1].cumsum(1)[:, ::-1]
     scores = np.empty_like(by_place)
     np.put_along_axis(scores, order, by_place, 1)
     return torch.from_numpy(np.ascontiguousarray(scores.T))
@@ -40,10 +39,9 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
 
 def _points(name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """(n, values) in double precision, and labels (n,)."""
-    x, y = (np.asarray(a.detach().cpu() if isinstance(a, Tensor) else a) for a in (x, y))
-    if x.ndim == 0 or y.shape != x.shape[:1] or len(x) == 0:
-        raise ValueError(f"{name}_x and {name}_y must be as many, at least 1; got {x.shape} and {y.shape}")
+    x, y = as_array(x), as_array(y)
+    fit = x.ndim and y.shape == x.shape[:1] and len(x)
+    require(fit, f"{name}_x and {name}_y must be as many, at least 1; got {x.shape} and {y.shape}")
     flat = x.reshape(len(x), -1).astype(float)
-    if not np.isfinite(flat).all():
-        raise ValueError(f"{name}_x must be finite; some values are NaN or infinite")
+    require_finite(**{f"{name}_x": flat})
     return flat, y

@@ -10,12 +10,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
-from torch import Generator, Tensor
+from torch import Tensor
 
-from smallscale.attribution.games import membership
-from smallscale.attribution.language import Counts, Documents, log_likelihood
-from smallscale.attribution.stacked import Parameters, stack_gradients
+from smallscale.attribution import stacked
+from smallscale.attribution.language import Counts, Documents, draw_windows, log_likelihood
+from smallscale.attribution.scoring import spearman
+from smallscale.attribution.stacked import Parameters
 
 SMALL, GRID = 4.0, (16.0, 64.0, 256.0, 1024.0)
 
@@ -32,43 +32,34 @@ def overlap(counts: Counts, k: int, completions: int) -> np.ndarray:
 
 def alone(table: np.ndarray) -> np.ndarray:
     """From the values (2^n, ...) of all coalitions: what each author is worth with nobody else."""
-    return np.stack([table[1 << i] - table[0] for i in range(len(table).bit_length() - 1)])
+    return table[1 << np.arange(len(table).bit_length() - 1)] - table[0]
 
 
 def left_out(table: np.ndarray) -> np.ndarray:
     """From the values (2^n, ...) of all coalitions: what is lost when the author alone goes."""
-    everybody = len(table) - 1
-    return np.stack([table[-1] - table[everybody ^ (1 << i)] for i in range(everybody.bit_length())])
+    return table[-1] - table[len(table) - 1 - (1 << np.arange(len(table).bit_length() - 1))]
 
 
-def fit_counts(counts: Counts, log_p: np.ndarray, grid: Sequence[float] = GRID, most: int = 3) -> tuple[float, ...]:
-    """The concentrations, of two to `most` orders, whose count model comes closest to another model of the same text.
+def fit_counts(counts: Counts, log_p: np.ndarray) -> tuple[float, ...]:
+    """The concentrations, of two or three orders, whose count model comes closest to another model of the same text.
 
     counts: of everybody's documents; log_p: (T,) ln p of the same tokens by the other model. Closest in the mean
     square of ln p. How often a token occurs at all any model learns from little text, so the first concentration
-    stays small. That two models which agree with everybody's text agree without some of it is hoped, and `agreement`
+    stays small. That two models which agree with everybody's text agree without some of it is hoped, and `agreements`
     tells.
     """
     everybody = np.ones((1, len(counts)))
-    tried = [(SMALL, *rest) for orders in range(1, most) for rest in product(grid, repeat=orders)]
+    tried = [(SMALL, *rest) for orders in (1, 2) for rest in product(GRID, repeat=orders)]
     return min(tried, key=lambda a: float(((log_likelihood(counts, everybody, a)[0] - log_p) ** 2).mean()))
 
 
-def counted_game(counts: Counts, completions: int, concentration: Sequence[float]) -> np.ndarray:
-    """The mean ln p (2^n, completions) that the count model of every coalition gives each completion."""
-    return per_completion(log_likelihood(counts, membership(len(counts)), concentration), completions)
-
-
 def author_gradients(
-    parameters: Parameters, libraries: Sequence[Documents], *, windows: int = 60, context: int = 48, seed: int = 0
+    parameters: Parameters, libraries: Sequence[Documents], *, windows: int = 60, seed: int = 0
 ) -> Tensor:
     """Gradients (authors, windows, parameters) of the loss on some of each author's text."""
-    generator, rows = Generator().manual_seed(seed), []
-    for documents in libraries:
-        text = np.concatenate(documents)
-        starts = torch.randint(len(text) - context, (windows,), generator=generator).tolist()
-        rows.append(stack_gradients(parameters, np.stack([text[s : s + context] for s in starts])))
-    return torch.stack(rows)
+    texts = [[np.concatenate(documents)] for documents in libraries]  # every token as likely, in whatever document
+    drawn = [draw_windows(text, windows, stacked.CONTEXT, seed=seed) for text in texts]
+    return torch.stack([stacked.stack_gradients(parameters, each) for each in drawn])
 
 
 def gradient_dot(authors: Tensor, completions: Tensor) -> np.ndarray:
@@ -89,26 +80,13 @@ def fisher_influence(authors: Tensor, completions: Tensor, damping: float = 0.1)
     return inner.view(*authors.shape[:2], -1).mean(1).numpy()
 
 
-def rank_correlations(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Spearman's correlation (n,) between scores and truth (authors, n), of each completion; a constant one is 0."""
-    ranks = [rankdata(values, axis=0) - (len(values) + 1) / 2 for values in (scores, truth)]
-    norms = np.sqrt((ranks[0] ** 2).sum(0) * (ranks[1] ** 2).sum(0))
-    return np.divide((ranks[0] * ranks[1]).sum(0), norms, out=np.zeros_like(norms), where=norms > 0)
+def agreements(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
+    """Do scores (authors, n) order the authors of a completion as the truth does? A row for each, the best first.
 
-
-def agreement(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Do scores (authors, n) order the authors of a completion as the truth does?
-
-    spearman: the mean of `rank_correlations`, with the half-width `error` of its 95 % interval over completions;
+    spearman: the mean of the rank correlations, with the half-width `error` of its 95 % interval over completions;
     top: the share of completions whose first author is the same.
     """
-    rho = rank_correlations(scores, truth)
-    same = scores.argmax(0) == truth.argmax(0)
-    error = 1.96 * rho.std(ddof=1) / np.sqrt(len(rho)) if len(rho) > 1 else np.nan
-    return {"spearman": float(rho.mean()), "error": float(error), "top": float(same.mean())}
-
-
-def agreements(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
-    """A row for each method: spearman, error, top; the best first."""
-    table = pd.DataFrame([{"method": name, **agreement(s, truth)} for name, s in scores.items()])
-    return table.sort_values("spearman", ascending=False, ignore_index=True)
+    rho = pd.DataFrame({name: spearman(values, truth) for name, values in scores.items()})
+    top = {name: (values.argmax(0) == truth.argmax(0)).mean() for name, values in scores.items()}
+    table = pd.DataFrame({"spearman": rho.mean(), "error": 1.96 * rho.std() / len(rho) ** 0.5, "top": top})
+    return table.sort_values("spearman", ascending=False).rename_axis("method").reset_index()

@@ -6,28 +6,20 @@ arithmetic; so all are trained together, their parameters stacked into one tenso
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.func import functional_call, grad, vjp, vmap
+from torch.func import functional_call, grad, stack_module_state, vjp, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from tqdm import tqdm
 
-from smallscale.attribution.gradients import (
-    Examples,
-    Loss,
-    Models,
-    as_examples,
-    as_models,
-    attributable,
-    cast,
-    per_example,
-)
+from smallscale.attribution.checks import require, require_counts, require_finite
+from smallscale.attribution.gradients import Examples, Frame, Loss, Models, as_examples, as_models, cast, per_example
 from smallscale.training import Model, eval_mode
 
 Stack = dict[str, Tensor]  # parameters by name, each (models, ...)
@@ -51,8 +43,7 @@ class Run:
 
     def steps(self, n: int) -> list[tuple[Tensor, float]]:
         """The batches, as positions below n, each with its learning rate."""
-        if not (self.epochs >= 1 and self.batch_size >= 1):
-            raise ValueError(f"epochs and batch_size must be at least 1; got {self.epochs} and {self.batch_size}")
+        require_counts(epochs=self.epochs, batch_size=self.batch_size)
         generator = Generator().manual_seed(self.seed)
         orders = [torch.randperm(n, generator=generator) for _ in range(self.epochs)]
         batches = [batch for order in orders for batch in order.split(self.batch_size)]
@@ -61,69 +52,68 @@ class Run:
 
 
 def retrain(
-    models: Models,
-    loss: Loss,
-    train: Any,
-    run: Run,
-    *,
-    rows: Any = None,
-    weights: Any = None,
-    progress: str = "",
+    models: Models, loss: Loss, train: Any, run: Run, *, rows: Any = None, weights: Any = None, progress: str = ""
 ) -> Stack:
     """Train many models together, each on its own part of the data; their parameters, stacked, (models, ...).
 
     models: of one architecture, with the weights that each starts from; a single one starts them all.
     train: (inputs, targets), n of each. rows: (models, k), which examples each model sees, in its own order; None:
     each sees all. weights: (models, k), of its examples in the batch's mean loss; 0 takes one out while everything
-    else in the run stays as it was; None: all 1.
+    else in the run stays as it was; None: all 1. A single model, row or weighting serves all the others.
     Each is trained as it would be alone (the same numbers up to rounding). Raises ValueError for layers that train
     and predict differently (dropout, batch norm), and for rows or weights that do not fit.
     """
     starts = as_models(models)
+    _check_layers(starts[0])
     like = next(starts[0].parameters())
-    inputs, targets = (cast(part, like.dtype) for part in as_examples("train", train, like.device))
-    rows = None if rows is None else torch.as_tensor(rows).long().to(inputs.device)
-    weights = None if weights is None else torch.as_tensor(weights).to(inputs)
-    count, seen = _check_stack(starts, len(inputs), rows, weights)
-    names = [name for name, p in starts[0].named_parameters() if p.requires_grad]
-    params = [_stacked([model.get_parameter(name) for model in starts], count) for name in names]
+    inputs, targets = as_examples("train", train, like)
+    rows = torch.arange(len(inputs))[None] if rows is None else as_positions("rows", rows, len(inputs))
+    seen = rows.shape[-1]
+    factors = torch.ones(1, seen).to(like) if weights is None else torch.as_tensor(weights).to(like)
+    for name, part in (("rows", rows), ("weights", factors)):
+        fit = part.dim() == 2 and part.shape[1] == seen and part.numel()
+        require(fit, f"{name} must be (models, {seen}), one for each example seen; got {tuple(part.shape)}")
+    require_finite(weights=factors)
+    counts = {"models": len(starts), "rows": len(rows), "weights": len(factors)}
+    count = max(counts.values())
+    require({*counts.values()} <= {1, count}, f"models, rows and weights must be as many, or one; got {counts}")
+    each = {name: p for name, p in stack_module_state(starts)[0].items() if p.requires_grad}
+    stack = {name: p.detach().expand(count, *p.shape[1:]).clone().requires_grad_() for name, p in each.items()}
+    params = list(stack.values())
     speed = [torch.zeros_like(p) for p in params]
 
     def losses(theta: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return loss(functional_call(starts[0], theta, (x,)), y)
 
-    together = vmap(losses, in_dims=(0, None, None) if rows is None else (0, 0, 0))
+    together = vmap(losses, in_dims=(0, None, None) if len(rows) == 1 else (0, 0, 0))
     steps = run.steps(seen)
     with eval_mode(starts[0]):
         for batch, lr in tqdm(steps, desc=progress, unit="step", leave=False, disable=not progress):
-            where = batch if rows is None else rows[:, batch]  # (b,) or (models, b)
-            values = together(dict(zip(names, params, strict=True)), inputs[where], targets[where])  # (models, b)
+            where = rows[0, batch] if len(rows) == 1 else rows[:, batch]  # (b,) or (models, b)
+            values = together(stack, inputs[where], targets[where])  # (models, b)
             if weights is not None:
-                values = values * weights[:, batch]
+                values = values * factors[:, batch]
             gradients = torch.autograd.grad(values.sum() / len(batch), params)
             with torch.no_grad():
                 torch._foreach_mul_(speed, run.momentum)  # one call for all parameters: starting them is the cost
                 torch._foreach_add_(speed, gradients)
                 torch._foreach_add_(speed, params, alpha=run.weight_decay)
                 torch._foreach_add_(params, speed, alpha=-lr)
-    return {name: p.detach() for name, p in zip(names, params, strict=True)}
+    return {name: p.detach() for name, p in stack.items()}
 
 
 def stack_outputs(model: nn.Module, stack: Stack, inputs: Any) -> Tensor:
     """What each model of the stack says of the inputs (n, ...): (models, n, ...)."""
-    like = next(model.parameters())
-    x = cast(torch.as_tensor(inputs), like.dtype).to(like.device)
+    x = cast(inputs, next(model.parameters()))
     with eval_mode(model), torch.no_grad():
         return vmap(lambda theta: functional_call(model, theta, (x,)))(stack)
 
 
 def member(model: nn.Module, stack: Stack, k: int = 0) -> nn.Module:
     """The k-th model of the stack, on its own, in eval mode; `model` says how it is built."""
-    one = copy.deepcopy(model)
-    with torch.no_grad():
-        for name, values in stack.items():
-            one.get_parameter(name).copy_(values[k])
-    return one.eval()
+    one = copy.deepcopy(model).eval()
+    one.load_state_dict({name: values[k] for name, values in stack.items()}, strict=False)
+    return one
 
 
 def leave_one_out(
@@ -137,20 +127,13 @@ def leave_one_out(
     Raises ValueError for points that are no positions, or no point left to train on.
     """
     inputs, targets = as_examples("train", train)
-    test = as_examples("test", test)
-    n = len(inputs)
-    chosen = torch.arange(n) if points is None else torch.as_tensor(points)
-    if chosen.dim() != 1 or (len(chosen) and (chosen.is_floating_point() or chosen.dtype == torch.bool)):
-        raise ValueError("points must be a list of positions of training points, such as [0, 5]")
-    if len(chosen) and not (chosen.min() >= 0 and chosen.max() < n):
-        raise ValueError(
-            f"points must lie in 0..{n - 1}, the training points; got {int(chosen.min())} to {int(chosen.max())}"
-        )
-    if n < 2:
-        raise ValueError("train must hold at least 2 examples, so that one can be left out; got 1")
-    full = _losses(fit(inputs, targets), loss, test)
-    rest = (torch.arange(n) != point for point in chosen.tolist())
-    changes = [_losses(fit(inputs[kept], targets[kept]), loss, test) - full for kept in rest]
+    held, n = as_examples("test", test), len(inputs)
+    require(n > 1, "train must hold at least 2 examples, so that one can be left out; got 1")
+    chosen = torch.arange(n) if points is None else as_positions("points", points, n)
+    require(chosen.dim() == 1, "points must be a list of positions of training points, such as [0, 5]")
+    full = _losses(fit(inputs, targets), loss, held)
+    rest = (torch.arange(n) != point for point in chosen)
+    changes = [_losses(fit(inputs[kept], targets[kept]), loss, held) - full for kept in rest]
     return torch.stack(changes) if changes else full.new_zeros(0, len(full))
 
 
@@ -169,68 +152,51 @@ def metagradient(model: nn.Module, loss: Loss, train: Any, test: Any, *, run: Ru
 
     g_i and H: gradients and Hessian of the batch of b at that step. Raises ValueError as `grad_dot` and `retrain` do.
     """
-    with attributable(model, loss, train, test) as frame:
-        _check_layers(model)
-        x, y = frame.train
-        steps = run.steps(len(x))
+    _check_layers(model)
+    frame = Frame(model, loss, train, test)
+    x, y = frame.train
+    steps = run.steps(len(x))
 
-        def objective(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            return frame.total(theta, x, y) / len(x) + run.weight_decay / 2 * theta.square().sum()
+    def objective(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return frame.losses(theta, x, y).sum() / len(x) + run.weight_decay / 2 * theta.square().sum()
 
-        theta, v, path = frame.theta, torch.zeros_like(frame.theta), []
-        for batch, lr in steps:
-            path.append(theta)
-            v = run.momentum * v + grad(objective)(theta, x[batch], y[batch])
-            theta = theta - lr * v
-        back = frame.gradients(frame.test, theta)  # lambda, (n_test, p)
-        nu, scores = torch.zeros_like(back), back.new_zeros(len(x), len(back))
-        walk = list(zip(steps, path, strict=True))[::-1]
-        for (batch, lr), theta in tqdm(walk, desc=progress, unit="step", leave=False, disable=not progress):
-            here = (x[batch], y[batch])
-            a = nu - lr * back
-            scores[batch] -= frame.gradients(here, theta) @ a.T / len(batch)
-            # H is symmetric: a product from the left serves, and is nearly twice as fast as one from the right by jvp.
-            times_hessian = vjp(partial(grad(objective), x=here[0], y=here[1]), theta)[1]
-            back = back + vmap(times_hessian, chunk_size=frame.chunk(8))(a)[0]
-            nu = run.momentum * a
-        return scores
+    theta, v, path = frame.theta, torch.zeros_like(frame.theta), []
+    for batch, lr in steps:
+        path.append(theta)
+        v = run.momentum * v + grad(objective)(theta, x[batch], y[batch])
+        theta = theta - lr * v
+    back = frame.gradients(frame.test, theta)  # lambda, (n_test, p)
+    nu, scores = torch.zeros_like(back), back.new_zeros(len(x), len(back))
+    walk = list(zip(steps, path, strict=True))[::-1]
+    for (batch, lr), theta in tqdm(walk, desc=progress, unit="step", leave=False, disable=not progress):
+        here = (x[batch], y[batch])
+        a = nu - lr * back
+        scores[batch] -= frame.gradients(here, theta) @ a.T / len(batch)
+        # H is symmetric: a product from the left serves, and is nearly twice as fast as one from the right by jvp.
+        times_hessian = vjp(partial(grad(objective), x=here[0], y=here[1]), theta)[1]
+        back = back + vmap(times_hessian, chunk_size=frame.chunk(8))(a)[0]
+        nu = run.momentum * a
+    return scores
 
 
-def _losses(model: Model, loss: Loss, test: Examples) -> Tensor:
+def as_positions(name: str, values: Any, n: int) -> Tensor:
+    """Positions of n examples as int64; ValueError, naming `name`, for what is none."""
+    found = torch.as_tensor(values)
+    if found.numel():
+        whole = not (found.is_floating_point() or found.dtype == torch.bool)
+        require(whole, f"{name} must be a list of positions of training points, such as [0, 5]")
+        low, high = int(found.min()), int(found.max())
+        require(low >= 0 and high < n, f"{name} must lie in 0..{n - 1}, the training points; got {low} to {high}")
+    return found.long()
+
+
+def _losses(model: Model, loss: Loss, held: Examples) -> Tensor:
     like = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    inputs, targets = test if like is None else (cast(part, like.dtype).to(like.device) for part in test)
+    inputs, targets = (cast(part, like) for part in held)
     with eval_mode(model), torch.no_grad():
         return per_example(loss(torch.as_tensor(model(inputs)), targets), len(targets)).detach()
 
 
-def _stacked(each: Sequence[Tensor], count: int) -> Tensor:
-    """(count, ...), a leaf of its own; a single tensor is repeated."""
-    values = torch.stack([p.detach() for p in each])
-    return values.expand(count, *values.shape[1:]).clone().requires_grad_()
-
-
-def _check_stack(models: list[nn.Module], n: int, rows: Tensor | None, weights: Tensor | None) -> tuple[int, int]:
-    """How many models there are, and how many examples each sees."""
-    _check_layers(models[0])
-    seen = n if rows is None else rows.shape[-1]
-    given = {"models": len(models)} if len(models) > 1 else {}
-    for name, part in (("rows", rows), ("weights", weights)):
-        if part is not None:
-            if part.dim() != 2 or part.shape[1] != seen or 0 in part.shape:
-                raise ValueError(f"{name} must be (models, {seen}), one for each example seen; got {tuple(part.shape)}")
-            given[name] = len(part)
-    if len(set(given.values())) > 1:
-        raise ValueError(f"models, rows and weights must be as many, or a single model; got {given}")
-    if rows is not None and not (rows.min() >= 0 and rows.max() < n):
-        raise ValueError(f"rows must lie in 0..{n - 1}; got {int(rows.min())} to {int(rows.max())}")
-    if weights is not None and not weights.isfinite().all():
-        raise ValueError("weights must be finite; some are NaN or infinite")
-    return next(iter(given.values()), 1), seen
-
-
 def _check_layers(model: nn.Module) -> None:
-    for part in model.modules():
-        if isinstance(part, (_BatchNorm, _DropoutNd)):
-            raise ValueError(
-                f"model must train as it predicts; {type(part).__name__} does not: leave it out, or use LayerNorm"
-            )
+    odd = {type(part).__name__ for part in model.modules() if isinstance(part, (_BatchNorm, _DropoutNd))}
+    require(not odd, f"model must train as it predicts; leave {', '.join(odd)} out, or use LayerNorm")

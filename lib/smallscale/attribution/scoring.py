@@ -12,6 +12,8 @@ import torch
 from scipy.stats import rankdata
 from torch import Generator, Tensor
 
+from smallscale.attribution.checks import as_array, require, require_finite
+
 
 def random_subsets(n: int, count: int, keep: float, *, seed: int = 0) -> Tensor:
     """(count, round(keep * n)), the kept positions of each random subset of n, in random order.
@@ -19,8 +21,7 @@ def random_subsets(n: int, count: int, keep: float, *, seed: int = 0) -> Tensor:
     Raises ValueError unless 0 < keep < 1 and the subset is neither empty nor everything.
     """
     size = round(keep * n) if 0 < keep < 1 else 0
-    if not 0 < size < n:
-        raise ValueError(f"keep must lie strictly between 0 and 1, and leave some of {n} in and some out; got {keep}")
+    require(0 < size < n, f"keep must lie strictly between 0 and 1, and leave some of {n} in and some out; got {keep}")
     generator = Generator().manual_seed(seed)
     return torch.stack([torch.randperm(n, generator=generator)[:size] for _ in range(count)])
 
@@ -51,23 +52,19 @@ def lds(scores: Any, masks: Any, outputs: Any) -> float:
     return float(correlations(scores, masks, outputs).mean())
 
 
-def lds_interval(
-    scores: Any, masks: Any, outputs: Any, *, level: float = 0.95, draws: int = 200, seed: int = 0
-) -> tuple[float, float]:
-    """A bootstrap interval (low, high) of the LDS: test points and subsets are both drawn anew, `draws` times.
+def lds_interval(scores: Any, masks: Any, outputs: Any, *, draws: int = 200, seed: int = 0) -> tuple[float, float]:
+    """A bootstrap interval (low, high) of 95 % for the LDS: test points and subsets are both drawn anew, `draws` times.
 
     A subset drawn twice ties with itself, and ties lower Spearman's correlation: the draws are moved so that their
     mean is the LDS.
     """
-    scores, masks, outputs = _checked(scores, masks, outputs)
-    predicted, random = _predicted(scores, masks), np.random.default_rng(seed)
-    subsets, points = outputs.shape
-    found = []
+    predicted, outputs = _predicted(scores, masks, outputs)
+    random, (subsets, points), found = np.random.default_rng(seed), outputs.shape, []
     for _ in range(draws):
         rows, columns = random.integers(subsets, size=subsets), random.integers(points, size=points)
-        found.append(_spearman(predicted[rows][:, columns], outputs[rows][:, columns]).mean())
-    here = _spearman(predicted, outputs).mean()
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2]) + here - np.mean(found)
+        found.append(spearman(predicted[rows][:, columns], outputs[rows][:, columns]).mean())
+    here = spearman(predicted, outputs).mean()
+    low, high = np.quantile(found, [0.025, 0.975]) + here - np.mean(found)
     return float(low), float(high)
 
 
@@ -77,62 +74,46 @@ def lds_ceiling(outputs: Any) -> float:
     Retraining is noisy: the mean of R seeds is not the expected output. From r, the mean correlation of one seed with
     another, the reliability of the mean is R r / (1 + (R - 1) r) (Spearman 1910, Brown 1910); the ceiling is its root.
     """
-    outputs = _array("outputs", outputs, 3)
-    if len(outputs) < 2:
-        raise ValueError(f"outputs must come from at least 2 seeds, to see how they differ; got {len(outputs)}")
+    (outputs,) = _tables(3, outputs=outputs)
     seeds = len(outputs)
-    r = max(0.0, float(np.mean([_spearman(a, b).mean() for a, b in combinations(outputs, 2)])))
+    require(seeds > 1, f"outputs must come from at least 2 seeds, to see how they differ; got {seeds}")
+    r = max(0.0, float(np.mean([spearman(a, b).mean() for a, b in combinations(outputs, 2)])))
     return (seeds * r / (1 + (seeds - 1) * r)) ** 0.5
 
 
 def correlations(scores: Any, masks: Any, outputs: Any) -> np.ndarray:
     """Spearman's correlation of prediction and output for each test point, (n_test,); see `lds`."""
-    scores, masks, outputs = _checked(scores, masks, outputs)
-    return _spearman(_predicted(scores, masks), outputs)
+    return spearman(*_predicted(scores, masks, outputs))
 
 
-def _predicted(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    # Sums that are equal on paper differ in the last digit with the order of adding; ranks must not see it.
-    scale = np.abs(scores).sum(0)
-    return np.round(masks @ (scores / np.where(scale > 0, scale, 1)), 12)
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Column by column; 0 where a column is constant."""
-    a, b = (rankdata(part, axis=0) for part in (a, b))
-    a, b = (part - part.mean(0) for part in (a, b))
+def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of (n, ...) with (n, ...) column by column, (...); 0 where a column is constant."""
+    a, b = (rankdata(part, axis=0) - (len(part) + 1) / 2 for part in (a, b))
     sizes = np.sqrt((a * a).sum(0) * (b * b).sum(0))
     return (a * b).sum(0) / np.where(sizes > 0, sizes, 1)
 
 
-def _checked(scores: Any, masks: Any, outputs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    scores, masks, outputs = (
-        _array(name, part, 2) for name, part in (("scores", scores), ("masks", masks), ("outputs", outputs))
-    )
-    if masks.shape[1] != scores.shape[0]:
-        raise ValueError(
-            f"masks must be (n_subsets, n_train), a column for each row of scores; got {masks.shape} for {scores.shape}"
-        )
-    if outputs.shape != (len(masks), scores.shape[1]) or len(masks) < 2:
-        raise ValueError(
-            "outputs must be (n_subsets, n_test), at least 2 subsets, a row for each mask and a column for each of "
-            f"scores; got {outputs.shape} for masks {masks.shape} and scores {scores.shape}"
-        )
-    if not np.isin(masks, (0, 1)).all():
-        raise ValueError("masks must hold only True and False, or 1 and 0: what was kept")
-    constant = np.flatnonzero(outputs.max(0) == outputs.min(0))
-    if len(constant):
-        raise ValueError(
-            f"outputs must differ between subsets; for test point {constant[0]} all are {outputs[0, constant[0]]:g}: "
-            "leave it out, or take the margin, which differs where accuracy does not"
-        )
-    return scores, masks, outputs
+def _predicted(scores: Any, masks: Any, outputs: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What the scores predict of every subset and test point, and what came out, each (n_subsets, n_test)."""
+    scores, masks, outputs = _tables(2, scores=scores, masks=masks, outputs=outputs)
+    shapes = f"got scores {scores.shape}, masks {masks.shape} and outputs {outputs.shape}"
+    fit = masks.shape[1] == len(scores)
+    require(fit, f"masks must be (n_subsets, n_train), a column for each row of scores; {shapes}")
+    fit = outputs.shape == (len(masks), scores.shape[1]) and len(masks) > 1
+    require(fit, f"outputs must be (n_subsets, n_test), a row for each mask, at least 2 subsets; {shapes}")
+    require(np.isin(masks, (0, 1)).all(), "masks must hold only True and False, or 1 and 0: what was kept")
+    for point in np.flatnonzero(np.ptp(outputs, 0) == 0):
+        words = f"outputs must differ between subsets; for test point {point} all are {outputs[0, point]:g}"
+        raise ValueError(f"{words}: leave it out, or take the margin, which differs where accuracy does not")
+    # Sums that are equal on paper differ in the last digit with the order of adding; ranks must not see it.
+    scale = np.abs(scores).sum(0)
+    return np.round(masks @ (scores / np.where(scale > 0, scale, 1)), 12), outputs
 
 
-def _array(name: str, values: Any, dimensions: int) -> np.ndarray:
-    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=float)
-    if array.ndim != dimensions or array.size == 0:
-        raise ValueError(f"{name} must have {dimensions} dimensions, none empty; got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite; some values are NaN or infinite")
-    return array
+def _tables(dimensions: int, **tables: Any) -> list[np.ndarray]:
+    arrays = {name: as_array(table).astype(float) for name, table in tables.items()}
+    for name, array in arrays.items():
+        fit = array.ndim == dimensions and array.size
+        require(fit, f"{name} must have {dimensions} dimensions, none empty; got {array.shape}")
+    require_finite(**arrays)
+    return list(arrays.values())

@@ -15,34 +15,28 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from tqdm import tqdm
 
+from smallscale.attribution.checks import require
 from smallscale.attribution.language import Documents
 
 Parameters = dict[str, Tensor]
 
-LAYERS, HEADS, WIDTH = 2, 2, 32
+LAYERS, HEADS, WIDTH, CONTEXT = 2, 2, 32, 48  # the last: tokens in a window
+BATCH, RATE = 8, 1e-2  # windows a step; Adam's learning rate
 TOGETHER = 8  # models in one program: more of them no longer fit a core's cache, and are no faster
 
 
-def new_stack(models: int, vocabulary: int, context: int, *, seed: int = 0) -> Parameters:
+def new_stack(models: int, vocabulary: int, *, seed: int = 0) -> Parameters:
     """Untrained transformers, all with the same parameters; each tensor is (models, ...)."""
-    generator = Generator().manual_seed(seed)
-
-    def normal(*shape: int, scale: float) -> Tensor:
-        one = torch.randn(*shape, generator=generator) * scale
-        return one.expand(models, *shape).clone().requires_grad_()
-
-    parameters = {
-        "tokens": normal(vocabulary, WIDTH, scale=0.1),  # also what turns the last layer into logits
-        "places": normal(context, WIDTH, scale=0.1),
-    }
+    # Standard deviations come last. The tokens' vectors are also what turns the last layer into logits.
+    shapes = {"tokens": (vocabulary, WIDTH, 0.1), "places": (CONTEXT, WIDTH, 0.1)}
     for layer in range(LAYERS):
-        parameters |= {
-            f"{layer}.qkv": normal(WIDTH, 3 * WIDTH, scale=WIDTH**-0.5),
-            f"{layer}.out": normal(WIDTH, WIDTH, scale=WIDTH**-0.5 / LAYERS),
-            f"{layer}.up": normal(WIDTH, 4 * WIDTH, scale=WIDTH**-0.5),
-            f"{layer}.down": normal(4 * WIDTH, WIDTH, scale=(4 * WIDTH) ** -0.5 / LAYERS),
-        }
-    return parameters
+        shapes[f"{layer}.qkv"] = (WIDTH, 3 * WIDTH, WIDTH**-0.5)
+        shapes[f"{layer}.out"] = (WIDTH, WIDTH, WIDTH**-0.5 / LAYERS)
+        shapes[f"{layer}.up"] = (WIDTH, 4 * WIDTH, WIDTH**-0.5)
+        shapes[f"{layer}.down"] = (4 * WIDTH, WIDTH, (4 * WIDTH) ** -0.5 / LAYERS)
+    generator = Generator().manual_seed(seed)
+    one = {name: torch.randn(n, m, generator=generator) * scale for name, (n, m, scale) in shapes.items()}
+    return {name: p.expand(models, *p.shape).clone().requires_grad_() for name, p in one.items()}
 
 
 def stack_logits(parameters: Parameters, tokens: Tensor) -> Tensor:
@@ -75,51 +69,47 @@ def train_stack(
     vocabulary: int,
     *,
     steps: int = 600,
-    batch_size: int = 8,
-    context: int = 48,
-    lr: float = 1e-2,
     seed: int = 0,
     progress: str = "",
 ) -> Parameters:
     """One transformer for each coalition: members (models, authors), True for those whose text it reads.
 
-    Authors are read in proportion to their length, in windows of `context` tokens. Adam's lr falls to zero over the
+    Authors are read in proportion to their length, in windows of CONTEXT tokens. Adam's lr falls to zero over the
     second half. Each model is the same whatever else is in the stack. Raises ValueError for a coalition of nobody,
     whose guess is uniform, and for an author with fewer tokens than a window.
     """
-    inside = torch.as_tensor(np.asarray(members, dtype=bool))
-    texts = [torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *documents])) for documents in libraries]
-    if inside.ndim != 2 or inside.shape[1] != len(texts) or not inside.any(1).all():
-        raise ValueError(f"members must be (models, {len(texts)}), each with at least one; got {tuple(inside.shape)}")
-    if min(map(len, texts)) <= context:
-        raise ValueError(f"libraries must hold more than {context} tokens each; got {min(map(len, texts))}")
-    bar = tqdm(total=steps * len(inside), desc=progress, unit="step", leave=False, disable=not progress, mininterval=2)
-    parts = []
-    with bar:
+    inside, shortest = torch.as_tensor(np.asarray(members, dtype=bool)), min(sum(map(len, d)) for d in libraries)
+    fit = inside.ndim == 2 and inside.shape[1] == len(libraries) and inside.any(1).all()
+    wanted = f"members must be (models, {len(libraries)}), each with at least one"
+    require(fit, f"{wanted}; got {tuple(inside.shape)}")
+    require(shortest > CONTEXT, f"libraries must hold more than {CONTEXT} tokens each; got {shortest}")
+    texts = [torch.from_numpy(np.concatenate(documents)) for documents in libraries]
+    total, parts = steps * len(inside), []
+    with tqdm(total=total, desc=progress, unit="step", leave=False, disable=not progress, mininterval=2) as bar:
         for some in inside.split(TOGETHER):
-            parameters = new_stack(len(some), vocabulary, context, seed=seed)
-            optimizer = torch.optim.Adam(parameters.values(), lr=lr, betas=(0.9, 0.98), foreach=True)
+            parameters = new_stack(len(some), vocabulary, seed=seed)
+            optimizer = torch.optim.Adam(parameters.values(), betas=(0.9, 0.98), foreach=True)
             generator = Generator().manual_seed(seed + 1)
             for step in range(steps):
-                windows = _batch(texts, some, batch_size, context, generator)
-                optimizer.param_groups[0]["lr"] = lr * min((step + 1) / 20, 1.0, 2 * (1 - step / steps))
+                windows = _batch(texts, some, generator)
+                optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / 20, 1.0, 2 * (1 - step / steps))
                 optimizer.zero_grad()
                 token_losses(parameters, windows).mean((1, 2)).sum().backward()
                 optimizer.step()
                 bar.update(len(some))
-            parts.append({name: p.detach() for name, p in parameters.items()})
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+            parts.append(parameters)
+    return {name: torch.cat([part[name].detach() for part in parts]) for name in parts[0]}
 
 
-def _batch(texts: Sequence[Tensor], inside: Tensor, size: int, context: int, generator: Generator) -> Tensor:
-    """Windows (models, size, context), each from an author in the model's coalition, the same for all that can."""
-    places = [(torch.rand(size, generator=generator) * (len(text) - context)).long() for text in texts]
-    drawn = torch.stack([t[p[:, None] + torch.arange(context)] for t, p in zip(texts, places, strict=True)])
+def _batch(texts: Sequence[Tensor], inside: Tensor, generator: Generator) -> Tensor:
+    """Windows (models, BATCH, CONTEXT), each from an author in the model's coalition, the same for all that can."""
+    places = [(torch.rand(BATCH, generator=generator) * (len(text) - CONTEXT)).long() for text in texts]
+    drawn = torch.stack([t[p[:, None] + torch.arange(CONTEXT)] for t, p in zip(texts, places, strict=True)])
     # The largest of log length + Gumbel noise falls on an author as often as its length says, in any coalition.
-    gumbel = -torch.rand(len(texts), size, generator=generator).log().neg().log()
-    rank = torch.tensor([math.log(len(text)) for text in texts])[:, None] + gumbel  # (authors, size)
-    chosen = rank.where(inside[:, :, None], torch.tensor(-math.inf)).argmax(1)  # (models, size)
-    return drawn[chosen, torch.arange(size)]
+    gumbel = -torch.rand(len(texts), BATCH, generator=generator).log().neg().log()
+    rank = torch.tensor([math.log(len(text)) for text in texts])[:, None] + gumbel  # (authors, BATCH)
+    chosen = rank.where(inside[:, :, None], -math.inf).argmax(1)  # (models, BATCH)
+    return drawn[chosen, torch.arange(BATCH)]
 
 
 def stack_log_likelihood(parameters: Parameters, windows: np.ndarray, prompt: int) -> np.ndarray:
