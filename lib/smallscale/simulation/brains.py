@@ -7,12 +7,12 @@ for itself. That is why a million people cost a brain no more than some thousand
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from smallscale.simulation.chance import pick
-from smallscale.simulation.world import DAY, GO, ROUTINE, TONES, WRITTEN, Person, World
+from smallscale.simulation.world import DAY, GO, ROUTINE, TONES, WRITTEN, World
 
 RELATIONS = ("a stranger", "an acquaintance", "somebody close")
 UNPLANNED = len(GO)  # in the place of a plan: none
@@ -26,7 +26,7 @@ DETAIL = {  # what a question's numbers are, by kind; what each says is in `_wor
 }
 
 
-class Question(NamedTuple):
+class Question:
     """One situation in which somebody must choose. detail: whole numbers, by kind:
 
     go: hour, plan (a position in GO, or UNPLANNED), the fact that is on now and that they mean to attend, or 0.
@@ -34,44 +34,25 @@ class Question(NamedTuple):
     say: relation to the listener, three topics that come to mind, ascending, 0 for none.
     join: relation to the host, the fact they just heard of.
     know: the fact they are asked about; the same once more if a memory of it comes to mind, else 0.
+
+    options: in words. chosen: what each stands for, a position in GO (the event one further), a topic, or 0 and 1.
+    letters: theirs, a letter means the same in every question of its kind. fallback: the position of what is done where
+    the brain fails: keep to the plan (without one, home), be silent, small talk, do not go, do not claim to know.
     """
 
-    world: World
-    kind: str
-    who: int
-    detail: tuple[int, ...]
-
-    @property
-    def person(self) -> Person:
-        return self.world.people[self.who]
-
-    @property
-    def chosen(self) -> tuple[int, ...]:
-        """What each option stands for: a position in GO (the event one further), a topic, or 0 and 1."""
-        if self.kind == "say":
-            return tuple(sorted(set(self.detail[1:]) - {0})) or (0,)
-        return tuple(range(len(GO) + (self.detail[2] > 0) if self.kind == "go" else 2))
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """In words. The letter of an option is the same in every question of its kind: see `letters`."""
-        topics = self.world.topics
-        words = {"go": (*GO, topics[self.detail[-1]]), "say": topics}.get(self.kind, ("no", "yes"))
-        return tuple(words[choice] for choice in self.chosen)
-
-    @property
-    def letters(self) -> str:
-        return "".join(chr(ord("A") + choice) for choice in self.chosen)
-
-    @property
-    def fallback(self) -> int:
-        """What is done where the brain fails: keep to the plan, be silent, small talk, do not go, do not claim to know.
-
-        A position in options. Of the topics of a talk it is the last: the facts come first.
-        """
-        if self.kind == "go":
-            return self.detail[1] % UNPLANNED  # without a plan, home
-        return len(self.chosen) - 1 if self.kind == "say" else 0
+    def __init__(self, world: World, kind: str, who: int, detail: tuple[int, ...]) -> None:
+        self.world, self.kind, self.who, self.detail, self.person = world, kind, who, detail, world.people[who]
+        words: tuple[str, ...] = ("no", "yes")
+        self.chosen: tuple[int, ...] = (0, 1)
+        self.fallback = 0
+        if kind == "go":
+            words = (*GO, world.topics[detail[2]]) if detail[2] else GO
+            self.chosen, self.fallback = tuple(range(len(words))), detail[1] % UNPLANNED
+        elif kind == "say":
+            words, self.chosen = world.topics, tuple(sorted(set(detail[1:]) - {0})) or (0,)
+            self.fallback = len(self.chosen) - 1  # the last: the facts come first
+        self.options = tuple(words[choice] for choice in self.chosen)
+        self.letters = "".join(chr(ord("A") + choice) for choice in self.chosen)
 
     @property
     def text(self) -> str:
@@ -158,7 +139,13 @@ class Answers:
         choices = {"go": len(GO) + 1, "say": len(world.topics)}
         self.codes = {kind: np.zeros(0, np.int64) for kind in self.sizes}
         self.weights = {kind: np.zeros((0, choices.get(kind, 2))) for kind in self.sizes}
+        self.index()
+
+    def index(self) -> None:
+        """Find the row of each code."""
         self.row = {kind: np.full(math.prod(sizes), -1, np.int32) for kind, sizes in self.sizes.items()}
+        for kind, codes in self.codes.items():
+            self.row[kind][codes] = np.arange(len(codes))
 
     def said(self) -> list[tuple[Question, np.ndarray]]:
         """Every question that was answered, with the weights of its options."""
@@ -197,14 +184,10 @@ class Answers:
             else:
                 table[i, question.chosen] = weights
         self.counts["asked"] += len(codes)
-        self.learn(kind, codes[~failed], table[~failed])
+        self.row[kind][codes[~failed]] = len(self.codes[kind]) + np.arange((~failed).sum())
+        self.codes[kind] = np.concatenate([self.codes[kind], codes[~failed]])
+        self.weights[kind] = np.concatenate([self.weights[kind], table[~failed]])
         return codes[failed], table[failed]
-
-    def learn(self, kind: str, codes: np.ndarray, weights: np.ndarray) -> None:
-        """Keep what was said to these questions, (m,) and (m, choices)."""
-        self.row[kind][codes] = len(self.codes[kind]) + np.arange(len(codes))
-        self.codes[kind] = np.concatenate([self.codes[kind], codes])
-        self.weights[kind] = np.concatenate([self.weights[kind], weights])
 
     def questions(self, kind: str, codes: Any) -> list[Question]:
         """What these codes ask."""

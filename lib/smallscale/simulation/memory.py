@@ -23,8 +23,8 @@ BLOCK = 1 << 12  # people worked on at a time: their memories fit into a core's 
 def in_blocks(work: Callable[[slice], None], n: int) -> None:
     """work(part) for n people in blocks, on every core this process may use; the parts must not touch each other."""
     parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
-    if len(parts) == 1:
-        work(parts[0])
+    if len(parts) < 2:
+        list(map(work, parts))
     else:
         with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # numpy lets go of the interpreter while it works
             list(pool.map(work, parts))
@@ -66,11 +66,8 @@ def retrieval_scores(
 
 def _scaled(values: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarray:
     """(values - least) / (most - least); 1/2 where most is not above least."""
-    flat = most <= least
-    scaled = (values - least) / np.where(flat, 1, most - least)
-    if flat.any():
-        np.copyto(scaled, 0.5, where=flat)
-    return scaled
+    half = np.full(np.broadcast_shapes(values.shape, most.shape), 0.5)
+    return np.divide(values - least, most - least, out=half, where=most > least)
 
 
 def _of_whole_numbers(
@@ -99,8 +96,6 @@ class Memory:
     int32 memories ever made, the next one's serial number, which goes to slot serial % slots; evidence: (slots, n, 3)
     int32 serial numbers of what a thought was drawn from, -1 for none; it means nothing where kind is another.
     """
-
-    FIELDS = ("topic", "kind", "importance", "subject", "created", "accessed", "evidence", "count")
 
     def __init__(self, people: int, slots: int) -> None:
         self.topic, self.kind, self.importance = (np.zeros((slots, people), np.int8) for _ in range(3))

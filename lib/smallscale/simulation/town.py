@@ -221,6 +221,8 @@ class Town:
     def _reflect(self) -> None:
         """Whoever has gathered enough thinks over the most important of late: three thoughts, with their evidence."""
         rows, memory = np.flatnonzero(self.trigger <= 0), self.memory
+        if len(rows) == 0:
+            return
         late = memory.latest(rows, min(RECENT, memory.slots))
         topics = memory.at("topic", late, rows)
         weight = np.where(topics > 0, memory.at("importance", late, rows), -1)
@@ -297,13 +299,10 @@ class Town:
                 "give a brain of that name: Town.load(path, brain=…)"
             )
         town = cls(World.from_json(record["world"]), seed=record["seed"], brain=given, **record["settings"])
-        for name, array in arrays.items():
-            owner, _, field = name.rpartition(".")
-            if owner in ("", "memory"):
-                setattr(town.memory if owner else town, field, array)
+        for part, live in town._parts().items():
+            live.update({name: arrays[part + name] for name in list(live) if part + name in arrays})
         town._number(town.ids)
-        for kind in town.answers.codes:
-            town.answers.learn(kind, arrays[f"codes.{kind}"], arrays[f"weights.{kind}"])
+        town.answers.index()
         town.answers.counts, town.step = Counter(record["counts"]), record["step"]
         return town
 
@@ -314,14 +313,15 @@ class Town:
         own |= {"settings": {**settings, "memory": self.memory.slots}, "world": self.world.to_json()}
         return json.dumps(own, sort_keys=True)
 
+    def _parts(self) -> dict[str, dict[str, Any]]:
+        """What has state, live, by the first part of its arrays' names."""
+        answers = self.answers
+        return {"": vars(self), "memory.": vars(self.memory), "codes.": answers.codes, "weights.": answers.weights}
+
     def _arrays(self) -> dict[str, np.ndarray]:
-        own = ("ids", "place", "means", "attended", "heard", "told_by", "trigger", "log")
-        return {
-            **{name: getattr(self, name) for name in own},
-            **{f"memory.{name}": getattr(self.memory, name) for name in Memory.FIELDS},
-            **{f"codes.{kind}": codes for kind, codes in self.answers.codes.items()},
-            **{f"weights.{kind}": weights for kind, weights in self.answers.weights.items()},
-        }
+        follow = ("town", "who")  # from the ids
+        named = ((part + name, value) for part, live in self._parts().items() for name, value in live.items())
+        return {name: value for name, value in named if isinstance(value, np.ndarray) and name not in follow}
 
 
 def _brain(brain: Any) -> Brain:
