@@ -55,7 +55,7 @@ def test_degroot_is_where_iteration_ends(n: int, seed: int, zeros: float) -> Non
     [([[0, 1], [1, 0]], 2), ([[0, 1, 0], [0, 0, 1], [1, 0, 0]], 3), ([[0, 1, 0], [1, 0, 0], [0, 1, 0]], 2)],
 )
 def test_turn_takers_have_no_limit(W: list[list[float]], period: int) -> None:
-    with pytest.raises(ValueError, match=f"do not converge.*period {period}"):
+    with pytest.raises(ValueError, match="do not converge"):
         degroot(W, [1, 0, 0][: len(W)])
 
 

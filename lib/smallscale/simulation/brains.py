@@ -139,13 +139,7 @@ class Answers:
         choices = {"go": len(GO) + 1, "say": len(world.topics)}
         self.codes = {kind: np.zeros(0, np.int64) for kind in self.sizes}
         self.weights = {kind: np.zeros((0, choices.get(kind, 2))) for kind in self.sizes}
-        self.index()
-
-    def index(self) -> None:
-        """Find the row of each code."""
         self.row = {kind: np.full(math.prod(sizes), -1, np.int32) for kind, sizes in self.sizes.items()}
-        for kind, codes in self.codes.items():
-            self.row[kind][codes] = np.arange(len(codes))
 
     def said(self) -> list[tuple[Question, np.ndarray]]:
         """Every question that was answered, with the weights of its options."""

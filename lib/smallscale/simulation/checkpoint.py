@@ -48,10 +48,9 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError(f"{path} is cut off or not a checkpoint ({error}); save the town again") from error
     version, record = metadata.get("version"), metadata.get("record", "")
     if version != VERSION:
-        raise ValueError(
-            f"{path} is a checkpoint of version {version}, this program reads version {VERSION}; "
-            "run the town again, or use the program that wrote it"
-        )
+        what = f"a checkpoint of version {version}" if version else "not a checkpoint of a town"
+        how = "run the town again, or use the program that wrote it"
+        raise ValueError(f"{path} is {what}, this program reads version {VERSION}; {how}")
     if metadata.get("digest") != digest(record, arrays):
         raise ValueError(f"{path} is damaged: its contents do not match their digest; save the town again")
     return json.loads(record), arrays

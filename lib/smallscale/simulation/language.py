@@ -73,11 +73,8 @@ def diary_lines(asked: Sequence[tuple[Question, np.ndarray]], copies: int, *, se
 
 def experience(towns: Iterable[Town]) -> list[tuple[Question, np.ndarray]]:
     """Every situation that came up in some towns, each text once, with the weights that the brain gave the options."""
-    seen: dict[str, tuple[Question, np.ndarray]] = {}
-    for town in towns:
-        for question, weights in town.answers.said():
-            seen.setdefault(question.text, (question, weights))
-    return list(seen.values())
+    said = (each for town in towns for each in town.answers.said())
+    return list({question.text: (question, weights) for question, weights in said}.values())
 
 
 def word_tokenizer(lines: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -109,11 +106,11 @@ def train_diarist(
     """
     rows = tokenizer(list(lines)).input_ids
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, foreach=True)
-    batches = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).split(BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
     losses = []
     model.train()
-    with seeded(seed):  # for dropout, where a model has it
+    with seeded(seed):
+        batches = torch.randperm(len(rows)).split(BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
         for batch in tqdm(batches, desc=progress, leave=False, disable=not progress):
             ids, lengths = _padded([rows[i] for i in batch])
             logits = model(input_ids=ids).logits[:, :-1]

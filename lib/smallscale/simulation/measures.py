@@ -41,12 +41,10 @@ def fact_number(town: Town, fact: str) -> int:
 def spread(town: Town) -> pd.DataFrame:
     """A row for each hour that has begun and one for now: hour, and for each fact how many have heard it."""
     hours = np.arange(town.step + 1)
-    columns = {"hour": hours}
-    for f, fact in enumerate(town.world.facts, 1):
-        heard = np.sort(town.heard[town.heard[:, f] >= 0, f])
-        columns[fact.name] = np.searchsorted(heard, hours, side="left")  # heard during an hour: known at its end
-        columns[fact.name][0] = (heard == 0).sum()
-    return pd.DataFrame(columns)
+    heard = {fact.name: town.heard[:, f] for f, fact in enumerate(town.world.facts, 1)}
+    ends = np.maximum(hours, 1)  # what is heard during an hour is known at its end, but for what was known at the start
+    known = {fact: np.searchsorted(np.sort(when[when >= 0]), ends) for fact, when in heard.items()}
+    return pd.DataFrame({"hour": hours, **known})
 
 
 def chains(town: Town, fact: str) -> dict[int, tuple[tuple[int, int], ...]]:
@@ -102,18 +100,17 @@ def networks(town: Town) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
 
 @dataclass(frozen=True)
 class Interview:
-    """What somebody says when asked about a fact after the run, what came to mind, and whether they ever heard it."""
+    """What somebody says when asked about a fact after the run, what came to mind, and whether they ever heard it.
+
+    hallucinated: they claim to know what they never heard.
+    """
 
     person: str
     fact: str
     says: str
     minds: tuple[str, ...]
     heard: bool
-
-    @property
-    def hallucinated(self) -> bool:
-        """They claim to know what they never heard."""
-        return self.says == "yes" and not self.heard
+    hallucinated: bool
 
 
 def interview(town: Town, person: str, fact: str) -> Interview:
@@ -124,9 +121,9 @@ def interview(town: Town, person: str, fact: str) -> Interview:
     mind = f * int((town.memory.topic[slots, row] == f).any())
     question = Question(town.world, "know", int(town.who[row]), (f, mind))
     (weights,) = town.brain.answer([question])
-    choice = question.fallback if isinstance(weights, Fault) else int(np.argmax(weights))
-    minds = tuple(sentence(town, row, slot) for slot in slots)
-    return Interview(person, fact, question.options[choice], minds, bool(town.heard[row, f] >= 0))
+    says = question.options[question.fallback if isinstance(weights, Fault) else int(np.argmax(weights))]
+    minds, heard = tuple(sentence(town, row, slot) for slot in slots), bool(town.heard[row, f] >= 0)
+    return Interview(person, fact, says, minds, heard, hallucinated=says == "yes" and not heard)
 
 
 def diary(town: Town, person: str) -> list[str]:

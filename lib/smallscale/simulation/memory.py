@@ -98,15 +98,12 @@ class Memory:
     """
 
     def __init__(self, people: int, slots: int) -> None:
+        self.slots = slots
         self.topic, self.kind, self.importance = (np.zeros((slots, people), np.int8) for _ in range(3))
         self.created, self.accessed = (np.zeros((slots, people), np.int32) for _ in range(2))
         self.subject = np.full((slots, people), -1, np.int32)
         self.evidence = np.full((slots, people, EVIDENCE), -1, np.int32)
         self.count = np.zeros(people, np.int32)
-
-    @property
-    def slots(self) -> int:
-        return len(self.topic)
 
     def write(self, rows: np.ndarray, now: int, *, nth: Any = 0, **fields: Any) -> None:
         """One new memory for each of these people. Who is there more than once is so in the order of nth: 0, 1, …

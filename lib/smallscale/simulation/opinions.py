@@ -6,11 +6,11 @@ DeGroot 1974; Friedkin and Johnsen 1990; Hegselmann and Krause 2002.
 from typing import Any
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components, shortest_path
 
 from smallscale.simulation.checks import finite, require, whole
 
 ROUNDING = 1e-6  # how far from 1 a row's sum may be: single precision
+SQUARED = 50  # times: what people will think after 2^50 rounds
 
 
 def degroot(weights: Any, opinions: Any) -> np.ndarray:
@@ -22,26 +22,16 @@ def degroot(weights: Any, opinions: Any) -> np.ndarray:
     some closed group takes turns (has a period above 1), as two who each copy the other.
     """
     W, x = _weights(weights, opinions)
-    count, group = connected_components(W > 0, connection="strong")
-    limit = np.zeros_like(x)
-    closed = [g for g in range(count) if not W[np.ix_(group == g, group != g)].any()]
-    for g in closed:
-        members = group == g
-        inside = W[np.ix_(members, members)]
-        require(
-            (period := _period(inside > 0)) == 1,
-            f"opinions do not converge: a closed group of {len(inside)} takes turns with period {period}; "
-            "give somebody in it a weight on their own opinion",
-        )
-        # The stationary weights: pi (I - W) = 0 and sum(pi) = 1, one equation too many, all consistent.
-        equations = np.vstack([np.eye(len(inside)) - inside.T, np.ones(len(inside))])
-        pi = np.linalg.lstsq(equations, np.eye(len(inside) + 1)[-1], rcond=None)[0]
-        limit[members] = pi @ x[members]
-    outside = ~np.isin(group, closed)
-    if outside.any():
-        own, others = W[np.ix_(outside, outside)], W[np.ix_(outside, ~outside)]
-        limit[outside] = np.linalg.solve(np.eye(len(own)) - own, others @ limit[~outside])
-    return limit
+    limit = W
+    for _ in range(SQUARED):
+        limit = limit @ limit
+        limit /= limit.sum(1, keepdims=True)  # else rounding errors would grow as the power does
+    require(
+        np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING),
+        "opinions do not converge: people who listen only to each other take turns, as two who each copy the other; "
+        "give somebody among them a weight on their own opinion",
+    )
+    return limit @ x
 
 
 def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.ndarray:
@@ -107,13 +97,6 @@ def _within(ranked: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
     low = np.where(ranked - at > eps, np.searchsorted(ranked, at, side="right"), low)
     # Being within eps is mutual: i reaches up to the last j that reaches down to i.
     return low, np.searchsorted(low, np.arange(len(low)), side="right")
-
-
-def _period(listens: np.ndarray) -> int:
-    """The greatest common divisor of the lengths of all cycles in a strongly connected group, (n, n) of bool."""
-    depth = shortest_path(listens, unweighted=True, indices=0).astype(int)
-    i, j = np.nonzero(listens)
-    return int(np.gcd.reduce(depth[i] + 1 - depth[j]))
 
 
 def _weights(weights: Any, opinions: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -54,8 +54,10 @@ class Town:
         planning: bool = True,
         rule: str = "paper",
     ) -> None:
-        self.world = World(people) if isinstance(people, Iterable) else people if isinstance(people, World) else World()
-        n = len(self.world.people) if isinstance(people, (World, Iterable)) else whole("people", people, 1)
+        if isinstance(people, Iterable):
+            people = World(people)
+        self.world = people if isinstance(people, World) else World()
+        n = len(self.world.people) if isinstance(people, World) else whole("people", people, 1)
         one_of("rule", rule, SHARES)
         self.seed, self.step = whole("seed", seed, 0), 0
         self.reflection, self.planning, self.rule = bool(reflection), bool(planning), rule
@@ -76,7 +78,8 @@ class Town:
 
     def _number(self, ids: np.ndarray) -> None:
         """Give people their ids: which town each is of, and who of the world's people, follow from these."""
-        self.ids, (self.town, self.who) = ids, np.divmod(ids, len(self.world.people))
+        self.ids, self.towns = ids, -(-len(ids) // len(self.world.people))
+        self.town, self.who = np.divmod(ids, len(self.world.people))
 
     # An hour
 
@@ -247,10 +250,6 @@ class Town:
 
     # Who, where, by what chance
 
-    @property
-    def towns(self) -> int:
-        return -(-len(self.ids) // len(self.world.people))
-
     def _awake(self) -> np.ndarray:
         return np.flatnonzero(self.world.awake[:, self.step % DAY][self.who])
 
@@ -261,12 +260,12 @@ class Town:
     def _home(self) -> np.ndarray:
         return (self.town * len(self.world.places) + self.world.slot[:, 0][self.who]).astype(np.int32)
 
-    def _chance(self, rows: np.ndarray, *use: object) -> np.ndarray:
-        """In [0, 1), by seed, hour, use and person: no two uses share a number, no person's hangs on another's."""
-        return uniform(self.ids[rows], self.seed, self.step, *use)
-
     def _choose(self, kind: str, rows: np.ndarray, *detail: Any) -> np.ndarray:
+        """Each by a die of its own: no two uses share a number, no person's hangs on another's."""
         return self.answers.choose(kind, self._chance(rows, kind), self.who[rows], *detail)
+
+    def _chance(self, rows: np.ndarray, use: str) -> np.ndarray:
+        return uniform(self.ids[rows], self.seed, self.step, use)
 
     # State, whole
 
@@ -293,16 +292,15 @@ class Town:
         """
         given = _brain(brain)
         record, arrays = checkpoint.read(path)
-        if record["brain"] != given.name:
-            raise ValueError(
-                f"{path} was run by the brain {record['brain']!r}, not {given.name!r}; "
-                "give a brain of that name: Town.load(path, brain=…)"
-            )
+        if (ran := record["brain"]) != given.name:
+            how = "give a brain of that name: Town.load(path, brain=…)"
+            raise ValueError(f"{path} was run by the brain {ran!r}, not {given.name!r}; {how}")
         town = cls(World.from_json(record["world"]), seed=record["seed"], brain=given, **record["settings"])
         for part, live in town._parts().items():
             live.update({name: arrays[part + name] for name in list(live) if part + name in arrays})
         town._number(town.ids)
-        town.answers.index()
+        for kind, codes in town.answers.codes.items():
+            town.answers.row[kind][codes] = np.arange(len(codes))
         town.answers.counts, town.step = Counter(record["counts"]), record["step"]
         return town
 
