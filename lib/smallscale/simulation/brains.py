@@ -160,7 +160,9 @@ class Answers:
         lost = row < 0
         if not lost.any():
             return pick(self.weights[kind], draws, row)
-        failed, fallbacks = self._ask(kind, np.flatnonzero(np.bincount(codes[lost])))
+        new = np.zeros(len(self.row[kind]), bool)  # each code once, and faster than by sorting
+        new[codes[lost]] = True
+        failed, fallbacks = self._ask(kind, np.flatnonzero(new))
         row = self.row[kind].take(codes)
         lost = row < 0
         row[lost] = len(self.weights[kind]) + np.searchsorted(failed, codes[lost])

@@ -17,16 +17,17 @@ DECAY = 0.995  # recency lost in an hour (paper), or from one rank to the next (
 SHARES = {"paper": (1.0, 1.0, 1.0), "code": (0.5, 2.0, 3.0)}  # of recency, importance, relevance
 SEEN, HEARD, THOUGHT = 1, 2, 3  # kinds of memory
 EVIDENCE = 3  # memories that a thought is drawn from
+CORES = joblib.cpu_count()  # that this process may use
 BLOCK = 1 << 12  # people worked on at a time: their memories fit into a core's cache
 
 
 def in_blocks(work: Callable[[slice], None], n: int) -> None:
     """work(part) for n people in blocks, on every core this process may use; the parts must not touch each other."""
     parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
-    if len(parts) < 2:
+    if min(len(parts), CORES) < 2:
         list(map(work, parts))
     else:
-        with ThreadPoolExecutor(joblib.cpu_count()) as pool:  # numpy lets go of the interpreter while it works
+        with ThreadPoolExecutor(CORES) as pool:  # numpy lets go of the interpreter while it works
             list(pool.map(work, parts))
 
 
@@ -66,8 +67,11 @@ def retrieval_scores(
 
 def _scaled(values: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarray:
     """(values - least) / (most - least); 1/2 where most is not above least."""
-    half = np.full(np.broadcast_shapes(values.shape, most.shape), 0.5)
-    return np.divide(values - least, most - least, out=half, where=most > least)
+    flat = most <= least
+    scaled = (values - least) / np.where(flat, 1, most - least)
+    if flat.any():
+        np.copyto(scaled, 0.5, where=flat)
+    return scaled
 
 
 def _of_whole_numbers(

@@ -177,9 +177,10 @@ class Town:
         """The topics of the memories that come to mind, ascending and each once, (3, rows), 0 for none."""
         slots = self.memory.retrieve(rows, topic, subject, self.step, TOPICS, self.rule)
         topics = np.where(slots >= 0, self.memory.at("topic", slots, rows), 0)
-        topics.sort(0)
-        topics[1:][topics[1:] == topics[:-1]] = 0
-        topics.sort(0)
+        for _ in range(2):  # sorted, those that repeat set to 0, sorted again
+            for i, j in ((0, 1), (1, 2), (0, 1)):
+                topics[i], topics[j] = np.minimum(topics[i], topics[j]), np.maximum(topics[i], topics[j])
+            topics[1:][topics[1:] == topics[:-1]] = 0
         return topics
 
     def _relation(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
