@@ -57,8 +57,8 @@ class Question:
     @property
     def text(self) -> str:
         """The question as a language model reads it; what follows is one of the letters."""
-        parts = zip(DETAIL[self.kind], self.detail, strict=True)
-        words = {part: _words(self.world)[part][number] for part, number in parts}
+        said = _words(self.world)
+        words = {part: said[part][number] for part, number in zip(DETAIL[self.kind], self.detail, strict=True)}
         choices = ", ".join(f"{letter} {option}" for letter, option in zip(self.letters, self.options, strict=True))
         return WRITTEN["questions"][self.kind].format(**vars(self.person), **words, choices=choices)
 
@@ -174,11 +174,11 @@ class Answers:
         table = np.zeros((len(codes), self.weights[kind].shape[1]))
         for i, (question, reply) in enumerate(zip(questions, self._reply(questions), strict=True)):
             weights = _distribution(reply, len(question.chosen))
-            if isinstance(weights, Fault):
+            failed[i] = isinstance(weights, Fault)
+            if failed[i]:
                 self.counts[f"fault: {weights}"] += 1
-                failed[i], table[i, question.chosen[question.fallback]] = True, 1
-            else:
-                table[i, question.chosen] = weights
+                weights = np.eye(len(question.chosen))[question.fallback]
+            table[i, question.chosen] = weights
         self.counts["asked"] += len(codes)
         self.row[kind][codes[~failed]] = len(self.codes[kind]) + np.arange((~failed).sum())
         self.codes[kind] = np.concatenate([self.codes[kind], codes[~failed]])

@@ -74,9 +74,7 @@ def _scaled(values: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarr
     return scaled
 
 
-def _of_whole_numbers(
-    now: int, last: np.ndarray, weight: np.ndarray, match: np.ndarray, filled: np.ndarray
-) -> np.ndarray:
+def _of_whole_numbers(now: int, last: Any, weight: Any, match: Any, filled: np.ndarray) -> np.ndarray:
     """The paper's scores, memories along the first axis, all whole numbers that are 0 where no memory is.
 
     The same digits as `retrieval_scores`, several times faster.

@@ -10,7 +10,7 @@ import numpy as np
 from smallscale.simulation.checks import finite, require, whole
 
 ROUNDING = 1e-6  # how far from 1 a row's sum may be: single precision
-SQUARED = 50  # times: what people will think after 2^50 rounds
+SQUARED = 60  # times: the power is 2^60, after which not even rounding errors are still to be mixed
 
 
 def degroot(weights: Any, opinions: Any) -> np.ndarray:

@@ -83,26 +83,23 @@ class World:
     def __init__(self, people: Iterable[Person] = PEOPLE, facts: Iterable[Fact] | None = None) -> None:
         people = list(people)
         for each in people:
-            require(
-                isinstance(each, Person), f"people must be a number or Persons; got a {type(each).__name__} of them"
-            )
-        self.people = tuple(sorted(people, key=lambda person: person.name))
-        self.names = [person.name for person in self.people]
+            require(isinstance(each, Person), f"people must be a number or Persons; got a {type(each).__name__}")
+        people.sort(key=lambda person: person.name)
+        self.people, self.names = tuple(people), [person.name for person in people]
         self.facts = tuple(fact for fact in FACTS if fact.source in self.names) if facts is None else tuple(facts)
         self._check()
-        self.homes = sorted({person.home for person in self.people})
+        self.homes = sorted({person.home for person in people})
         self.places = (*PUBLIC, *self.homes)
         self.topics = ("nothing", *(f"the {name}" for name in (*(fact.name for fact in self.facts), *PUBLIC)), "home")
         self.importance = np.array([0, *(fact.importance for fact in self.facts), *[2] * (len(PUBLIC) + 1)], np.int8)
         self.sources = [-1, *(self.names.index(fact.source) for fact in self.facts)]
         self.venue = np.array([-1, *(PUBLIC.index(fact.place) if fact.place else -1 for fact in self.facts)])
-        self.awake = np.array([[letter != "." for letter in person.routine] for person in self.people])
-        self.plan = np.array([[GO.index(ROUTINE[letter]) for letter in person.routine] for person in self.people])
-        home = [len(PUBLIC) + self.homes.index(person.home) for person in self.people]
-        pairs = zip(self.people, home, strict=True)
-        work = [at if person.work == "home" else PUBLIC.index(person.work) for person, at in pairs]
-        self.slot = np.array([[at, job, *range(len(GO) - 2)] for at, job in zip(home, work, strict=True)])
-        friends = np.array([[other in person.friends for other in self.names] for person in self.people])
+        self.awake = np.array([[letter != "." for letter in person.routine] for person in people])
+        self.plan = np.array([[GO.index(ROUTINE[letter]) for letter in person.routine] for person in people])
+        home = [len(PUBLIC) + self.homes.index(person.home) for person in people]
+        work = [own if who.work == "home" else PUBLIC.index(who.work) for who, own in zip(people, home, strict=True)]
+        self.slot = np.array([[own, job, *range(len(GO) - 2)] for own, job in zip(home, work, strict=True)])
+        friends = np.array([[name in person.friends for name in self.names] for person in people])
         self.close = np.equal.outer(home, home) | np.equal.outer(work, work) | friends | friends.T
         np.fill_diagonal(self.close, False)
 
@@ -117,10 +114,8 @@ class World:
                 raise ValueError(f"{who} works at an unknown place, {person.work!r}; known are home, {public}")
             if len(person.routine) != DAY or not set(person.routine) <= set(ROUTINE):
                 raise ValueError(f"{who}'s routine must be 24 letters of {''.join(ROUTINE)}; got {person.routine!r}")
-            for friend in set(person.friends) - (set(names) - {who}):
-                raise ValueError(
-                    f"{who} has a friend who does not live here, {friend!r}; name somebody else of the town"
-                )
+            for friend in sorted(set(person.friends) - (set(names) - {who})):
+                raise ValueError(f"{who} has a friend who does not live here, {friend!r}; name somebody else who does")
         require(len(known) <= MOST_FACTS, f"facts must be at most {MOST_FACTS}, a letter each; got {len(known)}")
         require(len(set(known)) == len(known), f"each fact needs a name of its own; got {', '.join(known)}")
         for fact in self.facts:
@@ -129,8 +124,8 @@ class World:
             require(1 <= value <= 10, f"{news}'s importance must be 1 to 10; got {value}")
             if fact.place:
                 require(fact.place in PUBLIC, f"{news} is at an unknown place, {fact.place!r}; known are {public}")
-                hours = fact.hours
-                require(0 <= hours[0] < hours[1], f"{news}'s hours must be a start and a later end; got {hours}")
+                begin, end = fact.hours
+                require(0 <= begin < end, f"{news}'s hours must be a start and a later end; got {begin}, {end}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `from_json`."""
