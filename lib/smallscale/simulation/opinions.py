@@ -26,11 +26,10 @@ def degroot(weights: Any, opinions: Any) -> np.ndarray:
     for _ in range(SQUARED):
         limit = limit @ limit
         limit /= limit.sum(1, keepdims=True)  # else rounding errors would grow as the power does
-    require(
-        np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING),
-        "opinions do not converge: people who listen only to each other take turns, as two who each copy the other; "
-        "give somebody among them a weight on their own opinion",
+    advice = (
+        "a closed group takes turns, as two who each copy the other; give one of them a weight on their own opinion"
     )
+    require(np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING), f"opinions do not converge: {advice}")
     return limit @ x
 
 
@@ -50,11 +49,8 @@ def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.nda
     reach = lam < 1  # who listens, through others, to somebody who holds on
     while (grown := reach | (W[:, reach] > 0).any(1)).sum() > reach.sum():
         reach = grown
-    require(
-        reach.all(),
-        f"susceptibility is 1 for {(~reach).sum()} people who listen to nobody below 1, so the start alone decides; "
-        "use degroot for them, or let somebody hold on",
-    )
+    advice = "the start alone decides; use degroot for them, or let somebody hold on"
+    require(reach.all(), f"susceptibility is 1 for {(~reach).sum()} people who listen to nobody below 1, so {advice}")
     start = ((1 - lam) * x0.T).T
     return np.linalg.solve(np.eye(len(W)) - lam[:, None] * W, start)
 

@@ -232,22 +232,19 @@ class Town:
         weight = np.where(topics > 0, memory.at("importance", late, rows), -1)
         thoughts = []
         for _ in range(FOCI):
-            there = weight.max(0) > 0
             best = late[weight.argmax(0), np.arange(len(rows))]  # of equals, the latest
-            focus = {name: memory.at(name, best, rows) for name in ("topic", "subject", "importance")}
-            weight[topics == focus["topic"]] = -1
-            thoughts.append((rows[there], {name: values[there] for name, values in focus.items()}))
-        drawn = [self._evidence(who, about["topic"], about["subject"]) for who, about in thoughts]
-        for (who, about), evidence in zip(thoughts, drawn, strict=True):  # all drawn before any is written
-            about["importance"] = np.minimum(MOST, about["importance"] + 1)
-            memory.write(who, self.step, kind=THOUGHT, evidence=evidence, **about)
+            there, focus = weight.max(0) > 0, memory.at("topic", best, rows)
+            weight[topics == focus] = -1
+            who, topic, subject = rows[there], focus[there], memory.at("subject", best, rows)[there]
+            slots = memory.retrieve(who, topic, subject, self.step, EVIDENCE, self.rule)  # (3, people), -1 for none
+            last = memory.count[who] - 1
+            serials = np.where(slots >= 0, last - (last - slots) % memory.slots, -1).T
+            importance = np.minimum(MOST, memory.at("importance", best, rows)[there] + 1)
+            about = {"topic": topic, "subject": subject, "importance": importance, "evidence": serials}
+            thoughts.append((who, about))
+        for who, about in thoughts:  # written when all are drawn
+            memory.write(who, self.step, kind=THOUGHT, **about)
         self.trigger[rows] = TRIGGER
-
-    def _evidence(self, rows: np.ndarray, topic: np.ndarray, subject: np.ndarray) -> np.ndarray:
-        """The serial numbers of the memories that come to mind, (rows, 3), -1 for none."""
-        memory, last = self.memory, self.memory.count[rows] - 1
-        slots = memory.retrieve(rows, topic, subject, self.step, EVIDENCE, self.rule)
-        return np.where(slots >= 0, last - (last - slots) % memory.slots, -1).T
 
     # Who, where, by what chance
 

@@ -32,6 +32,7 @@ def film(town: Town, steps: int) -> dict[str, Any]:
 
 
 def _next_hour(town: Town, names: list[str]) -> dict[str, Any]:
+    """Let an hour pass, and tell of it: by number for the drawing, in words for the text below it."""
     world, topics, hour, before = town.world, town.world.topics, town.step, len(town.log)
     talks, facts = town.run(1).log[before:].tolist(), range(1, len(world.facts) + 1)
     awake = world.awake[town.ids, hour % DAY]
