@@ -12,10 +12,11 @@ def require(holds: Any, message: str) -> None:
         raise ValueError(message)
 
 
-def one_of(name: str, value: Any, known: Iterable[str]) -> None:
-    """For a choice by name."""
+def one_of(name: str, value: Any, known: Iterable[str]) -> int:
+    """For a choice by name: its position."""
     known = list(known)
     require(value in known, f"{name} must be one of {', '.join(known) or 'none'}; got {value!r}")
+    return known.index(value)
 
 
 def whole(name: str, value: Any, least: int) -> int:

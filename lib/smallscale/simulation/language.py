@@ -42,7 +42,7 @@ class LanguageBrain:
         weights: list[Sequence[float] | Fault] = []
         for start in range(0, len(questions), self.batch_size):
             batch = questions[start : start + self.batch_size]
-            ids, lengths = _padded([self.tokenizer(question.text).input_ids for question in batch])
+            ids, lengths = _padded(self.tokenizer([question.text for question in batch]).input_ids)
             mask = torch.arange(ids.shape[1]) < lengths[:, None]
             ids, mask = ids.to(self.model.device), mask.to(self.model.device)
             last = self.model(input_ids=ids, attention_mask=mask).logits[torch.arange(len(batch)), lengths - 1]

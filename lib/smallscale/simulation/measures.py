@@ -33,9 +33,7 @@ def name(town: Town, who: int) -> str:
 
 def fact_number(town: Town, fact: str) -> int:
     """The number of a fact, from 1; ValueError for one that nobody here tells."""
-    known = [each.name for each in town.world.facts]
-    one_of("fact", fact, known)
-    return known.index(fact) + 1
+    return one_of("fact", fact, [each.name for each in town.world.facts]) + 1
 
 
 def spread(town: Town) -> pd.DataFrame:
@@ -147,7 +145,6 @@ def sentence(town: Town, row: int, slot: int) -> str:
 
 
 def _row(town: Town, person: str) -> int:
-    one_of("person", person, town.world.names)
-    rows = np.flatnonzero(town.ids == town.world.names.index(person))
+    rows = np.flatnonzero(town.ids == one_of("person", person, town.world.names))
     require(len(rows), f"{person} is not among the {len(town.ids)} people of this run; run with more people")
     return int(rows[0])
