@@ -114,7 +114,7 @@ class Resident:
 
     def here(self):
         world = self.country.world
-        return len(world.facts) + 1 + min(self.place % world.slots, len(PUBLIC))
+        return len(world.facts) + 1 + min(self.place % len(world.places), len(PUBLIC))
 
     def slot(self, name: str) -> int:
         home = len(PUBLIC) + self.country.world.homes.index(self.person.home)
@@ -151,10 +151,10 @@ class Resident:
         town, travels = self.town, draw(self.number, seed, step, "outing") / 0.1
         if choice >= 2 and travels < 1:
             town = int(travels * country.towns)
-        self.place = town * world.slots + self.slot(GO[choice])
+        self.place = town * len(world.places) + self.slot(GO[choice])
 
     def home(self):
-        return self.town * self.country.world.slots + self.slot("home")
+        return self.town * len(self.country.world.places) + self.slot("home")
 
     def think(self, partner: "Resident"):
         country, relation = self.country, self.relation(partner.number)

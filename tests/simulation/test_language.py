@@ -73,7 +73,7 @@ def test_training_learns_repeats_itself_and_touches_no_global_state(asked: list)
     for _ in range(2):
         model = new_model(tokenizer, hidden_size=32, intermediate_size=64)
         before = disagreement(LanguageBrain(model, tokenizer), asked).mean()
-        losses = train_diarist(model, tokenizer, lines, epochs=3)
+        losses = train_diarist(model, tokenizer, lines * 3)
         assert not model.training
         runs.append((losses, before, disagreement(LanguageBrain(model, tokenizer), asked).mean()))
     assert runs[0] == runs[1]

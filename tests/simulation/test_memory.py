@@ -103,14 +103,14 @@ ROWS = np.array([0, 1])
 def filled() -> Memory:
     memory = Memory(2, 4)
     for hour, (topic, subject, importance) in enumerate([(3, 7, 1), (4, 8, 5), (3, 9, 9)]):
-        memory.write(ROWS, SEEN, topic, subject, importance, hour)
+        memory.write(ROWS, hour, kind=SEEN, topic=topic, subject=subject, importance=importance)
     return memory
 
 
 def test_the_newest_takes_the_place_of_the_oldest() -> None:
     memory = filled()
     for hour in (3, 4):
-        memory.write(ROWS[1:], THOUGHT, 5, 1, 2, hour, [[0, 1, -1]])
+        memory.write(ROWS[1:], hour, kind=THOUGHT, topic=5, subject=1, importance=2, evidence=[[0, 1, -1]])
     assert memory.topic.T.tolist() == [[3, 4, 3, 0], [5, 4, 3, 5]]
     assert memory.created[:, 1].tolist() == [4, 1, 2, 3]
     assert memory.count.tolist() == [3, 5]
@@ -136,7 +136,8 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         memory, random = Memory(50, 8), np.random.default_rng(0)
         for hour in range(12):
             rows = np.flatnonzero(random.random(50) < 0.7)
-            memory.write(rows, SEEN, *random.integers(1, 5, (3, len(rows))), hour)
+            topic, subject, importance = random.integers(1, 5, (3, len(rows)))
+            memory.write(rows, hour, kind=SEEN, topic=topic, subject=subject, importance=importance)
         rows = random.permutation(50)
         return memory.retrieve(rows, rows % 4, rows % 3, 20, 3, "paper").tolist()
 

@@ -50,12 +50,9 @@ def test_degroot_is_where_iteration_ends(n: int, seed: int, zeros: float) -> Non
     assert degroot(W, x) == pytest.approx(np.linalg.matrix_power(W, 1 << 16) @ x, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("W", "period"),
-    [([[0, 1], [1, 0]], 2), ([[0, 1, 0], [0, 0, 1], [1, 0, 0]], 3), ([[0, 1, 0], [1, 0, 0], [0, 1, 0]], 2)],
-)
-def test_turn_takers_have_no_limit(W: list[list[float]], period: int) -> None:
-    with pytest.raises(ValueError, match=f"do not converge.*period {period}"):
+@pytest.mark.parametrize("W", [[[0, 1], [1, 0]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]], [[0, 1, 0], [1, 0, 0], [0, 1, 0]]])
+def test_turn_takers_have_no_limit(W: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="do not converge: a closed group takes turns"):
         degroot(W, [1, 0, 0][: len(W)])
 
 

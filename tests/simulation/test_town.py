@@ -17,8 +17,8 @@ from safetensors.numpy import save_file
 
 from benchmarks.plain_town import Country
 from smallscale.simulation import Person, Town, World
-from smallscale.simulation.chance import bits, pick, sorting, uniform
-from smallscale.simulation.memory import THOUGHT, Memory
+from smallscale.simulation.chance import bits, pick, uniform
+from smallscale.simulation.memory import THOUGHT
 from smallscale.simulation.world import FACTS, PEOPLE
 
 # the rules
@@ -69,9 +69,9 @@ def permuted(town: Town, order: np.ndarray) -> Town:
     town._number(town.ids[order])
     for name in ("place", "means", "attended", "heard", "told_by", "trigger"):
         setattr(town, name, getattr(town, name)[order])
-    for name in Memory.FIELDS:
-        array = getattr(town.memory, name)
-        setattr(town.memory, name, array[order] if name == "count" else array.take(order, 1))
+    for name, array in vars(town.memory).items():
+        if isinstance(array, np.ndarray):
+            setattr(town.memory, name, array[order] if name == "count" else array.take(order, 1))
     return town
 
 
@@ -146,12 +146,6 @@ def test_pick_takes_the_option_that_the_draw_falls_on() -> None:
     assert pick(np.array([[0.1] * 10 + [0]]), np.array([1 - 2.0**-53]), np.zeros(1, int)).tolist() == [9]
 
 
-@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.integers(0, 3).map(lambda k: k << 62), max_size=60))
-def test_sorting_is_sorting_and_keeps_equals_in_order(keys: list[int]) -> None:
-    array = np.array(keys, np.uint64)
-    assert sorting(array).tolist() == sorted(range(len(keys)), key=keys.__getitem__)
-
-
 # saving and resuming
 
 
@@ -217,18 +211,18 @@ def record(metadata: dict[str, str], **changed: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda arrays, meta: meta.update(version="0"), "version 0, this program reads version 2"),
+        (lambda arrays, meta: meta.update(version="0"), "version 0, this program reads version 3"),
         (lambda arrays, meta: meta.pop("version"), "not a checkpoint of a town"),
+        (lambda arrays, meta: meta.pop("digest"), "is damaged"),
+        (lambda arrays, meta: meta.pop("record"), "is damaged"),
         (lambda arrays, meta: meta.update(record="{"), "is damaged"),
         (lambda arrays, meta: meta.update(record="[]"), "is damaged"),
         (lambda arrays, meta: record(meta, step=21), "do not match their digest"),
-        (lambda arrays, meta: record(meta, settings={"memory": 5}), "memory.topic has the wrong type or shape"),
-        (lambda arrays, meta: record(meta, settings={"luck": 5}), "is damaged: .*'luck'"),
-        (lambda arrays, meta: record(meta, world={"people": [], "facts": []}), "at least one"),
-        (lambda arrays, meta: record(meta, brain="gpt"), "run by the brain 'gpt', not 'scripted'; give a brain"),
-        (lambda arrays, meta: arrays.pop("heard"), "is damaged: 'heard'"),
-        (lambda arrays, meta: arrays.update(heard=arrays["heard"][:3]), "heard has the wrong type or shape"),
-        (lambda arrays, meta: arrays.update(heard=arrays["heard"] * 1.0), "heard has the wrong type or shape"),
+        (lambda arrays, meta: record(meta, settings={"memory": 5}), "do not match their digest"),
+        (lambda arrays, meta: record(meta, brain="gpt"), "do not match their digest"),
+        (lambda arrays, meta: arrays.pop("heard"), "do not match their digest"),
+        (lambda arrays, meta: arrays.update(heard=arrays["heard"][:3]), "do not match their digest"),
+        (lambda arrays, meta: arrays.update(heard=arrays["heard"] * 1.0), "do not match their digest"),
         (lambda arrays, meta: arrays["place"].__setitem__(0, 1), "do not match their digest"),
     ],
 )

@@ -93,6 +93,8 @@ def test_the_script_draws_and_says_each_hour(recorded: dict[str, Any], tmp_path:
         page.get_by_role("button", name="Play").press("Enter")
         assert page.locator("output").inner_text() == recorded["frames"][1]["clock"]
         page.get_by_role("button", name="Pause").click()
+        key = page.locator("p").nth(1).inner_text()
+        assert key.startswith("A blue ring knows of the candidacy, an orange disc of the party. A line is a talk")
         assert broken == []
         for width in (320, 400, 700, 1000):
             boxes = page.evaluate(f"layout(state.film, {width}).boxes")

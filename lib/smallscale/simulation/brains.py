@@ -7,89 +7,68 @@ for itself. That is why a million people cost a brain no more than some thousand
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from smallscale.simulation.chance import pick
-from smallscale.simulation.world import GO, TONES, Person, World
+from smallscale.simulation.world import DAY, GO, ROUTINE, TONES, WRITTEN, World
 
 RELATIONS = ("a stranger", "an acquaintance", "somebody close")
-STRANGER, ACQUAINTANCE, CLOSE = range(3)
 UNPLANNED = len(GO)  # in the place of a plan: none
 TOPICS = 3  # memories that come to mind before somebody speaks
+DETAIL = {  # what a question's numbers are, by kind; what each says is in `_words`
+    "go": ("hour", "plan", "event"),
+    "talk": ("relation",),
+    "say": ("relation", "first", "second", "third"),
+    "join": ("relation", "fact"),
+    "know": ("fact", "mind"),
+}
 
 
-class Question(NamedTuple):
+class Question:
     """One situation in which somebody must choose. detail: whole numbers, by kind:
 
     go: hour, plan (a position in GO, or UNPLANNED), the fact that is on now and that they mean to attend, or 0.
     talk: relation to whom they stand next to.
     say: relation to the listener, three topics that come to mind, ascending, 0 for none.
     join: relation to the host, the fact they just heard of.
-    know: the fact they are asked about, whether a memory of it came to mind.
+    know: the fact they are asked about; the same once more if a memory of it comes to mind, else 0.
+
+    options: in words. chosen: what each stands for, a position in GO (the event one further), a topic, or 0 and 1.
+    letters: theirs, a letter means the same in every question of its kind. fallback: the position of what is done where
+    the brain fails: keep to the plan (without one, home), be silent, small talk, do not go, do not claim to know.
     """
 
-    world: World
-    kind: str
-    who: int
-    detail: tuple[int, ...]
-
-    @property
-    def person(self) -> Person:
-        return self.world.people[self.who]
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """In words. The letter of an option is the same in every question of its kind: see `letters`."""
-        if self.kind == "go":
-            return GO + ((self.world.topics[self.detail[2]],) if self.detail[2] else ())
-        if self.kind == "say":
-            return tuple(self.world.topics[topic] for topic in self.chosen)
-        return ("no", "yes")
-
-    @property
-    def chosen(self) -> tuple[int, ...]:
-        """What each option stands for: a position in GO (the event one further), a topic, or 0 and 1."""
-        if self.kind == "say":
-            return tuple(sorted(set(self.detail[1:]) - {0})) or (0,)
-        return tuple(range(len(GO) + (self.detail[2] > 0) if self.kind == "go" else 2))
-
-    @property
-    def letters(self) -> str:
-        return "".join(chr(ord("A") + choice) for choice in self.chosen)
-
-    @property
-    def fallback(self) -> int:
-        """What is done where the brain fails: keep to the plan, be silent, small talk, do not go, do not claim to know.
-
-        A position in options. Of the topics of a talk it is the last: the facts come first.
-        """
-        if self.kind == "go":
-            return self.detail[1] if self.detail[1] != UNPLANNED else 0
-        return len(self.options) - 1 if self.kind == "say" else 0
+    def __init__(self, world: World, kind: str, who: int, detail: tuple[int, ...]) -> None:
+        self.world, self.kind, self.who, self.detail, self.person = world, kind, who, detail, world.people[who]
+        words: tuple[str, ...] = ("no", "yes")
+        self.chosen: tuple[int, ...] = (0, 1)
+        self.fallback = 0
+        if kind == "go":
+            words = (*GO, world.topics[detail[2]]) if detail[2] else GO
+            self.chosen, self.fallback = tuple(range(len(words))), detail[1] % UNPLANNED
+        elif kind == "say":
+            words, self.chosen = world.topics, tuple(sorted(set(detail[1:]) - {0})) or (0,)
+            self.fallback = len(self.chosen) - 1  # the last: the facts come first
+        self.options = tuple(words[choice] for choice in self.chosen)
+        self.letters = "".join(chr(ord("A") + choice) for choice in self.chosen)
 
     @property
     def text(self) -> str:
         """The question as a language model reads it; what follows is one of the letters."""
-        person, topics = self.person, self.world.topics
-        intro = f"{person.name}, {person.job}, {person.age}, {person.tone}."
-        if self.kind == "go":
-            hour, plan, fact = self.detail
-            scene = f"It is {hour}:00. Plan: {GO[plan] if plan != UNPLANNED else 'none'}."
-            scene += f" {topics[fact].capitalize()} is on now." * bool(fact)
-            asks = "goes to"
-        elif self.kind == "talk":
-            scene, asks = f"Stands next to {RELATIONS[self.detail[0]]}.", "begins to talk:"
-        elif self.kind == "say":
-            scene, asks = f"Talks to {RELATIONS[self.detail[0]]}, with this in mind.", "speaks of"
-        elif self.kind == "join":
-            scene, asks = f"Hears of {topics[self.detail[1]]}, given by {RELATIONS[self.detail[0]]}.", "will go:"
-        else:
-            minds = topics[self.detail[0]] if self.detail[1] else "nothing"
-            scene, asks = f"Is asked about {topics[self.detail[0]]}. Comes to mind: {minds}.", "has heard of it:"
-        choices = ", ".join(f"{letter} {words}" for letter, words in zip(self.letters, self.options, strict=True))
-        return f"{intro} {scene} {choices}. {person.name} {asks}"
+        said = _words(self.world)
+        words = {part: said[part][number] for part, number in zip(DETAIL[self.kind], self.detail, strict=True)}
+        choices = ", ".join(f"{letter} {option}" for letter, option in zip(self.letters, self.options, strict=True))
+        return WRITTEN["questions"][self.kind].format(**vars(self.person), **words, choices=choices)
+
+
+def _words(world: World) -> dict[str, Sequence[Any]]:
+    """What each number of a question's detail can be, by the names in DETAIL."""
+    facts = world.topics[: len(world.facts) + 1]
+    events = ("", *(f" {fact.capitalize()} is on now." for fact in facts[1:]))
+    words = {"hour": range(DAY), "plan": (*GO, "none"), "event": events, "relation": RELATIONS}
+    return {**words, "fact": facts, "mind": facts, **dict.fromkeys(("first", "second", "third"), world.topics)}
 
 
 class Fault(str):
@@ -103,7 +82,6 @@ class Brain(Protocol):
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Sequence[float] | Fault]:
         """For each question the weight of each of its options, not negative, not all 0; or a Fault."""
-        ...
 
 
 class Scripted:
@@ -117,36 +95,32 @@ class Scripted:
     JOINS = (0.3, 0.5, 0.7)  # by relation to the host
 
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
-        return [getattr(self, f"_{question.kind}")(question) for question in questions]
+        return [getattr(self, f"_{question.kind}")(question, *question.detail) for question in questions]
 
-    def _go(self, question: Question) -> list[float]:
-        _, plan, fact = question.detail
+    def _go(self, question: Question, hour: int, plan: int, event: int) -> list[float]:
         if plan == UNPLANNED:  # as often as the routine has them there
-            world = question.world
-            awake = world.plan[question.who][world.awake[question.who]]
-            weights = [float((awake == place).sum()) for place in range(len(GO))]
+            routine = [ROUTINE[letter] for letter in question.person.routine if letter != "."]
+            weights = [float(routine.count(place)) for place in GO]
         else:
-            leisure = (1 - self.KEEPS) / 4  # café, park, shop, library
-            weights = [0.0, 0.0, leisure, leisure, leisure, leisure]
+            weights = [0.0, 0.0, *[(1 - self.KEEPS) / 4] * 4]  # café, park, shop, library
             weights[plan] += self.KEEPS
-        if not fact:
+        if not event:
             return weights
         return [(1 - self.ATTENDS) * weight / sum(weights) for weight in weights] + [self.ATTENDS]
 
-    def _talk(self, question: Question) -> list[float]:
-        talks = self.TALKS[question.detail[0]] * self.TONE[TONES.index(question.person.tone)]
+    def _talk(self, question: Question, relation: int) -> list[float]:
+        talks = self.TALKS[relation] * self.TONE[TONES.index(question.person.tone)]
         return [1 - talks, talks]
 
-    def _say(self, question: Question) -> list[float]:
+    def _say(self, question: Question, *detail: int) -> list[float]:
         facts = question.world.facts
         return [1 + self.NEWS * facts[t - 1].importance if 0 < t <= len(facts) else 1.0 for t in question.chosen]
 
-    def _join(self, question: Question) -> list[float]:
-        goes = self.JOINS[question.detail[0]]
-        return [1 - goes, goes]
+    def _join(self, question: Question, relation: int, fact: int) -> list[float]:
+        return [1 - self.JOINS[relation], self.JOINS[relation]]
 
-    def _know(self, question: Question) -> list[float]:
-        return [1.0 - question.detail[1], float(question.detail[1])]
+    def _know(self, question: Question, fact: int, mind: int) -> list[float]:
+        return [float(mind == 0), float(mind > 0)]
 
 
 class Answers:
@@ -158,20 +132,14 @@ class Answers:
     """
 
     def __init__(self, world: World, brain: Brain) -> None:
-        self.world, self.brain = world, brain
-        people, facts, topics = len(world.people), len(world.facts) + 1, len(world.topics)
-        self.sizes = {
-            "go": (people, 24, UNPLANNED + 1, facts),
-            "talk": (people, len(RELATIONS)),
-            "say": (people, len(RELATIONS), topics, topics, topics),
-            "join": (people, len(RELATIONS), facts),
-        }
-        self.codes, self.weights, self.row = {}, {}, {}
-        for kind, sizes in self.sizes.items():
-            self.codes[kind] = np.zeros(0, np.int64)
-            self.weights[kind] = np.zeros((0, {"go": len(GO) + 1, "say": topics}.get(kind, 2)))
-            self.row[kind] = np.full(math.prod(sizes), -1, np.int32)
-        self.counts: Counter[str] = Counter()
+        self.world, self.brain, self.counts = world, brain, Counter[str]()
+        words, people = _words(world), len(world.people)
+        asked = {kind: parts for kind, parts in DETAIL.items() if kind != "know"}  # which is asked after the run
+        self.sizes = {kind: (people, *(len(words[part]) for part in parts)) for kind, parts in asked.items()}
+        choices = {"go": len(GO) + 1, "say": len(world.topics)}
+        self.codes = {kind: np.zeros(0, np.int64) for kind in self.sizes}
+        self.weights = {kind: np.zeros((0, choices.get(kind, 2))) for kind in self.sizes}
+        self.row = {kind: np.full(math.prod(sizes), -1, np.int32) for kind, sizes in self.sizes.items()}
 
     def said(self) -> list[tuple[Question, np.ndarray]]:
         """Every question that was answered, with the weights of its options."""
@@ -192,43 +160,35 @@ class Answers:
         lost = row < 0
         if not lost.any():
             return pick(self.weights[kind], draws, row)
-        failed, fallbacks = self._ask(kind, codes[lost])
-        row[lost] = self.row[kind][codes[lost]]
+        new = np.zeros(len(self.row[kind]), bool)  # each code once, and faster than by sorting
+        new[codes[lost]] = True
+        failed, fallbacks = self._ask(kind, np.flatnonzero(new))
+        row = self.row[kind].take(codes)
         lost = row < 0
         row[lost] = len(self.weights[kind]) + np.searchsorted(failed, codes[lost])
         return pick(np.concatenate([self.weights[kind], fallbacks]), draws, row)
 
     def _ask(self, kind: str, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ask what was never answered. The codes of what failed, ascending, and the fallbacks' weights."""
-        asked = np.zeros(math.prod(self.sizes[kind]), bool)
-        asked[codes] = True
-        new = np.flatnonzero(asked)
-        questions, rows, failed = self.questions(kind, new), [], []
-        for question, reply in zip(questions, self._reply(questions), strict=True):
-            chosen, row = question.chosen, [0.0] * self.weights[kind].shape[1]
-            weights = _distribution(reply, len(chosen))
-            failed.append(isinstance(weights, Fault))
-            if isinstance(weights, Fault):
+        questions, failed = self.questions(kind, codes), np.zeros(len(codes), bool)
+        table = np.zeros((len(codes), self.weights[kind].shape[1]))
+        for i, (question, reply) in enumerate(zip(questions, self._reply(questions), strict=True)):
+            weights = _distribution(reply, len(question.chosen))
+            failed[i] = isinstance(weights, Fault)
+            if failed[i]:
                 self.counts[f"fault: {weights}"] += 1
-                chosen, weights = (chosen[question.fallback],), [1.0]
-            for choice, weight in zip(chosen, weights, strict=True):
-                row[choice] = weight
-            rows.append(row)
-        self.counts["asked"] += len(new)
-        table, lost = np.array(rows), np.array(failed)
-        self.learn(kind, new[~lost], table[~lost])
-        return new[lost], table[lost]
-
-    def learn(self, kind: str, codes: np.ndarray, weights: np.ndarray) -> None:
-        """Keep what was said to these questions, (m,) and (m, choices)."""
-        self.row[kind][codes] = len(self.codes[kind]) + np.arange(len(codes))
-        self.codes[kind] = np.concatenate([self.codes[kind], codes])
-        self.weights[kind] = np.concatenate([self.weights[kind], weights])
+                weights = np.eye(len(question.chosen))[question.fallback]
+            table[i, question.chosen] = weights
+        self.counts["asked"] += len(codes)
+        self.row[kind][codes[~failed]] = len(self.codes[kind]) + np.arange((~failed).sum())
+        self.codes[kind] = np.concatenate([self.codes[kind], codes[~failed]])
+        self.weights[kind] = np.concatenate([self.weights[kind], table[~failed]])
+        return codes[failed], table[failed]
 
     def questions(self, kind: str, codes: Any) -> list[Question]:
         """What these codes ask."""
-        parts = zip(*(part.tolist() for part in np.unravel_index(codes, self.sizes[kind])), strict=True)
-        return [Question(self.world, kind, who, tuple(detail)) for who, *detail in parts]
+        rows = np.transpose(np.unravel_index(codes, self.sizes[kind])).tolist()
+        return [Question(self.world, kind, who, tuple(detail)) for who, *detail in rows]
 
     def _reply(self, questions: list[Question]) -> Sequence[Any]:
         try:
@@ -236,10 +196,6 @@ class Answers:
         except Exception as error:  # whatever a brain does, the town goes on, and says so
             return [Fault(f"{type(error).__name__} raised")] * len(questions)
         return replies if len(replies) == len(questions) else [Fault("wrong number of answers")] * len(questions)
-
-    @property
-    def faults(self) -> dict[str, int]:
-        return {what.removeprefix("fault: "): n for what, n in sorted(self.counts.items()) if what[:5] == "fault"}
 
 
 def _distribution(reply: Any, options: int) -> list[float] | Fault:

@@ -31,13 +31,3 @@ def pick(weights: np.ndarray, draws: np.ndarray, row: np.ndarray) -> np.ndarray:
     sums = np.ascontiguousarray(weights.cumsum(1).T)
     draws = draws * sums[-1].take(row)  # a row's own sum may be rounded below 1; what weighs nothing is never picked
     return sum((draws >= bound.take(row) for bound in sums[:-1]), np.zeros(len(draws), np.int8))
-
-
-def sorting(keys: np.ndarray) -> np.ndarray:
-    """The order that sorts uint64 keys (n,), equals as they come: numpy sorts 16 bits at a time in linear time."""
-    order = np.arange(len(keys))
-    for shift in range(0, 64, 16):
-        part = (keys >> np.uint64(shift)).astype(np.uint16)
-        if part.any():
-            order = order[np.argsort(part[order], kind="stable")]
-    return order

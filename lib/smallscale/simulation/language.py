@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -20,6 +21,7 @@ from smallscale.simulation.brains import Fault, Question
 from smallscale.simulation.town import Town
 
 SIZES: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4}
+BATCH = 64  # lines in a step of training
 
 
 class LanguageBrain:
@@ -40,23 +42,20 @@ class LanguageBrain:
         weights: list[Sequence[float] | Fault] = []
         for start in range(0, len(questions), self.batch_size):
             batch = questions[start : start + self.batch_size]
-            last = self._last_logits([question.text for question in batch])
-            for question, logits in zip(batch, last, strict=True):
+            ids, lengths = _padded(self.tokenizer([question.text for question in batch]).input_ids)
+            mask = torch.arange(ids.shape[1]) < lengths[:, None]
+            ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+            last = self.model(input_ids=ids, attention_mask=mask).logits[torch.arange(len(batch)), lengths - 1]
+            for question, logits in zip(batch, last.double().cpu(), strict=True):
                 offered = [self.letters[letter] for letter in question.letters]
                 weights.append(logits[offered].softmax(0).tolist())
         return weights
 
-    def _last_logits(self, texts: list[str]) -> torch.Tensor:
-        """The logits after each text, (texts, vocabulary), float64."""
-        rows = [self.tokenizer(text).input_ids for text in texts]
-        lengths = torch.tensor([len(row) for row in rows])
-        ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-        mask = torch.arange(ids.shape[1]) < lengths[:, None]  # padding on the right: no token sees what follows it
-        device = next(self.model.parameters()).device
-        logits = self.model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-        return logits[torch.arange(len(rows)), lengths - 1].double().cpu()
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids as a batch (rows, longest), and their lengths (rows,). No token sees the padding on its right."""
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    return ids, torch.tensor([len(row) for row in rows])
 
 
 def diary_lines(asked: Sequence[tuple[Question, np.ndarray]], copies: int, *, seed: int = 0) -> list[str]:
@@ -64,20 +63,18 @@ def diary_lines(asked: Sequence[tuple[Question, np.ndarray]], copies: int, *, se
 
     asked: questions and the weights of their options, as `experience` gives them.
     """
-    random, lines = np.random.default_rng(seed), []
-    for question, weights in asked:
-        for choice in random.choice(len(weights), copies, p=weights / weights.sum()):
-            lines.append(f"{question.text} {question.letters[choice]}")
-    return lines
+    random = np.random.default_rng(seed)
+    return [
+        f"{question.text} {question.letters[choice]}"
+        for question, weights in asked
+        for choice in random.choice(len(weights), copies, p=weights / weights.sum())
+    ]
 
 
 def experience(towns: Iterable[Town]) -> list[tuple[Question, np.ndarray]]:
     """Every situation that came up in some towns, each text once, with the weights that the brain gave the options."""
-    seen: dict[str, tuple[Question, np.ndarray]] = {}
-    for town in towns:
-        for question, weights in town.answers.said():
-            seen.setdefault(question.text, (question, weights))
-    return list(seen.values())
+    said = (each for town in towns for each in town.answers.said())
+    return list({question.text: (question, weights) for question, weights in said}.values())
 
 
 def word_tokenizer(lines: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -100,43 +97,32 @@ def new_model(tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, **sizes: Any
 
 
 def train_diarist(
-    model: LlamaForCausalLM,
-    tokenizer: Any,
-    lines: Sequence[str],
-    *,
-    epochs: int = 1,
-    batch_size: int = 64,
-    lr: float = 3e-3,
-    seed: int = 0,
-    progress: str = "",
+    model: Any, tokenizer: Any, lines: Sequence[str], *, lr: float = 3e-3, seed: int = 0, progress: str = ""
 ) -> list[float]:
-    """Fit the model in place to lines that end in a letter; returns the loss on the letters, batch by batch.
+    """Fit the model in place to lines that end in a letter, each seen once; returns the letters' loss by batch.
 
     Half of the loss is the letter's, half the mean of all other words: without the first, the one word that decides
     would be one in forty.
     """
-    rows = [torch.tensor(row) for row in tokenizer(list(lines)).input_ids]
+    rows = tokenizer(list(lines)).input_ids
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, foreach=True)
-    batches = epochs * -(-len(rows) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=batches, pct_start=0.1)
     losses = []
     model.train()
-    with seeded(seed), tqdm(total=batches, desc=progress, leave=False, disable=not progress) as bar:
-        for _ in range(epochs):
-            for batch in torch.randperm(len(rows)).split(batch_size):
-                ids = torch.nn.utils.rnn.pad_sequence([rows[i] for i in batch], batch_first=True)
-                lengths = torch.tensor([len(rows[i]) for i in batch])
-                logits = model(input_ids=ids).logits[:, :-1]
-                each = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")  # (batch, length - 1)
-                place = torch.arange(each.shape[1])
-                letter = each[torch.arange(len(batch)), lengths - 2].mean()
-                loss = (letter + each[place < lengths[:, None] - 2].mean()) / 2
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                losses.append(float(letter.detach()))
-                bar.update()
+    with seeded(seed):
+        batches = torch.randperm(len(rows)).split(BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
+        for batch in tqdm(batches, desc=progress, leave=False, disable=not progress):
+            ids, lengths = _padded([rows[i] for i in batch])
+            logits = model(input_ids=ids).logits[:, :-1]
+            each = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")  # (batch, length - 1)
+            letter = each[torch.arange(len(batch)), lengths - 2].mean()
+            words = torch.arange(each.shape[1]) < lengths[:, None] - 2
+            loss = (letter + each[words].mean()) / 2
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(float(letter.detach()))
     model.eval()
     return losses
 

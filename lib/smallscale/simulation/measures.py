@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from smallscale.simulation.brains import Fault, Question
-from smallscale.simulation.memory import HEARD, THOUGHT
+from smallscale.simulation.checks import one_of, require
+from smallscale.simulation.memory import HEARD, SEEN, THOUGHT
 from smallscale.simulation.town import Town
 from smallscale.simulation.world import DAY
 
@@ -32,21 +33,16 @@ def name(town: Town, who: int) -> str:
 
 def fact_number(town: Town, fact: str) -> int:
     """The number of a fact, from 1; ValueError for one that nobody here tells."""
-    known = [each.name for each in town.world.facts]
-    if fact not in known:
-        raise ValueError(f"fact must be one of {', '.join(known) or 'none, this town has no news'}; got {fact!r}")
-    return known.index(fact) + 1
+    return one_of("fact", fact, [each.name for each in town.world.facts]) + 1
 
 
 def spread(town: Town) -> pd.DataFrame:
     """A row for each hour that has begun and one for now: hour, and for each fact how many have heard it."""
     hours = np.arange(town.step + 1)
-    columns = {"hour": hours}
-    for f, fact in enumerate(town.world.facts, 1):
-        heard = np.sort(town.heard[town.heard[:, f] >= 0, f])
-        columns[fact.name] = np.searchsorted(heard, hours, side="left")  # heard during an hour: known at its end
-        columns[fact.name][0] = (heard == 0).sum()
-    return pd.DataFrame(columns)
+    heard = {fact.name: town.heard[:, f] for f, fact in enumerate(town.world.facts, 1)}
+    ends = np.maximum(hours, 1)  # what is heard during an hour is known at its end, but for what was known at the start
+    known = {fact: np.searchsorted(np.sort(when[when >= 0]), ends) for fact, when in heard.items()}
+    return pd.DataFrame({"hour": hours, **known})
 
 
 def chains(town: Town, fact: str) -> dict[int, tuple[tuple[int, int], ...]]:
@@ -56,7 +52,7 @@ def chains(town: Town, fact: str) -> dict[int, tuple[tuple[int, int], ...]]:
     hour can pass it on from the next.
     """
     f = fact_number(town, fact)
-    source = town.world.names.index(town.world.facts[f - 1].source)
+    source = town.world.sources[f]
     known: dict[int, tuple[tuple[int, int], ...]] = {source: ((source, 0),)} if source in town.ids else {}
     a, b = town.log[town.log[:, 3] == f], town.log[town.log[:, 4] == f]
     told = np.concatenate([a[:, [0, 1, 2]], b[:, [0, 2, 1]]])  # hour, teller, hearer
@@ -78,17 +74,15 @@ def audit(town: Town, fact: str) -> pd.DataFrame:
     for row in np.flatnonzero(claims):
         who, hour = int(town.ids[row]), int(town.heard[row, f])
         chain = known.get(who, ())
-        proved = bool(chain) and chain[-1][1] == hour
         path = " > ".join(name(town, link) for link, _ in chain)
-        rows.append((name(town, who), hour, len(chain) - 1 if chain else -1, path, proved))
+        rows.append((name(town, who), hour, len(chain) - 1, path, chain[-1:] == ((who, hour),)))
     table = pd.DataFrame(rows, columns=["person", "hour", "links", "chain", "proved"])
     return table.sort_values(["hour", "person"], ignore_index=True)
 
 
 def density(n: int, edges: Iterable[tuple[int, int]]) -> float:
     """2E / (n (n - 1)): the share of pairs that are tied; edges in either direction, repeated or not."""
-    if n < 2:
-        raise ValueError(f"n must be at least 2; got {n}")
+    require(n >= 2, f"n must be at least 2; got {n}")
     return 2 * len({(min(e), max(e)) for e in edges if e[0] != e[1]}) / (n * (n - 1))
 
 
@@ -104,63 +98,53 @@ def networks(town: Town) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
 
 @dataclass(frozen=True)
 class Interview:
-    """What somebody says when asked about a fact after the run, what came to mind, and whether they ever heard it."""
+    """What somebody says when asked about a fact after the run, what came to mind, and whether they ever heard it.
+
+    hallucinated: they claim to know what they never heard.
+    """
 
     person: str
     fact: str
     says: str
     minds: tuple[str, ...]
     heard: bool
-
-    @property
-    def hallucinated(self) -> bool:
-        """They claim to know what they never heard."""
-        return self.says == "yes" and not self.heard
+    hallucinated: bool
 
 
 def interview(town: Town, person: str, fact: str) -> Interview:
     """Ask a person of the first town whether they have heard of a fact. The town does not notice: nothing changes."""
-    f = fact_number(town, fact)
-    row = _row(town, person)
-    slots = town.memory.retrieve(row, f, -1, town.step, ASKED, town.rule, touch=False)[:, 0]
+    f, row = fact_number(town, fact), _row(town, person)
+    slots = town.memory.retrieve(np.array([row]), f, -1, town.step, ASKED, town.rule, touch=False)[:, 0]
     slots = slots[slots >= 0]
-    came = int((town.memory.topic[slots, row[0]] == f).any())
-    question = Question(town.world, "know", int(town.who[row[0]]), (f, came))
+    mind = f * int((town.memory.topic[slots, row] == f).any())
+    question = Question(town.world, "know", int(town.who[row]), (f, mind))
     (weights,) = town.brain.answer([question])
-    failed = isinstance(weights, Fault)
-    says = question.options[question.fallback if failed else int(np.argmax(np.asarray(weights, dtype=float)))]
-    minds = tuple(sentence(town, int(row[0]), int(slot)) for slot in slots)
-    return Interview(person, fact, says, minds, bool(town.heard[row[0], f] >= 0))
+    says = question.options[question.fallback if isinstance(weights, Fault) else int(np.argmax(weights))]
+    minds, heard = tuple(sentence(town, row, slot) for slot in slots), bool(town.heard[row, f] >= 0)
+    return Interview(person, fact, says, minds, heard, hallucinated=says == "yes" and not heard)
 
 
 def diary(town: Town, person: str) -> list[str]:
     """All that a person of the first town still remembers, in the order in which it was noted."""
-    row = int(_row(town, person)[0])
+    row = _row(town, person)
     slots = town.memory.latest(np.array([row]), min(town.memory.slots, int(town.memory.count[row])))[::-1, 0]
-    return [sentence(town, row, int(slot)) for slot in slots]
+    return [sentence(town, row, slot) for slot in slots]
 
 
 def sentence(town: Town, row: int, slot: int) -> str:
     """One memory, in words."""
-    memory = town.memory
-    topic, subject = int(memory.topic[slot, row]), name(town, memory.subject[slot, row])
-    kind, news = memory.kind[slot, row], topic <= len(town.world.facts)
+    fields = ("kind", "topic", "subject", "created")
+    kind, topic, subject, hour = (int(getattr(town.memory, field)[slot, row]) for field in fields)
+    who, news = name(town, subject), topic <= len(town.world.facts)
     about = town.world.facts[topic - 1].words if news else town.world.topics[topic]
-    if kind == THOUGHT:
-        said = f"thought about {subject} and this: {about}"
-    elif kind == HEARD and memory.subject[slot, row] == town.ids[row]:
-        said = f"knew that {about}"
-    elif kind == HEARD:
-        said = f"{subject} {'said that' if news else 'talked of'} {about}"
-    else:
-        said = f"saw {subject}, at {about}"
-    return f"{clock(int(memory.created[slot, row]))}: {said}"
+    if kind == HEARD and subject == town.ids[row]:
+        return f"{clock(hour)}: knew that {about}"
+    told = f"{who} {'said that' if news else 'talked of'}"
+    said = {SEEN: f"saw {who}, at", HEARD: told, THOUGHT: f"thought about {who} and this:"}[kind]
+    return f"{clock(hour)}: {said} {about}"
 
 
-def _row(town: Town, person: str) -> np.ndarray:
-    if person not in town.world.names:
-        raise ValueError(f"person must be one of {', '.join(town.world.names)}; got {person!r}")
-    row = np.flatnonzero(town.ids == town.world.names.index(person))
-    if len(row) == 0:
-        raise ValueError(f"{person} is not among the {len(town.ids)} people of this run; run with more people")
-    return row
+def _row(town: Town, person: str) -> int:
+    rows = np.flatnonzero(town.ids == one_of("person", person, town.world.names))
+    require(len(rows), f"{person} is not among the {len(town.ids)} people of this run; run with more people")
+    return int(rows[0])

@@ -4,30 +4,31 @@ A memory is a row of whole numbers: what it is about, whom it concerns, how impo
 last thought of. Each person has room for as many; a new one takes the place of the oldest.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import joblib
 import numpy as np
+
+from smallscale.simulation.checks import finite, one_of, require
 
 DECAY = 0.995  # recency lost in an hour (paper), or from one rank to the next (code)
 SHARES = {"paper": (1.0, 1.0, 1.0), "code": (0.5, 2.0, 3.0)}  # of recency, importance, relevance
 SEEN, HEARD, THOUGHT = 1, 2, 3  # kinds of memory
 EVIDENCE = 3  # memories that a thought is drawn from
+CORES = joblib.cpu_count()  # that this process may use
 BLOCK = 1 << 12  # people worked on at a time: their memories fit into a core's cache
 
 
 def in_blocks(work: Callable[[slice], None], n: int) -> None:
     """work(part) for n people in blocks, on every core this process may use; the parts must not touch each other."""
     parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if len(parts) < 2 or cores < 2:
-        for part in parts:
-            work(part)
-        return
-    with ThreadPoolExecutor(cores) as pool:  # numpy lets go of the interpreter while it works on arrays
-        list(pool.map(work, parts))
+    if min(len(parts), CORES) < 2:
+        list(map(work, parts))
+    else:
+        with ThreadPoolExecutor(CORES) as pool:  # numpy lets go of the interpreter while it works
+            list(pool.map(work, parts))
 
 
 def retrieval_scores(
@@ -44,21 +45,14 @@ def retrieval_scores(
     where: (..., m) of bool, the memories that count; the others' scores are -inf.
     Raises ValueError for an unknown rule, shapes that differ, NaN or infinity, and a last access after now.
     """
-    if rule not in SHARES:
-        raise ValueError(f"rule must be one of {', '.join(SHARES)}; got {rule!r}")
-    last, weight, match = (
-        _finite(name, values)
-        for name, values in (("last_access", last_access), ("importance", importance), ("relevance", relevance))
-    )
-    if not last.shape == weight.shape == match.shape or last.ndim == 0:
-        raise ValueError(
-            "last_access, importance and relevance must have one shape, (..., memories); "
-            f"got {last.shape}, {weight.shape}, {match.shape}"
-        )
+    one_of("rule", rule, SHARES)
+    names = ("last_access", "importance", "relevance")
+    last, weight, match = map(finite, names, (last_access, importance, relevance))
+    shapes = [last.shape, weight.shape, match.shape]
+    require(len(set(shapes)) == 1 and last.ndim, f"{', '.join(names)} must have one shape, (..., m); got {shapes}")
     counts = np.broadcast_to(True if where is None else np.asarray(where, dtype=bool), last.shape)
-    age = _finite("now", now) - last
-    if (age < 0).any(where=counts):
-        raise ValueError("last_access must not be after now")
+    age = finite("now", now) - last
+    require((age >= 0).all(where=counts), "last_access must not be after now")
     recency = DECAY**age
     if rule == "code":
         order = np.argsort(np.where(counts, last, np.inf), axis=-1, kind="stable")
@@ -80,9 +74,7 @@ def _scaled(values: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarr
     return scaled
 
 
-def _of_whole_numbers(
-    now: int, last: np.ndarray, weight: np.ndarray, match: np.ndarray, filled: np.ndarray
-) -> np.ndarray:
+def _of_whole_numbers(now: int, last: Any, weight: Any, match: Any, filled: np.ndarray) -> np.ndarray:
     """The paper's scores, memories along the first axis, all whole numbers that are 0 where no memory is.
 
     The same digits as `retrieval_scores`, several times faster.
@@ -98,13 +90,6 @@ def _of_whole_numbers(
     return total
 
 
-def _finite(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values, dtype=float)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers; got NaN or infinity")
-    return array
-
-
 class Memory:
     """The memories of n people, each with as many slots. All arrays are state; a free slot has topic 0, subject -1.
 
@@ -114,44 +99,24 @@ class Memory:
     int32 serial numbers of what a thought was drawn from, -1 for none; it means nothing where kind is another.
     """
 
-    FIELDS = ("topic", "kind", "importance", "subject", "created", "accessed", "evidence", "count")
-
     def __init__(self, people: int, slots: int) -> None:
+        self.slots = slots
         self.topic, self.kind, self.importance = (np.zeros((slots, people), np.int8) for _ in range(3))
         self.created, self.accessed = (np.zeros((slots, people), np.int32) for _ in range(2))
         self.subject = np.full((slots, people), -1, np.int32)
         self.evidence = np.full((slots, people, EVIDENCE), -1, np.int32)
         self.count = np.zeros(people, np.int32)
 
-    @property
-    def slots(self) -> int:
-        return len(self.topic)
+    def write(self, rows: np.ndarray, now: int, *, nth: Any = 0, **fields: Any) -> None:
+        """One new memory for each of these people. Who is there more than once is so in the order of nth: 0, 1, …
 
-    def write(
-        self,
-        rows: np.ndarray,
-        kind: int,
-        topic: Any,
-        subject: Any,
-        importance: Any,
-        now: int,
-        evidence: Any = None,
-        nth: Any = 0,
-    ) -> None:
-        """One new memory for each of these people. Who is there more than once is so in the order of nth: 0, 1, …"""
+        fields: kind, topic, subject, importance, and of a thought the evidence, (rows, 3); one for all or (rows,).
+        """
         serial = self.count[rows] + nth
         at = self._flat(serial % self.slots, rows)
-        for array, value in (
-            (self.kind, kind),
-            (self.topic, topic),
-            (self.subject, subject),
-            (self.importance, importance),
-            (self.created, now),
-            (self.accessed, now),
-        ):
-            array.reshape(-1)[at] = value
-        if evidence is not None:
-            self.evidence.reshape(-1, EVIDENCE)[at] = evidence
+        for name, value in (fields | {"created": now, "accessed": now}).items():
+            array = getattr(self, name)
+            array.reshape(-1, *array.shape[2:])[at] = value
         self.count[rows] = serial + 1  # of several for one person, the last stays: also in a slot that is used twice
 
     def _flat(self, slots: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -160,8 +125,7 @@ class Memory:
 
     def latest(self, rows: np.ndarray, few: int) -> np.ndarray:
         """The slots of the latest few memories of each of these people, latest first, (few, rows); few <= slots."""
-        slots = (self.count[rows] - 1) % self.slots - np.arange(few)[:, None]
-        return np.where(slots < 0, slots + self.slots, slots)
+        return (self.count[rows] - 1 - np.arange(few, dtype=np.int32)[:, None]) % self.slots
 
     def at(self, name: str, slots: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The field of that name in these slots, (..., rows), of these people."""
@@ -186,9 +150,8 @@ class Memory:
 
         def best(part: slice) -> None:
             mine = rows[part]
-            about, concerns, weight, last = (
-                array.take(mine, 1) for array in (self.topic, self.subject, self.importance, self.accessed)
-            )
+            fields = (self.topic, self.subject, self.importance, self.accessed)
+            about, concerns, weight, last = (field.take(mine, 1) for field in fields)
             filled = about > 0
             match = (about == topic[part]).view(np.int8) + ((concerns == subject[part]) & filled)
             if rule == "paper":

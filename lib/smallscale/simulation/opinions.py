@@ -6,9 +6,11 @@ DeGroot 1974; Friedkin and Johnsen 1990; Hegselmann and Krause 2002.
 from typing import Any
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
+
+from smallscale.simulation.checks import finite, require, whole
 
 ROUNDING = 1e-6  # how far from 1 a row's sum may be: single precision
+SQUARED = 60  # times: the power is 2^60, after which not even rounding errors are still to be mixed
 
 
 def degroot(weights: Any, opinions: Any) -> np.ndarray:
@@ -20,26 +22,15 @@ def degroot(weights: Any, opinions: Any) -> np.ndarray:
     some closed group takes turns (has a period above 1), as two who each copy the other.
     """
     W, x = _weights(weights, opinions)
-    count, group = connected_components(W > 0, connection="strong")
-    limit = np.zeros_like(x)
-    closed = [g for g in range(count) if not W[np.ix_(group == g, group != g)].any()]
-    for g in closed:
-        members = group == g
-        inside = W[np.ix_(members, members)]
-        if (period := _period(inside)) > 1:
-            raise ValueError(
-                f"opinions do not converge: a closed group of {members.sum()} takes turns with period {period}; "
-                "give somebody in it a weight on their own opinion"
-            )
-        # The stationary weights: pi (I - W) = 0 and sum(pi) = 1, one equation too many, all consistent.
-        equations = np.vstack([np.eye(len(inside)) - inside.T, np.ones(len(inside))])
-        pi = np.linalg.lstsq(equations, np.eye(len(inside) + 1)[-1], rcond=None)[0]
-        limit[members] = pi @ x[members]
-    outside = ~np.isin(group, closed)
-    if outside.any():
-        own, others = W[np.ix_(outside, outside)], W[np.ix_(outside, ~outside)]
-        limit[outside] = np.linalg.solve(np.eye(len(own)) - own, others @ limit[~outside])
-    return limit
+    limit = W
+    for _ in range(SQUARED):
+        limit = limit @ limit
+        limit /= limit.sum(1, keepdims=True)  # else rounding errors would grow as the power does
+    advice = (
+        "a closed group takes turns, as two who each copy the other; give one of them a weight on their own opinion"
+    )
+    require(np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING), f"opinions do not converge: {advice}")
+    return limit @ x
 
 
 def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.ndarray:
@@ -51,21 +42,15 @@ def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.nda
     to anything: with susceptibility 1 throughout, the limit is DeGroot's, if there is one.
     """
     W, x0 = _weights(weights, opinions)
-    given = _numbers("susceptibility", susceptibility)
-    if given.shape not in ((), (len(W),)):
-        raise ValueError(f"susceptibility must be one number or ({len(W)},); got shape {given.shape}")
-    if not ((given >= 0) & (given <= 1)).all():
-        raise ValueError(f"susceptibility must lie in [0, 1]; got {given.min():g} to {given.max():g}")
-    lam = np.broadcast_to(given, len(W))
-    anchored = lam < 1
-    reach = anchored.copy()  # who listens, through others, to somebody who holds on
+    lam = finite("susceptibility", susceptibility)
+    require(lam.shape in ((), (len(W),)), f"susceptibility must be one number or ({len(W)},); got shape {lam.shape}")
+    require(((lam >= 0) & (lam <= 1)).all(), f"susceptibility must lie in [0, 1]; got {lam.min():g} to {lam.max():g}")
+    lam = np.broadcast_to(lam, len(W))
+    reach = lam < 1  # who listens, through others, to somebody who holds on
     while (grown := reach | (W[:, reach] > 0).any(1)).sum() > reach.sum():
         reach = grown
-    if not reach.all():
-        raise ValueError(
-            f"susceptibility is 1 for {int((~reach).sum())} people who listen to nobody below 1, "
-            "so the start alone decides; use degroot for them, or let somebody hold on"
-        )
+    advice = "the start alone decides; use degroot for them, or let somebody hold on"
+    require(reach.all(), f"susceptibility is 1 for {(~reach).sum()} people who listen to nobody below 1, so {advice}")
     start = ((1 - lam) * x0.T).T
     return np.linalg.solve(np.eye(len(W)) - lam[:, None] * W, start)
 
@@ -78,16 +63,12 @@ def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
     Opinions on a line keep their order, so the neighbours of each are a stretch of the sorted opinions, and a round
     costs n log n. Raises ValueError for opinions that are not finite numbers (n,), eps < 0, or steps < 0.
     """
-    x = _numbers("opinions", opinions)
-    if x.ndim != 1 or len(x) == 0:
-        raise ValueError(f"opinions must be (n,), at least one; got shape {x.shape}")
-    if not 0 <= eps < np.inf:
-        raise ValueError(f"eps must be finite and at least 0; got {eps}")
-    if isinstance(steps, bool) or steps != int(steps) or steps < 0:
-        raise ValueError(f"steps must be a whole number of at least 0; got {steps}")
+    x, steps = finite("opinions", opinions), whole("steps", steps, 0)
+    require(x.ndim == 1 and len(x), f"opinions must be (n,), at least one; got shape {x.shape}")
+    require(0 <= eps < np.inf, f"eps must be finite and at least 0; got {eps}")
     order = np.argsort(x, kind="stable")
     ranked = x[order]
-    for _ in range(int(steps)):
+    for _ in range(steps):
         low, high = _within(ranked, eps)
         sums = np.concatenate([[0.0], (ranked - ranked[0]).cumsum()])  # from the lowest: fewer digits are lost
         after = ranked[0] + (sums[high] - sums[low]) / (high - low)
@@ -114,34 +95,11 @@ def _within(ranked: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
     return low, np.searchsorted(low, np.arange(len(low)), side="right")
 
 
-def _period(inside: np.ndarray) -> int:
-    """The greatest common divisor of the lengths of all cycles in a strongly connected group."""
-    depth = np.full(len(inside), -1)
-    depth[0], front, period = 0, [0], 0
-    while front:
-        i = front.pop()
-        for j in np.flatnonzero(inside[i] > 0):
-            if depth[j] < 0:
-                depth[j] = depth[i] + 1
-                front.append(int(j))
-            else:
-                period = int(np.gcd(period, depth[i] + 1 - depth[j]))
-    return period or 1
-
-
 def _weights(weights: Any, opinions: Any) -> tuple[np.ndarray, np.ndarray]:
-    W, x = _numbers("weights", weights), _numbers("opinions", opinions)
-    if W.ndim != 2 or W.shape[0] != W.shape[1] or len(W) == 0:
-        raise ValueError(f"weights must be (n, n), n at least 1; got shape {W.shape}")
-    if x.ndim not in (1, 2) or len(x) != len(W):
-        raise ValueError(f"opinions must be ({len(W)},) or ({len(W)}, topics), as weights; got shape {x.shape}")
-    if (W < 0).any() or not np.allclose(W.sum(1), 1, rtol=0, atol=ROUNDING):
-        raise ValueError("weights must not be negative and each row must sum to 1; divide each row by its sum")
-    return W / W.sum(1, keepdims=True), x
-
-
-def _numbers(name: str, values: Any) -> np.ndarray:
-    array = np.array(values.detach().cpu().numpy() if hasattr(values, "detach") else values, dtype=float)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite; got NaN or infinity")
-    return array
+    W, x = finite("weights", weights), finite("opinions", opinions)
+    require(W.ndim == 2 and 0 < len(W) == W.shape[1], f"weights must be (n, n), n at least 1; got shape {W.shape}")
+    shapes, sums = f"({len(W)},) or ({len(W)}, topics)", W.sum(1)
+    require(x.ndim in (1, 2) and len(x) == len(W), f"opinions must be {shapes}, as weights; got shape {x.shape}")
+    right = (W >= 0).all() and np.allclose(sums, 1, rtol=0, atol=ROUNDING)
+    require(right, "weights must not be negative and each row must sum to 1; divide each row by its sum")
+    return W / sums[:, None], x

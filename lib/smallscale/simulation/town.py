@@ -8,26 +8,17 @@ same lines move 25 of them or a million.
 import json
 from collections import Counter
 from collections.abc import Iterable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from smallscale.simulation import checkpoint
-from smallscale.simulation.brains import (
-    ACQUAINTANCE,
-    CLOSE,
-    STRANGER,
-    TOPICS,
-    UNPLANNED,
-    Answers,
-    Brain,
-    Scripted,
-)
-from smallscale.simulation.chance import bits, sorting, uniform
+from smallscale.simulation.brains import TOPICS, UNPLANNED, Answers, Brain, Scripted
+from smallscale.simulation.chance import bits, uniform
+from smallscale.simulation.checks import one_of, whole
 from smallscale.simulation.memory import EVIDENCE, HEARD, SEEN, SHARES, THOUGHT, Memory, in_blocks
-from smallscale.simulation.world import DAY, GO, PUBLIC, Person, World, town_of
+from smallscale.simulation.world import DAY, GO, PUBLIC, Person, World
 
 OUTING = 0.1  # of the ways to a café, park, shop or library: the chance that it is in any of the country's towns
 ATTENTION = 3  # people one notices in an hour (the paper's attention bandwidth)
@@ -63,49 +54,39 @@ class Town:
         planning: bool = True,
         rule: str = "paper",
     ) -> None:
-        if isinstance(people, (World, Iterable)):
-            world = people if isinstance(people, World) else town_of(people)
-            n = len(world.people)
-        else:
-            _at_least("people", people, 1)
-            world, n = World(), int(people)
-        _at_least("memory", memory, 1)
-        _at_least("seed", seed, 0)
-        if rule not in SHARES:
-            raise ValueError(f"rule must be one of {', '.join(SHARES)}; got {rule!r}")
-        self.world, self.seed, self.step = world, int(seed), 0
+        if isinstance(people, Iterable):
+            people = World(people)
+        self.world = people if isinstance(people, World) else World()
+        n = len(self.world.people) if isinstance(people, World) else whole("people", people, 1)
+        one_of("rule", rule, SHARES)
+        self.seed, self.step = whole("seed", seed, 0), 0
         self.reflection, self.planning, self.rule = bool(reflection), bool(planning), rule
         self.brain = _brain(brain)
-        self.answers = Answers(world, self.brain)
-        self._settle(n, int(memory))
-        for f, fact in enumerate(world.facts, 1):
-            row = np.flatnonzero(self.ids == world.names.index(fact.source))  # of the first town; none if left out
-            self.heard[row, f], self.told_by[row, f] = 0, self.ids[row]
-            self.means[row, f] = bool(fact.place)
-            self.memory.write(row, HEARD, f, self.ids[row], fact.importance, 0)
-
-    def _settle(self, n: int, slots: int) -> None:
-        """n people at home, who know nothing yet."""
+        self.answers = Answers(self.world, self.brain)
         facts = len(self.world.facts) + 1
         self._number(np.arange(n, dtype=np.int32))
         self.place = self._home()
         self.means, self.attended = np.zeros((n, facts), bool), np.zeros((n, facts), bool)
         self.heard, self.told_by = np.full((n, facts), -1, np.int32), np.full((n, facts), -1, np.int32)
         self.trigger = np.full(n, TRIGGER, np.int32)
-        self.memory = Memory(n, slots)
-        self.log = np.zeros((0, 5), np.int32)
+        self.memory, self.log = Memory(n, whole("memory", memory, 1)), np.zeros((0, 5), np.int32)
+        for f, fact in enumerate(self.world.facts, 1):
+            row = np.flatnonzero(self.ids == self.world.sources[f])  # of the first town; none if left out
+            self.heard[row, f], self.told_by[row, f] = 0, self.ids[row]
+            self.means[row, f] = bool(fact.place)
+            self.memory.write(row, 0, kind=HEARD, topic=f, subject=self.ids[row], importance=fact.importance)
 
     def _number(self, ids: np.ndarray) -> None:
         """Give people their ids: which town each is of, and who of the world's people, follow from these."""
-        self.ids, (self.town, self.who) = ids, np.divmod(ids, len(self.world.people))
+        self.ids, self.towns = ids, -(-len(ids) // len(self.world.people))
+        self.town, self.who = np.divmod(ids, len(self.world.people))
 
     # An hour
 
     def run(self, steps: int) -> Self:
         """Let so many hours pass."""
-        _at_least("steps", steps, 0)
         spoken = [self.log]
-        for _ in range(steps):
+        for _ in range(whole("steps", steps, 0)):
             self._go()
             pairs, following = self._meet()
             spoken.append(self._talk(*pairs))
@@ -118,45 +99,38 @@ class Town:
 
     def _go(self) -> None:
         """Everybody awake decides where to spend the hour."""
-        hour, events = self.step % DAY, self._events()
+        hour, rows, events = self.step % DAY, self._awake(), self._events()
         self.place = self._home()
-        rows = self._awake()
         who, event = self.who[rows], events[rows]
         plan = self.world.plan[who, hour] if self.planning else UNPLANNED
-        choice = self.answers.choose("go", self._chance(rows, "go"), who, hour, plan, event)
+        choice = self._choose("go", rows, hour, plan, event)
         travels = self._chance(rows, "outing") / OUTING
         town = np.where((choice >= 2) & (travels < 1), (travels * self.towns).astype(int), self.town[rows])
         slot = self.world.slot[who, np.minimum(choice, len(GO) - 1)]
-        for f, fact in enumerate(self.world.facts, 1):
-            goes = (choice == len(GO)) & (event == f)
-            if goes.any():
-                town, slot = np.where(goes, 0, town), np.where(goes, PUBLIC.index(fact.place), slot)
-                self.attended[rows[goes], f] = True
-        self.place[rows] = town * self.world.slots + slot
+        goes = choice == len(GO)
+        town[goes], slot[goes] = 0, self.world.venue[event[goes]]
+        self.attended[rows[goes], event[goes]] = True
+        self.place[rows] = town * len(self.world.places) + slot
 
     def _events(self) -> np.ndarray:
         """The fact that is on now and that each person means to attend, (n,), 0 for none.
 
         Those who plan decided when they heard of it. Without plans it must come to mind in that very hour.
         """
-        events = np.zeros(len(self.ids), int)
         on = [f for f, fact in enumerate(self.world.facts, 1) if fact.place and self.step in range(*fact.hours)]
         if on and not self.planning:
             rows = self._awake()
             minds = self._minds(rows, self._here(rows), -1)
-        for f in on:
-            if not self.planning:
+            for f in on:
                 self.means[:, f] = False
                 self._decide(rows[(minds == f).any(0)], f)
-            events[self.means[:, f]] = f
-        return events
+        return (self.means[:, on] * np.array(on, int)).max(1, initial=0)
 
     def _decide(self, rows: np.ndarray, f: int) -> None:
         """Whether these people mean to go to a fact that is an event: the same die whenever they are asked."""
-        host = self.world.names.index(self.world.facts[f - 1].source)
-        others = np.full(len(rows), host)
-        draws = uniform(self.ids[rows], self.seed, "join", f)
-        goes = self.answers.choose("join", draws, self.who[rows], self._relation(rows, others), f) == 1
+        host = self.world.sources[f]
+        relation, draws = self._relation(rows, np.full(len(rows), host)), uniform(self.ids[rows], self.seed, "join", f)
+        goes = self.answers.choose("join", draws, self.who[rows], relation, f) == 1
         self.means[rows, f] = goes | (self.ids[rows] == host)
 
     def _meet(self) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
@@ -168,15 +142,14 @@ class Town:
         rows = self._awake()
         # One number to sort by: the place, then 40 random bits.
         luck = bits(self.ids[rows], self.seed, self.step, "meet") >> np.uint64(24)
-        circle = rows[sorting((self.place[rows].astype(np.uint64) << np.uint64(40)) | luck)]
+        circle = rows[np.argsort((self.place[rows].astype(np.uint64) << np.uint64(40)) | luck, kind="stable")]
         starts = np.flatnonzero(np.diff(self.place[circle], prepend=-1))
         sizes = np.diff(starts, append=len(circle))
         start, many = np.repeat(starts, sizes), np.repeat(sizes, sizes)
         at = np.arange(len(circle)) - start
         following = np.full((ATTENTION, len(self.ids)), -1)
         for step in range(1, ATTENTION + 1):
-            further = start + at + step
-            further -= many * (at + step >= many)  # round the circle
+            further = start + at + step - many * (at + step >= many)  # round the circle
             following[step - 1, circle] = np.where(many > step, circle.take(further, mode="clip"), -1)
         first = np.flatnonzero((at % 2 == 0) & (at + 1 < many))
         return (circle[first], circle[first + 1]), following
@@ -188,20 +161,17 @@ class Town:
         rows = np.flatnonzero(partner >= 0)  # in the order of memory, which is faster to walk than that of circles
         other = partner[rows]
         relation = self._relation(rows, self.ids[other])
-        talks = self.answers.choose("talk", self._chance(rows, "talk"), self.who[rows], relation) == 1
-        speakers, partners, relation = rows[talks], other[talks], relation[talks]
-        minds = self._minds(speakers, self._here(speakers), self.ids[partners])
-        luck = self._chance(speakers, "say")
+        talks = self._choose("talk", rows, relation) == 1
+        speakers = rows[talks]
+        minds = self._minds(speakers, self._here(speakers), self.ids[other[talks]])
         said = np.zeros(len(self.ids), int)
-        said[speakers] = self.answers.choose("say", luck, self.who[speakers], relation, *minds)
-        heard = said[other]
-        hears = heard > 0
-        self._hear(rows[hears], other[hears], heard[hears])
-        a, b = np.sort(a), partner[np.sort(a)]
-        spoke = (said[a] > 0) | (said[b] > 0)
-        a, b = a[spoke], b[spoke]
-        hours = np.full(len(a), self.step)
-        return np.stack([hours, self.ids[a], self.ids[b], said[a], said[b]], 1).astype(np.int32)
+        said[speakers] = self._choose("say", speakers, relation[talks], *minds)
+        hears = said[other] > 0
+        self._hear(rows[hears], other[hears], said[other[hears]])
+        a = np.sort(a)
+        a = a[(said[a] > 0) | (said[partner[a]] > 0)]
+        b = partner[a]
+        return np.stack([np.full(len(a), self.step), self.ids[a], self.ids[b], said[a], said[b]], 1).astype(np.int32)
 
     def _minds(self, rows: np.ndarray, topic: Any, subject: Any) -> np.ndarray:
         """The topics of the memories that come to mind, ascending and each once, (3, rows), 0 for none."""
@@ -214,17 +184,17 @@ class Town:
         return topics
 
     def _relation(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Of these people to those ids: close by the world's ties, acquainted if any memory concerns them."""
+        """Of these people to those ids: 2, close by the world's ties; 1, acquainted, a memory concerns them; else 0."""
         many = len(self.world.people)
         close = self.world.close[self.who[rows], others % many] & (self.town[rows] == others // many)
-        relation = np.where(close, CLOSE, STRANGER)
+        relation = np.where(close, 2, 0)
         open_ = np.flatnonzero(~close)
-        relation[open_[self.memory.knows(rows[open_], others[open_])]] = ACQUAINTANCE
+        relation[open_[self.memory.knows(rows[open_], others[open_])]] = 1
         return relation
 
     def _hear(self, rows: np.ndarray, tellers: np.ndarray, topic: np.ndarray) -> None:
         importance = self.world.importance[topic]
-        self.memory.write(rows, HEARD, topic, self.ids[tellers], importance, self.step)
+        self.memory.write(rows, self.step, kind=HEARD, topic=topic, subject=self.ids[tellers], importance=importance)
         self.trigger[rows] -= importance
         for f, fact in enumerate(self.world.facts, 1):
             first = (topic == f) & (self.heard[rows, f] < 0)
@@ -246,79 +216,70 @@ class Town:
             new = (others >= 0) & ~np.array([(seen == subject).any(0) for subject in subjects])
             earlier = new.cumsum(0) - new
             which, column = np.nonzero(new)
-            memory.write(
-                rows[column], SEEN, here[column], subjects[which, column], NOTICED, self.step,
-                nth=earlier[which, column],
-            )  # fmt: skip
+            about = {"topic": here[column], "subject": subjects[which, column]}
+            memory.write(rows[column], self.step, nth=earlier[which, column], kind=SEEN, importance=NOTICED, **about)
             self.trigger[rows] -= NOTICED * new.sum(0, dtype=np.int32)
 
         in_blocks(notice, len(everybody))
 
     def _reflect(self) -> None:
         """Whoever has gathered enough thinks over the most important of late: three thoughts, with their evidence."""
-        rows = np.flatnonzero(self.trigger <= 0)
+        rows, memory = np.flatnonzero(self.trigger <= 0), self.memory
         if len(rows) == 0:
             return
-        memory, line = self.memory, np.arange(len(rows))
         late = memory.latest(rows, min(RECENT, memory.slots))
         topics = memory.at("topic", late, rows)
         weight = np.where(topics > 0, memory.at("importance", late, rows), -1)
         thoughts = []
         for _ in range(FOCI):
-            there = weight.max(0) > 0
-            best = late[weight.argmax(0), line]  # of equals, the latest
-            topic, subject, heavy = (memory.at(name, best, rows)[there] for name in ("topic", "subject", "importance"))
-            thoughts.append((rows[there], topic, subject, np.minimum(MOST, heavy + 1)))
-            weight[topics == memory.at("topic", best, rows)] = -1
-        drawn = [self._evidence(who, topic, subject) for who, topic, subject, _ in thoughts]  # before any is written
-        for (who, topic, subject, heavy), evidence in zip(thoughts, drawn, strict=True):
-            memory.write(who, THOUGHT, topic, subject, heavy, self.step, evidence)
+            best = late[weight.argmax(0), np.arange(len(rows))]  # of equals, the latest
+            there, focus = weight.max(0) > 0, memory.at("topic", best, rows)
+            weight[topics == focus] = -1
+            who, topic, subject = rows[there], focus[there], memory.at("subject", best, rows)[there]
+            slots = memory.retrieve(who, topic, subject, self.step, EVIDENCE, self.rule)  # (3, people), -1 for none
+            last = memory.count[who] - 1
+            serials = np.where(slots >= 0, last - (last - slots) % memory.slots, -1).T
+            importance = np.minimum(MOST, memory.at("importance", best, rows)[there] + 1)
+            about = {"topic": topic, "subject": subject, "importance": importance, "evidence": serials}
+            thoughts.append((who, about))
+        for who, about in thoughts:  # written when all are drawn
+            memory.write(who, self.step, kind=THOUGHT, **about)
         self.trigger[rows] = TRIGGER
 
-    def _evidence(self, rows: np.ndarray, topic: np.ndarray, subject: np.ndarray) -> np.ndarray:
-        """The serial numbers of the memories that come to mind, (rows, 3), -1 for none."""
-        memory, last = self.memory, self.memory.count[rows] - 1
-        slots = memory.retrieve(rows, topic, subject, self.step, EVIDENCE, self.rule)
-        return np.where(slots >= 0, last - (last - slots) % memory.slots, -1).T
-
     # Who, where, by what chance
-
-    @property
-    def towns(self) -> int:
-        return -(-len(self.ids) // len(self.world.people))
 
     def _awake(self) -> np.ndarray:
         return np.flatnonzero(self.world.awake[:, self.step % DAY][self.who])
 
     def _here(self, rows: np.ndarray) -> np.ndarray:
         """The topic of being where these people are: each public place has its own, homes share one."""
-        return len(self.world.facts) + 1 + np.minimum(self.place[rows] % self.world.slots, len(PUBLIC))
+        return len(self.world.facts) + 1 + np.minimum(self.place[rows] % len(self.world.places), len(PUBLIC))
 
     def _home(self) -> np.ndarray:
-        return (self.town * self.world.slots + self.world.slot[:, 0][self.who]).astype(np.int32)
+        return (self.town * len(self.world.places) + self.world.slot[:, 0][self.who]).astype(np.int32)
 
-    def _chance(self, rows: np.ndarray, *use: object) -> np.ndarray:
-        """In [0, 1), by seed, hour, use and person: no two uses share a number, no person's hangs on another's."""
-        return uniform(self.ids[rows], self.seed, self.step, *use)
+    def _choose(self, kind: str, rows: np.ndarray, *detail: Any) -> np.ndarray:
+        """Each by a die of its own: no two uses share a number, no person's hangs on another's."""
+        return self.answers.choose(kind, self._chance(rows, kind), self.who[rows], *detail)
+
+    def _chance(self, rows: np.ndarray, use: str) -> np.ndarray:
+        return uniform(self.ids[rows], self.seed, self.step, use)
 
     # State, whole
 
     @property
     def faults(self) -> dict[str, int]:
         """How often the brain's answer could not be used, by reason."""
-        return self.answers.faults
+        counts = sorted(self.answers.counts.items())
+        return {what.removeprefix("fault: "): n for what, n in counts if what.startswith("fault: ")}
 
     def digest(self) -> str:
         """A hash of the whole state: equal for two towns that will go on alike, another after any change."""
-        total = sha256(json.dumps(self._record(), sort_keys=True).encode())
-        for name, array in sorted(self._arrays().items()):
-            total.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
-            total.update(np.ascontiguousarray(array).data)
-        return total.hexdigest()
+        return checkpoint.digest(self._record(), self._arrays())
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, whole or not at all: a crash on the way leaves an older file at `path` as it was."""
-        checkpoint.write(path, self._arrays(), {**self._record(), "digest": self.digest()})
+        checkpoint.write(path, self._record(), self._arrays())
 
     @classmethod
     def load(cls, path: str | Path, *, brain: str | Brain = "scripted") -> "Town":
@@ -328,64 +289,39 @@ class Town:
         Raises ValueError, one line, for a file that is cut off, damaged, or of another version or brain.
         """
         given = _brain(brain)
-        arrays, record = checkpoint.read(path)
-        with checkpoint.explained(path):
-            if record["brain"] != given.name:
-                raise ValueError(
-                    f"{path} was run by the brain {record['brain']!r}, not {given.name!r}; "
-                    "give a brain of that name: Town.load(path, brain=…)"
-                )
-            town = cls(World.from_json(record["world"]), seed=record["seed"], brain=given, **record["settings"])
-            town._restore(arrays, record)
-            if town.digest() != record["digest"]:
-                raise checkpoint.Damaged("its contents do not match their digest")
+        record, arrays = checkpoint.read(path)
+        if (ran := record["brain"]) != given.name:
+            how = "give a brain of that name: Town.load(path, brain=…)"
+            raise ValueError(f"{path} was run by the brain {ran!r}, not {given.name!r}; {how}")
+        town = cls(World.from_json(record["world"]), seed=record["seed"], brain=given, **record["settings"])
+        for part, live in town._parts().items():
+            live.update({name: arrays[part + name] for name in list(live) if part + name in arrays})
+        town._number(town.ids)
+        for kind, codes in town.answers.codes.items():
+            town.answers.row[kind][codes] = np.arange(len(codes))
+        town.answers.counts, town.step = Counter(record["counts"]), record["step"]
         return town
 
-    def _record(self) -> dict[str, Any]:
-        settings = {"memory": self.memory.slots, "reflection": self.reflection, "planning": self.planning}
-        return {
-            "brain": self.brain.name,
-            "counts": dict(sorted(self.answers.counts.items())),
-            "seed": self.seed,
-            "settings": {**settings, "rule": self.rule},
-            "step": self.step,
-            "world": self.world.to_json(),
-        }
+    def _record(self) -> str:
+        """All that is no array, as JSON."""
+        settings = {name: getattr(self, name) for name in ("reflection", "planning", "rule")}
+        own = {"brain": self.brain.name, "seed": self.seed, "step": self.step, "counts": self.answers.counts}
+        own |= {"settings": {**settings, "memory": self.memory.slots}, "world": self.world.to_json()}
+        return json.dumps(own, sort_keys=True)
+
+    def _parts(self) -> dict[str, dict[str, Any]]:
+        """What has state, live, by the first part of its arrays' names."""
+        answers = self.answers
+        return {"": vars(self), "memory.": vars(self.memory), "codes.": answers.codes, "weights.": answers.weights}
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        own = ("ids", "place", "means", "attended", "heard", "told_by", "trigger", "log")
-        return {
-            **{name: getattr(self, name) for name in own},
-            **{f"memory.{name}": getattr(self.memory, name) for name in Memory.FIELDS},
-            **{f"codes.{kind}": codes for kind, codes in self.answers.codes.items()},
-            **{f"weights.{kind}": weights for kind, weights in self.answers.weights.items()},
-        }
-
-    def _restore(self, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
-        self._settle(len(arrays["ids"]), self.memory.slots)
-        for name, like in self._arrays().items():
-            array = arrays[name]
-            owner, _, field = name.rpartition(".")
-            grows = name == "log" or owner in ("codes", "weights")
-            if array.dtype != like.dtype or array.shape != (len(array) if grows else len(like), *like.shape[1:]):
-                raise checkpoint.Damaged(f"{name} has the wrong type or shape")
-            if owner in ("", "memory"):
-                setattr(self.memory if owner else self, field, array)
-        self._number(self.ids)
-        for kind in self.answers.codes:
-            self.answers.learn(kind, arrays[f"codes.{kind}"], arrays[f"weights.{kind}"])
-        self.answers.counts = Counter(record["counts"])
-        self.step = int(record["step"])
+        follow = ("town", "who")  # from the ids
+        named = ((part + name, value) for part, live in self._parts().items() for name, value in live.items())
+        return {name: value for name, value in named if isinstance(value, np.ndarray) and name not in follow}
 
 
-def _brain(brain: str | Brain) -> Brain:
-    if brain == "scripted":
-        return Scripted()
-    if isinstance(brain, str) or not (isinstance(getattr(brain, "name", None), str) and hasattr(brain, "answer")):
+def _brain(brain: Any) -> Brain:
+    given = Scripted() if brain == "scripted" else brain
+    if not isinstance(getattr(given, "name", None), str) or not hasattr(given, "answer"):
         raise ValueError(f'brain must be "scripted" or an object with a name and answer(questions); got {brain!r}')
-    return brain
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
+    return given

@@ -74,7 +74,7 @@ function draw(canvas, film, boxes, hour, spots, arrived) {
     pen.fill();
     pen.stroke();
     pen.fillStyle = second ? "#000" : ink;
-    pen.fillText(film.initials[i], x, y + 4);
+    pen.fillText(film.names[i].split(" ").map((part) => part[0]).join(""), x, y + 4);
     pen.globalAlpha = 1;
   });
 }
@@ -100,7 +100,9 @@ function render({ model, el }) {
   const [said, key] = el.querySelectorAll("p"), list = el.querySelector("ul"), output = el.querySelector("output");
   // JupyterLab looks for its own keys first at what has the focus: only a mark there, no further out, keeps them off.
   for (const control of [slider, button]) control.dataset.lmSuppressShortcuts = "true";
-  key.textContent = film.key;
+  const marks = ["a blue ring knows of ", "an orange disc of "].slice(0, film.facts.length).map((mark, i) => mark + film.facts[i]);
+  key.textContent = marks.length
+    ? `${marks.join(", ").replace("a", "A")}. A line is a talk, a thick orange one told news. Pale: asleep.` : "A line is a talk.";
   let hour = model.get("hour"), boxes = [], spots = [], timer = 0, request = 0;
 
   function fit() {

@@ -1,18 +1,21 @@
 """Who lives here, and where do they spend the day? A made-up town: places, 25 people, two pieces of news.
 
-Everybody and everything in it is invented. A country is this town again and again: person i of a country lives in
-town i // 25 and is there the person i % 25, with the same age, job, habits and friends.
+Everybody and everything in it is invented, and written in `town.json`. A country is this town again and again: person
+i of a country lives in town i // 25 and is there the person i % 25, with the same age, job, habits and friends.
 """
 
+import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
+from smallscale.simulation.checks import one_of, require
+
 PUBLIC = ("café", "park", "shop", "library", "school", "clinic", "workshop", "town hall")
-GO = ("home", "work", "café", "park", "shop", "library")  # where a free person can decide to go
+GO = ("home", "work", *PUBLIC[:4])  # where a free person can decide to go
 ROUTINE = {".": "home", "h": "home", "w": "work", "c": "café", "p": "park", "s": "shop", "l": "library"}
 TONES = ("quiet", "even", "chatty")
 MOST_FACTS = 26 - 1 - len(PUBLIC) - 1  # a topic each: nothing, the facts, the public places, home
@@ -52,178 +55,83 @@ class Fact:
     hours: tuple[int, int] = (0, 0)
 
 
-def _people(table: str) -> tuple[Person, ...]:
-    """A line for each person, its fields in their order between bars; friends, if any, last."""
-    rows: list[list[Any]] = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
-    for row in rows:
-        row[1], row[-1] = int(row[1]), tuple(filter(None, row[-1:]))
-    return tuple(Person(*row) for row in rows)
+def _read(kind: type, records: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """People or facts from JSON, whose lists become tuples again."""
+    return tuple(kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in each.items()}) for each in records)
 
 
-PEOPLE = _people("""
-Ada Brandt      | 41 | baker          | chatty | 1 Mill Lane    | café      | .....wwwwwwwwhpphhhhh... | Rosa Lima
-Emil Brandt     | 44 | carpenter      | quiet  | 1 Mill Lane    | workshop  | ......hwwwwwcwwwwwshhh.. |
-Noor Brandt     | 15 | pupil          | even   | 1 Mill Lane    | school    | ......hhwwwwwwwpplhhhh.. | Ilya Sand
-Bo Lindqvist    | 52 | innkeeper      | chatty | 2 Mill Lane    | café      | .......hwwwwwwwwwwwwwwh. | Omar Haddad
-Greta Lindqvist | 49 | nurse          | even   | 2 Mill Lane    | clinic    | ......hwwwwwwwwwscphhh.. |
-Ines Moreau     | 58 | lawyer         | chatty | 3 Mill Lane    | town hall | ......hcwwwwwcwwwwlhhh.. | Ada Brandt
-Paul Moreau     | 61 | teacher        | even   | 3 Mill Lane    | school    | ......hwwwwwwwwwlcphhh.. |
-Omar Haddad     | 37 | grocer         | chatty | 4 Mill Lane    | shop      | .....hhwwwwwcwwwwwwhhh.. | Kofi Mensah
-Leila Haddad    | 35 | physician      | even   | 4 Mill Lane    | clinic    | ......hwwwwwcwwwwwphhh.. |
-Sami Haddad     | 9  | pupil          | chatty | 4 Mill Lane    | school    | .......hwwwwwwpphhhh.... | Ilya Sand
-Rosa Lima       | 67 | pensioner      | chatty | 5 Church Row   | home      | ......hhscchhhppclhhh... | Viktor Sand
-Viktor Sand     | 71 | pensioner      | quiet  | 6 Church Row   | home      | ......hhppllchhhppphh... |
-Ilya Sand       | 13 | pupil          | even   | 6 Church Row   | school    | ......hhwwwwwwwpppshhh.. |
-Maya Okoro      | 29 | librarian      | even   | 7 Church Row   | library   | ......hhcwwwwwwwwwcphhh. | Tuva Berg
-Kofi Mensah     | 33 | mechanic       | even   | 7 Church Row   | workshop  | ......hwwwwwcwwwwwcchhh. |
-Tuva Berg       | 31 | potter         | quiet  | 8 Church Row   | workshop  | .......hcwwwwwwwwwpshhh. | Jun Park
-Jun Park        | 27 | clerk          | even   | 8 Church Row   | town hall | ......hcwwwwwcwwwwlchhh. |
-Hana Sato       | 45 | gardener       | quiet  | 9 Church Row   | park      | .....hwwwwwwcwwwwshhh... | Wim Maes
-Wim Maes        | 47 | postman        | chatty | 9 Church Row   | town hall | .....hwwwwwwwwscphhhh... |
-Clara Maes      | 19 | shop assistant | chatty | 9 Church Row   | shop      | .......hwwwwwcwwwwwchhh. | Dario Costa
-Dario Costa     | 22 | waiter         | even   | 10 Quay Street | café      | ........hhwwwwwwwwwwwwh. | Jun Park
-Marta Costa     | 54 | headmistress   | even   | 10 Quay Street | school    | ......hwwwwwwwwwwlshhh.. | Ines Moreau
-Yusuf Demir     | 39 | writer         | quiet  | 11 Quay Street | home      | .......hcclllhwwwpphhh.. | Maya Okoro
-Anouk Demir     | 38 | pharmacist     | even   | 11 Quay Street | clinic    | ......hwwwwwcwwwwwslhh.. | Leila Haddad
-Finn Olsen      | 64 | fisherman      | quiet  | 12 Quay Street | home      | ....hppppshcchhhpphh.... | Bo Lindqvist
-""")
-FACTS = (
-    Fact("candidacy", "Ines Moreau is standing for mayor", "Ines Moreau", 7),
-    Fact("party", "there is a party in the café on Tuesday at five", "Bo Lindqvist", 8, "café", (41, 43)),
-)
+WRITTEN = json.loads(Path(__file__).with_name("town.json").read_text(encoding="utf-8"))
+PEOPLE: tuple[Person, ...] = _read(Person, WRITTEN["people"])
+FACTS: tuple[Fact, ...] = _read(Fact, WRITTEN["facts"])
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class World:
-    """People and news, checked, and the arrays that a step reads: all read-only, W people, F facts.
+    """People and news, checked, and the arrays that a step reads: W people, F facts.
 
-    People are put in order of their names, so that the order in which they are given makes no difference.
-    Raises ValueError, one line, for a person twice, an unknown place or friend, a routine that is not 24 known
-    letters, and news that nobody could tell or that happens nowhere.
+    facts: by default the written ones that somebody among these people knows. People are put in order of their names,
+    so that the order in which they are given makes no difference. Raises ValueError, one line, for a person twice, an
+    unknown place or friend, a routine that is not 24 known letters, and news that nobody could tell or that happens
+    nowhere.
+
+    topics: what a memory can be about, 0 nothing, then the facts, then the public places and homes; importance
+    (topics,) of hearing about each, 1 to 10. places: of a town, the public ones, then the homes. By fact, from 1 as in
+    topics: sources, who knows it at the start, and venue, the position in places. By person: awake (W, 24) of bool;
+    plan (W, 24), the position in GO of where the routine has them; slot (W, 6), the position in places that each entry
+    of GO means for them. close (W, W) of bool: family, colleagues and friends, both ways.
     """
 
-    people: tuple[Person, ...] = PEOPLE
-    facts: tuple[Fact, ...] = FACTS
-    names: tuple[str, ...] = field(init=False)
+    def __init__(self, people: Iterable[Person] = PEOPLE, facts: Iterable[Fact] | None = None) -> None:
+        people = list(people)
+        for each in people:
+            require(isinstance(each, Person), f"people must be a number or Persons; got a {type(each).__name__}")
+        people.sort(key=lambda person: person.name)
+        self.people, self.names = tuple(people), [person.name for person in people]
+        self.facts = tuple(fact for fact in FACTS if fact.source in self.names) if facts is None else tuple(facts)
+        self._check()
+        self.homes = sorted({person.home for person in people})
+        self.places = (*PUBLIC, *self.homes)
+        self.topics = ("nothing", *(f"the {name}" for name in (*(fact.name for fact in self.facts), *PUBLIC)), "home")
+        self.importance = np.array([0, *(fact.importance for fact in self.facts), *[2] * (len(PUBLIC) + 1)], np.int8)
+        self.sources = [-1, *(self.names.index(fact.source) for fact in self.facts)]
+        self.venue = np.array([-1, *(PUBLIC.index(fact.place) if fact.place else -1 for fact in self.facts)])
+        self.awake = np.array([[letter != "." for letter in person.routine] for person in people])
+        self.plan = np.array([[GO.index(ROUTINE[letter]) for letter in person.routine] for person in people])
+        home = [len(PUBLIC) + self.homes.index(person.home) for person in people]
+        work = [own if who.work == "home" else PUBLIC.index(who.work) for who, own in zip(people, home, strict=True)]
+        self.slot = np.array([[own, job, *range(len(GO) - 2)] for own, job in zip(home, work, strict=True)])
+        friends = np.array([[name in person.friends for name in self.names] for person in people])
+        self.close = np.equal.outer(home, home) | np.equal.outer(work, work) | friends | friends.T
+        np.fill_diagonal(self.close, False)
 
-    def __post_init__(self) -> None:
-        people = tuple(sorted(self.people, key=lambda person: person.name))
-        names = tuple(person.name for person in people)
-        object.__setattr__(self, "people", people)
-        object.__setattr__(self, "names", names)
-        if not people:
-            raise ValueError("people must be at least one; got none")
-        if len(self.facts) > MOST_FACTS:
-            raise ValueError(f"facts must be at most {MOST_FACTS}, a letter for each topic; got {len(self.facts)}")
-        for person in people:
-            _check_person(person, names)
-        for fact in self.facts:
-            _check_fact(fact, names)
-        known = [fact.name for fact in self.facts]
-        if len(set(known)) < len(known):
-            raise ValueError(f"each fact needs a name of its own; got {', '.join(known)}")
-
-    @cached_property
-    def topics(self) -> tuple[str, ...]:
-        """What a memory can be about: 0 nothing, then the facts, then the public places and homes."""
-        return ("nothing", *(f"the {fact.name}" for fact in self.facts), *(f"the {p}" for p in PUBLIC), "home")
-
-    @cached_property
-    def homes(self) -> tuple[str, ...]:
-        return tuple(sorted({person.home for person in self.people}))
-
-    @property
-    def slots(self) -> int:
-        """Places in a town: the public ones, then the homes."""
-        return len(PUBLIC) + len(self.homes)
-
-    @cached_property
-    def awake(self) -> np.ndarray:
-        """(W, 24) of bool."""
-        return _fixed([[letter != "." for letter in person.routine] for person in self.people])
-
-    @cached_property
-    def plan(self) -> np.ndarray:
-        """(W, 24): the position in GO of where the routine has each person."""
-        return _fixed([[GO.index(ROUTINE[letter]) for letter in person.routine] for person in self.people])
-
-    @cached_property
-    def slot(self) -> np.ndarray:
-        """(W, 6): the place in the town that each entry of GO means for each person."""
-        rows = []
+    def _check(self) -> None:
+        names, public, known = self.names, ", ".join(PUBLIC), [fact.name for fact in self.facts]
+        require(names, "people must be at least one; got none")
         for person in self.people:
-            home = len(PUBLIC) + self.homes.index(person.home)
-            work = home if person.work == "home" else PUBLIC.index(person.work)
-            rows.append([home, work, *(PUBLIC.index(name) for name in GO[2:])])
-        return _fixed(rows)
-
-    @cached_property
-    def close(self) -> np.ndarray:
-        """(W, W) of bool: family, colleagues and friends, both ways."""
-        people = self.people
-        ties = [
-            [
-                a is not b
-                and (a.home == b.home or (a.work == b.work != "home") or b.name in a.friends or a.name in b.friends)
-                for b in people
-            ]
-            for a in people
-        ]
-        return _fixed(ties)
-
-    @cached_property
-    def importance(self) -> np.ndarray:
-        """(topics,): of a memory of hearing about each topic, 1 to 10."""
-        return _fixed([0, *(fact.importance for fact in self.facts), *[2] * (len(PUBLIC) + 1)]).astype(np.int8)
+            who = person.name
+            require(names.count(who) == 1, f"{who} is there twice; each person needs a name of their own")
+            one_of(f"{who}'s tone", person.tone, TONES)
+            if person.work not in ("home", *PUBLIC):
+                raise ValueError(f"{who} works at an unknown place, {person.work!r}; known are home, {public}")
+            if len(person.routine) != DAY or not set(person.routine) <= set(ROUTINE):
+                raise ValueError(f"{who}'s routine must be 24 letters of {''.join(ROUTINE)}; got {person.routine!r}")
+            for friend in sorted(set(person.friends) - (set(names) - {who})):
+                raise ValueError(f"{who} has a friend who does not live here, {friend!r}; name somebody else who does")
+        require(len(known) <= MOST_FACTS, f"facts must be at most {MOST_FACTS}, a letter each; got {len(known)}")
+        require(len(set(known)) == len(known), f"each fact needs a name of its own; got {', '.join(known)}")
+        for fact in self.facts:
+            news, value, source = f"the {fact.name}", fact.importance, fact.source
+            require(source in names, f"{news} is known to {source!r}, who does not live here")
+            require(1 <= value <= 10, f"{news}'s importance must be 1 to 10; got {value}")
+            if fact.place:
+                require(fact.place in PUBLIC, f"{news} is at an unknown place, {fact.place!r}; known are {public}")
+                begin, end = fact.hours
+                require(0 <= begin < end, f"{news}'s hours must be a start and a later end; got {begin}, {end}")
 
     def to_json(self) -> dict[str, Any]:
+        """Plain values, for `from_json`."""
         return {"people": [asdict(person) for person in self.people], "facts": [asdict(fact) for fact in self.facts]}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "World":
-        people = [Person(**{**each, "friends": tuple(each["friends"])}) for each in record["people"]]
-        facts = [Fact(**{**each, "hours": tuple(each["hours"])}) for each in record["facts"]]
-        return cls(tuple(people), tuple(facts))
-
-
-def town_of(people: Iterable[Person]) -> World:
-    """A world of these people, with the news that somebody among them knows."""
-    people = tuple(people)
-    for person in people:
-        if not isinstance(person, Person):
-            raise ValueError(f"people must be a number or Persons; got a {type(person).__name__} among them")
-    names = {person.name for person in people}
-    return World(people, tuple(fact for fact in FACTS if fact.source in names))
-
-
-def _check_person(person: Person, names: tuple[str, ...]) -> None:
-    name = person.name
-    if names.count(name) > 1:
-        raise ValueError(f"{name} is there twice; each person needs a name of their own")
-    if person.work not in ("home", *PUBLIC):
-        raise ValueError(f"{name} works at an unknown place, {person.work!r}; known are home, {', '.join(PUBLIC)}")
-    if person.tone not in TONES:
-        raise ValueError(f"{name}'s tone must be one of {', '.join(TONES)}; got {person.tone!r}")
-    wrong = set(person.routine) - set(ROUTINE)
-    if len(person.routine) != DAY or wrong:
-        raise ValueError(f"{name}'s routine must be 24 letters of {''.join(ROUTINE)}; got {person.routine!r}")
-    for friend in person.friends:
-        if friend not in names or friend == name:
-            raise ValueError(f"{name} has a friend who does not live here, {friend!r}; name somebody else of the town")
-
-
-def _check_fact(fact: Fact, names: tuple[str, ...]) -> None:
-    if fact.source not in names:
-        raise ValueError(f"the {fact.name} is known to {fact.source!r}, who does not live here")
-    if not 1 <= fact.importance <= 10:
-        raise ValueError(f"the {fact.name}'s importance must be 1 to 10; got {fact.importance}")
-    if fact.place and fact.place not in PUBLIC:
-        raise ValueError(f"the {fact.name} is at an unknown place, {fact.place!r}; known are {', '.join(PUBLIC)}")
-    if fact.place and not 0 <= fact.hours[0] < fact.hours[1]:
-        raise ValueError(f"the {fact.name}'s hours must be a start and a later end; got {fact.hours}")
-
-
-def _fixed(rows: list[Any]) -> np.ndarray:
-    array = np.array(rows)
-    array.setflags(write=False)
-    return array
+    def from_json(cls, record: dict[str, Any]) -> Self:
+        """The world that `to_json` told of."""
+        return cls(_read(Person, record["people"]), _read(Fact, record["facts"]))
