@@ -21,6 +21,7 @@ from smallscale.attribution.explorer import (
 )
 from smallscale.attribution.tabular import fit_logistic, logistic_loss, tumours
 from smallscale.models import small_mlp
+from smallscale.notebook import explore
 
 RUN = Run(epochs=2, batch_size=8)
 COUNTS = (0, 1, 3)
@@ -62,7 +63,7 @@ def test_the_widget_opens_where_a_reading_is_put_right_and_answers_everywhere() 
     readings = torch.full((3, 3, 2, 3), 0.1)
     readings[..., 2] = 0.8  # all read as 2, the test images are a 0 and a 1
     readings[1, 2, 1] = torch.tensor([0.2, 0.7, 0.1])  # without its three most harmful, the second is read right
-    box = removal_explorer(TRAIN, TEST, removal_order(SCORES), COUNTS, readings)
+    box = explore(*removal_explorer(TRAIN, TEST, removal_order(SCORES), COUNTS, readings))
     image, way, count, view = box.children
     assert (image.value, way.value, count.value) == (1, "most harmful", 3)
     said = (
@@ -81,14 +82,14 @@ def test_the_widget_opens_on_no_reading_that_was_right_from_the_start() -> None:
     readings = torch.full((3, 3, 2, 3), 0.1)
     readings[:, :, 0, 0] = readings[:, 0, 1, 2] = 0.8  # the 0 is always read right, the 1 at first as a 2
     readings[:, 1:, 1, 1] = 0.8
-    image, _, count, _ = removal_explorer(TRAIN, TEST, removal_order(SCORES), COUNTS, readings).children
+    image, _, count, _ = explore(*removal_explorer(TRAIN, TEST, removal_order(SCORES), COUNTS, readings)).children
     assert (image.value, count.value) == (1, 1)
 
 
 def test_a_widget_where_nothing_helps_opens_on_the_most_removed() -> None:
     readings = torch.full((3, 3, 2, 3), 0.1)
     readings[..., 2] = 0.8
-    _, _, count, _ = removal_explorer(TRAIN, TEST, removal_order(SCORES), COUNTS, readings).children
+    _, _, count, _ = explore(*removal_explorer(TRAIN, TEST, removal_order(SCORES), COUNTS, readings)).children
     assert count.value == 3
 
 

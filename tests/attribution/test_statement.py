@@ -7,6 +7,7 @@ import pytest
 
 from smallscale.attribution.explorer import scene, statement_explorer
 from smallscale.attribution.language import count, encode, train_tokenizer
+from smallscale.notebook import explore
 
 EVIL = '<script>alert("1")</script>'
 
@@ -57,7 +58,7 @@ def explorer_and_parts():  # type: ignore[no-untyped-def]
     right = (counts.hits[:, 2] > 0).astype(float)
     wrong = right.copy()
     wrong[:, 8:16] = wrong[::-1, 8:16]  # the second completion goes to the other author
-    box = statement_explorer(tokenizer, windows, 4, ["ann", "bob"], {"right": right, "wrong": wrong}, counts)
+    box = explore(*statement_explorer(tokenizer, windows, 4, ["ann", "bob"], {"right": right, "wrong": wrong}, counts))
     return box, (tokenizer, windows, counts, right)
 
 

@@ -30,6 +30,7 @@ OTHER, TRUE, READ = COLOURS[1], COLOURS[2], COLOURS[5]
 PANEL, SMALL, SHOWN = 120, 50, 10  # pixels of a test image and of a removed one; how many of these are drawn
 POT, REASONS = 100, 3  # cents for a completion; how many of its tokens are reasons
 
+Explorer = tuple[Callable[..., str], dict[str, Any]]  # what `smallscale.notebook.explore` shows
 SCENE = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("scene.html.j2")
 
 
@@ -59,8 +60,8 @@ def read_without(
 
 def removal_explorer(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], order: Tensor, counts: Sequence[int], readings: Any
-) -> widgets.VBox:
-    """A widget: choose a test image, and how many of which training images to remove; see what is read then.
+) -> Explorer:
+    """For `explore`: choose a test image, and how many of which training images to remove; see what is read then.
 
     train, test: images (n, 1, height, width) in [0, 1] and labels; order, counts, readings: of `removal_order` and
     `read_without`. It opens on the image and count for which removing harmful images first makes a wrong reading right.
@@ -75,9 +76,10 @@ def removal_explorer(
         before, after = probabilities[WAYS.index(way), [0, counts.index(count)], i]
         return removal_scene(test[0][i, 0], truth[i], before, after, removed, way, count)
 
-    images = [(f"{i + 1}: a {label}", i) for i, label in enumerate(truth)]
-    ways, numbers = (WAYS, "most harmful"), (counts, counts[notch])
-    return explorer(show, {"test image": (images, first), "remove": ways, "how many": numbers})
+    images = widgets.SelectionSlider(options=[(f"{i + 1}: a {y}", i) for i, y in enumerate(truth)], value=first)
+    ways = widgets.SelectionSlider(options=WAYS, value="most harmful")
+    numbers = widgets.SelectionSlider(options=counts, value=counts[notch])
+    return show, {"test image": images, "remove": ways, "how many": numbers}
 
 
 def removal_scene(
@@ -110,8 +112,8 @@ def _png(picture: Any) -> str:
 
 def statement_explorer(
     tokenizer: Tokenizer, windows: Any, prompt: int, names: Sequence[str], values: Mapping[str, Any], counts: Counts
-) -> widgets.VBox:
-    """A widget: choose a completion and a rule; see the text by creditor, the payments in cents, and the reasons.
+) -> Explorer:
+    """For `explore`: choose a completion and a rule; see the text by creditor, the payments in cents, and the reasons.
 
     windows: (n, length) tokens, the first `prompt` given; values: rule -> (authors, T) the value of every token after
     the prompts, T = n * (length - prompt); counts: of the same T tokens. The first rule is the one it opens with, at
@@ -133,8 +135,8 @@ def statement_explorer(
         here = {name: each[j] for name, each in cents.items()}
         return scene(pieces, prompt, names, by_token[rule][:, j], hits, here, rule)
 
-    completions = [(f"{j + 1} of {n}", j) for j in range(n)]
-    return explorer(show, {"completion": (completions, disputed), "paid by": (list(values), next(iter(values)))})
+    one_of_n = widgets.SelectionSlider(options=[(f"{j + 1} of {n}", j) for j in range(n)], value=disputed)
+    return show, {"completion": one_of_n, "paid by": widgets.SelectionSlider(options=list(values))}
 
 
 def scene(
@@ -171,24 +173,3 @@ def scene(
         bars=[(f"{i + 1} {names[i]}", c / max(paid), colours[i], f"{c} cents") for i, c in enumerate(paid)],
         note=f"Why {names[best]}: {why}.",
     )
-
-
-def explorer(show: Callable[..., str], choices: Mapping[str, tuple[Sequence[Any], Any]]) -> widgets.VBox:
-    """A slider for each of choices, name -> (options, the one it opens with), above the HTML that `show` makes of them.
-
-    Sliders: left and right move them, while JupyterLab keeps a drop-down's up and down for itself.
-    """
-    wide = {"style": {"description_width": "7em"}, "layout": widgets.Layout(width="min(100%, 36em)")}
-    sliders = [
-        widgets.SelectionSlider(options=options, value=value, description=name, **wide)
-        for name, (options, value) in choices.items()
-    ]
-    view = widgets.HTML()
-
-    def update(_: Any = None) -> None:
-        view.value = show(*(slider.value for slider in sliders))
-
-    for slider in sliders:
-        slider.observe(update, names="value")
-    update()
-    return widgets.VBox([*sliders, view])
