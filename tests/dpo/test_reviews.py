@@ -2,6 +2,7 @@
 
 import copy
 import math
+from html import unescape
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,7 @@ def test_the_explorer_says_what_it_shows_and_moves(world: Reviews, reference: nn
     for b, s in policies:
         beta.value, step.value = b, s
         now = measure(policies[b, s], q, world)
-        assert f"At beta {b:g} the policy's mean true reward is {now['reward']:.1f}" in view.value
+        assert f"At beta {b:g} the policy's mean true reward is {now['reward']:.1f}" in unescape(view.value)
         assert f"{now['off']:.0%} of what the policy writes is no review" in view.value
         assert 'role="img" aria-label="At beta' in view.value
         seen.add(view.value)
