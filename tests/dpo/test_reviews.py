@@ -251,10 +251,10 @@ def test_the_loss_exercise_knows_the_usual_mistakes() -> None:
 
 
 def test_the_training_exercise(world: Reviews, reference: nn.Module) -> None:
-    q = distribution(reference, world)
-    rest: tuple[Any, ...] = (reference, None, None, world, q)
+    judged = judge(reference, world, 10)
+    rest: tuple[Any, ...] = (reference, judged, world)
     assert check_training(lambda *_: None, *rest, beat=0.0, most_kl=1.0) == NOT_YET
-    same = measure(q, q, world)["reward"]
+    same = measure(judged.start, judged.start, world)["reward"]
     assert "Not yet" in check_training(lambda policy, *_: policy, *rest, beat=same + 0.1, most_kl=1.0)
     assert "Right" in check_training(lambda policy, *_: policy, *rest, beat=same - 0.1, most_kl=1.0)
     assert "Too far" in check_training(lambda *_: small_llama(seed=5), *rest, beat=0.0, most_kl=0.5)
