@@ -158,7 +158,7 @@ def test_on_policy_training_nears_the_optimum(world: Reviews, reference: nn.Modu
 def test_what_every_answer_earns_teaches_nothing(world: Reviews, reference: nn.Module) -> None:
     """Each draw is measured against the mean of the others: a reward that all share moves nothing."""
     plain, richer = copy.deepcopy(reference), copy.deepcopy(reference)
-    rest: dict[str, Any] = {"beta": 1.0, "steps": 2, "most": 13, "end": END, "batch_size": 8}
+    rest: dict[str, Any] = {"beta": 1.0, "steps": 2, "most": 13, "end": END}
     train_on_policy(plain, [START], world.reward_of, **rest)
     train_on_policy(richer, [START], lambda row: world.reward_of(row) + 64, **rest)
     logps = [all_logps(policy, world.texts[:50]) for policy in (reference, plain, richer)]

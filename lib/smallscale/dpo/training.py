@@ -4,7 +4,7 @@ The loop is Rafailov et al. 2023 with the reference's log-probabilities computed
 is any module from token ids (batch, length) to logits (batch, length, vocabulary), or a transformers model.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from smallscale.training import eval_mode, threads
 Tokens = Sequence[Sequence[int]]  # token ids, a list for each text
 Combine = Callable[[Tensor, Tensor], Tensor]  # (losses of a batch, positions of its pairs) -> ()
 Watch = Callable[[int, nn.Module], None]
+Loss = Callable[[Generator], Tensor]
 SMALL = 1_000_000  # parameters
 
 
@@ -135,19 +136,20 @@ def train_preferences(
     order = _checked_pairs(pairs, len(texts), steps=steps, batch_size=batch_size)
     fixed = all_logps(policy, texts) if reference is None else torch.as_tensor(reference)
     if fixed.shape != (len(texts),):
-        raise ValueError(
-            f"reference must be a log-probability for each of {len(texts)} texts; got {tuple(fixed.shape)}"
-        )
+        raise ValueError(f"reference must be a log-probability of each of {len(texts)} texts; got {[*fixed.shape]}")
     device = next(policy.parameters()).device
     texts, fixed, order = texts.to(device), fixed.to(device), order.to(device)
     rows: list[tuple[float, ...]] = []
-    batches = _batches(len(order), batch_size, seed)
+    left = torch.empty(0, dtype=torch.long)
 
-    def batch_loss() -> Tensor:
+    def batch_loss(generator: Generator) -> Tensor:
+        nonlocal left
         if watch is not None:
             watch(len(rows), policy.eval())
         policy.train()
-        picked = next(batches).to(device)
+        while len(left) < batch_size:  # every pair once before any comes again
+            left = torch.cat([left, torch.randperm(len(order), generator=generator)])
+        picked, left = left[:batch_size].to(device), left[batch_size:]
         # A text that stands in several pairs of the batch is read once.
         read, where = order[picked].unique(return_inverse=True)
         logps = (*answer_logps(policy, texts[read])[where].unbind(1), *fixed[order[picked]].unbind(1))  # (b,) each
@@ -166,18 +168,19 @@ def train_preferences(
 
 
 def minimise(
-    policy: nn.Module, loss: Callable[[], Tensor], *rates: LambdaLR, steps: int, seed: int = 0, progress: str = ""
+    policy: nn.Module, loss: Loss, *rates: LambdaLR, steps: int, seed: int = 0, progress: str = ""
 ) -> nn.Module:
-    """What all training here has in common: steps along the gradient of loss(), a new batch's each time it is called.
+    """What all training here has in common: steps along the gradient of loss(generator), each time of a new batch.
 
-    rates: the optimizers, with their schedules. seed: of dropout. progress: what to call a bar of the steps; empty: no
-    bar. `policy` is in training mode when loss is called first, and returned in eval mode.
+    rates: the optimizers, with their schedules. seed: of the generator and of dropout. progress: what to call a bar of
+    the steps; empty: no bar. `policy` is in training mode when loss is called first, and returned in eval mode.
     """
+    generator = Generator().manual_seed(seed)
     policy.train()
     with seeded(seed, next(policy.parameters()).device), few_threads(policy):
         for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=not progress):
             policy.zero_grad()
-            loss().backward()
+            loss(generator).backward()
             for rate in rates:
                 rate.optimizer.step()
                 rate.step()
@@ -200,16 +203,6 @@ def _checked_pairs(pairs: Any, texts: int, **at_least_one: int) -> Tensor:
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}")
     return order.long()
-
-
-def _batches(n: int, size: int, seed: int) -> Iterator[Tensor]:
-    """Positions of pairs, `size` at a time and every pair once before any comes again."""
-    generator, left = Generator().manual_seed(seed), torch.empty(0, dtype=torch.long)
-    while True:
-        while len(left) < size:
-            left = torch.cat([left, torch.randperm(n, generator=generator)])
-        yield left[:size]
-        left = left[size:]
 
 
 class Tabular(nn.Module):

@@ -40,7 +40,7 @@ def writer(name: str = "", *, steps: int = 300, lr: float = 1e-2, seed: int = 0)
         model = small_llama(len(WORDS), length=texts.ids.shape[1], width=WIDTH, seed=seed)
     # All texts at every step; lr falls to zero along a line.
     falling = LambdaLR(AdamW(model.parameters(), lr=lr, foreach=True), lambda step: 1 - step / steps)
-    return minimise(model, lambda: -answer_logps(model, texts).mean(), falling, steps=steps), texts
+    return minimise(model, lambda _: -answer_logps(model, texts).mean(), falling, steps=steps), texts
 
 
 def distribution(policy: nn.Module, texts: Answers) -> np.ndarray:
