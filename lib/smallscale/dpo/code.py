@@ -9,11 +9,10 @@ import re
 import sysconfig
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -110,8 +109,7 @@ def code_prompts(tokens: np.ndarray, n: int, length: int, *, seed: int = 0) -> n
     return tokens[starts[:, None] + np.arange(length)]
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(NamedTuple):
     """n completions of prompts. text: without the newline, empty where none came; answers: as tokens, with prompts.
 
     good: (n,) whether each parses; lengths: (n,) in tokens, the newline among them.

@@ -2,11 +2,10 @@
 
 import json
 import re
-from dataclasses import dataclass
 from operator import eq
 from os.path import commonprefix
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -18,8 +17,7 @@ from smallscale.dpo.training import Answers, all_logps, padded_answers, train_pr
 from smallscale.training import binomial_interval
 
 
-@dataclass(frozen=True)
-class Preferences:
+class Preferences(NamedTuple):
     """n pairs of texts. prompts, chosen, rejected: (n,) each; identical: how many pairs hold one text twice (kept)."""
 
     prompts: tuple[str, ...]

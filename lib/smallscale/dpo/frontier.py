@@ -2,8 +2,7 @@
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,7 @@ from smallscale.dpo.reviews import Reviews, distribution, judged_pairs, measure
 from smallscale.dpo.training import Answers, all_logps, train_preferences
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What the reference wrote and what people preferred. texts: each once; logps: theirs under the reference.
 
     pairs, held: (n, 2) and (m, 2) positions in texts, chosen first; held ones, of two texts each, are not trained on.
@@ -43,7 +41,7 @@ def judge(reference: nn.Module, world: Reviews, n: int, *, held: int = 500, seed
 def flipped(judged: Judged, share: float, *, seed: int = 0) -> Judged:
     """The same, each label that is trained on turned around with probability `share`; held-out ones stay true."""
     turned = np.random.default_rng(seed).random(len(judged.pairs)) < share
-    return replace(judged, pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs))
+    return judged._replace(pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs))
 
 
 def moved(judged: Judged, world: Reviews, policy: Any) -> tuple[float, float]:

@@ -6,11 +6,10 @@ probabilities, and its reward and its distance from the reference are sums with 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +29,7 @@ ONE_CLAUSE = 0.5  # of all reviews; the others have two
 WORDS = ("<start>", "<end>", "the", *NOUNS, "was", *filter(None, ADVERBS), *ADJECTIVES, *JOINTS)
 
 
-@dataclass(frozen=True)
-class Reviews:
+class Reviews(NamedTuple):
     """All n reviews of the grammar.
 
     sentences: their texts; texts: as tokens, each after the prompt <start> and with its <end>;
@@ -101,13 +99,9 @@ def measure(policy: Any, reference: Any, world: Reviews) -> dict[str, float]:
     words: the mean length of its reviews; entropy: in nats, of the same n + 1 answers.
     """
     p = np.asarray(policy, dtype=float)
-    return {
-        "reward": float(p @ np.append(world.reward, world.failure)),
-        "kl": float(kl_divergence(p, reference)),
-        "off": float(p[-1]),
-        "words": float(p[:-1] @ world.words / max(p[:-1].sum(), 1e-12)),
-        "entropy": float(entr(p).sum()),
-    }
+    rewards, words = np.append(world.reward, world.failure), p[:-1] @ world.words / max(p[:-1].sum(), 1e-12)
+    found = {"reward": p @ rewards, "kl": kl_divergence(p, reference), "off": p[-1], "words": words}
+    return {name: float(value) for name, value in (found | {"entropy": entr(p).sum()}).items()}
 
 
 def prefer(pairs: Any, reward: Any, *, seed: int | np.random.Generator = 0) -> np.ndarray:

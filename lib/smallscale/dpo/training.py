@@ -46,12 +46,12 @@ class Answers:
     def __getitem__(self, rows: Any) -> "Answers":
         """These rows, without the columns that are padding in all of them."""
         mask = self.mask[rows]
-        used = mask.any(0).nonzero().flatten()
-        keep = slice(int(used[0]), int(used[-1]) + 1)
+        used = mask.any(0).nonzero()
+        keep = slice(int(used.min()), int(used.max()) + 1)
         return Answers(self.ids[rows][:, keep], self.labels[rows][:, keep], mask[:, keep])
 
     def to(self, device: Any) -> "Answers":
-        return Answers(*(part.to(device) for part in (self.ids, self.labels, self.mask)))
+        return Answers(self.ids.to(device), self.labels.to(device), self.mask.to(device))
 
 
 def padded_answers(
@@ -133,12 +133,19 @@ def train_preferences(
     rewards), chosen and rejected (mean log-probabilities under the policy), all on the step's batch, before it.
     Raises ValueError as `preference_loss`, for positions outside `texts`, and numbers below 1.
     """
-    order = _checked_pairs(pairs, len(texts), steps=steps, batch_size=batch_size)
+    order = pairs.cpu() if isinstance(pairs, Tensor) else torch.from_numpy(np.array(pairs))
+    if order.ndim != 2 or order.shape[1] != 2 or len(order) == 0 or order.is_floating_point():
+        raise ValueError(f"pairs must be (n, 2) whole numbers, chosen and rejected, n at least 1; got {order.shape}")
+    if order.min() < 0 or order.max() >= len(texts):
+        got = f"got {int(order.min())} to {int(order.max())}"
+        raise ValueError(f"pairs must be positions in the {len(texts)} texts; {got}")
+    if steps < 1 or batch_size < 1:
+        raise ValueError(f"steps and batch_size must be at least 1; got {steps} and {batch_size}")
     fixed = all_logps(policy, texts) if reference is None else torch.as_tensor(reference)
     if fixed.shape != (len(texts),):
         raise ValueError(f"reference must be a log-probability of each of {len(texts)} texts; got {[*fixed.shape]}")
     device = next(policy.parameters()).device
-    texts, fixed, order = texts.to(device), fixed.to(device), order.to(device)
+    texts, fixed, order = texts.to(device), fixed.to(device), order.long().to(device)
     rows: list[tuple[float, ...]] = []
     left = torch.empty(0, dtype=torch.long)
 
@@ -191,18 +198,6 @@ def few_threads(policy: nn.Module) -> AbstractContextManager[None]:
     """Torch on one thread inside where the model is small: a second gains nothing, and on busy cores it costs."""
     small = sum(p.numel() for p in policy.parameters()) < SMALL
     return threads(1 if small else torch.get_num_threads())
-
-
-def _checked_pairs(pairs: Any, texts: int, **at_least_one: int) -> Tensor:
-    order = pairs.cpu() if isinstance(pairs, Tensor) else torch.from_numpy(np.array(pairs))
-    if order.ndim != 2 or order.shape[1] != 2 or len(order) == 0 or order.is_floating_point():
-        raise ValueError(f"pairs must be (n, 2) whole numbers, chosen and rejected, n at least 1; got {order.shape}")
-    if order.min() < 0 or order.max() >= texts:
-        raise ValueError(f"pairs must be positions in the {texts} texts; got {int(order.min())} to {int(order.max())}")
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
-    return order.long()
 
 
 class Tabular(nn.Module):

@@ -103,14 +103,12 @@ def _people(votes: pd.Series, groups: pd.Series, places: pd.DataFrame, names: li
     """The map: a mark for each person, its form the group, its colour the vote; grey for who did not see it."""
     spots = places.loc[groups.index, ["x", "y"]]
     scaled = (spots - spots.min()) / (spots.max() - spots.min()).clip(lower=1e-9)  # in [0, 1]
-    marks = groups.map(dict(zip(names, MARKUP["marks"], strict=False)))
-    colours = [VOTES[int(vote)][1] if pd.notna(vote) else UNSEEN for vote in votes]
-    people = [
-        MARKUP["person"].format(x=12 + 336 * x, y=288 - 246 * y, mark=mark, fill=fill)
-        for x, y, mark, fill in zip(scaled["x"], scaled["y"], marks, colours, strict=True)
-    ]
+    people = pd.DataFrame({"x": 12 + 336 * scaled["x"], "y": 288 - 246 * scaled["y"]})
+    people["mark"] = groups.map(dict(zip(names, MARKUP["marks"], strict=False)))
+    people["fill"] = votes.map({vote: colour for vote, (_, colour, _) in VOTES.items()}).fillna(UNSEEN)
+    drawn = "".join(MARKUP["person"].format(**person) for person in people.to_dict("records"))
     key = [MARKUP["key"].format(x=20 + 90 * g, mark=MARKUP["marks"][g], name=NAMES[g]) for g in range(len(names))]
-    return MARKUP["map"].format(people="".join(people), key="".join(key))
+    return MARKUP["map"].format(people=drawn, key="".join(key))
 
 
 def _bar(y: float, head: str, shares: np.ndarray) -> str:

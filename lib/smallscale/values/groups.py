@@ -50,15 +50,11 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
     frame = vote_matrix(matrix)
     votes = canonical(frame)
     votes.loc[:, votes.columns.isin(list(moderated_out))] = 0.0
-    votes = votes[votes.notna().any(axis=1)]
-    values = votes.to_numpy()
-    cast = ~np.isnan(values)
-    means = np.where(cast, values, 0).sum(0) / np.maximum(cast.sum(0), 1)
-    centred = np.where(cast, values - means, 0)  # a missing vote at the mean is 0 here
+    votes = votes.dropna(how="all")
+    centred = (votes - votes.mean()).fillna(0.0).to_numpy()  # a missing vote at the mean is 0 here
     _, axes = np.linalg.eigh(centred.T @ centred)  # in increasing order of variance
-    components = axes[:, ::-1][:, :2]
-    stretch = np.sqrt(values.shape[1] / cast.sum(1, keepdims=True))
-    places = pd.DataFrame(stretch * (centred @ components), index=votes.index)
+    stretch = np.sqrt(votes.shape[1] / votes.count(axis=1).to_numpy())
+    places = pd.DataFrame(stretch[:, None] * (centred @ axes[:, ::-1][:, :2]), index=votes.index)
     places = places.reindex(columns=[0, 1], fill_value=0.0).set_axis(["x", "y"], axis=1)  # of a single statement: y = 0
     places = places[in_conversation(frame).reindex(places.index)]
     tails = (places**3).sum()

@@ -5,11 +5,10 @@ utility for each principle, known because it is made up; votes show its sign, mo
 """
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,7 +49,7 @@ def population(people: int = 240, *, majority: float = 0.7, seen: float = 0.8, s
     votes[rng.random(votes.shape) >= seen] = np.nan
     matrix = pd.DataFrame(votes).rename_axis(index="participant", columns="statement")
     groups = pd.Series(np.array(CAMPS)[camp], index=matrix.index, name="group")
-    return Votes(matrix, groups, statements.rename_axis("statement"))
+    return Votes(matrix, groups, statements.rename_axis("statement"), [])
 
 
 def camp_utility() -> np.ndarray:
@@ -58,8 +57,7 @@ def camp_utility() -> np.ndarray:
     return np.array([entry[:2] for entry in PRINCIPLES.values()]).T
 
 
-@dataclass(frozen=True)
-class Replies:
+class Replies(NamedTuple):
     """All 64 replies: one for each choice of principles to follow.
 
     sentences: their words; texts: as tokens, after the question and with an end; follows: (64, principles) of 1 and 0;

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize_scalar, root
 from scipy.special import expit
 from torch import Tensor
 
@@ -70,23 +70,21 @@ def learned_reward(utility: np.ndarray, weights: Any, reference: Any) -> np.ndar
 
         sum over i, j of p_i p_j P_ij * -log sigmoid(r_i - r_j),   P_ij = sum over g of weights[g] sigmoid(u_gi - u_gj)
 
-    found by Newton's method, with mean 0 under p. Where r is least, each answer's expected wins are those that P says:
-    it orders answers by their Borda count, and knows nothing of how much any group cares.
+    found where its gradient is 0, with mean 0 under p. There each answer's expected wins are those that P says: it
+    orders answers by their Borda count, and knows nothing of how much any group cares.
     """
     p, shares = np.asarray(reference, dtype=float), np.asarray(weights, dtype=float) / np.sum(weights)
     wins = sum(share * prefers(column) for share, column in zip(shares, utility.T, strict=True))
-    seen, reward = np.outer(p, p), np.zeros(len(p))
-    for _ in range(100):
+    seen = np.outer(p, p)
+
+    def slope(reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient and the Hessian, with what keeps the mean at 0: a constant would cost nothing otherwise."""
         fitted = prefers(reward)
-        gradient = (seen * (fitted - wins)).sum(1)
         curvature = seen * fitted * (1 - fitted)
-        hessian = np.diag(curvature.sum(1)) - curvature
-        step = np.linalg.solve(hessian + seen, gradient)  # what is added: a constant costs, and stays 0
-        step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))  # a long step may overshoot where sigmoids are flat
-        reward = reward - step
-        if np.abs(step).max() < 1e-10:
-            break
-    return reward
+        hessian = np.diag(curvature.sum(1)) - curvature + seen
+        return (seen * (fitted - wins)).sum(1) + seen @ reward, hessian
+
+    return root(slope, np.zeros(len(p)), jac=True, tol=1e-12).x
 
 
 def preference_losses(utility: np.ndarray, reward: np.ndarray, reference: Any) -> np.ndarray:

@@ -5,9 +5,8 @@ shown. In its database Polis counts the other way round; its exports, and everyt
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,7 @@ from torch import Tensor
 MODERATED_OUT = -1
 
 
-@dataclass(frozen=True)
-class Votes:
+class Votes(NamedTuple):
     """A conversation.
 
     matrix: (participants, statements) of 1, -1, 0 and NaN; its index and columns are the ids, in increasing order.
@@ -30,7 +28,7 @@ class Votes:
     matrix: pd.DataFrame
     groups: pd.Series | None
     statements: pd.DataFrame
-    moderated_out: list[Any] = field(default_factory=list)
+    moderated_out: list[Any]
 
 
 def read_polis(folder: str | Path) -> Votes:
@@ -138,12 +136,8 @@ def group_labels(matrix: pd.DataFrame, groups: Any) -> pd.Series:
 
 
 def in_order(ids: Iterable[Any]) -> list[Any]:
-    """Ids in increasing order; those of several kinds, which do not compare, as text."""
-    ids = list(ids)
-    try:
-        return sorted(ids)
-    except TypeError:
-        return sorted(ids, key=str)
+    """Ids in increasing order; those of several kinds, which do not compare, kind by kind."""
+    return sorted(ids, key=lambda each: (type(each).__name__, each))
 
 
 def canonical(matrix: pd.DataFrame) -> pd.DataFrame:
