@@ -6,12 +6,10 @@ statement's head or body a line.
 
 import ast
 import re
-import sysconfig
 import warnings
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,12 +18,10 @@ from scipy.stats import sem
 from tokenizers import ByteLevelBPETokenizer
 from torch import Generator, nn
 
-from smallscale.corpus import bare_code
+from smallscale.corpus import authors
 from smallscale.dpo.sampling import draw
 from smallscale.dpo.training import Answers, all_logps, padded_answers
 
-LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "lib2to3", "ensurepip", "turtledemo", "encodings"}
-LEFT_OUT |= {"pydoc_data", "distutils", "__pycache__", "tkinter", "turtle.py", "_pydecimal.py", "this.py"}
 NEWLINE = 0  # the token that ends a line, and a completion
 # Where a line may stand: alone, or with what it needs before and behind it.
 PLACES = (
@@ -43,26 +39,16 @@ PLACES = (
 def stdlib_modules(characters: int) -> tuple[str, ...]:
     """Source of the standard library's modules, in an order that stays the same, until there are that many characters.
 
-    As `bare_code` leaves it, without comments and docstrings, but for its indentation: one tab a level.
+    They are those that `authors` reads, without comments and docstrings; indentation is one tab a level.
     """
-    root = Path(sysconfig.get_paths()["stdlib"])
-    files = [f for f in root.rglob("*.py") if not (LEFT_OUT & set(f.relative_to(root).parts))]
-    files = [f for f in files if not f.name.startswith("_sysconfigdata")]
-    # By a hash of the name: neither alphabet nor folder decides what is in an excerpt.
-    files.sort(key=lambda f: sha256(f.relative_to(root).as_posix().encode()).digest())
+    found = authors()
+    texts = {name: text for part in (*found.texts.values(), found.elsewhere) for name, text in part.items()}
     modules: list[str] = []
-    while files and sum(map(len, modules)) < characters:
-        modules.append(_plain(files.pop(0)))
-    return tuple(filter(None, modules))
-
-
-def _plain(file: Path) -> str:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # the library's own deprecated escapes
-            code = bare_code(file.read_text(encoding="utf-8")).removesuffix("\n")
-    except (SyntaxError, UnicodeDecodeError, OSError):
-        return ""
-    return re.sub("^( {4})+", lambda indent: "\t" * (len(indent[0]) // 4), code, flags=re.MULTILINE)
+    # By a hash of the name: neither alphabet nor folder decides what is in an excerpt.
+    for name in sorted(texts, key=lambda name: sha256(name.encode()).digest()):
+        if sum(map(len, modules)) < characters:
+            modules.append(re.sub("(?m)^( {4})+", lambda m: "\t" * (len(m[0]) // 4), texts[name].removesuffix("\n")))
+    return tuple(modules)
 
 
 def parses(line: str) -> bool:

@@ -90,8 +90,7 @@ def encode_preferences(
     end = tokenizer.eos_token_id
     start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     prompts, chosen, rejected = (
-        [tokenizer.encode(text, add_special_tokens=False) for text in side]
-        for side in (preferences.prompts, preferences.chosen, preferences.rejected)
+        [tokenizer.encode(text, add_special_tokens=False) for text in side] for side in preferences[:3]
     )
     kept = [i for i, prompt in enumerate(prompts) if max_length is None or len(prompt) + 1 < max_length]
     if not kept:

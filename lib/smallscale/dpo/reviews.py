@@ -99,9 +99,10 @@ def measure(policy: Any, reference: Any, world: Reviews) -> dict[str, float]:
     words: the mean length of its reviews; entropy: in nats, of the same n + 1 answers.
     """
     p = np.asarray(policy, dtype=float)
-    rewards, words = np.append(world.reward, world.failure), p[:-1] @ world.words / max(p[:-1].sum(), 1e-12)
-    found = {"reward": p @ rewards, "kl": kl_divergence(p, reference), "off": p[-1], "words": words}
-    return {name: float(value) for name, value in (found | {"entropy": entr(p).sum()}).items()}
+    words = p[:-1] @ world.words / max(p[:-1].sum(), 1e-12)
+    found = {"reward": p @ np.append(world.reward, world.failure), "kl": kl_divergence(p, reference)}
+    found |= {"off": p[-1], "words": words, "entropy": entr(p).sum()}
+    return {name: float(value) for name, value in found.items()}
 
 
 def prefer(pairs: Any, reward: Any, *, seed: int | np.random.Generator = 0) -> np.ndarray:
