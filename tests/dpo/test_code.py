@@ -1,13 +1,14 @@
 """Does the checker accept Python and nothing else, and are pairs matched as they say?"""
 
 import math
+import sysconfig
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from smallscale.corpus import Authors
 from smallscale.dpo import all_logps, code
 from smallscale.dpo.code import (
     NEWLINE,
@@ -91,11 +92,11 @@ def test_the_corpus_is_code_and_always_the_same() -> None:
 
 
 def test_modules_come_in_an_order_that_no_file_system_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"module{i}.py" for i in range(100)]
-    parts = [{name: name for name in names[i::4]} for i in range(4)]
-    found = Authors({str(i): part for i, part in enumerate(parts[:3])}, parts[3], "made up")
-    monkeypatch.setattr(code, "authors", lambda: found)
-    assert list(stdlib_modules.__wrapped__(10_000)) == sorted(names, key=lambda name: sha256(name.encode()).digest())
+    root = Path(sysconfig.get_paths()["stdlib"])
+    monkeypatch.setattr(code, "_plain", lambda file: file.relative_to(root).as_posix())
+    names = stdlib_modules.__wrapped__(2000)
+    assert len(names) > 50
+    assert list(names) == sorted(names, key=lambda name: sha256(name.encode()).digest())
 
 
 def test_tokens_are_the_text_and_prompts_end_a_line() -> None:

@@ -6,10 +6,12 @@ statement's head or body a line.
 
 import ast
 import re
+import sysconfig
 import warnings
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +20,12 @@ from scipy.stats import sem
 from tokenizers import ByteLevelBPETokenizer
 from torch import Generator, nn
 
-from smallscale.corpus import authors
 from smallscale.dpo.sampling import draw
 from smallscale.dpo.training import Answers, all_logps, padded_answers
 
+LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "lib2to3", "ensurepip", "turtledemo", "encodings"}
+LEFT_OUT |= {"pydoc_data", "distutils", "__pycache__", "tkinter", "turtle.py", "_pydecimal.py", "this.py"}
+LONGEST = 120  # characters in a line
 NEWLINE = 0  # the token that ends a line, and a completion
 # Where a line may stand: alone, or with what it needs before and behind it.
 PLACES = (
@@ -39,16 +43,31 @@ PLACES = (
 def stdlib_modules(characters: int) -> tuple[str, ...]:
     """Source of the standard library's modules, in an order that stays the same, until there are that many characters.
 
-    They are those that `authors` reads, without comments and docstrings; indentation is one tab a level.
+    Comments, docstrings and blank lines are gone, indentation is one tab a level; lines with other than ASCII or of
+    over 120 characters are left out.
     """
-    found = authors()
-    texts = {name: text for part in (*found.texts.values(), found.elsewhere) for name, text in part.items()}
+    root = Path(sysconfig.get_paths()["stdlib"])
+    names = [file.relative_to(root) for file in root.rglob("*.py") if not file.name.startswith("_sysconfigdata")]
     modules: list[str] = []
     # By a hash of the name: neither alphabet nor folder decides what is in an excerpt.
-    for name in sorted(texts, key=lambda name: sha256(name.encode()).digest()):
-        if sum(map(len, modules)) < characters:
-            modules.append(re.sub("(?m)^( {4})+", lambda m: "\t" * (len(m[0]) // 4), texts[name].removesuffix("\n")))
-    return tuple(modules)
+    for name in sorted(names, key=lambda name: sha256(name.as_posix().encode()).digest()):
+        if not LEFT_OUT & set(name.parts) and sum(map(len, modules)) < characters:
+            modules.append(_plain(root / name))
+    return tuple(filter(None, modules))
+
+
+def _plain(file: Path) -> str:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # the library's own deprecated escapes
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError, OSError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            kept = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    lines = [re.sub("^( {4})+", lambda m: "\t" * (len(m[0]) // 4), line) for line in ast.unparse(tree).splitlines()]
+    return "\n".join(line for line in lines if line.strip() and line.isascii() and len(line) <= LONGEST)
 
 
 def parses(line: str) -> bool:
