@@ -48,7 +48,7 @@ HEADS = (
     "except (A, B) as e:",
 )
 MORE = ("with open(p) as f:", "def f(self, *, a=1) -> int:", "class A(B):", "async def f():", "@property", "match x:")
-ODD = ("case [1, *_]:", "match = 3", "x = [i for i in y]", "raise ValueError(f'#{x}')", "y = '#'", "if x: pass")
+ODD = ("case [1, *_]:", "match = 3", "case", "x = [i for i in y]", "raise ValueError(f'#{x}')", "y = '#'", "if x: pass")
 
 
 @pytest.mark.parametrize("line", [*SIMPLE, *HEADS, *MORE, *ODD])
@@ -62,7 +62,8 @@ def test_lines_of_python_parse(line: str) -> None:
         "", "\t", "  ", "x =", "if x", "else", "def f(", "return return", "for x:", "except:junk here", "(", "'",
         "# a comment hides anything", "x = 1  # hidden ) junk", "pass\njunk junk", "pass\n", "x = 1\r", "é = 1",
         "pass\n\tpass", "pass\npass",
-        "if x: y z", "class", "def", "x = 1 y", " x", "return self)", "a\x0cb c", "@", "else: pass else", "case",
+        "if x: y z", "class", "def", "x = 1 y", " x", "return self)", "a\x0cb c", "@", "else: pass else", "if x: \\",
+        "x = 1; \\",
     ],
 )  # fmt: skip
 def test_nothing_else_does(line: str) -> None:

@@ -4,21 +4,7 @@ import numpy as np
 import pytest
 
 from smallscale.values import group_aware_consensus, pooled_agreement
-from smallscale.values.exercises import NOT_YET, check_consensus, check_constitution, check_share
-
-
-@pytest.mark.parametrize(
-    ("guess", "said"),
-    [
-        (None, NOT_YET),
-        (0.8, "Right"),
-        (0.5, "often chooses the other"),
-        (0.9, "solve for the share"),
-        (80, "between 0 and 1"),
-    ],
-)
-def test_the_share(guess: float | None, said: str) -> None:
-    assert said in check_share(guess, 0.803)
+from smallscale.values.exercises import NOT_YET, check_consensus, check_constitution
 
 
 @pytest.mark.parametrize(

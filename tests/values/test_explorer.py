@@ -22,7 +22,7 @@ def made() -> tuple:
 @pytest.fixture
 def widget(made: tuple):
     votes, groups, places = made
-    return votes_explorer(votes.matrix, groups, places, votes.statements["comment-body"], notes={0.7: "A note <here>."})
+    return votes_explorer(votes.matrix, groups, places, votes.statements["comment-body"])
 
 
 def sentence(widget) -> str:
@@ -88,12 +88,6 @@ def test_the_view_is_well_formed_and_escapes_what_people_wrote(made: tuple) -> N
     assert len(marks) == groups.notna().sum()
     unseen = votes.matrix.loc[groups.dropna().index, 0].isna().sum()
     assert sum(path.get("fill") == "#BBBBBB" for path in marks) == unseen
-
-
-def test_a_note_is_said_at_its_share(widget) -> None:
-    assert sentence(widget).endswith("A note &lt;here&gt;.")
-    widget.children[1].value = 0.8
-    assert "A note" not in sentence(widget)
 
 
 def test_it_answers_at_once(widget) -> None:

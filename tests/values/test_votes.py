@@ -87,7 +87,7 @@ def test_files_that_are_missing_or_damaged_are_named(tmp_path: Path, export: Cal
         read_polis(tmp_path)
     folder = export()
     (folder / "comments.csv").write_bytes(b"comment-id,moderated,comment-body\n0,1,\xff\n")
-    with pytest.raises(ValueError, match=r"comments\.csv is not UTF-8"):
+    with pytest.raises(ValueError, match=r"comments\.csv is not a table of comma-separated values in UTF-8: 'utf-8'"):
         read_polis(folder)
     (folder / "comments.csv").write_text("")
     with pytest.raises(ValueError, match=r"comments\.csv is not a table"):

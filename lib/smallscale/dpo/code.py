@@ -7,18 +7,17 @@ statement's head or body a line.
 import ast
 import re
 import sysconfig
-import tokenize
 import warnings
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from scipy.stats import sem
+from tokenizers import ByteLevelBPETokenizer
 from torch import Generator, nn
 
 from smallscale.dpo.sampling import draw
@@ -28,7 +27,16 @@ LEFT_OUT = {"test", "tests", "site-packages", "idlelib", "lib2to3", "ensurepip",
 LEFT_OUT |= {"pydoc_data", "distutils", "__pycache__", "tkinter", "turtle.py", "_pydecimal.py", "this.py"}
 LONGEST = 120  # characters in a line
 NEWLINE = 0  # the token that ends a line, and a completion
-HEAD = re.compile(r"(if|for|while|with|try|def|class|async|match|else|elif|except|finally|case)(?!\w)|@")
+# Where a line may stand: alone, or with what it needs before and behind it.
+PLACES = (
+    "\t{}",
+    "\tif x: pass\n\t{}\n\t\tpass",  # else, elif, and what heads a block of its own
+    "\t{}\n\t\tpass\n\tfinally: pass",  # try
+    "\ttry: pass\n\t{}\n\t\tpass",  # except, finally
+    "\t{}\n\t\tcase _: pass",  # match
+    "\tmatch x:\n\t\t{}\n\t\t\tpass",  # case
+    "\t{}\n\tdef f(): pass",  # a decorator
+)
 
 
 @cache
@@ -39,30 +47,26 @@ def stdlib_modules(characters: int) -> tuple[str, ...]:
     over 120 characters are left out.
     """
     root = Path(sysconfig.get_paths()["stdlib"])
-    files = [f for f in root.rglob("*.py") if not (LEFT_OUT & set(f.relative_to(root).parts))]
-    files = [f for f in files if not f.name.startswith("_sysconfigdata")]
-    # By a hash of the name: neither alphabet nor folder decides what is in an excerpt.
-    files.sort(key=lambda f: sha256(f.relative_to(root).as_posix().encode()).digest())
+    names = [file.relative_to(root) for file in root.rglob("*.py") if not file.name.startswith("_sysconfigdata")]
     modules: list[str] = []
-    while files and sum(map(len, modules)) < characters:
-        modules.append(_plain(files.pop(0)))
+    # By a hash of the name: neither alphabet nor folder decides what is in an excerpt.
+    for name in sorted(names, key=lambda name: sha256(name.as_posix().encode()).digest()):
+        if not LEFT_OUT & set(name.parts) and sum(map(len, modules)) < characters:
+            modules.append(_plain(root / name))
     return tuple(filter(None, modules))
 
 
 def _plain(file: Path) -> str:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the library's own deprecated escapes
+        with warnings.catch_warnings(action="ignore"):  # the library's own deprecated escapes
             tree = ast.parse(file.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError):
         return ""
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
+        if isinstance(body := getattr(node, "body", None), list):
             kept = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
             node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
-    lines = ast.unparse(tree).splitlines()
-    lines = [re.sub("^( {4})+", lambda m: "\t" * (len(m[0]) // 4), line) for line in lines]
+    lines = [re.sub("^( {4})+", lambda m: "\t" * (len(m[0]) // 4), line) for line in ast.unparse(tree).splitlines()]
     return "\n".join(line for line in lines if line.strip() and line.isascii() and len(line) <= LONGEST)
 
 
@@ -70,65 +74,37 @@ def parses(line: str) -> bool:
     """Is this one line, without its indentation, a line of Python? Strict: all of it is parsed, in a place that fits.
 
     The head of a block is given a body; else, except and their like the block they belong to. Nothing else is
-    forgiven: empty text, a comment alone, or more than one line is no line.
+    forgiven: empty text, a comment, more than one line or half of one is no line.
     """
     line = line.lstrip("\t")
-    if not line.strip() or line != line.strip() or not line.isascii() or len(line.splitlines()) != 1:
+    if line.strip().splitlines() != [line] or not line.isascii() or line.endswith("\\"):
         return False
-    word = HEAD.match(line)
-    inside = f"\t{line}"
-    match word and word[0]:
-        case "@":
-            inside += "\n\tdef f(): pass"
-        case "elif" | "else":
-            inside = f"\tif x: pass\n{inside}\n\t\tpass"
-        case "except" | "finally":
-            inside = f"\ttry: pass\n{inside}\n\t\tpass"
-        case "case":
-            inside = f"\tmatch x:\n\t{inside}\n\t\t\tpass"
-        case "try":
-            inside += "\n\t\tpass\n\tfinally: pass"
-        case "match":
-            inside += "\n\t\tcase _: pass" if line.endswith(":") else ""
-        case str() if line.endswith(":"):
-            inside += "\n\t\tpass"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(f"async def f():\n{inside}")
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return False
-    return not _comment(line)
+    # A comment hides whatever stands behind it: were there one, a bracket more would do no harm.
+    return _fits(line) and not ("#" in line and _fits(f"{line})"))
 
 
-def _comment(line: str) -> bool:
-    """Does a comment hide something? Whatever stands behind it would parse."""
-    try:
-        return any(token.type == tokenize.COMMENT for token in tokenize.generate_tokens(StringIO(line).readline))
-    except (tokenize.TokenError, IndentationError):
-        return "#" in line
+def _fits(line: str) -> bool:
+    with warnings.catch_warnings(action="ignore"):
+        for place in PLACES:
+            with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+                ast.parse(f"async def f():\n{place.format(line)}")
+                return True
+    return False
 
 
 @cache
-def tokenizer(characters: int, vocabulary: int = 512) -> Tokenizer:
+def tokenizer(characters: int, vocabulary: int = 512) -> ByteLevelBPETokenizer:
     """Byte-pair encoding learnt from `stdlib_modules`; token 0 is the newline, and ends a line."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=["\n"], initial_alphabet=alphabet, show_progress=False
-    )
-    bpe.train_from_iterator((line for text in stdlib_modules(characters) for line in text.split("\n")), trainer)
+    bpe, lines = ByteLevelBPETokenizer(), "\n".join(stdlib_modules(characters)).split("\n")
+    bpe.train_from_iterator(lines, vocabulary, min_frequency=0, show_progress=False, special_tokens=["\n"])
     return bpe
 
 
 @cache
 def code_tokens(characters: int, vocabulary: int = 512) -> np.ndarray:
     """All of `stdlib_modules` as one array of tokens, each line followed by NEWLINE."""
-    lines = [line for text in stdlib_modules(characters) for line in text.split("\n")]
-    encoded = tokenizer(characters, vocabulary).encode_batch_fast(lines)
-    return np.concatenate([[*line.ids, NEWLINE] for line in encoded])
+    lines = "\n".join(stdlib_modules(characters)).split("\n")
+    return np.concatenate([[*line.ids, NEWLINE] for line in tokenizer(characters, vocabulary).encode_batch(lines)])
 
 
 def code_prompts(tokens: np.ndarray, n: int, length: int, *, seed: int = 0) -> np.ndarray:
@@ -138,8 +114,7 @@ def code_prompts(tokens: np.ndarray, n: int, length: int, *, seed: int = 0) -> n
     return tokens[starts[:, None] + np.arange(length)]
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(NamedTuple):
     """n completions of prompts. text: without the newline, empty where none came; answers: as tokens, with prompts.
 
     good: (n,) whether each parses; lengths: (n,) in tokens, the newline among them.
@@ -151,7 +126,9 @@ class Lines:
     lengths: np.ndarray
 
 
-def write_lines(policy: nn.Module, prompts: np.ndarray, bpe: Tokenizer, *, most: int = 24, seed: int = 0) -> Lines:
+def write_lines(
+    policy: nn.Module, prompts: np.ndarray, bpe: ByteLevelBPETokenizer, *, most: int = 24, seed: int = 0
+) -> Lines:
     """The next line after each of `prompts` (n, length), drawn at temperature 1, at most `most` tokens."""
     generator = Generator().manual_seed(seed)
     rows = draw(policy, torch.from_numpy(prompts), most=most, end=NEWLINE, generator=generator)
@@ -166,14 +143,10 @@ def measure_lines(lines: Lines, policy: nn.Module, reference: nn.Module) -> dict
     kl: the mean of log policy - log reference over these lines, which must be the policy's own; kl_error: its standard
     error.
     """
-    gain = (all_logps(policy, lines.answers) - all_logps(reference, lines.answers)).double()
-    return {
-        "parse": float(lines.good.mean()),
-        "tokens": float(lines.lengths.mean()),
-        "distinct": len(set(lines.text)) / len(lines.text),
-        "kl": float(gain.mean()),
-        "kl_error": float(gain.std() / len(gain) ** 0.5),
-    }
+    gain = (all_logps(policy, lines.answers) - all_logps(reference, lines.answers)).double().numpy()
+    found = {"parse": lines.good.mean(), "tokens": lines.lengths.mean()}
+    found |= {"distinct": len(set(lines.text)) / len(lines.text), "kl": gain.mean(), "kl_error": sem(gain)}
+    return {name: float(value) for name, value in found.items()}
 
 
 def code_pairs(good: Any, lengths: Any, *, slack: int | None, seed: int = 0) -> np.ndarray:

@@ -1,22 +1,52 @@
 """Where does the probability go? A widget: a beta and a step of training, and everything the policy may write.
 
-All policies are arrays that were computed beforehand; moving a slider writes an SVG, in about a millisecond.
+All policies are arrays that were computed beforehand; moving a slider writes an SVG, in a few milliseconds.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+import pandas as pd
 
 from smallscale.dpo.optimum import optimal_policy
 from smallscale.dpo.reviews import Reviews, measure
 
-POLICY, OPTIMUM, OFF = "#0072B2", "#009E73", "#D55E00"  # Okabe and Ito's
-WIDTH, HEIGHT, TOP, FOOT = 760, 200, 26, 44  # the SVG's units
+MARKUP = json.loads(Path(__file__).with_name("explorer.json").read_text("utf-8"))  # an SVG 760 units wide
+POLICY, OFF = "#0072B2", "#D55E00"  # Okabe and Ito's
+TALL = 200  # of the columns, in the SVG's units
 BIN = 2.0  # of reward, in a column
 SHOWN = 6  # of the likeliest reviews
+
+
+def explorer(scene: Callable[..., str], sliders: Mapping[str, tuple[Sequence[tuple[str, Any]], Any]]) -> widgets.VBox:
+    """A widget of sliders, and below them the HTML that scene(a value of each) returns, written anew as one is moved.
+
+    sliders: what stands beside each -> (the values with their labels before them, the one at which it opens).
+    """
+    look = {"style": {"description_width": "9em"}, "layout": widgets.Layout(width="min(100%, 44em)")}
+    made = [
+        widgets.SelectionSlider(options=options, value=start, description=name, **look)
+        for name, (options, start) in sliders.items()
+    ]
+    view = widgets.HTML()
+
+    def show(_: Any = None) -> None:
+        view.value = scene(*(slider.value for slider in made))
+
+    for slider in made:
+        slider.observe(show, names="value")
+    show()
+    return widgets.VBox([*made, view])
+
+
+def framed(sentence: str, drawing: str, *, height: int, below: str = "") -> str:
+    """A drawing (SVG elements) as HTML: its picture says the sentence to who cannot see it, and it stands below."""
+    return MARKUP["frame"].format(said=escape(sentence), drawing=drawing, height=height, below=below)
 
 
 def policy_explorer(
@@ -36,83 +66,44 @@ def policy_explorer(
         raise ValueError(f"beta must be one of {', '.join(f'{b:g}' for b in betas)}; got {beta}")
     rewards = np.append(world.reward, world.failure)
     optima = {b: optimal_policy(reference, rewards, b) for b in betas}
-    wide = {"style": {"description_width": "9em"}, "layout": widgets.Layout(width="min(100%, 34em)")}
     # From large to small: to the right, the policy is freer to leave the reference.
-    which = widgets.SelectionSlider(
-        options=[(f"{b:g}", b) for b in reversed(betas)], value=start, description="beta", **wide
-    )
-    when = widgets.SelectionSlider(
-        options=[(str(s), s) for s in steps], value=steps[-1], description="steps of training", **wide
-    )
-    view = widgets.HTML()
-
-    def show(_: Any = None) -> None:
-        policy = policies[which.value, when.value]
-        view.value = scene(world, np.asarray(reference), np.asarray(policy), optima[which.value], which.value)
-
-    which.observe(show, names="value")
-    when.observe(show, names="value")
-    show()
-    return widgets.VBox([which, when, view])
+    sliders = {"beta": ([(f"{b:g}", b) for b in reversed(betas)], start)}
+    sliders["steps of training"] = ([(str(s), s) for s in steps], steps[-1])
+    return explorer(lambda b, step: scene(world, reference, policies[b, step], optima[b], b), sliders)
 
 
-def scene(world: Reviews, reference: np.ndarray, policy: np.ndarray, optimum: np.ndarray, beta: float) -> str:
-    """The state as HTML: an SVG that says in words what it shows, the same sentence below, and a table of reviews."""
-    now, best, before = (measure(p, reference, world) for p in (policy, optimum, reference))
+def scene(world: Reviews, reference: Any, policy: Any, optimum: Any, beta: float) -> str:
+    """The state as HTML: columns by true reward, the same in a sentence, and a table of the likeliest reviews."""
+    shown = pd.DataFrame({"policy": policy, "reference": reference, "optimum": optimum})
+    now, before, best = (measure(shown[name], reference, world) for name in shown)
     sentence = (
         f"At beta {beta:g} the policy's mean true reward is {now['reward']:.1f} at KL {now['kl']:.1f} "
         f"from the reference ({before['reward']:.1f} at 0); the optimum has {best['reward']:.1f} at {best['kl']:.1f}. "
         f"{now['off']:.0%} of what the policy writes is no review."
     )
-    return (
-        f'<div style="color: var(--jp-ui-font-color1, currentColor); max-width: {WIDTH}px">'
-        f'<svg role="img" aria-label="{sentence}" viewBox="0 0 {WIDTH} {TOP + HEIGHT + FOOT}" '
-        f'style="width: 100%; height: auto; font: 14px sans-serif" fill="currentColor"><title>{sentence}</title>'
-        f"{_columns(world, reference, policy, optimum)}</svg><p><strong>{sentence}</strong></p>"
-        f"{_likeliest(world, reference, policy, optimum)}</div>"
+    likely = shown[:-1].nlargest(SHOWN, "policy")
+    table = likely.map("{:.2%}".format).set_axis([world.sentences[i] for i in likely.index])
+    table.insert(0, "true reward", world.reward[likely.index])
+    table = table.rename_axis("The likeliest reviews").reset_index()
+    return framed(
+        sentence, _columns(world, shown), height=270, below=table.to_html(index=False, border=0, justify="left")
     )
 
 
-def shares(world: Reviews, policy: np.ndarray) -> np.ndarray:
+def shares(world: Reviews, policy: Any) -> np.ndarray:
     """(columns + 1,) of a policy's probability: by true reward, from the lowest up, and last what is no review."""
-    column = np.floor((world.reward - world.failure) / BIN).astype(int)
-    return np.append(np.bincount(column, weights=policy[:-1]), policy[-1])
+    p, column = np.asarray(policy), np.floor((world.reward - world.failure) / BIN).astype(int)
+    return np.append(np.bincount(column, weights=p[:-1]), p[-1])
 
 
-def _columns(world: Reviews, reference: np.ndarray, policy: np.ndarray, optimum: np.ndarray) -> str:
-    """A bar for the policy, a black line for the reference, a green dot for the optimum, column by column."""
-    heights = [shares(world, p) for p in (policy, reference, optimum)]
-    tall = HEIGHT / max(0.25, *(float(h.max()) for h in heights))
-    n, floor = len(heights[0]), TOP + HEIGHT
-    step = (WIDTH - 40) / (n + 1)
-    key = "bars: the policy · lines: the reference · dots: the optimum for this beta"
-    parts = [f'<text x="0" y="14">share of probability ({key})</text>']
-    for k, (now, before, best) in enumerate(zip(*heights, strict=True)):
-        left = 20 + step * (k + (k == n - 1))  # a gap before what is no review
-        fill = OFF if k == n - 1 else POLICY
-        name = "no review" if k == n - 1 else f"{world.failure + BIN * k:g}"
-        parts.append(
-            f'<rect x="{left:.1f}" y="{floor - now * tall:.1f}" width="{step * 0.8:.1f}" height="{now * tall:.1f}" '
-            f'fill="{fill}"/>'
-            f'<path d="M{left - 2:.1f} {floor - before * tall:.1f}h{step * 0.8 + 4:.1f}" stroke="currentColor" '
-            'stroke-width="2.5"/>'
-            f'<circle cx="{left + step * 0.4:.1f}" cy="{floor - best * tall:.1f}" r="5" fill="{OPTIMUM}" '
-            'stroke="white"/>'
-            f'<text x="{left + step * 0.4:.1f}" y="{floor + 18}" text-anchor="middle">{name}</text>'
-        )
-    parts.append(f'<text x="20" y="{floor + 38}">true reward, from … up</text>')
-    return "".join(parts)
-
-
-def _likeliest(world: Reviews, reference: np.ndarray, policy: np.ndarray, optimum: np.ndarray) -> str:
-    head = "".join(
-        f'<th scope="col" style="text-align:left">{name}</th>'
-        for name in ("The likeliest reviews", "true reward", "policy", "reference", "optimum")
-    )
-    rows = "".join(
-        f'<tr><td style="text-align:left">{escape(world.sentences[i])}</td><td>{world.reward[i]:g}</td>'
-        + "".join(f"<td>{p[i]:.2%}</td>" for p in (policy, reference, optimum))
-        + "</tr>"
-        for i in policy[:-1].argsort()[::-1][:SHOWN]
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+def _columns(world: Reviews, shown: pd.DataFrame) -> str:
+    """A bar for the policy, a line for the reference, a dot for the optimum, column by column."""
+    columns = pd.DataFrame({name: shares(world, shown[name]) for name in shown})
+    columns *= TALL / max(0.25, columns.to_numpy().max())
+    n = len(columns) - 1
+    step = 720 / (n + 2)
+    columns["middle"] = 20 + step * (np.append(np.arange(n), n + 1) + 0.4)  # a gap before what is no review
+    columns["name"] = [*(f"{world.failure + BIN * k:g}" for k in range(n)), "no review"]
+    columns = columns.assign(fill=[POLICY] * n + [OFF], half=0.4 * step, wide=0.8 * step)
+    drawn = "".join(MARKUP["column"].format(**column) for column in columns.to_dict("records"))
+    return MARKUP["columns"].format(columns=drawn)

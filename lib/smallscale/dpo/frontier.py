@@ -2,8 +2,7 @@
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,7 @@ from smallscale.dpo.reviews import Reviews, distribution, judged_pairs, measure
 from smallscale.dpo.training import Answers, all_logps, train_preferences
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What the reference wrote and what people preferred. texts: each once; logps: theirs under the reference.
 
     pairs, held: (n, 2) and (m, 2) positions in texts, chosen first; held ones, of two texts each, are not trained on.
@@ -43,7 +41,7 @@ def judge(reference: nn.Module, world: Reviews, n: int, *, held: int = 500, seed
 def flipped(judged: Judged, share: float, *, seed: int = 0) -> Judged:
     """The same, each label that is trained on turned around with probability `share`; held-out ones stay true."""
     turned = np.random.default_rng(seed).random(len(judged.pairs)) < share
-    return replace(judged, pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs))
+    return judged._replace(pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs))
 
 
 def moved(judged: Judged, world: Reviews, policy: Any) -> tuple[float, float]:
@@ -58,46 +56,31 @@ def moved(judged: Judged, world: Reviews, policy: Any) -> tuple[float, float]:
 
 
 def follow(
-    reference: nn.Module,
-    world: Reviews,
-    judged: Judged,
-    *,
-    beta: float,
-    steps: int,
-    looks: Iterable[int] = (),
-    **options: Any,
+    reference: nn.Module, world: Reviews, judged: Judged, *, steps: int, looks: Iterable[int] = (), **options: Any
 ) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
     """Train a copy of the reference with `train_preferences`, and look at it after these steps, and the last.
 
-    options: what `train_preferences` takes beside. Returned: a row for each look, and its whole distribution (n + 1,).
+    options: what `train_preferences` takes beside, beta among it. Returned: a row for each look, and its whole
+    distribution (n + 1,).
     Columns: beta, step, what `measure` says, on (the mean reward of what is a review), and on the held-out pairs
     accuracy (chosen reward strictly higher), chosen and rejected (mean log-probabilities).
     """
-    policy, rows, seen = copy.deepcopy(reference), [], {}
-    at = {*looks, steps}
+    policy, at = copy.deepcopy(reference), {*looks, steps}
+    rows: list[dict[str, float]] = []
+    seen: dict[int, np.ndarray] = {}
     used, where = np.unique(judged.held, return_inverse=True)
-    where, fixed = where.reshape(judged.held.shape), judged.logps[used].double().numpy()
+    fixed = judged.logps[used].double().numpy()
 
     def look(step: int, policy: nn.Module) -> None:
         if step not in at:
             return
         seen[step] = p = distribution(policy, world) if step else judged.start
         logps = all_logps(policy, judged.texts[used]).double().numpy()
-        chosen, rejected = logps[where].mean(0)
-        gain = (logps - fixed)[where]
-        rows.append(
-            {
-                "beta": beta,
-                "step": step,
-                **measure(p, judged.start, world),
-                "on": float(p[:-1] @ world.reward / max(p[:-1].sum(), 1e-12)),
-                "accuracy": float((gain[:, 0] > gain[:, 1]).mean()),
-                "chosen": float(chosen),
-                "rejected": float(rejected),
-            }
-        )
+        right = np.subtract(*(logps - fixed)[where].T) > 0
+        row = {"beta": options["beta"], "step": step, **measure(p, judged.start, world)}
+        row |= {"on": float(p[:-1] @ world.reward / max(p[:-1].sum(), 1e-12)), "accuracy": float(right.mean())}
+        rows.append(row | dict(zip(("chosen", "rejected"), logps[where].mean(0).tolist(), strict=True)))
 
-    train_preferences(
-        policy, judged.texts, judged.pairs, beta=beta, steps=steps, reference=judged.logps, watch=look, **options
-    )
+    options |= {"steps": steps, "reference": judged.logps, "watch": look}
+    train_preferences(policy, judged.texts, judged.pairs, **options)
     return pd.DataFrame(rows), seen

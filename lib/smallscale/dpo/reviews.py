@@ -4,15 +4,16 @@ Every review has a true reward, known by construction: the sum of its words' sco
 probabilities, and its reward and its distance from the reference are sums with nothing sampled.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import entr, expit
 from torch import Generator, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -22,24 +23,13 @@ from smallscale.dpo.training import Answers, all_logps, padded_answers
 from smallscale.models import seeded
 
 START, END = 0, 1  # token ids of the prompt, and of the end of text
-NOUNS = ("film", "plot")
-JOINTS = ("and", "but")
-# How often people write the word, and what it does to the reward.
-ADVERBS = {"": (0.6, 1.0), "very": (0.2, 1.5), "not": (0.2, -0.5)}
-ADJECTIVES = {
-    "awful": (0.10, -4.0),
-    "bad": (0.18, -2.0),
-    "dull": (0.25, -1.0),
-    "fine": (0.27, 1.0),
-    "good": (0.15, 2.0),
-    "superb": (0.05, 4.0),
-}
+# The grammar's words; of adverbs and adjectives how often people write them, and what they do to the reward.
+NOUNS, JOINTS, ADVERBS, ADJECTIVES = json.loads(Path(__file__).with_name("reviews.json").read_text("utf-8")).values()
 ONE_CLAUSE = 0.5  # of all reviews; the others have two
 WORDS = ("<start>", "<end>", "the", *NOUNS, "was", *filter(None, ADVERBS), *ADJECTIVES, *JOINTS)
 
 
-@dataclass(frozen=True)
-class Reviews:
+class Reviews(NamedTuple):
     """All n reviews of the grammar.
 
     sentences: their texts; texts: as tokens, each after the prompt <start> and with its <end>;
@@ -67,15 +57,14 @@ def reviews() -> Reviews:
     """The 2,628 reviews of one clause ("the plot was very dull") or two, joined by and or but."""
     clauses = [
         (" ".join(filter(None, ("the", noun, "was", adverb, adjective))), often * some / len(NOUNS), sign * score)
-        for noun, (adverb, (often, sign)), (adjective, (some, score)) in product(
-            NOUNS, ADVERBS.items(), ADJECTIVES.items()
-        )
+        for noun in NOUNS
+        for adverb, (often, sign) in ADVERBS.items()
+        for adjective, (some, score) in ADJECTIVES.items()
     ]
     one = [(text, ONE_CLAUSE * p, reward) for text, p, reward in clauses]
-    two = [
-        (f"{a} {joint} {b}", (1 - ONE_CLAUSE) / len(JOINTS) * p * q, r + s)
-        for (a, p, r), joint, (b, q, s) in product(clauses, JOINTS, clauses)
-    ]
+    half = (1 - ONE_CLAUSE) / len(JOINTS)
+    triples = product(clauses, JOINTS, clauses)
+    two = [(f"{a} {joint} {b}", half * p * q, r + s) for (a, p, r), joint, (b, q, s) in triples]
     sentences, frequency, reward = zip(*one, *two, strict=True)
     tokens = [[*map(WORDS.index, sentence.split()), END] for sentence in sentences]
     texts = padded_answers([[START]] * len(tokens), tokens, pad=END)
@@ -89,17 +78,10 @@ def small_llama(vocabulary: int = len(WORDS), *, length: int = 16, width: int = 
 
     length: the most tokens of a text. It has no dropout. No global state is touched.
     """
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=length,
-        initializer_range=0.1,  # wide, as the model is narrow
-        bos_token_id=START,
-        eos_token_id=END,
-    )
+    sizes: dict[str, Any] = {"hidden_size": width, "intermediate_size": 2 * width, "max_position_embeddings": length}
+    # Started wide, as the model is narrow.
+    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 4, "initializer_range": 0.1}
+    config = LlamaConfig(vocab_size=vocabulary, **sizes, bos_token_id=START, eos_token_id=END)
     with seeded(seed):
         return LlamaForCausalLM(config).eval()
 
@@ -116,51 +98,34 @@ def measure(policy: Any, reference: Any, world: Reviews) -> dict[str, float]:
     kl counts everything off the grammar as one answer: exact but for how it differs within, so a lower bound.
     words: the mean length of its reviews; entropy: in nats, of the same n + 1 answers.
     """
-    p, q = np.asarray(policy, dtype=float), np.asarray(reference, dtype=float)
-    seen = p[p > 0]
-    return {
-        "reward": float(p @ np.append(world.reward, world.failure)),
-        "kl": float(kl_divergence(p, q)),
-        "off": float(p[-1]),
-        "words": float(p[:-1] @ world.words / max(p[:-1].sum(), 1e-12)),
-        "entropy": float(-(seen * np.log(seen)).sum()),
-    }
+    p = np.asarray(policy, dtype=float)
+    words = p[:-1] @ world.words / max(p[:-1].sum(), 1e-12)
+    found = {"reward": p @ np.append(world.reward, world.failure), "kl": kl_divergence(p, reference)}
+    found |= {"off": p[-1], "words": words, "entropy": entr(p).sum()}
+    return {name: float(value) for name, value in found.items()}
 
 
-def prefer(pairs: Any, reward: Any, *, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
+def prefer(pairs: Any, reward: Any, *, seed: int | np.random.Generator = 0) -> np.ndarray:
     """(n, 2) the same pairs of positions, the preferred answer first, as Bradley and Terry's people choose (1952).
 
-    a is preferred to b with probability sigmoid((reward[a] - reward[b]) / temperature); at 0 always if it is
-    better. A pair that holds one answer twice stays one.
-    pairs: (n, 2) positions in reward (m,). Raises ValueError for other shapes and temperature < 0.
+    a is preferred to b with probability sigmoid(reward[a] - reward[b]). A pair that holds one answer twice stays one.
+    pairs: (n, 2) positions in reward (m,). Raises ValueError for other shapes.
     """
     order, r = np.asarray(pairs), np.asarray(reward, dtype=float)
     if order.ndim != 2 or order.shape[1] != 2 or r.ndim != 1:
         raise ValueError(f"pairs must be (n, 2) and reward (m,); got {order.shape} and {r.shape}")
-    if not temperature >= 0:
-        raise ValueError(f"temperature must be at least 0; got {temperature}")
-    random, gap = np.random.default_rng(seed), r[order[:, 0]] - r[order[:, 1]]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        chance = np.where(gap == 0, 0.5, expit(gap / temperature))
-    turned = random.random(len(gap)) >= chance
+    turned = np.random.default_rng(seed).random(len(order)) >= expit(r[order[:, 0]] - r[order[:, 1]])
     return np.where(turned[:, None], order[:, ::-1], order)
 
 
-def judged_pairs(
-    policy: nn.Module, world: Reviews, n: int, *, polished: bool = False, seed: int = 0
-) -> tuple[Answers, np.ndarray]:
+def judged_pairs(policy: nn.Module, world: Reviews, n: int, *, seed: int = 0) -> tuple[Answers, np.ndarray]:
     """What people are shown, and what they prefer: texts that `policy` wrote, each once, and (n, 2) positions.
 
     2n texts are drawn from the policy as they come, off the grammar too, and paired in that order; labels as `prefer`.
-    polished: texts off the grammar are thrown away first, as a tidy person would, so there are fewer pairs than n.
     """
-    generator = Generator().manual_seed(seed)
-    prompts = torch.full((2 * n, 1), START)
-    rows = [tuple(r) for r in draw(policy, prompts, most=world.texts.ids.shape[1], end=END, generator=generator)]
-    if polished:
-        rows = [row for row in rows if row in world.place]
-    texts = sorted(set(rows))
-    where = {row: i for i, row in enumerate(texts)}
-    pairs = np.array([where[row] for row in rows][: len(rows) // 2 * 2]).reshape(-1, 2)
-    reward = [world.reward_of(row) for row in texts]
-    return padded_answers([[START]] * len(texts), texts, pad=END), prefer(pairs, reward, seed=seed)
+    generator, prompts = Generator().manual_seed(seed), torch.full((2 * n, 1), START)
+    rows = draw(policy, prompts, most=world.texts.ids.shape[1], end=END, generator=generator)
+    place = {text: i for i, text in enumerate(sorted(set(map(tuple, rows))))}
+    pairs = np.array([place[tuple(row)] for row in rows]).reshape(-1, 2)
+    reward = [world.reward_of(text) for text in place]
+    return padded_answers([[START]] * len(place), list(place), pad=END), prefer(pairs, reward, seed=seed)

@@ -10,53 +10,41 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from tqdm import tqdm
+from torch.optim import AdamW, Muon, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from smallscale.dpo.losses import MASKED
-from smallscale.dpo.training import Answers, all_logps, answer_logps, few_threads, padded_answers
-from smallscale.models import seeded
+from smallscale.dpo.training import Answers, all_logps, answer_logps, few_threads, minimise, padded_answers
 from smallscale.training import eval_mode
 
-MUON_LR = 0.02
+Reward = Callable[[list[int]], float]  # of a completion
+MUON_LR, ADAMW_LR, ON_POLICY_LR = 0.02, 6e-3, 1e-3
+DRAWS = 64  # completions in a step of `train_on_policy`
 
 
 def fit_texts(
-    policy: nn.Module,
-    texts: Answers,
-    *,
-    steps: int,
-    frequency: Any = None,
-    batch_size: int = 64,
-    lr: float = 6e-3,
-    seed: int = 0,
-    progress: str = "",
+    policy: nn.Module, texts: Answers, *, steps: int, frequency: Any = None, batch_size: int = 64, **options: Any
 ) -> nn.Module:
     """Supervised, in place: maximise the log-probability of texts drawn with `frequency` (n,), or all alike.
 
-    The loss is the mean over tokens. Muon (Jordan et al. 2024) moves the matrices inside the model, AdamW with `lr` the
-    rest, both at a rate that falls to zero over the last half: on models this small, better than AdamW alone in the
-    same time. Returned in eval mode.
+    The loss is the mean over tokens. Muon (Jordan et al. 2024) moves the matrices inside the model, AdamW the rest,
+    both at a rate that falls to zero over the last half: on models this small, better than AdamW alone in the same
+    time. options: seed and progress, as for `minimise`. Returned in eval mode.
     """
     weights = torch.ones(len(texts)) if frequency is None else torch.as_tensor(frequency)
-    generator, device = Generator().manual_seed(seed), next(policy.parameters()).device
     named = dict(policy.named_parameters())
-    inside = [name for name, p in named.items() if p.ndim == 2 and "embed" not in name and "head" not in name]
+    inside = {name: p for name, p in named.items() if p.ndim == 2 and "embed" not in name and "head" not in name}
     rest = [p for name, p in named.items() if name not in inside]
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=lr, weight_decay=0.0, foreach=True)]
+    optimizers: list[Optimizer] = [AdamW(rest, lr=ADAMW_LR, weight_decay=0.0, foreach=True)]
     if inside:
-        optimizers.append(torch.optim.Muon([named[name] for name in inside], lr=MUON_LR, weight_decay=0.0))
-    falling = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: min(1.0, 2 - 2 * step / steps)) for o in optimizers]
-    policy.train()
-    with seeded(seed, device), few_threads(policy):
-        for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=not progress):
-            batch = texts[weights.multinomial(batch_size, replacement=True, generator=generator)]
-            loss = -answer_logps(policy, batch).sum() / (batch.labels[:, 1:] != MASKED).sum()
-            policy.zero_grad()
-            loss.backward()
-            for optimizer, rate in zip(optimizers, falling, strict=True):
-                optimizer.step()
-                rate.step()
-    return policy.eval()
+        optimizers.append(Muon(inside.values(), lr=MUON_LR, weight_decay=0.0))
+    falling = [LambdaLR(optimizer, lambda step: min(1.0, 2 - 2 * step / steps)) for optimizer in optimizers]
+
+    def mean_loss(generator: Generator) -> Tensor:
+        batch = texts[weights.multinomial(batch_size, replacement=True, generator=generator)]
+        return -answer_logps(policy, batch).sum() / (batch.labels[:, 1:] != MASKED).sum()
+
+    return minimise(policy, mean_loss, *falling, steps=steps, **options)
 
 
 @torch.no_grad()
@@ -84,39 +72,26 @@ def draw(
 
 
 def train_on_policy(
-    policy: nn.Module,
-    prompt: list[int],
-    reward: Callable[[list[int]], float],
-    *,
-    beta: float,
-    steps: int,
-    most: int,
-    end: int,
-    batch_size: int = 64,
-    lr: float = 1e-3,
-    seed: int = 0,
-    progress: str = "",
+    policy: nn.Module, prompt: list[int], reward: Reward, *, beta: float, most: int, end: int, **options: Any
 ) -> nn.Module:
     """Fit `policy` in place to E[reward] - beta KL(policy || policy as it came), from completions it draws itself.
 
-    reward(completion) -> a number; a completion without `end` within `most` tokens is one too. Each step draws
-    batch_size completions of one prompt; each one's gain is its reward - beta * (log policy - log reference), against
-    the mean of the others'. It asks for batch_size true rewards a step, which DPO never sees. In eval mode at the end.
+    reward(completion) -> a number; a completion without `end` within `most` tokens is one too. Each step draws 64
+    completions of one prompt; each one's gain is its reward - beta * (log policy - log reference), against the mean of
+    the others'. It asks for 64 true rewards a step, which DPO never sees. options: steps, seed and progress, as for
+    `minimise`. In eval mode at the end.
     """
-    reference = copy.deepcopy(policy).eval()
-    generator, device = Generator().manual_seed(seed), next(policy.parameters()).device
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=lr, weight_decay=0.0, foreach=True)
-    prompts = torch.tensor([prompt] * batch_size)
-    with seeded(seed, device), few_threads(policy):
-        for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=not progress):
-            completions = draw(policy, prompts, most=most, end=end, generator=generator)
-            batch = padded_answers(prompts.tolist(), completions, pad=end)
-            policy.train()
-            logps = answer_logps(policy, batch)
-            ratio = logps.detach() - all_logps(reference, batch).to(device)
-            gains = torch.tensor([reward(row) for row in completions]).to(device) - beta * ratio
-            baseline = (gains.sum() - gains) / (batch_size - 1)
-            optimizer.zero_grad()
-            (-(gains - baseline) * logps).mean().backward()
-            optimizer.step()
-    return policy.eval()
+    reference, device = copy.deepcopy(policy).eval(), next(policy.parameters()).device
+    prompts = torch.tensor([prompt] * DRAWS)
+
+    def surrogate(generator: Generator) -> Tensor:
+        completions = draw(policy, prompts, most=most, end=end, generator=generator)
+        batch = padded_answers(prompts.tolist(), completions, pad=end)
+        logps = answer_logps(policy, batch)
+        ratio = logps.detach() - all_logps(reference, batch).to(device)
+        gains = torch.tensor([reward(row) for row in completions]).to(device) - beta * ratio
+        baseline = (gains.sum() - gains) / (DRAWS - 1)
+        return (-(gains - baseline) * logps).mean()
+
+    optimizer = AdamW(policy.parameters(), lr=ON_POLICY_LR, weight_decay=0.0, foreach=True)
+    return minimise(policy, surrogate, LambdaLR(optimizer, lambda step: 1.0), **options)

@@ -4,31 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from smallscale.dpo import optimal_policy
+from smallscale.dpo.exercises import NOT_YET
 from smallscale.values.groups import opinion_groups
 from smallscale.values.population import judge, population, replies
 from smallscale.values.rules import gains
 
-NOT_YET = "Not answered yet."
 MOST = 6  # statements in a constitution
-
-
-def check_share(guess: float | None, measured: float) -> str:
-    """Check a guess of the share beyond which a mild majority cannot be outweighed, a number in [0, 1]."""
-    if guess is None:
-        return NOT_YET
-    if not 0 <= guess <= 1:
-        return "A share lies between 0 and 1."
-    if abs(guess - measured) <= 0.02:
-        return f"Right: {measured:.3f}. Beyond it the minority may care as much as it likes."
-    if abs(guess - 0.5) <= 0.02:
-        return (
-            f"It is {measured:.3f}. One half would do if the majority always chose its side. Its wish is mild, so it "
-            "often chooses the other, and more people are needed."
-        )
-    return f"It is {measured:.3f}. Set the minority's sigmoid to 0 and the sum to one half, then solve for the share."
 
 
 def check_consensus(consensus: Callable[[np.ndarray, np.ndarray], Any]) -> str:
@@ -37,26 +20,22 @@ def check_consensus(consensus: Callable[[np.ndarray, np.ndarray], Any]) -> str:
     answer = consensus(agree.copy(), seen.copy())
     if answer is None:
         return NOT_YET
-    answer = np.asarray(answer, dtype=float)
+    answer, shares = np.asarray(answer, dtype=float), (agree + 1) / (seen + 2)
     if answer.shape != (4,):
         return f"The consensus must have a number for each of 4 statements; its shape is {answer.shape}."
-    right = ((agree + 1) / (seen + 2)).prod(0)
-    if np.allclose(answer, right):
-        return "Right: a product over groups, and a group without votes counts one half."
     if np.isnan(answer[3]) or np.allclose(answer[:3], (agree[:, :3] / seen[:, :3]).prod(0)):
         return "Where nobody voted there is 0/0. Add 1 to the agreements and 2 to the votes, in each group."
-    if np.allclose(answer, (agree.sum(0) + 1) / (seen.sum(0) + 2)):
-        return "That counts all voters as one group. Take each group's share first, then multiply over groups."
-    if np.allclose(answer, ((agree + 1) / (seen + 2)).mean(0)):
-        return "That is the mean over groups: one that loves it makes up for one that rejects it. Multiply instead."
-    if np.allclose(answer, np.sqrt(right)):
-        return "That is the geometric mean, which some libraries use. It orders alike; the product itself is asked."
-    return f"Expected {right.round(3).tolist()}, got {answer.round(3).tolist()}; compare with the equation."
+    right = shares.prod(0)
+    mean = "That is the mean over groups: one that loves it makes up for one that rejects it. Multiply instead."
+    root = "That is the geometric mean, which some libraries use. It orders alike; the product itself is asked."
+    pool = "That counts all voters as one group. Take each group's share first, then multiply over groups."
+    known = {mean: shares.mean(0), root: np.sqrt(right), pool: (agree.sum(0) + 1) / (seen.sum(0) + 2)}
+    known["Right: a product over groups, and a group without votes counts one half."] = right
+    other = f"Expected {right.round(3).tolist()}, got {answer.round(3).tolist()}; compare with the equation."
+    return next((words for words, numbers in known.items() if np.allclose(answer, numbers)), other)
 
 
-def check_constitution(
-    write: Callable[[pd.DataFrame, pd.Series, pd.DataFrame], Any], *, beat: float, majority: float, beta: float
-) -> str:
+def check_constitution(write: Callable[..., Any], *, beat: float, majority: float, beta: float) -> str:
     """Check write(matrix, groups, statements) -> at most six ids: the worse-off camp's mean gain."""
     worst, reference = [], np.full(len(replies().sentences), 1 / len(replies().sentences))
     for seed in range(100, 105):  # populations that nobody has looked at
@@ -66,12 +45,11 @@ def check_constitution(
             return NOT_YET
         chosen = list(chosen)
         if not 1 <= len(set(chosen)) == len(chosen) <= MOST or not set(chosen) <= set(votes.statements.index):
-            return (
-                f"A constitution is a list of one to {MOST} different ids from the index of statements; got {chosen}."
-            )
+            allowed = f"one to {MOST} different ids from the index of statements"
+            return f"A constitution is a list of {allowed}; got {chosen}."
         policy = optimal_policy(reference, judge(votes.statements, chosen), beta)
         worst.append(gains(policy, replies().utility, reference, beta).min())
-    reached = float(np.mean(worst))
+    reached = np.mean(worst)
     told = f"the worse-off camp gains {reached:.2f} on average over five populations"
     if reached <= beat:
         return f"Inside the rules, but {told}, and the goal is above {beat:.2f}."

@@ -4,10 +4,11 @@ Somebody writes to an assistant: "I am worn out. What shall I do?" Six principle
 utility for each principle, known because it is made up; votes show its sign, mostly, and hide its size.
 """
 
-from dataclasses import dataclass
+import json
 from functools import cache
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,44 +17,11 @@ from smallscale.dpo import Answers, padded_answers
 from smallscale.values.votes import Votes
 
 CAMPS = ("majority", "minority")
-# The utility of following it to the majority and to the minority, and how a reply sounds that does, or does not.
-PRINCIPLES: dict[str, tuple[float, float, str, str]] = {
-    "brevity": (1.0, -0.6, "in short", "at length"),
-    "doubt": (1.2, 1.2, "perhaps", "surely"),
-    "sources": (1.0, 1.0, "studies say", "people say"),
-    "orders": (0.5, -2.5, "you must", "you may"),
-    "faith": (-0.4, 2.0, "rest as your faith asks", "rest as you like"),
-    "jokes": (0.6, -0.8, "ha ha", "take care"),
-}
-STATEMENTS: tuple[tuple[str, int, str], ...] = (
-    ("brevity", 1, "An assistant should keep it short."),
-    ("brevity", 1, "I stop reading when a reply gets long."),
-    ("brevity", -1, "A short reply leaves out what matters to me."),
-    ("brevity", -1, "An assistant should take its time to explain."),
-    ("doubt", 1, "An assistant should admit what it does not know."),
-    ("doubt", 1, "I trust a reply more if it says how sure it is."),
-    ("doubt", -1, "An assistant should never sound unsure."),
-    ("doubt", -1, "Doubts in a reply only confuse people."),
-    ("sources", 1, "An assistant should say where its facts come from."),
-    ("sources", 1, "A claim without a source is worth little."),
-    ("sources", -1, "I do not want to be told about studies."),
-    ("sources", -1, "Naming sources is a waste of words."),
-    ("orders", 1, "An assistant should tell people what to do."),
-    ("orders", 1, "I want an instruction, not a list of options."),
-    ("orders", -1, "No machine should tell people how to live."),
-    ("orders", -1, "An assistant should leave the decision to me."),
-    ("faith", 1, "An assistant should respect what my faith asks of me."),
-    ("faith", 1, "Advice that ignores religion is bad advice."),
-    ("faith", -1, "An assistant should keep religion out of it."),
-    ("faith", -1, "My beliefs are none of an assistant's business."),
-    ("jokes", 1, "An assistant may make a joke now and then."),
-    ("jokes", 1, "A little humour makes advice easier to take."),
-    ("jokes", -1, "I do not want jokes from a machine."),
-    ("jokes", -1, "Jokes have no place in a serious reply."),
-)
+# principles: the utility of following each to the majority and to the minority, and how a reply sounds that does, or
+# does not. statements: the principle each is about, 1 for it or -1 against it, and its words.
+QUESTION, PRINCIPLES, STATEMENTS = json.loads(Path(__file__).with_name("population.json").read_text("utf-8")).values()
 PERSONAL, WORDING = 0.5, 0.4  # standard deviations: of people within a camp, and of moods between statements
 MIND = 0.25  # who feels less than this either way passes
-QUESTION = "I am worn out. What shall I do?"
 START, END = 0, 1  # token ids: the question, and the end of a reply
 WORDS = ("<question>", "<end>", *(phrase for entry in PRINCIPLES.values() for phrase in entry[2:]))
 
@@ -68,22 +36,20 @@ def population(people: int = 240, *, majority: float = 0.7, seen: float = 0.8, s
     and direction (1 for it, -1 against). Raises ValueError for numbers out of range.
     """
     if people < 4 or not 0.5 <= majority < 1 or not 0 < seen <= 1:
-        raise ValueError(
-            f"people must be at least 4, majority in [0.5, 1), seen in (0, 1]; got {people}, {majority}, {seen}"
-        )
+        got = f"got {people}, {majority}, {seen}"
+        raise ValueError(f"people must be at least 4, majority in [0.5, 1), seen in (0, 1]; {got}")
     rng = np.random.default_rng(seed)
-    camp = np.arange(people) >= round(people * majority)
-    names = list(PRINCIPLES)
-    wish = camp_utility()[camp.astype(int)] + rng.normal(scale=PERSONAL, size=(people, len(names)))
-    about = [names.index(principle) for principle, _, _ in STATEMENTS]
-    direction = np.array([sign for _, sign, _ in STATEMENTS])
-    felt = direction * wish[:, about] + rng.normal(scale=WORDING, size=(people, len(STATEMENTS)))
-    votes = np.where(felt > MIND, 1.0, np.where(felt < -MIND, -1.0, 0.0))
-    votes[rng.random(votes.shape) >= seen] = np.nan
+    camp = (np.arange(people) >= round(people * majority)).astype(int)
     statements = pd.DataFrame(STATEMENTS, columns=["principle", "direction", "comment-body"]).assign(moderated=1)
+    wish = camp_utility()[camp] + rng.normal(scale=PERSONAL, size=(people, len(PRINCIPLES)))
+    about = pd.Index(PRINCIPLES).get_indexer(statements["principle"])
+    felt = statements["direction"].to_numpy() * wish[:, about]
+    felt += rng.normal(scale=WORDING, size=felt.shape)
+    votes = np.where(abs(felt) > MIND, np.sign(felt), 0.0)
+    votes[rng.random(votes.shape) >= seen] = np.nan
     matrix = pd.DataFrame(votes).rename_axis(index="participant", columns="statement")
-    groups = pd.Series(np.array(CAMPS)[camp.astype(int)], index=matrix.index, name="group")
-    return Votes(matrix, groups, statements.rename_axis("statement"))
+    groups = pd.Series(np.array(CAMPS)[camp], index=matrix.index, name="group")
+    return Votes(matrix, groups, statements.rename_axis("statement"), [])
 
 
 def camp_utility() -> np.ndarray:
@@ -91,8 +57,7 @@ def camp_utility() -> np.ndarray:
     return np.array([entry[:2] for entry in PRINCIPLES.values()]).T
 
 
-@dataclass(frozen=True)
-class Replies:
+class Replies(NamedTuple):
     """All 64 replies: one for each choice of principles to follow.
 
     sentences: their words; texts: as tokens, after the question and with an end; follows: (64, principles) of 1 and 0;
@@ -109,8 +74,7 @@ class Replies:
 def replies() -> Replies:
     """Every reply there is to the question, so that a policy's value to a camp is a sum, with nothing sampled."""
     follows = np.array(list(product((1, 0), repeat=len(PRINCIPLES))))
-    phrases = [entry[2:] for entry in PRINCIPLES.values()]  # (if followed, else)
-    sentences = [[pair[1 - int(f)] for pair, f in zip(phrases, row, strict=True)] for row in follows]
+    sentences = list(product(*(entry[2:] for entry in PRINCIPLES.values())))  # how it sounds, in the same order
     tokens = [[*map(WORDS.index, sentence), END] for sentence in sentences]
     texts = padded_answers([[START]] * len(tokens), tokens, pad=END)
     return Replies(tuple(map(", ".join, sentences)), texts, follows, follows @ camp_utility().T)
@@ -123,5 +87,5 @@ def judge(statements: pd.DataFrame, chosen: Any) -> np.ndarray:
     satisfied by a reply that follows it, one against it by a reply that does not.
     """
     rules = statements.loc[list(chosen)]
-    followed = replies().follows[:, [list(PRINCIPLES).index(name) for name in rules["principle"]]]
+    followed = replies().follows[:, pd.Index(PRINCIPLES).get_indexer(rules["principle"])]
     return (followed == (rules["direction"].to_numpy() > 0)).sum(1).astype(float)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize_scalar, root
 from scipy.special import expit
 from torch import Tensor
 
@@ -31,9 +31,7 @@ class GroupLoss:
     """
 
     def __init__(self, groups: Any, rule: str, *, eta: float = 0.1, floors: Sequence[float] = ()) -> None:
-        if rule not in RULES:
-            raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
-        self.groups, self.rule, self.eta = torch.as_tensor(groups), rule, eta
+        self.groups, self.rule, self.eta = torch.as_tensor(groups), _known(rule), eta
         count = int(self.groups.max()) + 1
         if rule == "regret" and len(floors) != count:
             raise ValueError(f"floors must be one for each of {count} groups; got {len(floors)}")
@@ -54,6 +52,12 @@ class GroupLoss:
         return weights @ means / weights.sum()
 
 
+def _known(rule: str) -> str:
+    if rule not in RULES:
+        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
+    return rule
+
+
 def prefers(utility: np.ndarray) -> np.ndarray:
     """(n, n) how likely somebody with this utility (n,) prefers answer i to j: sigmoid(u_i - u_j)."""
     return expit(utility[:, None] - utility[None])
@@ -66,34 +70,27 @@ def learned_reward(utility: np.ndarray, weights: Any, reference: Any) -> np.ndar
 
         sum over i, j of p_i p_j P_ij * -log sigmoid(r_i - r_j),   P_ij = sum over g of weights[g] sigmoid(u_gi - u_gj)
 
-    found by Newton's method, with mean 0 under p. Where r is least, each answer's expected wins are those that P says:
-    it orders answers by their Borda count, and knows nothing of how much any group cares.
+    found where its gradient is 0, with mean 0 under p. There each answer's expected wins are those that P says: it
+    orders answers by their Borda count, and knows nothing of how much any group cares.
     """
-    p = np.asarray(reference, dtype=float)
-    shares = np.asarray(weights, dtype=float) / np.sum(weights)
-    wins = sum(
-        share * prefers(column) for share, column in zip(shares, np.asarray(utility, dtype=float).T, strict=True)
-    )
+    p, shares = np.asarray(reference, dtype=float), np.asarray(weights, dtype=float) / np.sum(weights)
+    wins = sum(share * prefers(column) for share, column in zip(shares, utility.T, strict=True))
     seen = np.outer(p, p)
-    reward = np.zeros(len(p))
-    for _ in range(100):
+
+    def slope(reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient and the Hessian, with what keeps the mean at 0: a constant would cost nothing otherwise."""
         fitted = prefers(reward)
-        gradient = (seen * (fitted - wins)).sum(1)
         curvature = seen * fitted * (1 - fitted)
-        hessian = np.diag(curvature.sum(1)) - curvature
-        step = np.linalg.solve(hessian + np.outer(p, p), gradient)  # the outer product: a constant costs, and stays 0
-        step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))  # a long step may overshoot where sigmoids are flat
-        reward = reward - step
-        if np.abs(step).max() < 1e-10:
-            break
-    return reward
+        hessian = np.diag(curvature.sum(1)) - curvature + seen
+        return (seen * (fitted - wins)).sum(1) + seen @ reward, hessian
+
+    return root(slope, np.zeros(len(p)), jac=True, tol=1e-12).x
 
 
 def preference_losses(utility: np.ndarray, reward: np.ndarray, reference: Any) -> np.ndarray:
     """(groups,) the mean loss -log sigmoid(r_i - r_j) over each group's endless pairs, i preferred to j."""
-    seen = np.outer(reference, reference)
-    cost = np.logaddexp(0, -(reward[:, None] - reward[None]))
-    return np.array([2 * (seen * prefers(column) * cost).sum() for column in np.asarray(utility, dtype=float).T])
+    seen, cost = np.outer(reference, reference), np.logaddexp(0, reward[None] - reward[:, None])
+    return np.array([2 * (seen * prefers(column) * cost).sum() for column in utility.T])
 
 
 def group_weights(utility: np.ndarray, rule: str, sizes: Any, reference: Any) -> np.ndarray:
@@ -102,9 +99,7 @@ def group_weights(utility: np.ndarray, rule: str, sizes: Any, reference: Any) ->
     pooled: the groups' sizes; equal: a half each; worst and regret: the weights whose fit has the largest loss, or
     the largest above the groups' floors, since minimising the largest of several is maximising over such weights.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {rule!r}")
-    if rule == "pooled":
+    if _known(rule) == "pooled":
         return np.asarray(sizes, dtype=float) / np.sum(sizes)
     if rule == "equal":
         return np.array([0.5, 0.5])
@@ -115,14 +110,13 @@ def group_weights(utility: np.ndarray, rule: str, sizes: Any, reference: Any) ->
         losses = preference_losses(utility, learned_reward(utility, weights, reference), reference)
         return float(-weights @ (losses - floors))
 
-    first = float(minimize_scalar(reached, bounds=(0, 1), method="bounded", options={"xatol": 1e-6}).x)
+    first = minimize_scalar(reached, bounds=(0, 1), method="bounded", options={"xatol": 1e-6}).x
     return np.array([first, 1 - first])
 
 
 def loss_floors(utility: np.ndarray, reference: Any) -> np.ndarray:
     """(groups,) the least mean loss on each group's pairs: that of its own utility. The noise in its choices."""
-    columns = np.asarray(utility, dtype=float).T
-    return np.array([preference_losses(u[:, None], u, reference)[0] for u in columns])
+    return np.array([preference_losses(u[:, None], u, reference)[0] for u in utility.T])
 
 
 def gains(policy: Any, utility: np.ndarray, reference: Any, beta: float) -> np.ndarray:
@@ -131,8 +125,7 @@ def gains(policy: Any, utility: np.ndarray, reference: Any, beta: float) -> np.n
     Asked alone, a group would get the optimum of its own utility at this beta. Below 0 it would rather have the
     reference back. A policy that sums to less than 1 gives the worst answer the rest of the time.
     """
-    p, start = np.asarray(policy, dtype=float), np.asarray(reference, dtype=float)
-    u = np.asarray(utility, dtype=float)
-    own = np.array([optimal_policy(start, column, beta) @ column for column in u.T])
-    worth = p @ u + (1 - p.sum()) * u.min(0)
-    return (worth - start @ u) / (own - start @ u)
+    p, start = np.asarray(policy, dtype=float), np.asarray(reference) @ utility
+    own = np.array([optimal_policy(reference, column, beta) @ column for column in utility.T])
+    worth = p @ utility + (1 - p.sum()) * utility.min(0)
+    return (worth - start) / (own - start)

@@ -5,18 +5,20 @@ writer of the pairs that the camps compare.
 """
 
 import copy
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
 from smallscale.dpo import Answers, all_logps, answer_logps, padded_answers, train_preferences
-from smallscale.dpo.reviews import small_llama
+from smallscale.dpo.files import language_model
+from smallscale.dpo.reviews import prefer, small_llama
+from smallscale.dpo.training import minimise
 from smallscale.values.population import QUESTION, WORDS, replies
-from smallscale.values.rules import GroupLoss, loss_floors, prefers
+from smallscale.values.rules import GroupLoss, loss_floors
 
 WIDTH = 32  # of the small model
 
@@ -28,27 +30,17 @@ def writer(name: str = "", *, steps: int = 300, lr: float = 1e-2, seed: int = 0)
     model with a name is loaded (and downloaded, where it is not a folder) and then fitted like the small one, with
     the lr given: about 1e-5 for one that can write already.
     """
-    if not name:
-        texts = replies().texts
-        return _fit(small_llama(len(WORDS), length=texts.ids.shape[1], width=WIDTH, seed=seed), texts, steps, lr), texts
-    tokenizer, model = AutoTokenizer.from_pretrained(name), AutoModelForCausalLM.from_pretrained(name)
-    question, end = tokenizer(QUESTION)["input_ids"], tokenizer.eos_token_id
-    written = [tokenizer(" " + sentence)["input_ids"] for sentence in replies().sentences]
-    texts = padded_answers([question] * len(written), [[*reply, end] for reply in written], pad=end)
-    return _fit(model, texts, steps, lr), texts
-
-
-def _fit(model: nn.Module, texts: Answers, steps: int, lr: float) -> nn.Module:
-    """Supervised, in place, on all texts at every step; lr falls to zero along a line. Returned in eval mode."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, foreach=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
-    for _ in range(steps):
-        loss = -answer_logps(model, texts).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return model.eval()
+    texts = replies().texts
+    if name:
+        model, tokenizer = language_model(name)
+        question, end = tokenizer(QUESTION)["input_ids"], tokenizer.eos_token_id
+        written = [[*tokenizer(" " + sentence)["input_ids"], end] for sentence in replies().sentences]
+        texts = padded_answers([question] * len(written), written, pad=end)
+    else:
+        model = small_llama(len(WORDS), length=texts.ids.shape[1], width=WIDTH, seed=seed)
+    # All texts at every step; lr falls to zero along a line.
+    falling = LambdaLR(AdamW(model.parameters(), lr=lr, foreach=True), lambda step: 1 - step / steps)
+    return minimise(model, lambda _: -answer_logps(model, texts).mean(), falling, steps=steps), texts
 
 
 def distribution(policy: nn.Module, texts: Answers) -> np.ndarray:
@@ -69,33 +61,23 @@ def camp_pairs(
     camps = np.repeat([0, 1], (round(n * majority), n - round(n * majority)))
     random = np.random.default_rng(seed)
     pairs = random.choice(len(drawn), size=(n, 2), p=drawn)  # one reply twice now and then: that is what was written
-    chance = np.stack([prefers(wish) for wish in wishes.T])[camps, pairs[:, 0], pairs[:, 1]]
-    return np.where((random.random(n) < chance)[:, None], pairs, pairs[:, ::-1]), camps
+    place = len(drawn) * camps[:, None]  # of a camp's utilities among all
+    return prefer(pairs + place, wishes.T.ravel(), seed=random) - place, camps
 
 
 def aligned(
-    model: nn.Module,
-    texts: Answers,
-    pairs: Any,
-    groups: Any,
-    rule: str = "pooled",
-    *,
-    beta: float,
-    steps: int = 150,
-    batch_size: int = 64,
-    lr: float = 4e-4,
-    seed: int = 0,
+    model: nn.Module, texts: Answers, pairs: Any, groups: Any, rule: str = "pooled", **options: Any
 ) -> np.ndarray:
     """(64,) what a copy of `model` writes after DPO on pairs of groups, by one of RULES; model is left as it was.
 
+    options: what `train_preferences` takes, beta among it; 150 steps of 64 pairs at lr 4e-4 unless they are given.
     The floors of the rule "regret" are those of the camps' own utilities, known here because they are made up; where
     they are not, the loss that training on one group alone reaches stands in for them.
     """
-    before = all_logps(model, texts)
+    policy, before = copy.deepcopy(model), all_logps(model, texts)
     start = before.double().exp().numpy()
     floors = loss_floors(replies().utility, start / start.sum()).tolist() if rule == "regret" else ()
-    policy = copy.deepcopy(model)
+    settings = {"steps": 150, "batch_size": 64, "lr": 4e-4} | options
     combine = GroupLoss(groups, rule, floors=floors)
-    loop = partial(train_preferences, policy, texts, torch.as_tensor(pairs), reference=before, combine=combine)
-    loop(beta=beta, steps=steps, batch_size=batch_size, lr=lr, seed=seed)
+    train_preferences(policy, texts, torch.as_tensor(pairs), reference=before, combine=combine, **settings)
     return distribution(policy, texts)
