@@ -27,6 +27,7 @@ from smallscale.dpo.reviews import (
     small_llama,
 )
 from smallscale.dpo.sampling import draw, fit_texts, train_on_policy
+from smallscale.notebook import explore
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +211,7 @@ def test_the_explorer_says_what_it_shows_and_moves(world: Reviews, reference: nn
     policies = {
         (b, s): (1 - s / 100) * q + s / 100 * optimal_policy(q, rewards, b) for b in (1.0, 3.0) for s in (0, 50)
     }
-    box = policy_explorer(world, q, policies)
+    box = explore(*policy_explorer(world, q, policies))
     beta, step, view = box.children
     assert (beta.value, step.value) == (3.0, 50)
     seen = set()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from defusedxml.ElementTree import fromstring
 
+from smallscale.notebook import explore
 from smallscale.values import group_aware_consensus, opinion_groups, opinion_map, pooled_agreement
 from smallscale.values.explorer import SHARES, reweighted_agreement, votes_explorer
 from smallscale.values.population import population
@@ -22,7 +23,7 @@ def made() -> tuple:
 @pytest.fixture
 def widget(made: tuple):
     votes, groups, places = made
-    return votes_explorer(votes.matrix, groups, places, votes.statements["comment-body"])
+    return explore(*votes_explorer(votes.matrix, groups, places, votes.statements["comment-body"]))
 
 
 def sentence(widget) -> str:
@@ -78,7 +79,7 @@ def test_the_sentence_says_what_the_map_shows_at_every_notch(widget, made: tuple
 def test_the_view_is_well_formed_and_escapes_what_people_wrote(made: tuple) -> None:
     votes, groups, places = made
     words = votes.statements["comment-body"].where(votes.statements.index > 0, 'A <b>"bold"</b> & claim')
-    widget = votes_explorer(votes.matrix, groups, places, words)
+    widget = explore(*votes_explorer(votes.matrix, groups, places, words))
     widget.children[0].value = 0
     tree = fromstring(widget.children[2].value)
     svg = tree[0]
@@ -102,7 +103,9 @@ def test_a_statement_nobody_saw_and_five_groups() -> None:
     votes = pd.DataFrame(rng.choice([1.0, 0.0, -1.0], size=(50, 4)))
     votes[3] = np.nan
     places = pd.DataFrame(rng.normal(size=(50, 2)), columns=["x", "y"])
-    widget = votes_explorer(votes, pd.Series(np.arange(50) % 5), places, pd.Series([f"s{j}" for j in range(4)]))
+    widget = explore(
+        *votes_explorer(votes, pd.Series(np.arange(50) % 5), places, pd.Series([f"s{j}" for j in range(4)]))
+    )
     widget.children[0].value = 3
     assert "group E: no votes" in sentence(widget)
     fromstring(widget.children[2].value)

@@ -3,56 +3,29 @@
 All policies are arrays that were computed beforehand; moving a slider writes an SVG, in a few milliseconds.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
+from jinja2 import Template
 
 from smallscale.dpo.optimum import optimal_policy
 from smallscale.dpo.reviews import Reviews, measure
 
-MARKUP = json.loads(Path(__file__).with_name("explorer.json").read_text("utf-8"))  # an SVG 760 units wide
-POLICY, OFF = "#0072B2", "#D55E00"  # Okabe and Ito's
-TALL = 200  # of the columns, in the SVG's units
+Explorer = tuple[Callable[..., str], dict[str, Any]]  # what `smallscale.notebook.explore` shows
+SCENE = Template(Path(__file__).with_name("scene.html.j2").read_text("utf-8"), autoescape=True, trim_blocks=True)
+TALL = 200  # of the columns, in units of the SVG, which is 760 wide
 BIN = 2.0  # of reward, in a column
 SHOWN = 6  # of the likeliest reviews
 
 
-def explorer(scene: Callable[..., str], sliders: Mapping[str, tuple[Sequence[tuple[str, Any]], Any]]) -> widgets.VBox:
-    """A widget of sliders, and below them the HTML that scene(a value of each) returns, written anew as one is moved.
-
-    sliders: what stands beside each -> (the values with their labels before them, the one at which it opens).
-    """
-    look = {"style": {"description_width": "9em"}, "layout": widgets.Layout(width="min(100%, 44em)")}
-    made = [
-        widgets.SelectionSlider(options=options, value=start, description=name, **look)
-        for name, (options, start) in sliders.items()
-    ]
-    view = widgets.HTML()
-
-    def show(_: Any = None) -> None:
-        view.value = scene(*(slider.value for slider in made))
-
-    for slider in made:
-        slider.observe(show, names="value")
-    show()
-    return widgets.VBox([*made, view])
-
-
-def framed(sentence: str, drawing: str, *, height: int, below: str = "") -> str:
-    """A drawing (SVG elements) as HTML: its picture says the sentence to who cannot see it, and it stands below."""
-    return MARKUP["frame"].format(said=escape(sentence), drawing=drawing, height=height, below=below)
-
-
 def policy_explorer(
     world: Reviews, reference: Any, policies: Mapping[tuple[float, int], Any], *, beta: float | None = None
-) -> widgets.VBox:
-    """A widget: choose beta and the step; see the share of probability by true reward, and the likeliest reviews.
+) -> Explorer:
+    """For `explore`: choose beta and the step; see the share of probability by true reward, and the likeliest reviews.
 
     reference: (n + 1,) as from `distribution`. policies: (beta, step) -> (n + 1,), every beta with the same steps.
     Beside the policy stand the reference and the optimum for that beta. It opens at `beta` (None: the middle one),
@@ -67,9 +40,10 @@ def policy_explorer(
     rewards = np.append(world.reward, world.failure)
     optima = {b: optimal_policy(reference, rewards, b) for b in betas}
     # From large to small: to the right, the policy is freer to leave the reference.
-    sliders = {"beta": ([(f"{b:g}", b) for b in reversed(betas)], start)}
-    sliders["steps of training"] = ([(str(s), s) for s in steps], steps[-1])
-    return explorer(lambda b, step: scene(world, reference, policies[b, step], optima[b], b), sliders)
+    which = widgets.SelectionSlider(options=[(f"{b:g}", b) for b in reversed(betas)], value=start)
+    when = widgets.SelectionSlider(options=steps, value=steps[-1])
+    sliders = {"beta": which, "steps of training": when}
+    return lambda b, step: scene(world, reference, policies[b, step], optima[b], b), sliders
 
 
 def scene(world: Reviews, reference: Any, policy: Any, optimum: Any, beta: float) -> str:
@@ -85,9 +59,8 @@ def scene(world: Reviews, reference: Any, policy: Any, optimum: Any, beta: float
     table = likely.map("{:.2%}".format).set_axis([world.sentences[i] for i in likely.index])
     table.insert(0, "true reward", world.reward[likely.index])
     table = table.rename_axis("The likeliest reviews").reset_index()
-    return framed(
-        sentence, _columns(world, shown), height=270, below=table.to_html(index=False, border=0, justify="left")
-    )
+    told = {"sentence": sentence, "table": table.to_html(index=False, border=0, justify="left")}
+    return SCENE.render(told, **_columns(world, shown))
 
 
 def shares(world: Reviews, policy: Any) -> np.ndarray:
@@ -96,14 +69,12 @@ def shares(world: Reviews, policy: Any) -> np.ndarray:
     return np.append(np.bincount(column, weights=p[:-1]), p[-1])
 
 
-def _columns(world: Reviews, shown: pd.DataFrame) -> str:
-    """A bar for the policy, a line for the reference, a dot for the optimum, column by column."""
+def _columns(world: Reviews, shown: pd.DataFrame) -> dict[str, Any]:
+    """Of each column where it stands, how tall it is, its name; the last is what is no review. And half their width."""
     columns = pd.DataFrame({name: shares(world, shown[name]) for name in shown})
     columns *= TALL / max(0.25, columns.to_numpy().max())
     n = len(columns) - 1
     step = 720 / (n + 2)
     columns["middle"] = 20 + step * (np.append(np.arange(n), n + 1) + 0.4)  # a gap before what is no review
     columns["name"] = [*(f"{world.failure + BIN * k:g}" for k in range(n)), "no review"]
-    columns = columns.assign(fill=[POLICY] * n + [OFF], half=0.4 * step, wide=0.8 * step)
-    drawn = "".join(MARKUP["column"].format(**column) for column in columns.to_dict("records"))
-    return MARKUP["columns"].format(columns=drawn)
+    return {"columns": columns.to_dict("records"), "half": 0.4 * step}

@@ -4,7 +4,6 @@ Nothing is fitted when a slider moves: groups, positions and scores are computed
 as SVG.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,20 @@ from typing import Any
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
+from jinja2 import Template
 
-from smallscale.dpo.explorer import explorer, framed
+from smallscale.dpo.explorer import Explorer
 from smallscale.values.consensus import group_aware_consensus
 from smallscale.values.votes import group_labels, vote_matrix
 
-MARKUP = json.loads(Path(__file__).with_name("explorer.json").read_text("utf-8"))
+SCENE = Template(Path(__file__).with_name("scene.html.j2").read_text("utf-8"), autoescape=True, trim_blocks=True)
 # A vote's word, its colour (Okabe and Ito's) and that of words on it; on the map a group has its own mark.
 VOTES = {1: ("agree", "#0072B2", "#fff"), 0: ("pass", "#F0E442", "#000"), -1: ("disagree", "#D55E00", "#fff")}
 UNSEEN = "#BBBBBB"
+MARKS = (  # circle, square, triangle, diamond, bar
+    *("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "M-3.5-3.5h7v7h-7z", "M0-4.6L4.3 3.4H-4.3z"),
+    *("M0-5L5 0L0 5L-5 0z", "M-5-2h10v4h-10z"),
+)
 NAMES = "ABCDE"
 SHARES = [round(0.5 + 0.05 * i, 2) for i in range(10)]
 
@@ -51,8 +55,8 @@ def _by_size(labels: pd.Series) -> pd.Series:
 
 def votes_explorer(
     matrix: Any, groups: pd.Series, places: pd.DataFrame, words: pd.Series, *, share: float = 0.7
-) -> widgets.VBox:
-    """A widget: choose a statement and the largest group's share; see who agreed, and which count it would win.
+) -> Explorer:
+    """For `explore`: choose a statement and the largest group's share; see who agreed, and which count it would win.
 
     matrix: (participants, statements); groups: by participant, from `opinion_groups`; places: x and y by participant,
     from `opinion_map`; words: the text of each statement.
@@ -70,9 +74,9 @@ def votes_explorer(
         standing = (scores[part][s], ranks[part][s], scores["consensus"][s], rank[s])
         return votes_scene(votes[s], groups.dropna(), places, str(words[s]), part, standing)
 
-    # Sliders throughout: JupyterLab keeps a drop-down's up and down for itself.
-    sliders = {"statement": (named, (rank - ranks[share])[first].idxmax())}
-    return explorer(scene, sliders | {"largest group": ([(f"{s:.0%}", s) for s in shares], share)})
+    which = widgets.SelectionSlider(options=named, value=(rank - ranks[share])[first].idxmax())
+    part = widgets.SelectionSlider(options=[(f"{s:.0%}", s) for s in shares], value=share)
+    return scene, {"statement": which, "largest group": part}
 
 
 def votes_scene(
@@ -95,26 +99,19 @@ def votes_scene(
         f"“{words}” {'; '.join(told)}. With group A at {share:.0%} of the voters, {agreement:.0%} of the "
         f"votes agree: rank {count_rank} by count. Group-aware consensus {consensus:.2f}: rank {rank}, at any share."
     )
-    drawn = [_bar(12 + 54 * row, head, shares) for row, (head, shares) in enumerate(bars)]
-    return framed(sentence, _people(votes, groups, places, sizes.index.tolist()) + "".join(drawn), height=330)
+    drawn = {"names": NAMES[: len(sizes)], "marks": MARKS, "people": _people(votes, groups, places, list(sizes.index))}
+    return SCENE.render(drawn, sentence=sentence, bars=[(head, _parts(shares)) for head, shares in bars])
 
 
-def _people(votes: pd.Series, groups: pd.Series, places: pd.DataFrame, names: list[Any]) -> str:
-    """The map: a mark for each person, its form the group, its colour the vote; grey for who did not see it."""
+def _people(votes: pd.Series, groups: pd.Series, places: pd.DataFrame, names: list[Any]) -> list[tuple[Any, ...]]:
+    """Of each person the place on the map in [0, 1], the group's number and the vote's colour, grey for none."""
     spots = places.loc[groups.index, ["x", "y"]]
-    scaled = (spots - spots.min()) / (spots.max() - spots.min()).clip(lower=1e-9)  # in [0, 1]
-    people = pd.DataFrame({"x": 12 + 336 * scaled["x"], "y": 288 - 246 * scaled["y"]})
-    people["mark"] = groups.map(dict(zip(names, MARKUP["marks"], strict=False)))
-    people["fill"] = votes.map({vote: colour for vote, (_, colour, _) in VOTES.items()}).fillna(UNSEEN)
-    drawn = "".join(MARKUP["person"].format(**person) for person in people.to_dict("records"))
-    key = [MARKUP["key"].format(x=20 + 90 * g, mark=MARKUP["marks"][g], name=NAMES[g]) for g in range(len(names))]
-    return MARKUP["map"].format(people=drawn, key="".join(key))
+    scaled = (spots - spots.min()) / (spots.max() - spots.min()).clip(lower=1e-9)
+    colours = [VOTES[int(vote)][1] if pd.notna(vote) else UNSEEN for vote in votes]
+    return list(zip(scaled["x"], scaled["y"], map(names.index, groups), colours, strict=True))
 
 
-def _bar(y: float, head: str, shares: np.ndarray) -> str:
-    """A bar of up to three parts, agreement first, each with its share and its word where there is room; framed."""
-    parts = []
-    for share, left, (word, colour, ink) in zip(shares, shares.cumsum() - shares, VOTES.values(), strict=False):
-        said = f"{share:.0%} {word}" if share > 0.3 else ""
-        parts.append(MARKUP["part"].format(left=left, share=share, colour=colour, ink=ink, said=said))
-    return MARKUP["bar"].format(y=y, head=head, parts="".join(parts))
+def _parts(shares: np.ndarray) -> list[tuple[Any, ...]]:
+    """The parts of a bar, agreement first: where it starts, how long it is, its word and colours."""
+    starts = shares.cumsum() - shares
+    return [(left, share, *look) for left, share, look in zip(starts, shares, VOTES.values(), strict=False)]
