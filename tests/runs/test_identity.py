@@ -78,6 +78,23 @@ def test_library_code_counts_without_comments_and_docstrings(
     assert name(path) != first
 
 
+def test_data_files_beside_library_modules_count(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "smallscale"
+    for theme in ("theme", "other"):
+        (package / theme / "__pycache__").mkdir(parents=True)
+        (package / theme / "__init__.py").write_text("x = 1\n")
+        (package / theme / "words.txt").write_text("one")
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(code, "PACKAGE", package)
+    path = write("theme/nb", "import smallscale.theme")
+    first = name(path)
+    (package / "other" / "words.txt").write_text("two")  # not imported
+    (package / "theme" / "__pycache__" / "x.pyc").write_text("two")
+    assert name(path) == first
+    (package / "theme" / "words.txt").write_text("two")
+    assert name(path) != first
+
+
 def test_a_module_beside_the_notebook_counts_too(write: Write) -> None:
     path = write("theme/nb", "def g():\n    import helper")
     (path.parent / "helper.py").write_text("x = 1\n")

@@ -42,6 +42,8 @@ def bare(source: str) -> str:
 def modules(source: str, folder: Path | None = None, package: str = "") -> dict[str, Path]:
     """The modules of smallscale that this source imports, theirs in turn included: files by module name.
 
+    The data files beside the modules of a package come with it, as `package/file`.
+
     folder: where other modules are looked for as well, such as those beside a notebook.
     package: the package that relative imports start from.
     """
@@ -58,16 +60,21 @@ def modules(source: str, folder: Path | None = None, package: str = "") -> dict[
                     found[module] = path
                     inside = module if path.name == "__init__.py" else module.rpartition(".")[0]
                     todo.append((path.read_text(encoding="utf-8"), inside))
+                    if inside == module:
+                        beside = (file for file in path.parent.glob("[!.]*") if file.is_file() and file.suffix != ".py")
+                        found |= {f"{module}/{file.name}": file for file in beside}
     return found
 
 
 def module_hashes(found: dict[str, Path]) -> dict[str, str]:
-    """A hash of the bare source of each of these modules, by module name."""
+    """A hash of the bare source of each of these modules, and of the bytes of each data file, by name."""
     return {name: _file_hash(path, path.stat().st_mtime_ns) for name, path in sorted(found.items())}
 
 
 @cache
 def _file_hash(path: Path, changed: int) -> str:
+    if path.suffix != ".py":
+        return contents_hash(path)
     return hashlib.sha256(bare(path.read_text(encoding="utf-8")).encode()).hexdigest()
 
 
