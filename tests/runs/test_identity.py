@@ -18,7 +18,7 @@ def name(path: Path, **parameters: object) -> str:
     inputs_hash.cache_clear()
     notebook = Notebook(path, "theme/nb")
     defaults = {n: p.default for n, p in notebook.parameters.items()}
-    return Identifier(notebook).run({**defaults, **parameters})
+    return Identifier(notebook).run({**defaults, **parameters})[0]
 
 
 def test_it_is_the_file_name_and_twelve_digits_the_same_every_time(write: Write) -> None:

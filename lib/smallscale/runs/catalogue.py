@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from smallscale.runs import Refused
 from smallscale.runs.parameters import Parameter, near, read_parameters
 
 HERE = Path(__file__).resolve()
+IMPORT = (ast.Import, ast.ImportFrom)
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,19 @@ class Notebook:
         """
         try:
             node = json.loads(self.path.read_text(encoding="utf-8"))
-        except ValueError:  # also what is no UTF-8
-            raise Refused(f"{self.path} is not a notebook: it is not valid JSON") from None
+            if node["nbformat"] == 4:
+                return [
+                    (cell["cell_type"], "".join(cell["source"]), list(cell.get("metadata", {}).get("tags", [])))
+                    for cell in node["cells"]
+                ]
+            why = f"is in notebook format {node['nbformat']}; save it anew, in format 4"
         except OSError as error:
-            raise Refused(f"{self.path} cannot be read: {error.strerror}") from None
-        try:
-            if node["nbformat"] != 4:
-                raise Refused(f"{self.path} is in notebook format {node['nbformat']}; save it anew, in format 4")
-            return [
-                (cell["cell_type"], "".join(cell["source"]), list(cell.get("metadata", {}).get("tags", [])))
-                for cell in node["cells"]
-            ]
+            why = f"cannot be read: {error.strerror}"
+        except ValueError:  # also what is no UTF-8
+            why = "is not a notebook: it is not valid JSON"
         except (KeyError, TypeError, AttributeError):
-            raise Refused(f"{self.path} is not a notebook: its JSON has no list of cells in format 4") from None
+            why = "is not a notebook: its JSON has no list of cells in format 4"
+        raise Refused(f"{self.path} {why}")
 
     @cached_property
     def markdown(self) -> list[str]:
@@ -84,56 +86,46 @@ class Notebook:
     @cached_property
     def imports(self) -> list[str]:
         """The import statements at the top level of its cells, which a warm kernel has already run."""
-        return [ast.unparse(node) for tree in self._trees for node in tree.body if _is_import(node)]
+        return [ast.unparse(node) for tree in self._trees for node in tree.body if isinstance(node, IMPORT)]
 
     @cached_property
     def imports_anywhere(self) -> list[str]:
         """Every import statement, also those inside functions."""
-        return [ast.unparse(node) for tree in self._trees for node in ast.walk(tree) if _is_import(node)]
+        return [ast.unparse(node) for tree in self._trees for node in ast.walk(tree) if isinstance(node, IMPORT)]
 
     @cached_property
     def missing(self) -> list[str]:
         """The top-level modules it imports that this machine does not have."""
         names = {statement.split()[1].split(".")[0] for statement in self.imports_anywhere}
         beside = {file.stem for file in self.path.parent.glob("*.py")}
-        return sorted(name for name in names - beside if not importlib.util.find_spec(name))
+        return sorted(name for name in names - beside - {""} if not importlib.util.find_spec(name))
 
     @property
     def _trees(self) -> list[ast.Module]:
         trees = []
         for source in self.code:
-            try:
+            with suppress(SyntaxError):  # running it will say so, with the cell
                 trees.append(ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M)))
-            except SyntaxError:
-                continue  # running it will say so, with the cell
         return trees
-
-
-def _is_import(node: ast.AST) -> bool:
-    return isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level)
 
 
 def notebooks_folder(start: Path) -> Path | None:
     """The nearest notebooks/ upward from here, else that of the checkout the package was installed from."""
-    for folder in (start, *start.parents):
-        if (folder / "notebooks").is_dir():
-            return folder / "notebooks"
-    origins = [HERE.parents[3]]
-    try:
+    places = [start, *start.parents, HERE.parents[3]]
+    with suppress(importlib.metadata.PackageNotFoundError):
         record = importlib.metadata.distribution("smallscale").read_text("direct_url.json")
-        origins.append(Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path)))
-    except importlib.metadata.PackageNotFoundError:
-        pass
-    return next((o / "notebooks" for o in origins if o.name and (o / "notebooks").is_dir()), None)
+        places.append(Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path)))
+    return next((place / "notebooks" for place in places if (place / "notebooks").is_dir()), None)
 
 
 def find_all(start: Path) -> dict[str, Notebook]:
     """Every notebook of the nearest notebooks/ folder, by name."""
     folder = notebooks_folder(start)
-    files = sorted(folder.rglob("*.ipynb")) if folder else []
-    files = [file for file in files if ".ipynb_checkpoints" not in file.parts]
-    names = [file.relative_to(folder).with_suffix("").as_posix() for file in files] if folder else []
-    return {name: Notebook(file.resolve(), name) for name, file in zip(names, files, strict=True)}
+    if not folder:
+        return {}
+    files = [file for file in sorted(folder.rglob("*.ipynb")) if ".ipynb_checkpoints" not in file.parts]
+    named = [(file.relative_to(folder).with_suffix("").as_posix(), file) for file in files]
+    return {name: Notebook(file.resolve(), name) for name, file in named}
 
 
 def choose(asked: Iterable[str], start: Path) -> list[Notebook]:

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from smallscale.runs import Refused
 from smallscale.runs.catalogue import choose, find_all
 from smallscale.runs.plan import plan
-from smallscale.runs.results import FIRST, Record, Results, claims_held, columns, passed, row, table
+from smallscale.runs.results import Record, Results, claims_held, passed, rows, table
 
 app = typer.Typer(
     add_completion=False,
@@ -67,12 +68,14 @@ def run(
     records: list[Record] = []
     if todo.todo:
         results.prepare()
-        from smallscale.runs.sweep import How, carry_out  # what talks to kernels takes a while to import
+        from smallscale.runs.sweep import carry_out  # what talks to kernels takes a while to import
 
+        progress = _Progress(len(todo.todo))
+        records = progress.records
+        how: dict[str, Any] = {"workers": workers, "timeout": timeout, "html": html, "warm": not cold}
         try:
-            with _Progress(len(todo.todo), records) as progress:
-                how = How(workers=workers, timeout=timeout, html=html, warm=not cold)
-                carry_out(todo, results, how, on_share=progress.share, on_record=progress.over)
+            with progress.bar:
+                carry_out(todo, results, **how, on_share=progress.share, on_record=progress.over)
         except KeyboardInterrupt:
             kept = len(todo.done) + len(records)
             print(f"interrupted: {kept} of {total} runs are kept in {out}", file=sys.stderr)
@@ -151,41 +154,23 @@ def _count(number: int, noun: str) -> str:
 class _Progress:
     """A line a run; on a terminal a bar with the time left as well."""
 
-    def __init__(self, total: int, records: list[Record]) -> None:
-        self.total, self.records, self.shares = total, records, dict[str, float]()
-        self.bar = None
-        if console.is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self.bar = Progress(
-                TextColumn("{task.fields[runs]}"),
-                BarColumn(),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
-            self.task = self.bar.add_task("", total=total, runs=f"0/{total}")
-
-    def __enter__(self) -> "_Progress":
-        if self.bar:
-            self.bar.start()
-        else:
-            print(f"{_count(self.total, 'run')} to do", flush=True)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.bar:
-            self.bar.stop()
+    def __init__(self, total: int) -> None:
+        self.total, self.records, self.shares = total, list[Record](), dict[str, float]()
+        columns = TextColumn("{task.fields[runs]}"), BarColumn(), TimeRemainingColumn()
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.bar.add_task("", total=total, runs=f"0/{total}")
+        if self.bar.disable:
+            print(f"{_count(total, 'run')} to do", flush=True)
 
     def share(self, run: str, share: float) -> None:
         """A run has done this share of its cells."""
         self.shares[run] = share
-        self._draw()
+        runs = f"{len(self.records)}/{self.total} runs"
+        self.bar.update(self.task, completed=sum(self.shares.values()), runs=runs)
 
     def over(self, record: Record) -> None:
         """A run is over."""
         self.records.append(record)
-        self.shares[record["run"]] = 1
         held, judged = claims_held(record)
         claims = f", {held} of {judged} claims held" if judged else ""
         line = f"{len(self.records)}/{self.total} {record['status']}: {record['run']} {_given(record)}"
@@ -193,12 +178,7 @@ class _Progress:
         if record["error"]:
             line += "\n    " + record["error"].splitlines()[-1]
         console.print(line, markup=False)
-        self._draw()
-
-    def _draw(self) -> None:
-        if self.bar:
-            runs = f"{len(self.records)}/{self.total} runs"
-            self.bar.update(self.task, completed=sum(self.shares.values()), runs=runs)
+        self.share(record["run"], 1)
 
 
 def _given(record: Record) -> str:
@@ -209,20 +189,17 @@ def _given(record: Record) -> str:
 
 def _table(records: list[Record]) -> Table:
     """What differs between the runs, and what they measured; `runs.csv` has the rest."""
-    rest = columns(records)
-    headings = [*FIRST, *(heading for heading, _, _ in rest)]
-    lines = [[*row(record), *(record[kind].get(name) for _, kind, name in rest)] for record in records]
     drawn = Table(box=None, header_style="bold", pad_edge=False)
     shown = []
-    for at, heading in enumerate(headings):
-        differs = len({str(line[at]) for line in lines}) > 1
+    for heading, *cells in zip(*rows(records), strict=True):
+        differs = len(set(map(str, cells))) > 1
         if heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb")):
             # a long heading may break where its words do
             name = heading.replace("_", " ")
             drawn.add_column(name, overflow="fold", justify="left" if heading == "notebook" else "right")
-            shown.append(at)
-    for line in lines:
-        drawn.add_row(*(_cell(line[at]) for at in shown))
+            shown.append(map(_cell, cells))
+    for line in zip(*shown, strict=True):
+        drawn.add_row(*line)
     return drawn
 
 

@@ -3,9 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from smallscale.notebook.code import contents_hash, module_hashes, modules, versions
 from smallscale.runs.catalogue import Notebook
@@ -15,35 +14,22 @@ inputs_hash = lru_cache(maxsize=None)(contents_hash)  # a sweep reads its data o
 
 
 class Identifier:
-    """Names the runs of one notebook; what does not depend on the parameters is hashed once."""
+    """Names the runs of one notebook; what does not depend on the parameters is hashed once.
+
+    That is the notebook's code cells, the bare code of the library modules it imports, and the versions.
+    """
 
     def __init__(self, notebook: Notebook) -> None:
-        self.notebook = notebook
+        found = modules("\n".join(notebook.imports_anywhere), notebook.path.parent)
+        self.code = {"cells": notebook.code, "modules": module_hashes(found), "versions": versions()}
+        self.stem = notebook.path.stem
+        self.paths = [name for name, parameter in notebook.parameters.items() if parameter.path]
 
-    @cached_property
-    def code(self) -> dict[str, Any]:
-        """The notebook's code cells, the bare code of the library modules it imports, and the versions."""
-        statements = "\n".join(self.notebook.imports_anywhere)
-        return {
-            "cells": self.notebook.code,
-            "modules": module_hashes(modules(statements, self.notebook.path.parent)),
-            "versions": versions(),
-        }
-
-    def data(self, parameters: Mapping[str, Value]) -> dict[str, str]:
-        """A hash of what each path parameter holds, by name."""
-        return {
-            name: inputs_hash(Path(str(value)))
-            for name, value in parameters.items()
-            if self.notebook.parameters[name].path and value
-        }
-
-    def run(self, parameters: Mapping[str, Value]) -> str:
-        """The run's name: the notebook's file name and twelve hexadecimal digits.
+    def run(self, parameters: Mapping[str, Value]) -> tuple[str, dict[str, str]]:
+        """The run's name (the notebook's file name and twelve hexadecimal digits), and a hash of each path's contents.
 
         A path counts by what it holds, not by where it lies.
         """
-        data = self.data(parameters)
-        plain = {name: data.get(name, value) for name, value in parameters.items()}
-        record = json.dumps([self.code, plain], sort_keys=True)
-        return f"{self.notebook.path.stem}-{hashlib.sha256(record.encode()).hexdigest()[:12]}"
+        data = {name: inputs_hash(Path(str(parameters[name]))) for name in self.paths if parameters[name]}
+        record = json.dumps([self.code, {**parameters, **data}], sort_keys=True)
+        return f"{self.stem}-{hashlib.sha256(record.encode()).hexdigest()[:12]}", data

@@ -133,7 +133,7 @@ def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
 def _environment() -> Environment:
     """The templates of whole pages."""
     environment = Environment(loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(inline=_inline, seconds=_seconds, text=_text)
+    environment.filters.update(inline=_inline, seconds=_seconds, text=plain)
     environment.globals["claims_held"] = claims_held
     return environment
 
@@ -153,7 +153,7 @@ def _exporter() -> Any:
         template_name="base",
         template_file="cells.html.j2",
         extra_loaders=[TEMPLATES],
-        filters={"markdown2html": _markdown, "highlight_code": _highlight, "latex": _latex, "text": _text},
+        filters={"markdown2html": _markdown, "highlight_code": _highlight, "latex": _latex, "text": plain},
     )
     exporter.environment.autoescape = True
     return exporter
@@ -271,10 +271,10 @@ def _headings(body: str) -> str:
     return HEADING.sub(anchored, body)
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """What a terminal would show in the end: no colours, no bars of tqdm, of other progress only the last state."""
-    plain = BAR.sub("", ANSI.sub("", text))
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n"))
+    lines = BAR.sub("", ANSI.sub("", text)).split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def _seconds(seconds: float) -> str:

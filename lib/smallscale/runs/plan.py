@@ -1,7 +1,7 @@
 """What is to do? Every run that notebooks and parameters ask for, less what was completed before."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from smallscale.runs.catalogue import Notebook
@@ -15,11 +15,7 @@ class Task:
     """Everything one run needs to know; plain data, so that it can go to another process or machine."""
 
     run: str
-    notebook: str
-    title: str
-    question: str
-    path: Path
-    parameters_at: int
+    notebook: Notebook
     parameters: dict[str, Value]
     data: dict[str, str]
     out: Path
@@ -36,23 +32,19 @@ class Task:
 
 @dataclass
 class Plan:
-    """What a command asks for: runs done before, and runs to do."""
+    """What a command asks for: runs done before, runs to do, and what their notebooks import."""
 
-    done: list[Record] = field(default_factory=list)
-    todo: list[Task] = field(default_factory=list)
-    imports: list[str] = field(default_factory=list)
+    done: list[Record]
+    todo: list[Task]
+    imports: list[str]
 
 
 def plan(
-    notebooks: Iterable[Notebook],
-    asked: Mapping[str, str],
-    caller: Path,
-    results: Results,
-    *,
-    fresh: bool = False,
+    notebooks: Iterable[Notebook], asked: Mapping[str, str], caller: Path, results: Results, *, fresh: bool = False
 ) -> Plan:
     """Every run that the notebooks and parameters ask for. Raises Refused before anything has started."""
-    tasks: dict[str, Task] = {}
+    done: dict[str, Record] = {}
+    todo: dict[str, Task] = {}
     imports: dict[str, None] = {}
     for notebook in notebooks:
         for name in asked:
@@ -60,19 +52,11 @@ def plan(
                 raise unknown(name, notebook.parameters, notebook.name)
         identifier = Identifier(notebook)
         for parameters in grid(notebook.parameters, asked, caller):
-            task = Task(
-                run=identifier.run(parameters),
-                notebook=notebook.name,
-                title=notebook.title,
-                question=notebook.question,
-                path=notebook.path,
-                parameters_at=notebook.parameters_at,
-                parameters=parameters,
-                data=identifier.data(parameters),
-                out=results.folder,
-            )
-            tasks.setdefault(task.run, task)
+            run, data = identifier.run(parameters)
+            record = results.records.get(run)
+            if record and record["status"] == "completed" and not fresh:
+                done[run] = record
+            else:
+                todo[run] = Task(run, notebook, parameters, data, results.folder)
         imports |= dict.fromkeys(notebook.imports)
-    earlier = {} if fresh else {run: record for run in tasks if (record := results.completed(run))}
-    todo = [task for run, task in tasks.items() if run not in earlier]
-    return Plan(list(earlier.values()), todo, list(imports))
+    return Plan(list(done.values()), list(todo.values()), list(imports))
