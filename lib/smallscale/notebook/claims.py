@@ -93,16 +93,10 @@ class Claims:
         return "\n".join(f"[{verdict(c)}] {c['statement']} ({c['measured']})" for c in self._claims.values())
 
     def _html(self) -> str:
-        head = "".join(f'<th scope="col" style="text-align:left">{name}</th>' for name in COLUMNS)
-        rows = "".join(
-            "<tr>" + "".join(f'<td style="text-align:left">{escape(text)}</td>' for text in _row(claim)) + "</tr>"
-            for claim in self._claims.values()
-        )
-        caption = f"Claims of this run, at scale {escape(self.scale)}"
-        return (
-            f'<table class="claims"><caption>{caption}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        head = _line('th scope="col"', COLUMNS)
+        body = "".join(_line("td", _row(claim)) for claim in self._claims.values())
+        caption = f"<caption>Claims of this run, at scale {self.scale}</caption>"
+        return f'<table class="claims">{caption}<thead>{head}</thead><tbody>{body}</tbody></table>'
 
 
 def verdict(claim: dict[str, Any]) -> str:
@@ -114,14 +108,13 @@ def verdict(claim: dict[str, Any]) -> str:
 
 def _row(claim: dict[str, Any]) -> tuple[str, ...]:
     reproduced = {None: "", True: "yes", False: "no"}[claim["reproduced"]]
-    return (
-        claim["statement"],
-        claim["measured"],
-        claim["tolerance"],
-        verdict(claim),
-        claim["paper"],
-        reproduced,
-    )
+    measured = (claim["measured"], claim["tolerance"], verdict(claim))
+    return (claim["statement"], *measured, claim["paper"], reproduced)
+
+
+def _line(tag: str, texts: tuple[str, ...]) -> str:
+    cells = (f'<{tag} style="text-align:left">{escape(text)}</{tag[:2]}>' for text in texts)
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _words(measured: Any) -> str:

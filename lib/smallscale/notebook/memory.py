@@ -6,9 +6,9 @@ A result is stored as tensors and plain JSON in one safetensors file: reading it
 import inspect
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -50,11 +50,8 @@ def remember(function: Callable[P, R]) -> Callable[P, R]:
         path = cache_folder() / f"{function.__name__.strip('<>')}-{key[:32]}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # two runs that need it at once compute it once
-            if path.exists():
-                try:
-                    return _read(path)
-                except (SafetensorError, ValueError, KeyError, OSError):
-                    pass  # a damaged file is computed again
+            with suppress(SafetensorError, ValueError, KeyError, OSError):  # none, or damaged: it is computed (again)
+                return _read(path)
             result = function(*args, **kwargs)
             try:
                 _write(path, result)
@@ -69,18 +66,22 @@ def remember(function: Callable[P, R]) -> Callable[P, R]:
 def _write(path: Path, result: Any) -> None:
     tensors: dict[str, torch.Tensor] = {}
     record = json.dumps(_pack(result, tensors))
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
-        part = Path(stream.name)
-    try:
-        save_file(tensors, part, metadata={"result": record})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    part = path.with_suffix(".part")  # the lock is held, so it has no other writer
+    save_file(tensors, part, metadata={"result": record})
+    part.replace(path)
 
 
 def _read(path: Path) -> Any:
     with safe_open(path, framework="pt") as file:
-        return _unpack(json.loads(file.metadata()["result"]), file.get_tensor)
+        makers: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "dict": dict}
+        makers |= {"tensor": file.get_tensor, "array": lambda name: file.get_tensor(name).numpy()}
+        makers |= {"scalar": lambda name: file.get_tensor(name).numpy()[()]}
+
+        def made(record: dict[str, Any]) -> Any:
+            ((kind, inside),) = record.items()
+            return makers[kind](inside)
+
+        return json.loads(file.metadata()["result"], object_hook=made)
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -105,23 +106,3 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     name = str(len(tensors))
     tensors[name] = tensor.detach().cpu().contiguous().clone()
     return {kind: name}
-
-
-def _unpack(record: Any, tensor: Callable[[str], torch.Tensor]) -> Any:
-    if not isinstance(record, dict):
-        return record
-    ((kind, inside),) = record.items()
-    match kind:
-        case "list":
-            return [_unpack(item, tensor) for item in inside]
-        case "tuple":
-            return tuple(_unpack(item, tensor) for item in inside)
-        case "dict":
-            return {_unpack(k, tensor): _unpack(v, tensor) for k, v in inside}
-        case "tensor":
-            return tensor(inside)
-        case "array":
-            return tensor(inside).numpy()
-        case "scalar":
-            return tensor(inside).numpy()[()]
-    raise ValueError(f"unknown kind of stored value: {kind}")

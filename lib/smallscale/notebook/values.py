@@ -6,7 +6,7 @@ import sys
 import sysconfig
 import textwrap
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,72 +23,61 @@ def value_hash(*values: Any) -> str:
     A `Path` counts by what it holds. A function counts by its code and what that code refers to.
     Raises TypeError for anything that has no content to go by, such as a generator or an open file.
     """
-    total = hashlib.sha256()
-    _feed(total.update, values, set())
-    return total.hexdigest()
+    return _digest(values, set())
 
 
-def _feed(update: Callable[[bytes], None], value: Any, seen: set[int]) -> None:
-    def word(*parts: Any) -> None:
-        update(("\0".join(map(str, parts)) + "\0").encode())
+def _digest(value: Any, seen: set[int]) -> str:
+    parts = [type(value).__name__, *_parts(value, seen)]
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
 
+
+def _parts(value: Any, seen: set[int]) -> Iterable[Any]:
+    """What makes this value differ from others of its type, as things that `str` tells apart."""
     match value:
         case None | bool() | int() | float() | complex() | str() | bytes() | range():
-            word(type(value).__name__, repr(value))
+            return [repr(value)]
         case torch.dtype() | torch.device() | np.dtype():
-            word("torch", value)
+            return [value]
         case list() | tuple():
-            word(type(value).__name__, len(value))
-            for item in value:
-                _feed(update, item, seen)
+            return [_digest(item, seen) for item in value]
         case dict():
-            word("dict", len(value))
-            for item in value.items():
-                _feed(update, item, seen)
+            return [_digest(item, seen) for item in value.items()]
         case set() | frozenset():
-            word("set", *sorted(value_hash(item) for item in value))
+            return sorted(value_hash(item) for item in value)
         case torch.Tensor():
             flat = value.detach().cpu().contiguous().reshape(-1)
-            word("tensor", value.dtype, tuple(value.shape))
-            update(flat.view(torch.uint8).numpy().tobytes())
+            return [value.dtype, value.shape, hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()]
         case np.ndarray() | np.generic() if value.dtype != object:
-            word("array", value.dtype, value.shape)
-            update(np.ascontiguousarray(value).tobytes())
+            return [value.dtype, value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
         case Path():
-            word("path", contents_hash(value))
+            return [contents_hash(value)]
         case torch.nn.Module():
-            word("module", repr(value), value.training)
-            _feed(update, type(value), seen)
-            _feed(update, dict(value.state_dict()), seen)
+            return [repr(value), value.training, _digest([type(value), dict(value.state_dict())], seen)]
         case partial():
-            _feed(update, [value.func, value.args, value.keywords], seen)
+            return [_digest([value.func, value.args, value.keywords], seen)]
         case type() | types.FunctionType() | types.BuiltinFunctionType() | types.ModuleType():
-            if id(value) not in seen:  # recursion ends here
-                seen.add(id(value))
-                _feed_code(update, value, seen)
+            return [] if id(value) in seen else _code(value, seen)  # recursion ends here
         case _ if hasattr(value, "__dataclass_fields__"):
-            _feed(update, type(value), seen)
-            _feed(update, vars(value), seen)
-        case _:
-            raise TypeError(
-                f"cannot tell a {type(value).__name__} by its content; use numbers, text, lists, dicts, "
-                "arrays, tensors, models, functions or paths"
-            )
+            return [_digest([type(value), vars(value)], seen)]
+    raise TypeError(
+        f"cannot tell a {type(value).__name__} by its content; use numbers, text, lists, dicts, "
+        "arrays, tensors, models, functions or paths"
+    )
 
 
-def _feed_code(update: Callable[[bytes], None], value: Any, seen: set[int]) -> None:
+def _code(value: Any, seen: set[int]) -> list[str]:
     """What a function, class or module does: ours by its code, a library's by its name and version."""
+    seen.add(id(value))
     name = value.__name__ if isinstance(value, types.ModuleType) else str(value.__module__)
     top = name.split(".")[0]
-    update(f"code\0{name}\0{getattr(value, '__qualname__', '')}\0".encode())
     if top == PACKAGE.name:
-        _feed(update, module_hashes(modules(f"import {name}")), set())
+        what = [str(module_hashes(modules(f"import {name}")))]
     elif _is_library(top, value):
-        update(versions().get(top, "").encode())
+        what = [versions().get(top, "")]
     else:
-        update(bare(textwrap.dedent(inspect.getsource(value))).encode())
-        for referred in _referred(value):
-            _feed(update, referred, seen)
+        what = [bare(textwrap.dedent(inspect.getsource(value)))]
+        what += [_digest(referred, seen) for referred in _referred(value)]
+    return [name, getattr(value, "__qualname__", ""), *what]
 
 
 def _is_library(top: str, value: Any) -> bool:
