@@ -9,7 +9,7 @@ import pytest
 from smallscale.notebook import code
 from smallscale.notebook.code import bare, contents_hash, modules
 from smallscale.runs.catalogue import Notebook
-from smallscale.runs.identity import Identifier, inputs_hash
+from smallscale.runs.plan import Identifier, inputs_hash
 
 Write = Callable[..., Path]
 
@@ -106,7 +106,7 @@ def test_a_module_beside_the_notebook_counts_too(write: Write) -> None:
 def test_versions_that_matter_count(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write("theme/nb", "x = 1")
     first = name(path)
-    monkeypatch.setattr("smallscale.runs.identity.versions", lambda: {"torch": "0"})
+    monkeypatch.setattr("smallscale.runs.plan.versions", lambda: {"torch": "0"})
     assert name(path) != first
 
 

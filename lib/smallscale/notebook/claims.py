@@ -76,8 +76,7 @@ class Claims:
         """A number for the table of runs (`runs.csv`); one that is not finite becomes an empty field."""
         if not name.isidentifier():
             raise ValueError(f"name must be a word usable as a column name, such as pgd_accuracy; got {name!r}")
-        if hasattr(value, "item"):  # numpy and torch scalars
-            value = value.item()
+        value = _plain(value)
         if not isinstance(value, Real):
             raise ValueError(f"value of metric {name} must be a number; got {type(value).__name__}")
         number = value if isinstance(value, (bool, Integral)) else float(value)
@@ -117,15 +116,18 @@ def _line(tag: str, texts: tuple[str, ...]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
+def _plain(value: Any) -> Any:
+    """A single number of numpy's or torch's as Python's."""
+    return value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+
+
 def _words(measured: Any) -> str:
-    if hasattr(measured, "item") and getattr(measured, "size", 1) == 1:
-        measured = measured.item()
+    measured = _plain(measured)
     return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
 
 
 def _truth(name: str, value: Any) -> bool:
-    if hasattr(value, "item"):
-        value = value.item()
+    value = _plain(value)
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False; got {value!r}")
     return value

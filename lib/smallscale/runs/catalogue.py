@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlparse
 from smallscale.runs import Refused
 from smallscale.runs.parameters import Parameter, near, read_parameters
 
-HERE = Path(__file__).resolve()
 IMPORT = (ast.Import, ast.ImportFrom)
 
 
@@ -111,7 +110,7 @@ class Notebook:
 
 def notebooks_folder(start: Path) -> Path | None:
     """The nearest notebooks/ upward from here, else that of the checkout the package was installed from."""
-    places = [start, *start.parents, HERE.parents[3]]
+    places = [start, *start.parents, Path(__file__).resolve().parents[3]]
     with suppress(importlib.metadata.PackageNotFoundError):
         record = importlib.metadata.distribution("smallscale").read_text("direct_url.json")
         places.append(Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path)))
@@ -131,7 +130,6 @@ def find_all(start: Path) -> dict[str, Notebook]:
 def choose(asked: Iterable[str], start: Path) -> list[Notebook]:
     """The notebooks asked for by path, name, theme or `all`, each once, in the order asked."""
     known = find_all(start)
-    by_path = {notebook.path: notebook for notebook in known.values()}
     themes = {name.split("/")[0] for name in known if "/" in name}
     chosen: dict[Path, Notebook] = {}
     for word in asked:
@@ -142,7 +140,7 @@ def choose(asked: Iterable[str], start: Path) -> list[Notebook]:
         elif plain in known:
             found = [known[plain]]
         elif path.is_file():
-            found = [by_path.get(path) or Notebook(path, path.stem)]
+            found = [next((n for n in known.values() if n.path == path), Notebook(path, path.stem))]
         elif plain in themes:
             found = [notebook for name, notebook in known.items() if name.startswith(plain + "/")]
         else:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from smallscale.runs import Refused
 from smallscale.runs.catalogue import choose, find_all
 from smallscale.runs.plan import plan
-from smallscale.runs.results import Record, Results, claims_held, passed, rows, table
+from smallscale.runs.progress import Told, console, count
+from smallscale.runs.results import Results, claims_held, passed, rows, table
 
 app = typer.Typer(
     add_completion=False,
@@ -22,9 +21,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # its markup reads a:b:step as an emoji
     help="Run the bundle's notebooks, over a grid of parameters if you like, and keep what came of it.",
 )
-# Piped, lines stay whole: whoever reads them is a program.
-console = Console(highlight=False, soft_wrap=True)
-
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")]
 Notebooks = Annotated[list[str], typer.Argument(metavar="NOTEBOOK…", help="A path, a name, a theme, or all.")]
 RESULTS = Path("results")
@@ -65,30 +61,29 @@ def run(
     results = Results(out.expanduser().absolute())
     todo = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
     total = len(todo.done) + len(todo.todo)
-    records: list[Record] = []
+    records: list[Any] = []
     if todo.todo:
         results.prepare()
         from smallscale.runs.sweep import carry_out  # what talks to kernels takes a while to import
 
-        progress = _Progress(len(todo.todo))
+        progress = Told(len(todo.todo))
         records = progress.records
-        how: dict[str, Any] = {"workers": workers, "timeout": timeout, "html": html, "warm": not cold}
         try:
             with progress.bar:
-                carry_out(todo, results, **how, on_share=progress.share, on_record=progress.over)
+                carry_out(todo, results, progress, workers=workers, timeout=timeout, html=html, warm=not cold)
         except KeyboardInterrupt:
             kept = len(todo.done) + len(records)
             print(f"interrupted: {kept} of {total} runs are kept in {out}", file=sys.stderr)
             raise typer.Exit(130) from None
     else:
         results.keep_up()
-        print(f"nothing to do: {_count(total, 'run')} completed before")
+        print(f"nothing to do: {count(total, 'run')} completed before")
     if console.is_terminal and 1 < len(records) <= 50:
         console.print(_table(records))
     everything = todo.done + records
     failed = sum(record["status"] != "completed" for record in everything)
     held, judged = map(sum, zip(*map(claims_held, everything), strict=True))
-    print(f"{_count(total, 'run')}, {failed} failed; {held} of {_count(judged, 'judged claim')} held")
+    print(f"{count(total, 'run')}, {failed} failed; {held} of {count(judged, 'judged claim')} held")
     print(f"gallery: {out / 'index.html'}\ntable:   {out / 'runs.csv'}")
     raise typer.Exit(0 if all(map(passed, everything)) else 1)
 
@@ -147,47 +142,7 @@ def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
     return asked
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-class _Progress:
-    """A line a run; on a terminal a bar with the time left as well."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.records, self.shares = total, list[Record](), dict[str, float]()
-        columns = TextColumn("{task.fields[runs]}"), BarColumn(), TimeRemainingColumn()
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self.task = self.bar.add_task("", total=total, runs=f"0/{total}")
-        if self.bar.disable:
-            print(f"{_count(total, 'run')} to do", flush=True)
-
-    def share(self, run: str, share: float) -> None:
-        """A run has done this share of its cells."""
-        self.shares[run] = share
-        runs = f"{len(self.records)}/{self.total} runs"
-        self.bar.update(self.task, completed=sum(self.shares.values()), runs=runs)
-
-    def over(self, record: Record) -> None:
-        """A run is over."""
-        self.records.append(record)
-        held, judged = claims_held(record)
-        claims = f", {held} of {judged} claims held" if judged else ""
-        line = f"{len(self.records)}/{self.total} {record['status']}: {record['run']} {_given(record)}"
-        line += f" ({record['seconds']:.1f} s{claims})"
-        if record["error"]:
-            line += "\n    " + record["error"].splitlines()[-1]
-        console.print(line, markup=False)
-        self.share(record["run"], 1)
-
-
-def _given(record: Record) -> str:
-    """The parameters in short: a long text is cut."""
-    texts = (f"{name}={value}" for name, value in record["parameters"].items() if value != "")
-    return " ".join(text if len(text) <= 40 else text[:39] + "…" for text in texts)
-
-
-def _table(records: list[Record]) -> Table:
+def _table(records: list[Any]) -> Table:
     """What differs between the runs, and what they measured; `runs.csv` has the rest."""
     drawn = Table(box=None, header_style="bold", pad_edge=False)
     shown = []

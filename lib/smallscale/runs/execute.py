@@ -85,8 +85,6 @@ def _keep(notebook: Any, record: dict[str, Any], task: Task) -> None:
             if task.html:
                 (part / "notebook.html").write_text(pages.notebook_page(notebook, record), encoding="utf-8")
                 record["html"] = True
-        except OSError:
-            raise
         except Exception as failure:  # a page that cannot be drawn is no reason to lose an hour's run
             record["error"] += f"its page could not be made: {type(failure).__name__}: {failure}"
         (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -9,6 +9,7 @@ import io
 import itertools
 import re
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from html import escape, unescape
@@ -48,7 +49,6 @@ SPELLINGS = (
     (r"\\(math(?:bb|bf|cal|rm|sf|tt)) +(\w)", r"\\\1{\2}"),
     (r"\\mathbb\{1\}", "𝟙"),
     (r"\\operatorname\*?\{arg(?:\\,)?(max|min)\}|\\arg\s*\\(max|min)", r"\\arg\1\2"),
-    (r"\\operatorname\*", r"\\operatorname"),
     (r"(\\[bB]igg?[lrm]?)\\\|", r"\1‖"),
 )
 ARITY = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3}
@@ -106,8 +106,8 @@ def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
         sizes = [(0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in values]
         return [run["status"] == "completed", passed(run), *sizes]
 
-    about = {key: newest[key] for key in ("title", "question")}
-    return {"name": name, "varied": varied, "runs": sorted(runs, key=order), **about}
+    about = {"name": name, "title": newest["title"], "question": newest["question"]}
+    return about | {"varied": varied, "runs": sorted(runs, key=order)}
 
 
 @cache
@@ -121,10 +121,6 @@ def _environment() -> Environment:
 
 class _Renderer(HTMLRenderer):
     """Markdown as HTML, with formulas as MathML, which needs no script."""
-
-    def __init__(self, *, escape: bool, attachments: dict[str, dict[str, str]] | None = None) -> None:
-        super().__init__(escape=escape)
-        self.attachments = attachments or {}
 
     def block_math(self, body: str) -> str:
         return _mathml(body.strip(), "block")
@@ -146,11 +142,7 @@ class _Renderer(HTMLRenderer):
         return super().link(text, url, title) if re.match(r"https?:|mailto:|#", url, re.I) else text
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
-        # Nor does this page fetch images; those attached to the cell it has.
-        kind, _, name = url.partition(":")
-        if kind == "attachment" and name in self.attachments:
-            mime, data = next(iter(self.attachments[name].items()))
-            url = f"data:{mime};base64,{data}"
+        # Nor does this page fetch images.
         return super().image(text, url, title) if url.startswith("data:") else f"<em>{escape(text)}</em>"
 
 
@@ -158,7 +150,10 @@ def _markdown(source: str, attachments: dict[str, dict[str, str]] | None = None)
     # Here, as it takes more than a second, which a gallery alone need not wait for.
     from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
-    html = MarkdownWithMath(_Renderer(escape=False, attachments=attachments)).render(source)
+    for name, kinds in (attachments or {}).items():
+        kind, data = next(iter(kinds.items()))
+        source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
+    html = MarkdownWithMath(_Renderer(escape=False)).render(source)
     return Markup(html.replace("<table", '<div class="scroll"><table').replace("</table>", "</table></div>"))
 
 
@@ -172,10 +167,9 @@ def _inline(text: str) -> Markup:
 
 @lru_cache(1000)  # the runs of a sweep share most of their code, and all their formulas
 def _highlight(source: str, language: str = "ipython3") -> Markup:
-    try:
+    lexer = TextLexer()
+    with suppress(ClassNotFound):
         lexer = get_lexer_by_name(language)
-    except ClassNotFound:
-        lexer = TextLexer()
     return Markup(UNSTYLED.sub(r"\1", highlight(source, lexer, HtmlFormatter())))
 
 

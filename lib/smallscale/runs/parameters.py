@@ -16,7 +16,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 
-from smallscale.runs import Refused
+from smallscale.runs import Refused, refusing
 
 Value = str | int | float | bool
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -76,10 +76,8 @@ class Parameter:
         return list(dict.fromkeys(map(self.check, values)))
 
     def _cast(self, text: str) -> Value:
-        try:
+        with refusing(f"{self.name}={text!r} has the wrong type; allowed is {self.allowed}", ValueError, KeyError):
             return READ[self.kind](text)
-        except (ValueError, KeyError):
-            raise Refused(f"{self.name}={text!r} has the wrong type; allowed is {self.allowed}") from None
 
     def resolve(self, value: Value, caller: Path) -> Value:
         """A path as an absolute one, checked; anything else, and an empty path, as it is."""
@@ -94,11 +92,9 @@ class Parameter:
 
 def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
     """The parameters that a parameters cell declares, by name. Raises Refused with the line that is wrong."""
-    try:
+    with refusing(f"{where}: the parameters cell is not valid Python: ", SyntaxError, tokenize.TokenError):
         body = ast.parse(cell).body
         tokens = list(tokenize.generate_tokens(io.StringIO(cell).readline))
-    except (SyntaxError, tokenize.TokenError) as error:
-        raise Refused(f"{where}: the parameters cell is not valid Python: {error}") from None
     comments = {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
     found: dict[str, Parameter] = {}
     for node in body:
@@ -107,10 +103,8 @@ def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id=kind), value=ast.expr() as literal):
                 if name in found:
                     raise Refused(f"{line}: {name} is declared twice")
-                try:
+                with refusing(f"{line}: ", Refused):
                     found[name] = _parameter(name, kind, literal, comments.get(node.end_lineno or 0, ""))
-                except Refused as error:
-                    raise Refused(f"{line}: {error}") from None
             case _:
                 raise Refused(f"{line} is not of the form `name: type = literal  # help`")
     return found
@@ -120,10 +114,8 @@ def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Param
     if type_name not in TYPES:
         raise Refused(f"the type of {name} is {type_name}; allowed are {', '.join(TYPES)}")
     kind = TYPES[type_name]
-    try:
+    with refusing(f"the default of {name} is not a literal", ValueError):
         default = ast.literal_eval(literal)
-    except ValueError:
-        raise Refused(f"the default of {name} is not a literal") from None
     if kind is float and type(default) is int:
         default = float(default)
     if type(default).__name__ != type_name:
@@ -131,17 +123,13 @@ def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Param
     bounds, listed, path = BOUNDS.search(help), CHOICES.search(help), PATH.search(help)
     parameter = Parameter(name, kind, default, help, path=path[1] if path and kind is str else "")
     if bounds and kind in (int, float):
-        try:
+        with refusing(f"the range {bounds[0].strip()} of {name} is not two numbers", ValueError):
             parameter = replace(parameter, low=float(bounds[1]), high=float(bounds[2]))
-        except ValueError:
-            raise Refused(f"the range {bounds[0].strip()} of {name} is not two numbers") from None
     if listed:
         choices = [parameter._cast(text) for text, _ in _split(name, listed[1].rstrip(". "))]
         parameter = replace(parameter, choices=tuple(choices))
-    try:
+    with refusing("the default ", Refused):
         parameter.check(default)
-    except Refused as error:
-        raise Refused(f"the default {error}") from None
     return parameter
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from smallscale.runs import Refused
+from smallscale.runs import refusing
 
 Record = dict[str, Any]
 FIRST = ("run", "notebook", "status", "claims", "seconds", "peak_mb")
@@ -40,13 +40,10 @@ class Results:
 
     def prepare(self) -> None:
         """Make the folder ready for new runs. Raises Refused where it cannot be written."""
-        try:
+        with refusing(f"--out {self.folder} cannot be written (choose another folder): ", OSError):
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
             for folder in (self.folder, self.folder / "runs"):
                 tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            why = error.strerror or error
-            raise Refused(f"--out {self.folder} cannot be written: {why}; choose another folder") from None
         mine = f".partial-{socket.gethostname()}-"
         for path in self.folder.glob(f"runs/{mine}*"):  # what killed commands on this machine left half-written
             pid = path.name.removeprefix(mine).split("-")[0]

@@ -4,17 +4,16 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from smallscale.runs.execute import Interrupted, execute
 from smallscale.runs.plan import Plan
+from smallscale.runs.progress import Told
 from smallscale.runs.results import Record, Results
 from smallscale.runs.warm import SUPPORTED, kernel_env, warm_process
 
@@ -22,21 +21,13 @@ PAGES = 50  # up to so many runs, each gets its HTML page unasked
 
 
 def carry_out(
-    plan: Plan,
-    results: Results,
-    *,
-    workers: int,
-    timeout: float | None,
-    html: bool,
-    warm: bool,
-    on_share: Callable[[str, float], None],
-    on_record: Callable[[Record], None],
+    plan: Plan, results: Results, told: Told, *, workers: int, timeout: float | None, html: bool, warm: bool
 ) -> None:
     """Do the runs that are to do, so many at a time, and keep each as it finishes.
 
     timeout: the seconds a run may take. html: a page for each run, however many there are. warm: forked kernels.
-    on_share is told how far a run is, on_record when one is over. On an interrupt everything that runs is
-    ended, what has finished is kept, and KeyboardInterrupt is raised.
+    On an interrupt, also by SIGTERM or a closed terminal, everything that runs is ended, what has finished is kept,
+    and KeyboardInterrupt is raised. Called from the main thread.
     """
     threads = max(1, (os.cpu_count() or 1) // workers)
     stop = threading.Event()
@@ -44,7 +35,7 @@ def carry_out(
 
     def keep(record: Record) -> None:
         results.add(record)
-        on_record(record)
+        told.over(record)
 
     with ExitStack() as stack:
         if warm and SUPPORTED:
@@ -53,37 +44,26 @@ def carry_out(
             how["warm"] = stack.enter_context(warm_process(Path(folder), plan.imports, env))
         stack.callback(results.refresh)  # the last of them may have come within the two seconds
         pool: Executor = stack.enter_context(ThreadPoolExecutor(workers))
-        stack.enter_context(_interruptible())
+        _on_interrupt(signal.default_int_handler)
         waiting: set[Future[Record]] = set()
         try:
             for task in plan.todo:
-                waiting.add(pool.submit(execute, replace(task, **how), stop, partial(on_share, task.run)))
+                waiting.add(pool.submit(execute, replace(task, **how), stop, partial(told.share, task.run)))
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in finished:
                     keep(future.result())
         except BaseException:
-            with _interruptible(signal.SIG_IGN):  # once is enough: what is running is being ended
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                for future in waiting:  # one may have finished meanwhile
-                    with suppress(CancelledError, Interrupted):
-                        keep(future.result())
+            _on_interrupt(signal.SIG_IGN)  # once is enough: what is running is being ended
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            for future in waiting:  # one may have finished meanwhile
+                with suppress(CancelledError, Interrupted):
+                    keep(future.result())
             raise
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _interruptible(handler: Any = _raise) -> Iterator[None]:
-    """SIGTERM and a closed terminal end the command as Ctrl-C does: by KeyboardInterrupt, in the main thread."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = [signal.signal(number, handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, old in zip(numbers, before, strict=True):
-            signal.signal(number, old)
+def _on_interrupt(handler: Any) -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has not all
+            signal.signal(getattr(signal, name), handler)
