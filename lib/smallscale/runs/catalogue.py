@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,20 +82,14 @@ class Notebook:
         found = re.search(r"^# .+\n+([^\n#|].+(?:\n.+)*)", "\n".join(self.markdown), re.M)
         return " ".join(found[1].split()) if found else ""
 
-    @cached_property
-    def imports(self) -> list[str]:
-        """The import statements at the top level of its cells, which a warm kernel has already run."""
-        return [ast.unparse(node) for tree in self._trees for node in tree.body if isinstance(node, IMPORT)]
-
-    @cached_property
-    def imports_anywhere(self) -> list[str]:
-        """Every import statement, also those inside functions."""
-        return [ast.unparse(node) for tree in self._trees for node in ast.walk(tree) if isinstance(node, IMPORT)]
+    def imports(self, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.iter_child_nodes) -> list[str]:
+        """The import statements at the top level of its cells, which a warm kernel has run; with ast.walk, all."""
+        return [ast.unparse(node) for tree in self._trees for node in nodes(tree) if isinstance(node, IMPORT)]
 
     @cached_property
     def missing(self) -> list[str]:
         """The top-level modules it imports that this machine does not have."""
-        names = {statement.split()[1].split(".")[0] for statement in self.imports_anywhere}
+        names = {statement.split()[1].split(".")[0] for statement in self.imports(ast.walk)}
         beside = {file.stem for file in self.path.parent.glob("*.py")}
         return sorted(name for name in names - beside - {""} if not importlib.util.find_spec(name))
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from smallscale.runs import Refused
 from smallscale.runs.catalogue import choose, find_all
 from smallscale.runs.plan import plan
 from smallscale.runs.progress import Told, console, count
-from smallscale.runs.results import Results, claims_held, passed, rows, table
+from smallscale.runs.results import Record, Results, claims_held, passed, rows, table
 
 app = typer.Typer(
     add_completion=False,
@@ -61,7 +60,7 @@ def run(
     results = Results(out.expanduser().absolute())
     todo = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
     total = len(todo.done) + len(todo.todo)
-    records: list[Any] = []
+    records: list[Record] = []
     if todo.todo:
         results.prepare()
         from smallscale.runs.sweep import carry_out  # what talks to kernels takes a while to import
@@ -79,7 +78,7 @@ def run(
         results.keep_up()
         print(f"nothing to do: {count(total, 'run')} completed before")
     if console.is_terminal and 1 < len(records) <= 50:
-        console.print(_table(records))
+        print(_table(records))
     everything = todo.done + records
     failed = sum(record["status"] != "completed" for record in everything)
     held, judged = map(sum, zip(*map(claims_held, everything), strict=True))
@@ -96,7 +95,7 @@ def results(out: Out = RESULTS) -> None:
         raise Refused(f"--out {out} holds no results; `smallscale run` makes them")
     records = Results(folder).current()
     if console.is_terminal:
-        console.print(_table(records))
+        print(_table(records))
     else:
         print(table(records), end="")
 
@@ -142,24 +141,17 @@ def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
     return asked
 
 
-def _table(records: list[Any]) -> Table:
+def _table(records: list[Record]) -> str:
     """What differs between the runs, and what they measured; `runs.csv` has the rest."""
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    shown = []
-    for heading, *cells in zip(*rows(records), strict=True):
+    import pandas as pd
+
+    def shown(heading: str, *cells: object) -> bool:
         differs = len(set(map(str, cells))) > 1
-        if heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb")):
-            # a long heading may break where its words do
-            name = heading.replace("_", " ")
-            drawn.add_column(name, overflow="fold", justify="left" if heading == "notebook" else "right")
-            shown.append(map(_cell, cells))
-    for line in zip(*shown, strict=True):
-        drawn.add_row(*line)
-    return drawn
+        return heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb"))
 
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    headings, *lines = zip(*(column for column in zip(*rows(records), strict=True) if shown(*column)), strict=True)
+    frame = pd.DataFrame(lines, columns=list(headings))
+    return frame.to_string(index=False, na_rep="", float_format="{:.3g}".format, line_width=console.width)
 
 
 if __name__ == "__main__":

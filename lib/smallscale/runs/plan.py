@@ -3,6 +3,7 @@
 A run is known by its name: a hash of everything that its result depends on.
 """
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,7 @@ class Identifier:
     """
 
     def __init__(self, notebook: Notebook) -> None:
-        found = modules("\n".join(notebook.imports_anywhere), notebook.path.parent)
+        found = modules("\n".join(notebook.imports(ast.walk)), notebook.path.parent)
         self.code = {"cells": notebook.code, "modules": module_hashes(found), "versions": versions()}
         self.stem = notebook.path.stem
         self.paths = [name for name, parameter in notebook.parameters.items() if parameter.path]
@@ -48,16 +49,11 @@ class Task:
     notebook: Notebook
     parameters: dict[str, Value]
     data: dict[str, str]
-    out: Path
+    folder: Path  # where the run lies when it is over
     html: bool = True
     timeout: float | None = None
     threads: int = 1
     warm: Path | None = None  # the warm process's socket
-
-    @property
-    def folder(self) -> Path:
-        """Where the run lies when it is over."""
-        return self.out / "runs" / self.run
 
 
 @dataclass
@@ -87,6 +83,6 @@ def plan(
             if record and record["status"] == "completed" and not fresh:
                 done[run] = record
             else:
-                todo[run] = Task(run, notebook, parameters, data, results.folder)
-        imports |= dict.fromkeys(notebook.imports)
+                todo[run] = Task(run, notebook, parameters, data, results.folder / "runs" / run)
+        imports |= dict.fromkeys(notebook.imports())
     return Plan(list(done.values()), list(todo.values()), list(imports))

@@ -2,13 +2,11 @@
 
 import os
 import signal
-import tempfile
 import threading
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from smallscale.runs.execute import Interrupted, execute
@@ -39,9 +37,8 @@ def carry_out(
 
     with ExitStack() as stack:
         if warm and SUPPORTED:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smallscale-"))
             env = kernel_env(threads)  # read when the libraries load, so before the fork
-            how["warm"] = stack.enter_context(warm_process(Path(folder), plan.imports, env))
+            how["warm"] = stack.enter_context(warm_process(plan.imports, env))
         stack.callback(results.refresh)  # the last of them may have come within the two seconds
         pool: Executor = stack.enter_context(ThreadPoolExecutor(workers))
         _on_interrupt(signal.default_int_handler)

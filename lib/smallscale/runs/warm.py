@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,10 +40,9 @@ SUPPORTED = sys.platform == "linux"
 PID = 20  # characters of a message that tells a process id
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # What every kernel imports as it starts, named here because nothing in a notebook does.
-KERNEL = (
-    "import ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, ipykernel.debugger",
-    "import matplotlib_inline.backend_inline, IPython.core.completer, jedi, debugpy, psutil",
-)
+KERNEL = """\
+import ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, ipykernel.debugger
+import matplotlib_inline.backend_inline, IPython.core.completer, jedi, debugpy, psutil"""
 
 
 def kernel_env(threads: int) -> dict[str, str]:
@@ -57,24 +57,23 @@ def kernel_env(threads: int) -> dict[str, str]:
 
 
 @contextmanager
-def warm_process(folder: Path, statements: list[str], env: dict[str, str]) -> Iterator[Path]:
+def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
     """The warm process, for a while: its socket, to be used at once, though its imports are still under way."""
-    where, imports = folder / "warm", folder / "imports.py"
-    imports.write_text("\n".join([*KERNEL, *statements]), encoding="utf-8")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(where))
-        listener.listen(64)
-        inherited = listener.fileno()
-        command = [sys.executable, "-m", "smallscale.runs.warm", str(inherited), str(imports)]
-        # Its standard input stays open: its end is the warm process's own lifeline.
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, env=env, start_new_session=True, pass_fds=[inherited]
-        )
-    with process:
-        try:
-            yield where
-        finally:
-            process.kill()
+    with tempfile.TemporaryDirectory(prefix="smallscale-") as folder:
+        where, imports = Path(folder) / "warm", Path(folder) / "imports.py"
+        imports.write_text("\n".join([KERNEL, *statements]), encoding="utf-8")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(where))
+            listener.listen(64)
+            command = [sys.executable, "-m", "smallscale.runs.warm", str(listener.fileno()), str(imports)]
+            # Its standard input stays open: its end is the warm process's own lifeline.
+            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "pass_fds": [listener.fileno()]}
+            process = subprocess.Popen(command, env=env, start_new_session=True, **pipes)
+        with process:
+            try:
+                yield where
+            finally:
+                process.kill()
 
 
 class ForkedKernel:
@@ -108,22 +107,21 @@ class WarmProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch the kernel. `cmd` and `kwargs` are those of `LocalProvisioner`."""
-        if SOCKET not in kwargs["env"]:
-            return await super().launch_kernel(cmd, **kwargs)
-        argv = cmd[cmd.index("ipykernel_launcher") + 1 :]
-        request = json.dumps({"argv": argv, "cwd": kwargs["cwd"], "env": kwargs["env"]})
-        connection = socket.socket(socket.AF_UNIX)
-        connection.setblocking(False)
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.sock_connect(connection, kwargs["env"][SOCKET])
-            await loop.sock_sendall(connection, f"{request}\n".encode())
-            self.pid = self.pgid = int(await loop.sock_recv(connection, PID))
-        except (OSError, ValueError):
-            connection.close()
-            return await super().launch_kernel(cmd, **kwargs)
-        self.process = ForkedKernel(self.pid, connection)  # type: ignore[assignment]
-        return self.connection_info
+        if SOCKET in kwargs["env"]:
+            argv = cmd[cmd.index("ipykernel_launcher") + 1 :]
+            request = json.dumps({"argv": argv, "cwd": kwargs["cwd"], "env": kwargs["env"]})
+            connection = socket.socket(socket.AF_UNIX)
+            connection.setblocking(False)
+            loop = asyncio.get_running_loop()
+            try:
+                await loop.sock_connect(connection, kwargs["env"][SOCKET])
+                await loop.sock_sendall(connection, f"{request}\n".encode())
+                self.pid = self.pgid = int(await loop.sock_recv(connection, PID))
+                self.process = ForkedKernel(self.pid, connection)  # type: ignore[assignment]
+                return self.connection_info
+            except (OSError, ValueError):
+                connection.close()
+        return await super().launch_kernel(cmd, **kwargs)
 
     async def kill(self, restart: bool = False) -> None:
         """Kill the kernel, and what it started even if that left its process group."""
