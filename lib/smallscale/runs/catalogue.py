@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from smallscale.runs import Refused
+from smallscale.runs import Refused, refusing
 from smallscale.runs.parameters import Parameter, near, read_parameters
 
 IMPORT = (ast.Import, ast.ImportFrom)
@@ -31,21 +31,16 @@ class Notebook:
 
         Read as plain JSON: nbformat takes longer to import than most commands take to run.
         """
-        try:
-            node = json.loads(self.path.read_text(encoding="utf-8"))
-            if node["nbformat"] == 4:
-                return [
-                    (cell["cell_type"], "".join(cell["source"]), list(cell.get("metadata", {}).get("tags", [])))
-                    for cell in node["cells"]
-                ]
-            why = f"is in notebook format {node['nbformat']}; save it anew, in format 4"
-        except OSError as error:
-            why = f"cannot be read: {error.strerror}"
-        except ValueError:  # also what is no UTF-8
-            why = "is not a notebook: it is not valid JSON"
-        except (KeyError, TypeError, AttributeError):
-            why = "is not a notebook: its JSON has no list of cells in format 4"
-        raise Refused(f"{self.path} {why}")
+        with refusing(f"{self.path} cannot be read: ", OSError):
+            content = self.path.read_bytes()
+        with refusing(f"{self.path} is not a notebook: it is not valid JSON", ValueError):  # also what is no UTF-8
+            node = json.loads(content)
+        no_list = f"{self.path} is not a notebook: its JSON has no list of cells in format 4"
+        with refusing(no_list, KeyError, TypeError, AttributeError):
+            if node["nbformat"] != 4:
+                raise Refused(f"{self.path} is in notebook format {node['nbformat']}; save it anew, in format 4")
+            tagged = [(cell, list(cell.get("metadata", {}).get("tags", []))) for cell in node["cells"]]
+            return [(cell["cell_type"], "".join(cell["source"]), tags) for cell, tags in tagged]
 
     @cached_property
     def markdown(self) -> list[str]:

@@ -11,7 +11,6 @@ import platform
 import queue
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -202,10 +201,9 @@ def _manager(folder: Path) -> AsyncKernelManager:
     """A kernel of this very Python, whatever kernels are installed, talking through files where it can."""
     spec = get_kernel_dict()
     spec["metadata"] = {"kernel_provisioner": {"provisioner_name": "smallscale-warm"}}
-    manager = AsyncKernelManager(kernel_name="python3")
+    manager = AsyncKernelManager(kernel_name="python3", connection_file=str(folder / "kernel.json"))
     manager._kernel_spec = KernelSpec(resource_dir="", **spec)
-    manager.connection_file = str(folder / "kernel.json")
-    if sys.platform != "win32":
+    if os.name == "posix":
         manager.transport, manager.ip = "ipc", str(folder / "kernel")  # no ports, so no races for them
     return manager
 
