@@ -140,7 +140,7 @@ async def _drive(notebook: Any, task: Task, stop: threading.Event, on_cell: Call
                 outcome |= {"status": "timed-out", "error": f"stopped after {task.timeout:g} seconds"}
         finally:
             watch.cancel()
-            await manager.shutdown_kernel(now=True)
+            await (manager.shutdown_kernel(now=True) if manager.has_kernel else manager.cleanup_resources())
             if client.kc:
                 client.kc.stop_channels()
     return outcome | {"seconds": round(end - begin, 2), "hardware": _hardware(gpu)}

@@ -171,7 +171,9 @@ def _keep(connection: socket.socket) -> NoReturn:
             _be_a_kernel(request, connection)
         connection.sendall(f"{pid:{PID}}".encode())
         _, status = os.waitpid(pid, 0)
-        kill_descendants()
+        with suppress(ChildProcessError):  # it left nothing
+            os.waitpid(-1, os.WNOHANG)
+            kill_descendants()
         connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     finally:  # whatever came: the command may have given up meanwhile
         os._exit(0)
