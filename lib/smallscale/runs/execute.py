@@ -130,7 +130,7 @@ async def _drive(notebook: Any, task: Task, stop: threading.Event, on_cell: Call
                 async with asyncio.timeout(SHUTDOWN):
                     outcome["peak_mb"], gpu = await _report(client)
             await manager.request_shutdown()
-            await manager.finish_shutdown(SHUTDOWN, pollinterval=0.01)
+            await manager.finish_shutdown(2 * SHUTDOWN, pollinterval=0.01)  # it is killed after half of it
         except (Exception, asyncio.CancelledError) as failure:  # nbclient may turn the one into the other
             if stop.is_set():
                 raise Interrupted from None

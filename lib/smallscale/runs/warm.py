@@ -128,6 +128,8 @@ class WarmProvisioner(LocalProvisioner):
         kill_descendants(self.pid)
         await super().kill(restart)
 
+    terminate = kill  # asked of one that did not end when told to: what it started must not be left
+
 
 # ---- the warm process ---------------------------------------------------------------------------------------
 
