@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from smallscale.models import seeded, small_cnn
+from smallscale.models import seeded, small_cnn, small_mlp
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,16 @@ def test_seeded_draws_the_same_and_puts_back():
     assert torch.equal(torch.get_rng_state(), before)
     with seeded(5):
         assert torch.equal(torch.rand(3), first)
+
+
+def test_small_mlp_is_small_smooth_and_its_seed():
+    model = small_mlp(64)
+    assert sum(p.numel() for p in model.parameters()) == 2410
+    assert model(torch.rand(3, 1, 8, 8)).shape == (3, 10)
+    assert [type(layer) for layer in model] == [nn.Flatten, nn.Linear, nn.GELU, nn.Linear]
+    assert type(small_mlp(64, activation=nn.ReLU)[2]) is nn.ReLU
+    assert torch.equal(model[1].weight, small_mlp(64)[1].weight)
+    assert not torch.equal(model[1].weight, small_mlp(64, seed=1)[1].weight)
+    for sizes in ((0, 10), (64, 1)):
+        with pytest.raises(ValueError, match="inputs and hidden must be at least 1, classes at least 2"):
+            small_mlp(*sizes)

@@ -14,8 +14,7 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     For what offers no `generator` of its own: the initialisation of layers, dropout. device: the one whose
     generator is seeded beside the CPU's.
     """
-    device = torch.device(device)
-    devices = [device] if device.type == "cuda" else []
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         # torch.manual_seed would also reach the GPUs that fork_rng does not put back.
         torch.default_generator.manual_seed(seed)
@@ -39,18 +38,25 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int = 10, *, seed: int
         raise ValueError(f"image_shape must be (channels, height, width), each at least 1; got {image_shape}")
     if classes < 2:
         raise ValueError(f"classes must be at least 2; got {classes}")
-    channels, height, width = image_shape
-    stride = 2 if max(height, width) > 16 else 1  # 28x28 comes down to 7x7, 8x8 to 4x4
-    for step in (stride, 2):
-        height, width = (height - 1) // step + 1, (width - 1) // step + 1  # a 3x3 kernel with padding 1
+    stride = 2 if max(image_shape[1:]) > 16 else 1  # 28x28 comes down to 7x7, 8x8 to 4x4
     with seeded(seed):
-        return nn.Sequential(
-            nn.Conv2d(channels, 16, kernel_size=3, stride=stride, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, kernel_size=3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),  # (batch, 32, height, width) -> (batch, 32 * height * width)
-            nn.Linear(32 * height * width, 64),
-            nn.ReLU(),
-            nn.Linear(64, classes),
-        )
+        first = nn.Conv2d(image_shape[0], 16, kernel_size=3, stride=stride, padding=1)
+        second = nn.Conv2d(16, 32, kernel_size=3, stride=2, padding=1)
+        features = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Flatten())
+        inputs = features(torch.zeros(1, *image_shape)).shape[1]
+        return nn.Sequential(*features, nn.Linear(inputs, 64), nn.ReLU(), nn.Linear(64, classes))
+
+
+def small_mlp(
+    inputs: int, classes: int = 10, *, hidden: int = 32, activation: type[nn.Module] = nn.GELU, seed: int = 0
+) -> nn.Sequential:
+    """A classifier with one hidden layer, of (batch, ...) with `inputs` values each to logits (batch, classes).
+
+    2,410 parameters for digits of 8x8 pixels. Smooth unless `activation` has a kink, as nn.ReLU has.
+    seed: of the initial weights; no global state is touched.
+    Raises ValueError for sizes below 1, or fewer than two classes.
+    """
+    if inputs < 1 or hidden < 1 or classes < 2:
+        raise ValueError(f"inputs and hidden must be at least 1, classes at least 2; got {inputs}, {hidden}, {classes}")
+    with seeded(seed):
+        return nn.Sequential(nn.Flatten(), nn.Linear(inputs, hidden), activation(), nn.Linear(hidden, classes))

@@ -33,18 +33,24 @@ def train_classifier(
     weight_decay: float = 0.0,
     perturb: Perturb | None = None,
     loss: Loss | None = None,
+    order: Callable[[int], Tensor] = torch.randperm,
+    settle: bool = True,
+    watch: Callable[[int, nn.Module], None] | None = None,
     seed: int = 0,
     progress: str = "",
 ) -> nn.Module:
     """Fit `model` in place to mean cross-entropy + weight_decay/2 * ||parameters||^2; returned in eval mode.
 
-    images: (n, ...) as the model takes them; labels: (n,) classes counted from 0.
-    lr: Adam's step, which falls to zero along half a cosine, so that the last epochs settle.
+    images: (n, ...) as the model takes them; labels: (n,) classes counted from 0, or what `loss` takes.
+    lr: Adam's step, which falls to zero along half a cosine, so that the last epochs settle; with settle=False it
+        stays as it is, so that stopping early and training for fewer epochs are the same thing.
     perturb: called as perturb(model, images, labels) on every batch, with the model in eval mode; what it
         returns is trained on. With an attack it is adversarial training: the minimum over parameters of the
         expected maximum over the ball (Madry et al. 2018, eq. 2.1).
     loss: called as loss(model, images, labels, done) in place of cross-entropy, the model in training mode; done
         is the share of all batches that lies behind, from 0 to just below 1, for losses that change on the way.
+    order: called as order(n) for each epoch, the positions of its images. watch: called as watch(epoch, model) after
+        each epoch, 1 the first, with the model in eval mode.
     seed: of the batches' order and of dropout; the same seed gives the same model, and no global state is
         touched. progress: a text for a progress bar; empty for none.
     Raises ValueError where counts differ, or epochs or batch_size is below 1.
@@ -57,12 +63,13 @@ def train_classifier(
             raise ValueError(f"{name} must be at least 1; got {value}")
     like = next(model.parameters())
     # The penalty belongs to the loss (Adam's weight_decay, not AdamW's): what is minimised has a name and a Hessian.
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+    # foreach: one call for all parameters, which on networks this small is a third of the time.
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay, foreach=True)
     batches = -(-len(images) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     with seeded(seed, like.device), fitting_threads(images):
         for epoch in tqdm(range(epochs), desc=progress, unit="epoch", leave=False, disable=not progress):
-            for i, batch in enumerate(torch.randperm(len(images)).split(batch_size)):
+            for i, batch in enumerate(order(len(images)).split(batch_size)):
                 x, y = images[batch].to(like), labels[batch].to(like.device)
                 if perturb is not None:
                     model.eval()  # the attack meets the model as it will be used, and moves no running mean
@@ -73,7 +80,10 @@ def train_classifier(
                 optimizer.zero_grad()
                 total.backward()
                 optimizer.step()
-                schedule.step()
+                if settle:
+                    schedule.step()
+            if watch is not None:
+                watch(epoch + 1, model.eval())
     return model.eval()
 
 
@@ -84,22 +94,30 @@ def predict_logits(model: Model, images: Any, *, batch_size: int = 1024) -> Tens
         return torch.cat([outputs(model, part).cpu() for part in images.split(batch_size)])
 
 
+def correct(model: Model, images: Any, labels: Any) -> Tensor:
+    """Which of the images (n, ...) are read as their labels (n,), (n,) of bool."""
+    return predict_logits(model, images).argmax(1) == torch.as_tensor(labels)
+
+
 def accuracy(model: Model, images: Any, labels: Any) -> float:
     """The fraction of images (n, ...) that are read as their labels (n,)."""
-    return float((predict_logits(model, images).argmax(1) == torch.as_tensor(labels)).double().mean())
+    return float(correct(model, images, labels).double().mean())
 
 
-def binomial_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval (low, high) for a probability, from `successes` out of `n` (Wilson 1927).
+def share_interval(right: Tensor) -> tuple[float, float, float]:
+    """The share of True in (n,) of bool, and the ends of its 95 % Wilson interval."""
+    return float(right.double().mean()), *binomial_interval(int(right.sum()), len(right))
+
+
+def binomial_interval(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval (low, high) for a probability, from `successes` out of `n` (Wilson 1927).
 
     Unlike "plus or minus two standard errors" it stays inside [0, 1], and says something at 0 and at n.
-    Raises ValueError unless 0 <= successes <= n, n >= 1 and 0 < level < 1.
+    Raises ValueError unless 0 <= successes <= n and n >= 1.
     """
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"successes must lie in [0, n] with n at least 1; got {successes} of {n}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie strictly between 0 and 1; got {level}")
-    interval = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    interval = binomtest(int(successes), int(n)).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -135,12 +153,11 @@ def threads(n: int) -> Iterator[None]:
 @contextmanager
 def eval_mode(model: Model) -> Iterator[None]:
     """Inside, every part of the model is in eval mode; afterwards each is as it was."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
+    modes = {module: module.training for module in model.modules()} if isinstance(model, nn.Module) else {}
     try:
-        if isinstance(model, nn.Module):
-            model.eval()
+        for module in modes:
+            module.training = False
         yield
     finally:
-        for module, mode in zip(modules, modes, strict=True):
+        for module, mode in modes.items():
             module.training = mode

@@ -1,17 +1,23 @@
 """Is it the answer's log-probability whatever the padding, is the reference left alone, and is the optimum reached?
 
-The named mutants of the method, and what catches each:
-    the prompt's mask      test_the_logps_are_those_of_the_answer_token_by_token
-    the shift              the same
-    the end of text        test_the_end_of_text_counts
-    the sum                test_losses.test_every_answer_of_a_length_together_has_probability_one
-    the padding mask       test_padding_on_either_side_changes_nothing
-    position ids           the same, on the left
-    reference in eval mode test_the_reference_has_no_dropout
+The method was broken on purpose, one way at a time; what caught it, among others:
+    prompt unmasked in the labels     test_the_logps_are_those_of_the_answer_token_by_token
+    padding unmasked in the labels    the same
+    shift left out, or the wrong way  test_losses.test_it_is_the_masked_shifted_sum
+    end of text cut off               test_the_end_of_text_counts
+    end of text, from a file          test_files.test_encoding_keeps_the_boundary_ends_each_text_…
+    a mean for the sum                test_losses.test_every_answer_of_a_length_together_has_probability_one
+    attention mask all ones           test_padding_on_either_side_changes_nothing[left]
+    attention mask left out           test_a_model_is_told_what_is_padding
+    position ids left out             test_padding_on_either_side_changes_nothing[left]
+    position ids counting columns     the same
+    reference in training mode        test_the_reference_has_no_dropout
+    reference that moves along        test_it_starts_at_ln_2_and_the_reference_stays_what_it_was
 """
 
 import copy
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +37,7 @@ from smallscale.dpo import (
     train_preferences,
 )
 from smallscale.dpo.losses import MASKED
+from smallscale.dpo.training import few_threads
 from smallscale.models import seeded
 
 END = 9
@@ -130,6 +137,32 @@ def test_padding_on_either_side_changes_nothing(side: str) -> None:
             assert logps.tolist() == pytest.approx(expected, abs=1e-5)
 
 
+class TrustsItsMask(nn.Module):
+    """As a transformers model whose next token follows from the mean of all that the mask lets it see so far.
+
+    GPT-2 would not miss a mask that is left out: transformers then tells texts apart by positions that start anew.
+    """
+
+    config = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        with seeded(0):
+            self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **rest: Any) -> Any:
+        seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        total = (self.embed(input_ids) * seen[:, :, None]).cumsum(1)
+        logits = self.head(total / seen.cumsum(1).clamp(min=1)[:, :, None])
+        return SimpleNamespace(logits=logits[:, -rest["logits_to_keep"] :])
+
+
+def test_a_model_is_told_what_is_padding() -> None:
+    model, texts = TrustsItsMask(), padded_answers(PROMPTS, COMPLETIONS, side="left", pad=5)
+    alone = torch.cat([all_logps(model, padded_answers([p], [c])) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)])
+    assert all_logps(model, texts).tolist() == pytest.approx(alone.tolist(), abs=1e-5)
+
+
 def test_the_reference_has_no_dropout() -> None:
     """A reference in training mode would be drawn anew: the first margin would not be exactly 0."""
     model = tiny_gpt2(dropout=0.5).train()
@@ -152,8 +185,24 @@ def test_it_starts_at_ln_2_and_the_reference_stays_what_it_was() -> None:
     assert table.loss.iloc[-1] < 0.5
     assert table.accuracy.iloc[-1] == 1
     assert torch.equal(all_logps(reference, texts), before)
+    assert not model.training
     assert not torch.allclose(all_logps(model, texts), before, atol=0.1)
     assert list(table.columns) == ["step", "loss", "accuracy", "margin", "chosen", "rejected"]
+
+
+def test_the_policy_has_its_dropout_while_it_trains() -> None:
+    """So its first loss is not the ln 2 of a policy that is the reference."""
+    texts = padded_answers(PROMPTS, COMPLETIONS)
+    table = train_preferences(tiny_gpt2(dropout=0.5), texts, [[0, 3]], beta=1.0, steps=1, batch_size=1)
+    assert abs(table.loss[0] - math.log(2)) > 0.01
+
+
+def test_the_rate_falls_along_a_line() -> None:
+    """Under a gradient that never changes each step of Adam is as long as the rate: 0.1 times 1, 3/4, 1/2, 1/4."""
+    policy = Tabular([[0.5, 0.5]])
+    texts = padded_answers([[0], [0]], [[0], [1]])
+    train_preferences(policy, texts, [[0, 1]], beta=0.01, steps=4, batch_size=1, lr=0.1, loss="hinge")
+    assert (policy.logits[0] - math.log(0.5)).tolist() == pytest.approx([0.25, -0.25], rel=1e-4)
 
 
 def test_given_reference_logps_are_used() -> None:
@@ -178,6 +227,17 @@ def test_the_same_seed_is_the_same_run_and_touches_no_global_state() -> None:
     assert run(1).equals(run(1))
     assert not run(1).equals(run(2))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_small_model_is_given_one_thread_and_others_get_theirs_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with few_threads(tiny_gpt2()):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_identical_pair_is_kept_and_moves_nothing() -> None:

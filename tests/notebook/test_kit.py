@@ -1,4 +1,4 @@
-"""Values by scale, figures with words, living source."""
+"""Values by scale, figures with words, living source, guesses, sliders."""
 
 import base64
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from ipywidgets import IntSlider, SelectionSlider
 
-from smallscale.notebook import at_scale, figure, source
+from smallscale.notebook import at_scale, check_guess, explore, figure, source
 from smallscale.notebook.figures import ROWS, STYLE
 
 
@@ -98,3 +99,32 @@ def test_a_fence_inside_the_source_does_not_end_it(shown: list[Any]) -> None:
 def test_what_has_no_source_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="no source to show"):
         source(value)
+
+
+@pytest.mark.parametrize(
+    ("guess", "said"),
+    [
+        (None, "Not answered yet."),
+        (0.9, "Right: measured was 1.00."),
+        (1.1, "Right: measured was 1.00."),
+        (0.8, "Measured was 1.00, not 0.80. too low"),
+        (1.2, "Measured was 1.00, not 1.20. too high"),
+    ],
+)
+def test_a_guess_is_told_how_close_it_was(guess: float | None, said: str) -> None:
+    assert check_guess(guess, 1.0, within=0.11, low="too low", high="too high") == said
+
+
+def test_explore_names_its_sliders_and_shows_the_scene_of_their_values() -> None:
+    seen = []
+
+    def scene(size: int, where: str) -> str:
+        seen.append((size, where))
+        return f"<p>{where} {size}</p>"
+
+    sliders = {"size": IntSlider(min=1, max=9, value=4), "where": SelectionSlider(options=["here", "there"])}
+    size, where, view = explore(scene, sliders).children
+    assert (size.description, where.description, view.value) == ("size", "where", "<p>here 4</p>")
+    size.value, where.value = 7, "there"
+    assert view.value == "<p>there 7</p>"
+    assert seen == [(4, "here"), (7, "here"), (7, "there")]  # once for each change

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import smallscale.robustness.attacks as attacks
+import smallscale.robustness.ball as ball
 from smallscale.robustness import dlr_loss, fgsm, pgd
 
 
@@ -209,7 +210,7 @@ def test_inside_the_ball_nothing_is_projected(norm):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_starts_fill_the_ball(norm):
     x, generator = torch.zeros(1, 1, 1, 3), torch.Generator().manual_seed(0)
-    radii = torch.cat([length(attacks.random_change(x, 2.0, norm, generator), norm) for _ in range(2000)])
+    radii = torch.cat([length(ball.random_change(x, 2.0, norm, generator), norm) for _ in range(2000)])
     assert radii.max() <= 2
     # Uniform in a ball of three dimensions: half the volume lies within 2^(-1/3) = 0.794 of the radius.
     assert (radii <= 2 * 0.5 ** (1 / 3)).float().mean() == pytest.approx(0.5, abs=0.04)
@@ -316,10 +317,10 @@ def test_a_tiny_gradient_is_a_direction_all_the_same():
     """A gradient of 1e-30 squared is zero in single precision; its direction is not."""
     gradient = torch.tensor([3e-30, -4e-30]).reshape(1, 1, 1, 2)
     expected = torch.tensor([0.6, -0.8])
-    torch.testing.assert_close(attacks.direction(gradient, "l2").flatten(), expected)
+    torch.testing.assert_close(ball.direction(gradient, "l2").flatten(), expected)
     broken = torch.tensor([math.nan, math.inf]).reshape(1, 1, 1, 2)
-    assert attacks.direction(broken, "l2").flatten().tolist() == [0, 0]
-    assert attacks.direction(broken, "linf").flatten().tolist() == [0, 0]
+    assert ball.direction(broken, "l2").flatten().tolist() == [0, 0]
+    assert ball.direction(broken, "linf").flatten().tolist() == [0, 0]
 
 
 # Each image for itself

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from smallscale.notebook import explore
 from smallscale.robustness import attack_explorer
 from smallscale.robustness.explorer import scene
 from smallscale.training import predict_logits
@@ -38,7 +39,7 @@ def parts(widget):
 
 def test_it_opens_one_notch_before_the_soonest_flip():
     """From 0.1, 0.38 and 0.34 the middle, 0.5, is 0.4, 0.12 and 0.16 away: flips at none, 0.15, 0.2 of the grid."""
-    image, eps, view = parts(attack_explorer(Brightness(), flat(0.1, 0.38, 0.34), [0, 0, 0], GRID))
+    image, eps, view = parts(explore(*attack_explorer(Brightness(), flat(0.1, 0.38, 0.34), [0, 0, 0], GRID)))
     assert (image.value, eps.label) == (1, "0.1")
     assert "True 0, read as 0" in view.value
     eps.value += 1
@@ -46,18 +47,18 @@ def test_it_opens_one_notch_before_the_soonest_flip():
 
 
 def test_an_image_wrong_from_the_start_or_flipped_at_the_first_notch_is_not_where_it_opens():
-    image, _, _ = parts(attack_explorer(Brightness(), flat(0.6, 0.48, 0.3), [0, 0, 0], GRID))
+    image, _, _ = parts(explore(*attack_explorer(Brightness(), flat(0.6, 0.48, 0.3), [0, 0, 0], GRID)))
     assert image.value == 2
 
 
 def test_where_nothing_flips_it_opens_on_the_largest_radius():
-    image, eps, _ = parts(attack_explorer(Brightness(), flat(0.1, 0.1), [0, 0], GRID))
+    image, eps, _ = parts(explore(*attack_explorer(Brightness(), flat(0.1, 0.1), [0, 0], GRID)))
     assert (image.value, eps.value) == (0, len(GRID) - 1)
 
 
 def test_the_sentence_is_what_the_model_says():
     model = Brightness()
-    _, eps, view = parts(attack_explorer(model, flat(0.38), [0], GRID))
+    _, eps, view = parts(explore(*attack_explorer(model, flat(0.38), [0], GRID)))
     eps.value = 3  # 0.38 + 0.15 = 0.53: z = (0, 0.3)
     p = float(predict_logits(model, flat(0.53)).softmax(1)[0, 1])
     assert (
@@ -69,7 +70,7 @@ def test_the_sentence_is_what_the_model_says():
 
 
 def test_the_picture_speaks():
-    _, _, view = parts(attack_explorer(Brightness(), flat(0.38), [0], GRID))
+    _, _, view = parts(explore(*attack_explorer(Brightness(), flat(0.38), [0], GRID)))
     page = ElementTree.fromstring(view.value.replace("<br>", "<br/>"))
     (svg,) = page.iter("svg")
     sentence = page.find(".//strong").text
@@ -84,7 +85,7 @@ def test_the_picture_speaks():
 
 
 def test_controls_are_labelled():
-    image, eps, _ = parts(attack_explorer(Brightness(), flat(0.38, 0.6), [0, 1], GRID))
+    image, eps, _ = parts(explore(*attack_explorer(Brightness(), flat(0.38, 0.6), [0, 1], GRID)))
     assert (image.description, eps.description) == ("image", "eps")
     assert list(image.options) == [("1: a 0", 0), ("2: a 1", 1)]
     assert [label for label, _ in eps.options] == ["0", "0.05", "0.1", "0.15", "0.2", "0.25"]
@@ -107,7 +108,7 @@ def test_l2_says_length():
 @pytest.mark.parametrize("side", [8, 28])
 def test_an_update_takes_less_than_20_ms(side):
     images = torch.rand(3, 1, side, side, generator=torch.Generator().manual_seed(0))
-    _, eps, _ = parts(attack_explorer(Brightness(), images, [0, 0, 0], GRID, steps=3))
+    _, eps, _ = parts(explore(*attack_explorer(Brightness(), images, [0, 0, 0], GRID, steps=3)))
     seconds = []
     for notch in range(len(GRID) - 1):  # it opens on the last
         start = time.perf_counter()

@@ -14,14 +14,10 @@ from torch import Tensor, nn
 
 from smallscale.corpus import digits
 from smallscale.models import small_cnn
-from smallscale.robustness.corruptions import (
-    CORRUPTIONS,
-    corrupt,
-    corruption_accuracy,
-    corruption_explorer,
-    corruption_scene,
-)
+from smallscale.notebook import explore
+from smallscale.robustness.corruptions import CORRUPTIONS, corrupt, corruption_accuracy
 from smallscale.robustness.exercises import NOT_YET, check_group_weights, check_worst_group
+from smallscale.robustness.explorer import corruption_explorer, corruption_scene
 from smallscale.robustness.shift import (
     METHODS,
     Striped,
@@ -149,7 +145,7 @@ def test_what_cannot_be_corrupted_says_why(images: Tensor, name: str, severity: 
 
 def test_the_explorer_opens_on_a_misreading_answers_and_survives_its_ends() -> None:
     model = small_cnn((1, 8, 8))
-    box = corruption_explorer(model, some_images(4), [0, 1, 2, 3])
+    box = explore(*corruption_explorer(model, some_images(4), [0, 1, 2, 3]))
     image, name, severity, view = box.children
     assert severity.value == 3
     said = view.value

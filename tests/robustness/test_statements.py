@@ -2,7 +2,7 @@
 
 import pytest
 
-from smallscale.robustness.passages import WORLD, passages
+from smallscale.robustness.passages import RELATIONS, passages
 from smallscale.robustness.squad import all_text
 from smallscale.robustness.statements import Verbs, as_statement, past, third
 
@@ -63,9 +63,9 @@ def test_forms() -> None:
 def test_every_question_of_the_made_up_world_can_be_turned() -> None:
     verbs = Verbs(all_text(passages(60, seed=0)))
     subjects = {"person": "Ada Berg", "town": "Tarby", "ship": "the Tarby Pearl"}
-    for kind, relations in WORLD.items():
+    for kind, relations in RELATIONS.items():
         for relation in relations:
-            for ask in relation.asks:
+            for ask in relation["asks"]:
                 found = as_statement(ask.format(s=subjects[kind]), verbs)
                 assert found is not None, ask
                 assert subjects[kind].removeprefix("the ") in found.plain("X")

@@ -20,9 +20,7 @@ def shapley(value: Value, n: int) -> np.ndarray:
     the 2^n coalitions. Raises ValueError above 20 players, where `sampled_shapley` is the way, and for a value that is
     not finite.
     """
-    table, sizes = _coalitions(value, n)
-    weights = np.array([math.factorial(s) * math.factorial(n - s - 1) / math.factorial(n) for s in range(n)])
-    return _weighted_gains(table, sizes, weights)
+    return shapley_of(_coalitions(value, n, "sampled_shapley"))
 
 
 def banzhaf(value: Value, n: int) -> np.ndarray:
@@ -31,10 +29,30 @@ def banzhaf(value: Value, n: int) -> np.ndarray:
         beta_i = sum over S without i of (v(S + i) - v(S)) / 2^(n-1)
 
     It moves least when the values are noisy (Wang and Jia 2023), but does not sum to v(all) - v(nobody).
-    value, errors: as for `shapley`.
+    value, errors: as for `shapley`; the sampled way is `sampled_banzhaf`.
     """
-    table, sizes = _coalitions(value, n)
-    return _weighted_gains(table, sizes, np.full(n, 0.5 ** (n - 1)))
+    return banzhaf_of(_coalitions(value, n, "sampled_banzhaf"))
+
+
+def shapley_of(table: Any) -> np.ndarray:
+    """Shapley values (n, ...) from the values (2^n, ...) of all coalitions, in the order of `membership`.
+
+    Raises ValueError for a table of another length.
+    """
+    n = _players(table)
+    weights = [math.factorial(s) * math.factorial(n - s - 1) / math.factorial(n) for s in range(n)]
+    return _weighted_gains(table, np.array(weights))
+
+
+def banzhaf_of(table: Any) -> np.ndarray:
+    """Banzhaf values (n, ...) from the values (2^n, ...) of all coalitions. Order, errors: as for `shapley_of`."""
+    n = _players(table)
+    return _weighted_gains(table, np.full(n, 0.5 ** (n - 1)))
+
+
+def membership(n: int) -> np.ndarray:
+    """Who is in which coalition, (2^n, n) of True and False: player i is in coalition c where bit i of c is set."""
+    return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
 
 
 def sampled_shapley(value: Value, n: int, *, orders: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -50,36 +68,57 @@ def sampled_shapley(value: Value, n: int, *, orders: int, seed: int = 0) -> tupl
     random, gains = np.random.default_rng(seed), []
     for _ in range(int(orders)):
         order = random.permutation(n)
-        both = []
-        for walk in (order, order[::-1]):
-            values = np.array([_asked(value, walk[:size]) for size in range(n + 1)], dtype=float)
-            both.append(np.empty_like(values[1:]))
-            both[-1][walk] = np.diff(values, axis=0)
-        gains.append((both[0] + both[1]) / 2)
+        gains.append((_gains(value, order) + _gains(value, order[::-1])) / 2)
     return np.mean(gains, 0), np.std(gains, 0, ddof=1) / math.sqrt(len(gains))
 
 
-def _coalitions(value: Value, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The value (2^n, ...) and size (2^n,) of every coalition; player i is in coalition c where bit i of c is set."""
+def sampled_banzhaf(value: Value, n: int, *, samples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Banzhaf values (n,) estimated from random coalitions, and their standard errors (n,).
+
+    Every coalition serves all players (Wang and Jia 2023, maximum sample reuse): the mean of those with the player,
+    less the mean of those without. samples: how many coalitions; of each player at least 2 with and 2 without.
+    """
+    _check_players(n)
+    inside = np.random.default_rng(seed).random((samples, n)) < 0.5
+    worth = np.array([_asked(value, np.flatnonzero(row)) for row in inside])
+    counts = np.stack([(~inside).sum(0), inside.sum(0)])  # (2, n): coalitions without the player, and with
+    if samples < 4 or counts.min() < 2:
+        raise ValueError(f"samples must be more; with {samples}, a player is in or out of fewer than 2 coalitions")
+    means = np.stack([worth @ ~inside, worth @ inside]) / counts
+    squares = np.stack([((worth[:, None] - means[k]) ** 2 * (inside == k)).sum(0) for k in (0, 1)])
+    return means[1] - means[0], np.sqrt((squares / (counts - 1) / counts).sum(0))
+
+
+def _coalitions(value: Value, n: int, instead: str) -> np.ndarray:
+    """The value (2^n, ...) of every coalition, in the order of `membership`."""
     _check_players(n)
     if n > MOST:
-        raise ValueError(
-            f"n must be at most {MOST} for the exact value, which asks 2^n coalitions; got {n}: use sampled_shapley"
-        )
-    members = [[i for i in range(n) if c >> i & 1] for c in range(2**n)]
-    values = [_asked(value, coalition) for coalition in members]
-    return np.array(values, dtype=float), np.array([len(coalition) for coalition in members])
+        raise ValueError(f"n must be at most {MOST} for exact values, of 2^n coalitions; got {n}: use {instead}")
+    return np.array([_asked(value, np.flatnonzero(row)) for row in membership(n)])
 
 
-def _weighted_gains(table: np.ndarray, sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _players(table: Any) -> int:
+    n = len(table).bit_length() - 1
+    if n < 1 or len(table) != 2**n:
+        raise ValueError(f"table must hold 2^n values, one for each coalition of at least one player; got {len(table)}")
+    return n
+
+
+def _weighted_gains(table: Any, weights: np.ndarray) -> np.ndarray:
     """For each player the sum over coalitions without it of weights[size] * its gain."""
-    n, coalitions = len(weights), np.arange(len(table))
-    values = np.empty((n, *table.shape[1:]))
-    for i in range(n):
-        without = coalitions[coalitions >> i & 1 == 0]
+    table, inside = np.asarray(table, dtype=float), membership(len(weights))
+    sizes, values = inside.sum(1), []
+    for i in range(len(weights)):
+        without = np.flatnonzero(~inside[:, i])
         gains = table[without | 1 << i] - table[without]
-        values[i] = np.tensordot(weights[sizes[without]], gains, axes=1)
-    return values
+        values.append(np.tensordot(weights[sizes[without]], gains, axes=1))
+    return np.array(values)
+
+
+def _gains(value: Value, order: np.ndarray) -> np.ndarray:
+    """What each player, (n, ...), adds to those who come before it."""
+    values = np.array([_asked(value, order[:size]) for size in range(len(order) + 1)])
+    return np.diff(values, axis=0)[order.argsort()]
 
 
 def _check_players(n: int) -> None:

@@ -26,9 +26,8 @@ def payouts(values: Any, pot: int) -> list[int]:
     if not any(claims):
         claims = [Fraction(1)] * len(claims)
     cents, total = int(pot), sum(claims)
-    exact = [cents * claim / total for claim in claims]
-    paid = [int(share) for share in exact]
-    order = sorted(range(len(paid)), key=lambda i: (paid[i] - exact[i], -claims[i], i))
+    paid, left = map(list, zip(*(divmod(cents * claim, total) for claim in claims), strict=True))
+    order = sorted(range(len(paid)), key=lambda i: (left[i], claims[i]), reverse=True)
     for i in order[: cents - sum(paid)]:
         paid[i] += 1
     return paid

@@ -25,30 +25,27 @@ def sequence_logps(logits: Any, labels: Any) -> Tensor:
     A sum and no mean: the probability of a whole answer is a product over its tokens, the end of text among them.
     Raises ValueError for other shapes, a label outside the vocabulary, and a row with no label left after the shift.
     """
-    scores, targets = _floats("logits", logits), torch.as_tensor(labels)
+    scores, targets = floats("logits", logits), torch.as_tensor(labels)
     if scores.ndim != 3 or targets.shape != scores.shape[:2] or 0 in scores.shape:
+        got = f"got {tuple(scores.shape)} and {tuple(targets.shape)}"
         raise ValueError(
-            "logits must be (batch, length, vocabulary) and labels (batch, length), none of them 0; "
-            f"got {tuple(scores.shape)} and {tuple(targets.shape)}"
+            f"logits must be (batch, length, vocabulary) and labels (batch, length), none of them 0; {got}"
         )
     if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
         raise ValueError(f"labels must be whole numbers, token ids or {MASKED}; got {targets.dtype}")
     scores, targets = scores[:, :-1], targets[:, 1:].to(scores.device).long()  # (batch, length - 1, ...)
     asked = targets != MASKED
     if ((targets < 0) & asked).any() or (targets >= scores.shape[2]).any():
-        raise ValueError(
-            f"labels must be {MASKED} or lie in [0, {scores.shape[2]}), the vocabulary; "
-            f"got {targets[asked].min().item()} to {targets[asked].max().item()}"
-        )
+        got = f"got {targets[asked].min().item()} to {targets[asked].max().item()}"
+        raise ValueError(f"labels must be {MASKED} or lie in [0, {scores.shape[2]}), the vocabulary; {got}")
     empty = (~asked.any(1)).nonzero().flatten().tolist()
     if empty:
-        raise ValueError(
-            f"labels of row {empty[0]} ({len(empty)} of {len(asked)} rows) leave nothing to predict: after the first "
-            f"position all are {MASKED}; drop the row, or cut its text off later"
-        )
-    chosen = scores.gather(2, targets.where(asked, 0).unsqueeze(2)).squeeze(2)
-    logps = chosen - scores.logsumexp(2)  # (batch, length - 1)
-    return logps.where(asked, 0.0).sum(1)
+        rows = f"row {empty[0]} ({len(empty)} of {len(asked)} rows)"
+        why = f"after the first position all are {MASKED}; drop the row, or cut its text off later"
+        raise ValueError(f"labels of {rows} leave nothing to predict: {why}")
+    # Only positions that are asked for: a long prompt costs nothing here.
+    logps = -F.cross_entropy(scores[asked], targets[asked], reduction="none")  # (labels left,)
+    return logps.new_zeros(len(scores)).index_add(0, asked.nonzero()[:, 0], logps)
 
 
 def preference_loss(
@@ -85,29 +82,27 @@ def preference_loss(
         raise ValueError(f"label_smoothing has no meaning with {loss}; leave it at 0, or use {' or '.join(SMOOTHED)}")
     names = ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")
     given = (policy_chosen, policy_rejected, reference_chosen, reference_rejected)
-    logps = [_floats(name, values) for name, values in zip(names, given, strict=True)]
-    if len({value.shape for value in logps}) > 1:
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in zip(names, logps, strict=True))
+    logps = {name: floats(name, values) for name, values in zip(names, given, strict=True)}
+    if len({value.shape for value in logps.values()}) > 1:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in logps.items())
         raise ValueError(f"the four log-probabilities must have one shape, a value for each pair; got {shapes}")
-    for name, value in zip(names, logps, strict=True):
+    for name, value in logps.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} must be finite; a log-probability of -inf leaves no margin to speak of")
-    gains = [policy - reference.detach() for policy, reference in zip(logps[:2], logps[2:], strict=True)]
-    margin = gains[0] - gains[1]
+    chosen = logps["policy_chosen"] - logps["reference_chosen"].detach()
+    rejected = logps["policy_rejected"] - logps["reference_rejected"].detach()
+    margin = chosen - rejected
     right, flipped = -F.logsigmoid(beta * margin), -F.logsigmoid(-beta * margin)  # stable at any margin
-    match loss:
-        case "dpo":
-            losses = (1 - e) * right + e * flipped
-        case "robust":
-            losses = ((1 - e) * right - e * flipped) / (1 - 2 * e)
-        case "ipo":
-            losses = (margin - 1 / (2 * beta)) ** 2
-        case "hinge":
-            losses = torch.relu(1 - beta * margin)
-    return losses, beta * gains[0].detach(), beta * gains[1].detach()
+    losses = {
+        "dpo": (1 - e) * right + e * flipped,
+        "robust": ((1 - e) * right - e * flipped) / (1 - 2 * e),
+        "ipo": (margin - 1 / (2 * beta)) ** 2,
+        "hinge": torch.relu(1 - beta * margin),
+    }
+    return losses[loss], beta * chosen.detach(), beta * rejected.detach()
 
 
-def _floats(name: str, values: Any) -> Tensor:
+def floats(name: str, values: Any) -> Tensor:
     """As a tensor of float32 or finer; lists in double precision. A bfloat16 sum over an answer loses whole units."""
     try:
         tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, dtype=float))

@@ -8,7 +8,9 @@ import math
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from scipy.special import rel_entr, softmax
+
+from smallscale.dpo.losses import floats
 
 
 def optimal_policy(reference: Any, reward: Any, beta: float) -> np.ndarray:
@@ -28,8 +30,7 @@ def optimal_policy(reference: Any, reward: Any, beta: float) -> np.ndarray:
         best = np.where(p > 0, r, -np.inf).max(-1, keepdims=True)
         # Relative to the best answer that can occur: what overflows goes to -inf, which is probability 0.
         scores = np.where(p > 0, np.log(p) + (r - best) / beta, -np.inf)
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
+    return softmax(scores, axis=-1)
 
 
 def best_of_n(reference: Any, reward: Any, n: int) -> np.ndarray:
@@ -43,12 +44,11 @@ def best_of_n(reference: Any, reward: Any, n: int) -> np.ndarray:
         raise ValueError(f"n must be a whole number, at least 1; got {n}")
     p, r = _policy_and_reward(reference, reward)
     if p.ndim > 1:
-        rows = [best_of_n(a, b, n) for a, b in zip(p, r, strict=True)]
-        return np.stack(rows)
+        return np.stack([best_of_n(a, b, n) for a, b in zip(p, r, strict=True)])
     _, level = np.unique(r, return_inverse=True)  # the rewards that occur, in increasing order
     share = np.bincount(level, weights=p)  # of probability at each
     upto = np.minimum(share.cumsum(), 1.0)
-    won = upto**n - np.concatenate([[0.0], upto[:-1]]) ** n
+    won = np.diff(upto**n, prepend=0.0)
     factor = np.divide(won, share, out=np.zeros_like(won), where=share > 0)
     policy = p * factor[level]
     return policy / policy.sum()
@@ -59,9 +59,7 @@ def kl_divergence(policy: Any, reference: Any) -> np.ndarray:
 
     policy, reference: (..., answers) probabilities. Raises ValueError where they are negative or do not sum to 1.
     """
-    p, q = np.broadcast_arrays(_probabilities("policy", policy), _probabilities("reference", reference))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p > 0, p * (np.log(p) - np.log(q)), 0.0)
+    terms = rel_entr(_probabilities("policy", policy), _probabilities("reference", reference))
     return np.maximum(terms.sum(-1), 0.0)  # rounding may leave -1e-17 for two policies alike
 
 
@@ -88,9 +86,4 @@ def _probabilities(name: str, values: Any) -> np.ndarray:
 
 
 def _array(name: str, values: Any) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().double().numpy()  # numpy has no bfloat16
-    try:
-        return np.array(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers, as an array, a tensor or lists of one length") from error
+    return floats(name, values).detach().cpu().double().numpy()

@@ -5,6 +5,7 @@ is any module from token ids (batch, length) to logits (batch, length, vocabular
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,20 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from smallscale.dpo.losses import MASKED, preference_loss, sequence_logps
 from smallscale.models import seeded
-from smallscale.training import eval_mode
+from smallscale.training import eval_mode, threads
 
+Tokens = Sequence[Sequence[int]]  # token ids, a list for each text
 Combine = Callable[[Tensor, Tensor], Tensor]  # (losses of a batch, positions of its pairs) -> ()
 Watch = Callable[[int, nn.Module], None]
+Loss = Callable[[Generator], Tensor]
+SMALL = 1_000_000  # parameters
 
 
 @dataclass(frozen=True)
@@ -39,21 +46,16 @@ class Answers:
     def __getitem__(self, rows: Any) -> "Answers":
         """These rows, without the columns that are padding in all of them."""
         mask = self.mask[rows]
-        used = mask.any(0).nonzero().flatten()
-        keep = slice(int(used[0]), int(used[-1]) + 1)
+        used = mask.any(0).nonzero()
+        keep = slice(int(used.min()), int(used.max()) + 1)
         return Answers(self.ids[rows][:, keep], self.labels[rows][:, keep], mask[:, keep])
 
     def to(self, device: Any) -> "Answers":
-        return Answers(*(part.to(device) for part in (self.ids, self.labels, self.mask)))
+        return Answers(self.ids.to(device), self.labels.to(device), self.mask.to(device))
 
 
 def padded_answers(
-    prompts: Sequence[Sequence[int]],
-    completions: Sequence[Sequence[int]],
-    *,
-    pad: int = 0,
-    side: str = "right",
-    max_length: int | None = None,
+    prompts: Tokens, completions: Tokens, *, pad: int = 0, side: str = "right", max_length: int | None = None
 ) -> Answers:
     """Token ids as `Answers`. A completion holds its end-of-text token: that a text ends there is part of it.
 
@@ -67,22 +69,16 @@ def padded_answers(
         raise ValueError(f"prompts and completions must be as many, at least 1; got {len(prompts)}, {len(completions)}")
     if any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("prompts must each hold a token: the first token of a completion is predicted from one")
-    empty = [i for i, (p, c) in enumerate(zip(prompts, completions, strict=True)) if not [*p, *c][len(p) : max_length]]
+    texts = [torch.tensor([*p, *c][:max_length]) for p, c in zip(prompts, completions, strict=True)]
+    empty = [i for i, (prompt, text) in enumerate(zip(prompts, texts, strict=True)) if len(text) <= len(prompt)]
     if empty:
-        raise ValueError(
-            f"completions must not be empty within max_length={max_length}; row {empty[0]} is ({len(empty)} of "
-            f"{len(prompts)}): raise max_length, or drop these rows"
-        )
-    texts = [[*p, *c][:max_length] for p, c in zip(prompts, completions, strict=True)]
-    length = max(map(len, texts))
-    ids, labels = torch.full((len(texts), length), pad), torch.full((len(texts), length), MASKED)
-    mask = torch.zeros(len(texts), length, dtype=torch.long)
-    for i, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
-        start = 0 if side == "right" else length - len(text)
-        ids[i, start : start + len(text)] = torch.tensor(text)
-        labels[i, start + len(prompt) : start + len(text)] = torch.tensor(text[len(prompt) :])
-        mask[i, start : start + len(text)] = 1
-    return Answers(ids, labels, mask)
+        row = f"row {empty[0]} is ({len(empty)} of {len(prompts)}): raise max_length, or drop these rows"
+        raise ValueError(f"completions must not be empty within max_length={max_length}; {row}")
+    labels = [text.clone() for text in texts]
+    for label, prompt in zip(labels, prompts, strict=True):
+        label[: len(prompt)] = MASKED
+    parts = ((texts, pad), (labels, MASKED), ([torch.ones_like(text) for text in texts], 0))
+    return Answers(*(pad_sequence(rows, True, filler, side) for rows, filler in parts))
 
 
 def answer_logps(policy: nn.Module, batch: Answers) -> Tensor:
@@ -92,13 +88,16 @@ def answer_logps(policy: nn.Module, batch: Answers) -> Tensor:
         return sequence_logps(policy(batch.ids), batch.labels)
     # Positions count text, not padding; transformers counts columns, which is wrong where padding is on the left.
     positions = (batch.mask.cumsum(1) - 1).clamp(min=0)
-    output = policy(input_ids=batch.ids, attention_mask=batch.mask, position_ids=positions, use_cache=False)
-    return sequence_logps(output.logits, batch.labels)
+    # The logits of what every row is given are never looked at, so they are not made.
+    first = int((batch.labels[:, 1:] != MASKED).any(0).int().argmax())
+    given = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": positions, "use_cache": False}
+    output = policy(**given, logits_to_keep=batch.ids.shape[1] - first)
+    return sequence_logps(output.logits, batch.labels[:, first:])
 
 
 def all_logps(policy: nn.Module, texts: Answers, *, batch_size: int = 512) -> Tensor:
     """`answer_logps` of all rows, in eval mode (a reference has no dropout), without gradient, on the CPU."""
-    with eval_mode(policy), torch.no_grad():
+    with eval_mode(policy), torch.no_grad(), few_threads(policy):
         parts = torch.arange(len(texts)).split(batch_size)
         return torch.cat([answer_logps(policy, texts[rows]).cpu() for rows in parts])
 
@@ -124,8 +123,9 @@ def train_preferences(
 
     pairs: (n, 2) positions in `texts`, the chosen one first. A pair may be repeated, or hold one text twice.
     reference: (len(texts),) log-probabilities of the texts; None: those of `policy` as it comes.
-    steps: of AdamW without weight decay, at a constant lr, each on batch_size pairs; after every pair has been
-        visited once, in an order that `seed` sets, they are shuffled again.
+    steps: of AdamW without weight decay, each on batch_size pairs; lr falls to 0 along a line, so that the noise of
+        the last batches does not stay. After every pair has been visited once, in an order that `seed` sets, they are
+        shuffled again.
     combine: (losses of the batch (b,), positions of its pairs (b,)) -> the number to minimise; None: the mean.
         With weights or groups of pairs it says whose preferences count how much.
     watch: called as watch(step, policy) before the first step, as step 0, and after each, in eval mode.
@@ -133,62 +133,71 @@ def train_preferences(
     rewards), chosen and rejected (mean log-probabilities under the policy), all on the step's batch, before it.
     Raises ValueError as `preference_loss`, for positions outside `texts`, and numbers below 1.
     """
-    order = _checked_pairs(pairs, len(texts), steps=steps, batch_size=batch_size)
-    fixed = all_logps(policy, texts) if reference is None else torch.as_tensor(reference)
-    if fixed.shape != (len(texts),):
-        raise ValueError(
-            f"reference must be a log-probability for each of {len(texts)} texts; got {tuple(fixed.shape)}"
-        )
-    device = next(policy.parameters()).device
-    texts, fixed, order = texts.to(device), fixed.to(device), order.to(device)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=lr, weight_decay=0.0, foreach=True)
-    rows, batches = [], _batches(len(order), batch_size, seed)
-    if watch is not None:
-        watch(0, policy.eval())
-    with seeded(seed, device):  # for dropout
-        for step in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=not progress):
-            picked = next(batches).to(device)
-            # A text that stands in several pairs of the batch is read once.
-            read, where = order[picked].unique(return_inverse=True)
-            policy.train()
-            chosen, rejected = answer_logps(policy, texts[read])[where].unbind(1)  # (b,) each
-            losses, good, bad = preference_loss(
-                chosen, rejected, *fixed[order[picked]].unbind(1), beta=beta, loss=loss, label_smoothing=label_smoothing
-            )
-            total = losses.mean() if combine is None else combine(losses, picked)
-            optimizer.zero_grad()
-            total.backward()
-            optimizer.step()
-            wins, gap = (good > bad).double().mean(), (good - bad).mean()
-            rows.append(
-                (step, *map(float, (total.detach(), wins, gap, *(part.detach().mean() for part in (chosen, rejected)))))
-            )
-            if watch is not None:
-                watch(step + 1, policy.eval())
-    policy.eval()
-    return pd.DataFrame(rows, columns=["step", "loss", "accuracy", "margin", "chosen", "rejected"])
-
-
-def _checked_pairs(pairs: Any, texts: int, **at_least_one: int) -> Tensor:
     order = pairs.cpu() if isinstance(pairs, Tensor) else torch.from_numpy(np.array(pairs))
     if order.ndim != 2 or order.shape[1] != 2 or len(order) == 0 or order.is_floating_point():
         raise ValueError(f"pairs must be (n, 2) whole numbers, chosen and rejected, n at least 1; got {order.shape}")
-    if order.min() < 0 or order.max() >= texts:
-        raise ValueError(f"pairs must be positions in the {texts} texts; got {int(order.min())} to {int(order.max())}")
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
-    return order.long()
+    if order.min() < 0 or order.max() >= len(texts):
+        got = f"got {int(order.min())} to {int(order.max())}"
+        raise ValueError(f"pairs must be positions in the {len(texts)} texts; {got}")
+    if steps < 1 or batch_size < 1:
+        raise ValueError(f"steps and batch_size must be at least 1; got {steps} and {batch_size}")
+    fixed = all_logps(policy, texts) if reference is None else torch.as_tensor(reference)
+    if fixed.shape != (len(texts),):
+        raise ValueError(f"reference must be a log-probability of each of {len(texts)} texts; got {[*fixed.shape]}")
+    device = next(policy.parameters()).device
+    texts, fixed, order = texts.to(device), fixed.to(device), order.long().to(device)
+    rows: list[tuple[float, ...]] = []
+    left = torch.empty(0, dtype=torch.long)
+
+    def batch_loss(generator: Generator) -> Tensor:
+        nonlocal left
+        if watch is not None:
+            watch(len(rows), policy.eval())
+        policy.train()
+        while len(left) < batch_size:  # every pair once before any comes again
+            left = torch.cat([left, torch.randperm(len(order), generator=generator)])
+        picked, left = left[:batch_size].to(device), left[batch_size:]
+        # A text that stands in several pairs of the batch is read once.
+        read, where = order[picked].unique(return_inverse=True)
+        logps = (*answer_logps(policy, texts[read])[where].unbind(1), *fixed[order[picked]].unbind(1))  # (b,) each
+        losses, good, bad = preference_loss(*logps, beta=beta, loss=loss, label_smoothing=label_smoothing)
+        total = losses.mean() if combine is None else combine(losses, picked)
+        numbers = (total, (good > bad).double().mean(), (good - bad).mean(), logps[0].mean(), logps[1].mean())
+        rows.append((len(rows), *(number.item() for number in numbers)))
+        return total
+
+    optimizer = AdamW(policy.parameters(), lr=lr, weight_decay=0.0, foreach=True)
+    falling = LambdaLR(optimizer, lambda step: 1 - step / steps)
+    minimise(policy, batch_loss, falling, steps=steps, seed=seed, progress=progress)
+    if watch is not None:
+        watch(steps, policy)
+    return pd.DataFrame(rows, columns=["step", "loss", "accuracy", "margin", "chosen", "rejected"])
 
 
-def _batches(n: int, size: int, seed: int) -> Any:
-    """Positions of pairs, `size` at a time and every pair once before any comes again."""
-    generator, left = Generator().manual_seed(seed), torch.empty(0, dtype=torch.long)
-    while True:
-        while len(left) < size:
-            left = torch.cat([left, torch.randperm(n, generator=generator)])
-        yield left[:size]
-        left = left[size:]
+def minimise(
+    policy: nn.Module, loss: Loss, *rates: LambdaLR, steps: int, seed: int = 0, progress: str = ""
+) -> nn.Module:
+    """What all training here has in common: steps along the gradient of loss(generator), each time of a new batch.
+
+    rates: the optimizers, with their schedules. seed: of the generator and of dropout. progress: what to call a bar of
+    the steps; empty: no bar. `policy` is in training mode when loss is called first, and returned in eval mode.
+    """
+    generator = Generator().manual_seed(seed)
+    policy.train()
+    with seeded(seed, next(policy.parameters()).device), few_threads(policy):
+        for _ in tqdm(range(steps), desc=progress, unit="step", leave=False, disable=not progress):
+            policy.zero_grad()
+            loss(generator).backward()
+            for rate in rates:
+                rate.optimizer.step()
+                rate.step()
+    return policy.eval()
+
+
+def few_threads(policy: nn.Module) -> AbstractContextManager[None]:
+    """Torch on one thread inside where the model is small: a second gains nothing, and on busy cores it costs."""
+    small = sum(p.numel() for p in policy.parameters()) < SMALL
+    return threads(1 if small else torch.get_num_threads())
 
 
 class Tabular(nn.Module):

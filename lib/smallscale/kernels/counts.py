@@ -14,8 +14,7 @@ from torch import Tensor
 class Traffic:
     """Counts the elements that code reads from slow memory, and writes to it."""
 
-    def __init__(self) -> None:
-        self.elements = 0
+    elements = 0
 
     def read(self, x: Tensor) -> Tensor:
         """x, counted; code calls it where x comes from slow memory."""
@@ -23,6 +22,13 @@ class Traffic:
         return x
 
     write = read  # it is the same road in both directions
+
+    def watch(self, rows: slice, cols: slice, top: Tensor, total: Tensor, acc: Tensor) -> None:
+        """Called by `tiled.forward` after each tile of keys, for those who want to see what is in fast memory.
+
+        top, total, acc: the running maximum (base 2), sum and output, (batch * kv heads, group * Br, 1 or d); they
+        change later, so copy what you keep.
+        """
 
 
 def elements_moved(level: str, n: int, d: int, block: int, causal: bool = False) -> int:

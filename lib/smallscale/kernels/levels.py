@@ -13,8 +13,9 @@ FlashAttention (Dao et al. 2022; its second version, Dao 2023) reorders this sum
 
 import math
 from importlib import import_module
-from numbers import Integral
-from typing import Any, Protocol
+from numbers import Integral, Real
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,21 +28,6 @@ from smallscale.kernels.tiled import hidden
 LEVELS = ("naive", "online", "tiled", "cpp", "triton")
 ALIGNMENTS = ("top-left", "bottom-right")
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-
-
-class Engine(Protocol):
-    """A module that computes one level. Query i sees the keys 0 .. i + offset.
-
-    q, out: (batch, heads, n_q, d); k, v: (batch, kv heads, n_k, d); lse: (batch, heads, n_q), float32 or float64.
-    """
-
-    def forward(
-        self, q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int
-    ) -> tuple[Tensor, Tensor]: ...
-
-    def backward(
-        self, dout: Tensor, dlse: Tensor, saved: tuple[Tensor, ...], scale: float, offset: int, block: int
-    ) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
 def attention(
@@ -71,8 +57,8 @@ def attention(
     level needs.
     """
     q, k, v = (torch.as_tensor(x) for x in (q, k, v))
-    _check(q, k, v, causal, align, level, block)
-    scale = 1 / math.sqrt(q.shape[3]) if scale is None else _finite(scale)
+    _check(q, k, v, causal, align, scale, level, block)
+    scale = 1 / math.sqrt(q.shape[3]) if scale is None else float(scale)
     n_q, n_k = q.shape[2], k.shape[2]
     # Without causal every key is seen: so far ahead does no query look.
     offset = n_k if not causal else 0 if align == "top-left" else n_k - n_q
@@ -86,14 +72,7 @@ def attention(
 
 
 def naive(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    scale: float,
-    offset: int,
-    *,
-    return_lse: bool = True,
-    traffic: Traffic | None = None,
+    q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, return_lse: bool = True, traffic: Traffic | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """The formula as it stands: every score is written to slow memory and read back. Gradients are autograd's."""
     traffic, work = traffic or Traffic(), torch.promote_types(q.dtype, torch.float32)
@@ -105,11 +84,10 @@ def naive(
         scores = scores.masked_fill(hidden(q.shape[2], k.shape[2], offset, q.device), -math.inf)
     # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of zeros there, and not used.
     blind = scores.detach().isneginf().all(-1, keepdim=True)
-    some = bool(blind.any())
-    scores = scores.masked_fill(blind, 0.0) if some else scores
-    weights = scores.softmax(-1)
-    weights = traffic.read(traffic.write(weights.masked_fill(blind, 0.0) if some else weights))
-    out = traffic.write(weights @ traffic.read(v)).to(q.dtype)
+    if blind.any():
+        scores = scores.masked_fill(blind, 0.0)
+    weights = traffic.read(traffic.write(scores.softmax(-1)))
+    out = traffic.write(weights @ traffic.read(v)).masked_fill(blind, 0.0).to(q.dtype)
     return out, scores.logsumexp(-1).masked_fill(blind.squeeze(-1), -math.inf) if return_lse else None
 
 
@@ -117,52 +95,40 @@ class _Flash(torch.autograd.Function):
     """Keeps q, k, v, out and lse: what the backward pass needs of the N x N scores, it computes again."""
 
     @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, engine: Engine, scale: float, offset: int, block: int
-    ) -> tuple[Tensor, Tensor]:
-        out, lse = engine.forward(q, k, v, scale, offset, block)
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, engine: ModuleType, *settings: Any) -> tuple[Tensor, Tensor]:
+        out, lse = engine.forward(q, k, v, *settings)
         ctx.save_for_backward(q, k, v, out, lse)
-        ctx.engine, ctx.settings = engine, (scale, offset, block)
+        ctx.engine, ctx.settings = engine, settings
         return out, lse
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Tensor | None, ...]:
-        return *ctx.engine.backward(dout, dlse, ctx.saved_tensors, *ctx.settings), None, None, None, None
+        return *ctx.engine.backward(dout, dlse, ctx.saved_tensors, *ctx.settings), None, *(None for _ in ctx.settings)
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, causal: Any, align: str, level: str, block: Any) -> None:
-    if level not in LEVELS:
-        raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}")
-    if align not in ALIGNMENTS:
-        raise ValueError(f"align must be 'top-left' or 'bottom-right'; got {align!r}")
-    if not isinstance(causal, (bool, np.bool_)):
-        raise ValueError(f"causal must be True or False; got {type(causal).__name__}")
-    if isinstance(block, bool) or not isinstance(block, Integral) or block < 1:
-        raise ValueError(f"block must be a whole number, at least 1; got {block!r}")
-    if not q.dtype == k.dtype == v.dtype or q.dtype not in DTYPES:
-        raise ValueError(
-            "q, k and v must be of one type, float64, float32, float16 or bfloat16; "
-            f"got {q.dtype}, {k.dtype}, {v.dtype}"
-        )
-    if not q.device == k.device == v.device:
-        raise ValueError(f"q, k and v must be on one device; got {q.device}, {k.device}, {v.device}")
-    shapes = f"got {tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
-    if not q.dim() == k.dim() == v.dim() == 4 or q.shape[3] == 0:
-        raise ValueError(f"q, k and v must be (batch, heads, n, d), d at least 1; {shapes}")
-    if k.shape != v.shape:
-        raise ValueError(f"k and v must have one shape, (batch, kv heads, n_k, d); {shapes}")
-    if q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
-        raise ValueError(f"q, k and v must agree in batch and d; {shapes}")
-    if k.shape[1] == 0 or q.shape[1] % k.shape[1]:
-        raise ValueError(f"k's heads must divide q's; got {k.shape[1]} and {q.shape[1]}")
+def _check(q: Tensor, k: Tensor, v: Tensor, causal: Any, align: Any, scale: Any, level: Any, block: Any) -> None:
+    _need(level in LEVELS, f"level must be one of {', '.join(LEVELS)}; got {level!r}")
+    _need(align in ALIGNMENTS, f"align must be 'top-left' or 'bottom-right'; got {align!r}")
+    _need(isinstance(causal, (bool, np.bool_)), f"causal must be True or False; got {type(causal).__name__}")
+    finite = scale is None or (isinstance(scale, Real) and math.isfinite(scale))
+    _need(finite, f"scale must be a finite number, or None for 1 / sqrt(d); got {scale!r}")
+    whole = isinstance(block, Integral) and not isinstance(block, bool) and int(block) >= 1
+    _need(whole, f"block must be a whole number, at least 1; got {block!r}")
+    types, devices, shapes = (
+        f"got {a}, {b}, {c}" for a, b, c in zip(*((x.dtype, x.device, tuple(x.shape)) for x in (q, k, v)), strict=True)
+    )
+    one_type = q.dtype == k.dtype == v.dtype and q.dtype in DTYPES
+    _need(one_type, f"q, k and v must be of one type, float64, float32, float16 or bfloat16; {types}")
+    _need(q.device == k.device == v.device, f"q, k and v must be on one device; {devices}")
+    four = q.dim() == k.dim() == v.dim() == 4 and q.shape[3] > 0
+    _need(four, f"q, k and v must be (batch, heads, n, d), d at least 1; {shapes}")
+    _need(k.shape == v.shape, f"k and v must have one shape, (batch, kv heads, n_k, d); {shapes}")
+    _need(q.shape[::3] == k.shape[::3], f"q, k and v must agree in batch and d; {shapes}")
+    divides = k.shape[1] > 0 and q.shape[1] % k.shape[1] == 0
+    _need(divides, f"k's heads must divide q's; got {k.shape[1]} and {q.shape[1]}")
 
 
-def _finite(scale: Any) -> float:
-    try:
-        number = float(scale)
-    except (TypeError, ValueError, RuntimeError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"scale must be a finite number, or None for 1 / sqrt(d); got {scale!r}")
-    return number
+def _need(holds: bool, words: str) -> None:
+    if not holds:
+        raise ValueError(words)

@@ -1,53 +1,40 @@
 """How long, how much memory, and how much could this machine do? What the notebook and the benchmarks measure with."""
 
-import json
 import os
-import statistics
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import accumulate
+from timeit import repeat, timeit
 from typing import Any
 
+import numpy as np
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.autograd.profiler import profile
 
 
 def seconds(ways: Sequence[Callable[[], Any]], rounds: int = 5) -> list[float]:
     """Each function's median time, all called in turns, so that a busy moment hits all alike; a first call warms up."""
-    times: list[list[float]] = [[] for _ in ways]
-    for _ in range(rounds + 1):
-        for each, way in zip(times, ways, strict=True):
-            begin = time.perf_counter()
-            way()
-            each.append(time.perf_counter() - begin)
-    return [statistics.median(each[1:]) for each in times]
+    times = [[timeit(way, number=1) for way in ways] for _ in range(rounds + 1)]
+    return np.median(times[1:], axis=0).tolist()
 
 
 def peak_bytes(function: Callable[[], Any]) -> int:
     """The most memory that torch's CPU allocator held at once for this call, beyond what it held before."""
-    with _silence(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    profiler: Any = profile(profile_memory=True)
+    with _silence(), profiler:
         function()
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "trace.json"
-        profiler.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
-    steps = [(event["ts"], event["args"]["Bytes"]) for event in events if event.get("name") == "[memory]"]
-    held = most = 0
-    for _, step in sorted(steps, key=lambda pair: pair[0]):
-        held += step
-        most = max(most, held)
-    return most
+    steps = [event for event in profiler.kineto_results.events() if event.name() == "[memory]"]
+    steps.sort(key=lambda event: event.start_ns())
+    return max(accumulate((event.nbytes() for event in steps), initial=0))
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
     """The profiler announces itself on standard error, from C++, where Python cannot catch it."""
     kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
         os.dup2(kept, 2)
@@ -66,21 +53,14 @@ def machine() -> dict[str, float]:
     its reading and its writing counted.
     """
     a, scores, far = torch.randn(1024, 1024), torch.randn(128, 128), torch.empty(2**26)
-    out, near = torch.empty_like(a), torch.empty_like(scores)
-    half = far[: 2**25]
+    out, near, half = torch.empty_like(a), torch.empty_like(scores), far[: 2**25]
 
-    def best(function: Callable[[], Any], calls: int = 1) -> float:
-        tries = []
-        for _ in range(8):
-            begin = time.perf_counter()
-            for _ in range(calls):
-                function()
-            tries.append((time.perf_counter() - begin) / calls)
-        return min(tries)
+    def best(amount: int, function: Callable[[], Any], calls: int = 1) -> float:
+        return amount * calls / min(repeat(function, number=calls, repeat=8)) / 1e9
 
     return {
-        "gflops": 2 * 1024**3 / best(lambda: torch.mm(a, a, out=out)) / 1e9,
-        "gexps": scores.numel() / best(lambda: torch.exp(scores, out=near), 100) / 1e9,
-        "gexp2s": scores.numel() / best(lambda: torch.exp2(scores, out=near), 100) / 1e9,
-        "gbytes": 2 * half.nbytes / best(lambda: far[2**25 :].copy_(half)) / 1e9,
+        "gflops": best(2 * 1024**3, lambda: torch.mm(a, a, out=out)),
+        "gexps": best(scores.numel(), lambda: torch.exp(scores, out=near), 100),
+        "gexp2s": best(scores.numel(), lambda: torch.exp2(scores, out=near), 100),
+        "gbytes": best(2 * half.nbytes, lambda: far[2**25 :].copy_(half)),
     }

@@ -7,8 +7,7 @@ Scores are kept in base 2, times log2(e): exp2 takes less than half the time of 
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -19,19 +18,12 @@ LOG2E = math.log2(math.e)
 
 
 def forward(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    scale: float,
-    offset: int,
-    block: int,
-    traffic: Traffic | None = None,
-    watch: Callable[..., Any] | None = None,
+    q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int, traffic: Traffic | None = None
 ) -> tuple[Tensor, Tensor]:
-    """(out, lse), one tile of queries after the other; shapes and offset as in `levels.Engine`.
+    """(out, lse), one tile of queries after the other.
 
-    traffic: counts what is read and written. watch: called as watch(rows, cols, top, total, acc) after each tile of
-    keys, with the running maximum (base 2), sum and output, (batch * kv heads, group * Br, 1 or d); copy what you keep.
+    q, out: (batch, heads, n_q, d); k, v: (batch, kv heads, n_k, d); lse: (batch, heads, n_q), float32 or float64.
+    offset: query i sees the keys 0 .. i + offset. traffic: counts what is read and written, and watches each tile.
     """
     traffic, work = traffic or Traffic(), torch.promote_types(q.dtype, torch.float32)
     out, lse = torch.empty_like(q, memory_format=torch.contiguous_format), q.new_empty(q.shape[:3], dtype=work)
@@ -50,8 +42,7 @@ def forward(
             total = total.mul_(shrink).add_(p.sum(-1, keepdim=True))
             acc.mul_(shrink).baddbmm_(p, v_j)
             top = higher
-            if watch is not None:
-                watch(rows, cols, top, total, acc)
+            traffic.watch(rows, cols, top, total, acc)
         out[:, :, rows] = traffic.write(acc / total.where(total != 0, 1)).view(q[:, :, rows].shape)
         lse[:, :, rows] = traffic.write((top + total.log2()) / LOG2E).view(lse[:, :, rows].shape)
     return out, lse

@@ -1,18 +1,21 @@
-"""What a notebook uses: values by scale, figures with words, living source, remembered steps, claims."""
+"""What a notebook uses: values by scale, figures with words, living source, remembered steps, claims, sliders."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smallscale.notebook.claims import Claims
+    from smallscale.notebook.explorer import explore
     from smallscale.notebook.figures import figure
+    from smallscale.notebook.guess import check_guess
     from smallscale.notebook.living import source
     from smallscale.notebook.memory import remember
     from smallscale.notebook.scale import at_scale
 
-__all__ = ["Claims", "at_scale", "figure", "remember", "source"]
+__all__ = ["Claims", "at_scale", "check_guess", "explore", "figure", "remember", "source"]
 
-HOMES = {"Claims": "claims", "at_scale": "scale", "figure": "figures", "remember": "memory", "source": "living"}
+HOMES = {"Claims": "claims", "at_scale": "scale", "check_guess": "guess", "figure": "figures", "remember": "memory"}
+HOMES |= {"source": "living", "explore": "explorer"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,12 +6,11 @@ from smallscale.robustness.curves import accuracy_curve, random_signs
 from smallscale.robustness.distractors import add_sentences, worst_of
 from smallscale.robustness.ensemble import autoattack
 from smallscale.robustness.explorer import attack_explorer
-from smallscale.robustness.masking import GradientMasking, gradient_masking
+from smallscale.robustness.masking import gradient_masking
 from smallscale.robustness.shift import group_dro_weights, worst_group_accuracy
 from smallscale.robustness.squad import exact_match, f1, load_squad, normalize_answer, score_squad
 
 __all__ = [
-    "GradientMasking",
     "accuracy_curve",
     "add_sentences",
     "attack_explorer",

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -19,9 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smallscale.robustness.ball import Bounds, choose, direction, project, random_change
 from smallscale.training import Model, eval_mode, fitting_threads, outputs
-
-Bounds = tuple[float, float]
 
 CHUNK = 256  # images in one call of the model: memory stays bounded however many are attacked
 
@@ -43,7 +43,7 @@ def fgsm(
         _, wrong, gradient = look(model, x, y)
         adversarial = project(x + eps * direction(gradient, norm), x, eps, norm, bounds)
         _, still_wrong, _ = look(model, adversarial, y, differentiate=False)
-        return torch.where(per_image(wrong & ~still_wrong, x), x, adversarial)
+        return choose(wrong & ~still_wrong, x, adversarial)
 
 
 def pgd(
@@ -87,8 +87,8 @@ def pgd(
             for step in range(steps + 1):
                 gain, fools, gradient = look(model, here, y, loss=loss, targeted=targeted, differentiate=step < steps)
                 better = (fools & ~fooled) | ((fools == fooled) & (gain > worst_gain))
-                worst = torch.where(per_image(better, x), here, worst)
-                worst_gain, fooled = torch.where(better, gain, worst_gain), fooled | fools
+                worst, worst_gain = choose(better, here, worst), choose(better, gain, worst_gain)
+                fooled = fooled | fools
                 if step < steps:
                     here = project(here + step_size * direction(gradient, norm), x, eps, norm, bounds)
         return worst
@@ -105,17 +105,15 @@ def dlr_loss(logits: Tensor, labels: Tensor) -> Tensor:
     if logits.shape[1] < 3:
         raise ValueError(f"the dlr loss needs logits of at least 3 classes; got {logits.shape[1]}: use loss='ce'")
     ranked = logits.sort(dim=1, descending=True).values
-    true = logits.gather(1, labels[:, None]).squeeze(1)
-    other = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    return (other - true) / (ranked[:, 0] - ranked[:, 2]).clamp_min(1e-12)
+    return -margin(logits, labels) / (ranked[:, 0] - ranked[:, 2]).clamp_min(1e-12)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-log softmax(logits)[label], (batch,)."""
-    return F.cross_entropy(logits, labels, reduction="none")
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """z_y - max_{i != y} z_i, (batch,): below 0 where read wrong."""
+    return logits.gather(1, labels[:, None]).squeeze(1) - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "dlr": dlr_loss}
+LOSSES: dict[str, Callable[..., Tensor]] = {"ce": partial(F.cross_entropy, reduction="none"), "dlr": dlr_loss}
 
 
 def look(
@@ -132,68 +130,14 @@ def look(
             logits = outputs(model, images).to(images.device)
             gain = LOSSES[loss](logits, labels) * (-1 if targeted else 1)
         fools = (logits.argmax(1) == labels) == targeted
-        gradient = torch.zeros_like(images)
-        if differentiate:
-            gradient = image_gradient(gain.sum(), images)
+        gradient = None if differentiate else torch.zeros_like(images)
+        if differentiate and gain.requires_grad:  # to the images and nothing else: no parameter's .grad is touched
+            (gradient,) = torch.autograd.grad(gain.sum(), images, allow_unused=True)
+        if gradient is None:
+            raise ValueError("model must be differentiable; from its outputs no gradient leads back to the images")
         parts.append((gain.detach().to(x.dtype), fools, gradient))
     gains, fooled, gradients = zip(*parts, strict=True)
     return torch.cat(gains), torch.cat(fooled), torch.cat(gradients)
-
-
-def image_gradient(total: Tensor, images: Tensor) -> Tensor:
-    """The gradient of a sum over images to the images, and to nothing else: no parameter's .grad is touched."""
-    (gradient,) = torch.autograd.grad(total, images, allow_unused=True) if total.requires_grad else (None,)
-    if gradient is None:
-        raise ValueError("model must be differentiable; from its outputs no gradient leads back to the images")
-    return gradient
-
-
-def direction(gradient: Tensor, norm: str) -> Tensor:
-    """The step of length one in the norm that climbs fastest: sign(g) for linf, g / ||g||_2 for l2.
-
-    Zero where the gradient is zero; NaN and infinity count as zero.
-    """
-    gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
-    if norm == "linf":
-        return gradient.sign()
-    # Divided by its largest entry first: the square of a confident model's gradient would round to zero.
-    largest = gradient.flatten(1).abs().amax(1)
-    gradient = gradient / per_image(torch.where(largest > 0, largest, 1), gradient)
-    return gradient / per_image(l2_norm(gradient).clamp_min(1), gradient)  # at least 1, unless all is zero
-
-
-def project(point: Tensor, x: Tensor, eps: float, norm: str, bounds: Bounds) -> Tensor:
-    """The point brought into the eps-ball around the original x, then clamped to the bounds.
-
-    Clamping moves each pixel towards x, which is within bounds, so it cannot leave the ball again.
-    """
-    change = point - x
-    if norm == "linf":
-        change = change.clamp(-eps, eps)
-    else:
-        change = change * per_image(eps / l2_norm(change).clamp_min(max(eps, 1e-30)), x)
-    return (x + change).clamp(*bounds)
-
-
-def random_change(x: Tensor, eps: float, norm: str, generator: torch.Generator) -> Tensor:
-    """One point drawn uniformly from the eps-ball, (1, channels, height, width)."""
-    change = torch.empty(1, *x.shape[1:], dtype=x.dtype, device=generator.device)
-    if norm == "linf":
-        return change.uniform_(-eps, eps, generator=generator).to(x.device)
-    change.normal_(generator=generator)
-    share = torch.rand(1, generator=generator, device=generator.device, dtype=x.dtype)
-    radius = eps * share ** (1 / change.numel())  # the volume within a radius grows as radius^pixels
-    return (radius * change / l2_norm(change)).to(x.device)
-
-
-def l2_norm(x: Tensor) -> Tensor:
-    """The Euclidean length of each image, (batch,)."""
-    return x.flatten(1).norm(dim=1)  # (batch, channels, height, width) -> (batch, pixels) -> (batch,)
-
-
-def per_image(values: Tensor, x: Tensor) -> Tensor:
-    """(batch,) -> (batch, 1, 1, 1), as many dimensions as x, so that it meets every pixel."""
-    return values.reshape(-1, *[1] * (x.dim() - 1))
 
 
 @contextmanager
@@ -219,19 +163,17 @@ def inspect_outputs(model: Model, x: Tensor, y: Tensor) -> None:
     """A look at the outputs for a few images: what cannot be attacked is refused, what misleads is warned of."""
     if len(x) == 0:
         return
+    few = x[:8]
     with torch.no_grad():
-        logits = outputs(model, x[:8])
-    if logits.dim() != 2 or len(logits) != len(x[:8]) or logits.shape[1] < 2:
-        raise ValueError(
-            f"model must return logits (batch, classes) with at least 2 classes; "
-            f"for images {tuple(x[:8].shape)} it returned {tuple(logits.shape)}"
-        )
+        logits = outputs(model, few)
+    shape = tuple(logits.shape)
+    if len(shape) != 2 or shape[0] != len(few) or shape[1] < 2:
+        raise ValueError(f"model must return logits (batch, classes), at least 2 classes; got {shape} for {len(few)}")
     if not logits.isfinite().all():
         raise ValueError("model must return finite logits; some are NaN or infinite")
-    if y.min() < 0 or y.max() >= logits.shape[1]:
-        raise ValueError(
-            f"labels must lie in 0..{logits.shape[1] - 1}, the model's classes; got {int(y.min())}..{int(y.max())}"
-        )
+    least, most, last = int(y.min()), int(y.max()), shape[1] - 1
+    if least < 0 or most > last:
+        raise ValueError(f"labels must lie in 0..{last}, the model's classes; got {least}..{most}")
     if logits.min() >= 0 and logits.max() <= 1 and torch.allclose(logits.sum(1), logits.new_ones(()), atol=1e-3):
         warnings.warn(
             "the model's outputs look like probabilities: they lie in [0, 1] and add up to 1. A second softmax "
@@ -250,21 +192,18 @@ def check_arguments(images: Tensor, labels: Tensor, eps: float, norm: str, bound
     if not low < high:
         raise ValueError(f"bounds must be (low, high) with low < high; got {bounds}")
     if images.dim() < 2 or not images.is_floating_point():
-        raise ValueError(
-            f"images must be floating-point, (batch, channels, height, width); got {images.dtype}, "
-            f"{tuple(images.shape)}"
-        )
+        raise ValueError(f"images must be floating-point, (batch, channels, height, width); got {kind(images)}")
     whole = labels.numel() == 0 or not (labels.is_floating_point() or labels.dtype == torch.bool)
     if labels.shape != images.shape[:1] or not whole:
-        raise ValueError(
-            f"labels must be whole numbers, one for each image: ({len(images)},); got {labels.dtype}, "
-            f"{tuple(labels.shape)}"
-        )
+        raise ValueError(f"labels must be whole numbers, one for each image: ({len(images)},); got {kind(labels)}")
     if images.numel() and not (images.min() >= low and images.max() <= high):  # NaN fails both
-        raise ValueError(
-            f"images must lie within bounds [{low:g}, {high:g}]; got {images.min():g} to {images.max():g}: "
-            "normalise inside the model, or give the bounds of your images"
-        )
+        got = f"{images.min():g} to {images.max():g}: normalise inside the model, or give the bounds of your images"
+        raise ValueError(f"images must lie within bounds [{low:g}, {high:g}]; got {got}")
+
+
+def kind(given: Tensor) -> str:
+    """Type and shape, for a message."""
+    return f"{given.dtype}, {tuple(given.shape)}"
 
 
 def check_search(steps: int, step_size: float | None, restarts: int, loss: str) -> None:

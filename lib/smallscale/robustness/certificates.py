@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.grad import conv2d_input
 
-from smallscale.robustness.attacks import Bounds, as_number, check_arguments, inspect_outputs
+from smallscale.robustness.attacks import as_number, check_arguments, inspect_outputs
+from smallscale.robustness.ball import Bounds
 from smallscale.training import fitting_threads
 
 Box = tuple[Tensor, Tensor]  # lower and upper ends, each (batch, ...)
@@ -62,14 +63,11 @@ def certified(
     if method not in ("ibp", "crown"):
         raise ValueError(f"method must be 'ibp' or 'crown'; got {method!r}")
     labels, proved = torch.as_tensor(labels), []
-    for layers, box, y, units in _pieces(model, images, labels, eps, bounds):
-        boxes = propagate(layers, box, crown=method == "crown")
-        margins = margin_bounds(layers[-1:], boxes[-2:-1], y, boxes[-1][0].shape[1])
+    for layers, boxes, y, slack in _pieces(model, images, labels, eps, bounds, crown=method == "crown"):
+        margins = margin_bounds(layers[-1:], boxes[-2:], y)
         if method == "crown":
-            margins = torch.maximum(margins, margin_bounds(layers, boxes[:-1], y, margins.shape[1]))
-        slack = units * (1 + torch.maximum(*(end.abs() for end in boxes[-1])).amax(1, keepdim=True))
-        wrong = torch.ones_like(margins).scatter(1, y[:, None], 0).bool()
-        proved.append(((margins > slack) | ~wrong).all(1))
+            margins = torch.maximum(margins, margin_bounds(layers, boxes, y))
+        proved.append((margins.scatter(1, y[:, None], torch.inf) > slack).all(1))
     return torch.cat(proved).to(torch.as_tensor(images).device)
 
 
@@ -87,9 +85,8 @@ def ibp_loss(eps: float, *, bounds: Bounds = (0.0, 1.0)) -> Callable[[nn.Module,
         natural = F.cross_entropy(model(x), y)
         if ramp == 0:
             return natural
-        layers, radius = list(layers_of(model)), ramp * eps
-        boxes = propagate(layers, ((x - radius).clamp(*bounds), (x + radius).clamp(*bounds)), crown=False)
-        worst = -margin_bounds(layers[-1:], boxes[-2:-1], y, boxes[-1][0].shape[1])
+        layers = list(layers_of(model))
+        worst = -margin_bounds(layers[-1:], propagate(layers, box_around(x, ramp * eps, bounds), crown=False)[-2:], y)
         return (1 - ramp / 2) * natural + ramp / 2 * F.cross_entropy(worst, y)
 
     return loss
@@ -97,20 +94,18 @@ def ibp_loss(eps: float, *, bounds: Bounds = (0.0, 1.0)) -> Callable[[nn.Module,
 
 def _logit_bounds(model: nn.Module, images: Any, eps: float, bounds: Bounds, *, crown: bool) -> Box:
     images = torch.as_tensor(images)
-    lower, upper = [], []
-    labels = torch.zeros(len(images), dtype=torch.int64)
-    for layers, box, _, units in _pieces(model, images, labels, eps, bounds):
-        low, high = propagate(layers, box, crown=crown)[-1]
-        slack = units * (1 + torch.maximum(low.abs(), high.abs()).amax(1, keepdim=True))
-        lower.append((low - slack).to(images))
-        upper.append((high + slack).to(images))
-    return torch.cat(lower), torch.cat(upper)
+    pieces = _pieces(model, images, torch.zeros(len(images), dtype=torch.int64), eps, bounds, crown=crown)
+    ends = [(boxes[-1][0] - slack, boxes[-1][1] + slack) for _, boxes, _, slack in pieces]
+    lower, upper = (torch.cat(each).to(images) for each in zip(*ends, strict=True))
+    return lower, upper
 
 
 def _pieces(
-    model: nn.Module, images: Any, labels: Tensor, eps: Any, bounds: Bounds
-) -> Iterator[tuple[list[nn.Module], Box, Tensor, float]]:
-    """The arguments, checked, a few images at a time: layers in double precision, box, labels, relative rounding."""
+    model: nn.Module, images: Any, labels: Tensor, eps: Any, bounds: Bounds, *, crown: bool
+) -> Iterator[tuple[list[nn.Module], list[Box], Tensor, Tensor]]:
+    """The arguments, checked, a few images at a time: layers in double precision, boxes before each of them and after
+    the last, labels, and what the network's own arithmetic may round of its logits, (batch, 1).
+    """
     images, eps = torch.as_tensor(images).detach(), as_number(eps)
     check_arguments(images, labels, eps, "linf", bounds)
     list(layers_of(model))
@@ -121,14 +116,18 @@ def _pieces(
     # An attack's image, rounded, may lie outside the ball by a unit in the last place; at eps = 0 there is no attack.
     radius = eps + precision * max(map(abs, bounds)) if eps > 0 else 0.0
     with torch.no_grad(), fitting_threads(images):
-        sizes = [
-            low.numel() for low, _ in propagate(layers, (images[:1].to(like.device, torch.float64),) * 2, crown=False)
-        ]
-        step = max(1, ENTRIES // max(sizes) ** 2) if len(images) else 1
+        one = images[:1].to(like.device, torch.float64)
+        largest = max(low.numel() for low, _ in propagate(layers, (one, one), crown=False))
+        step = max(1, ENTRIES // max(1, largest) ** 2)
         for x, y in zip(images.split(step), labels.split(step), strict=True):
-            x = x.to(like.device, torch.float64)
-            box = (x - radius).clamp(*bounds), (x + radius).clamp(*bounds)
-            yield layers, box, y.to(like.device, torch.int64), ROUNDING * precision
+            boxes = propagate(layers, box_around(x.to(one), radius, bounds), crown=crown)
+            slack = ROUNDING * precision * (1 + torch.maximum(*map(abs, boxes[-1])).amax(1, keepdim=True))
+            yield layers, boxes, y.to(like.device, torch.int64), slack
+
+
+def box_around(x: Tensor, radius: float, bounds: Bounds) -> Box:
+    """The box of all images within the radius of x, per pixel, and within bounds."""
+    return (x - radius).clamp(*bounds), (x + radius).clamp(*bounds)
 
 
 def layers_of(model: nn.Module) -> Iterator[nn.Module]:
@@ -140,10 +139,8 @@ def layers_of(model: nn.Module) -> Iterator[nn.Module]:
     elif conv or type(model) in (nn.Linear, nn.ReLU, nn.Flatten):
         yield model
     else:
-        raise ValueError(
-            "model must be an nn.Sequential of Linear, Conv2d (padded by a number of zeros), ReLU and Flatten; "
-            f"got {str(model).splitlines()[0]}"
-        )
+        known = "Linear, Conv2d (padded by a number of zeros), ReLU and Flatten"
+        raise ValueError(f"model must be an nn.Sequential of {known}; got {str(model).splitlines()[0]}")
 
 
 def propagate(layers: list[nn.Module], box: Box, *, crown: bool) -> list[Box]:
@@ -175,16 +172,14 @@ def interval(layer: nn.Module, lower: Tensor, upper: Tensor) -> Box:
     """One layer's outputs over a box of its inputs (batch, ...): by centre and radius, or end by end."""
     if not isinstance(layer, nn.Linear | nn.Conv2d):
         return layer(lower), layer(upper)
-    weights = {"weight": layer.weight.abs()}
-    if layer.bias is not None:
-        weights["bias"] = torch.zeros_like(layer.bias)
+    weights = {name: value.abs() if name == "weight" else 0 * value for name, value in layer.named_parameters()}
     centre, radius = layer((upper + lower) / 2), functional_call(layer, weights, ((upper - lower) / 2,))
     return centre - radius, centre + radius
 
 
-def margin_bounds(layers: list[nn.Module], boxes: list[Box], y: Tensor, classes: int) -> Tensor:
-    """Lower bounds of z_y - z_i, (batch, classes); 0 at i = y. boxes: before each of the layers."""
-    each = torch.eye(classes).to(boxes[0][0])
+def margin_bounds(layers: list[nn.Module], boxes: list[Box], y: Tensor) -> Tensor:
+    """Lower bounds of z_y - z_i, (batch, classes); 0 at i = y. boxes: before each of the layers, and after the last."""
+    each = torch.eye(boxes[-1][0].shape[1]).to(boxes[0][0])
     return linear_bound(layers, boxes, each[y][:, None] - each)
 
 
@@ -205,19 +200,15 @@ def linear_bound(layers: list[nn.Module], boxes: list[Box], rows: Tensor) -> Ten
             total = total + (negative * (slope * off)[:, None]).flatten(2).sum(2)
             rows = positive * below[:, None] + negative * slope[:, None]
             continue
+        count = rows.shape[:2]
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is not None:
+            total = total + rows[..., None].flatten(3).sum(3) @ layer.bias
         if isinstance(layer, nn.Linear):
-            if layer.bias is not None:
-                total = total + rows @ layer.bias
             rows = rows @ layer.weight
         elif isinstance(layer, nn.Conv2d):
-            if layer.bias is not None:
-                total = total + rows.sum((-2, -1)) @ layer.bias
-            shape = (rows[:, :, 0, 0, 0].numel(), *lower.shape[1:])
             options = layer.stride, layer.padding, layer.dilation, layer.groups
-            back = conv2d_input(shape, layer.weight, rows.flatten(0, 1), *options)
-            rows = back.unflatten(0, rows.shape[:2])
-        else:  # Flatten
-            rows = rows.reshape(*rows.shape[:2], *lower.shape[1:])
+            rows = conv2d_input((count.numel(), *lower.shape[1:]), layer.weight, rows.flatten(0, 1), *options)
+        rows = rows.reshape(*count, *lower.shape[1:])
     lower, upper = boxes[0]
     centre, radius = ((upper + lower) / 2).flatten(1), ((upper - lower) / 2).flatten(1)
     rows = rows.flatten(2)

@@ -1,4 +1,4 @@
-"""Which change of the input does a classifier not survive? Eight corruptions at five severities, and a widget.
+"""Which change of the input does a classifier not survive? Eight corruptions at five severities.
 
 They follow ImageNet-C (Hendrycks and Dietterich 2019), adapted to small grey digits: turned and moved in place of
 fog and pixels, which mean little on eight by eight.
@@ -6,17 +6,16 @@ fog and pixels, which mean little on eight by eight.
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
-import ipywidgets as widgets
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
 
-from smallscale.robustness.explorer import GAP, PANEL, TOP, WIDTH, _bars, _mixed, _panel
-from smallscale.training import Model, binomial_interval, predict_logits
+from smallscale.training import Model, correct, share_interval
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -41,10 +40,7 @@ def blur(x: Tensor, sigma: float, generator: Generator) -> Tensor:
     """A Gaussian blur of this standard deviation, as a share of the height; black lies beyond the edge."""
     pixels = sigma * x.shape[2]
     reach = math.ceil(3 * pixels)
-    bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / pixels) ** 2)
-    bell = (bell / bell.sum()).expand(x.shape[1], 1, 1, -1)  # (channels, 1, 1, width of the bell)
-    rows = F.conv2d(x, bell, padding=(0, reach), groups=x.shape[1])
-    return F.conv2d(rows, bell.transpose(2, 3), padding=(reach, 0), groups=x.shape[1])
+    return torch.from_numpy(gaussian_filter(x.numpy(), pixels, mode="constant", radius=reach, axes=(2, 3)))
 
 
 def contrast(x: Tensor, factor: float, generator: Generator) -> Tensor:
@@ -116,56 +112,8 @@ def corrupt(images: Any, name: str, severity: int, *, seed: int = 0) -> Tensor:
 
 def corruption_accuracy(model: Model, images: Any, labels: Any, *, seed: int = 0) -> pd.DataFrame:
     """A row for each corruption and severity: corruption, severity, accuracy, low, high (95 % Wilson interval)."""
-    labels, rows = torch.as_tensor(labels), []
-    for name in CORRUPTIONS:
-        for severity in SEVERITIES:
-            read = predict_logits(model, corrupt(images, name, severity, seed=seed)).argmax(1)
-            right = int((read == labels).sum())
-            rows.append((name, severity, right / len(labels), *binomial_interval(right, len(labels))))
+    rows = []
+    for name, severity in product(CORRUPTIONS, SEVERITIES):
+        right = correct(model, corrupt(images, name, severity, seed=seed), labels)
+        rows.append((name, severity, *share_interval(right)))
     return pd.DataFrame(rows, columns=["corruption", "severity", "accuracy", "low", "high"])
-
-
-def corruption_explorer(model: Model, images: Any, labels: Any, *, seed: int = 0) -> widgets.VBox:
-    """A widget: choose an image, a corruption and a severity; see the image and the class probabilities.
-
-    images: (n, channels, height, width) in [0, 1], shown as the mean over channels; labels: (n,). All readings are
-    computed beforehand. It opens on a corruption that makes the model misread at severity 3, if there is one.
-    """
-    images, truth = torch.as_tensor(images), [int(label) for label in torch.as_tensor(labels)]
-    seen = {name: torch.stack([corrupt(images, name, k, seed=seed) for k in (0, *SEVERITIES)]) for name in CORRUPTIONS}
-    chances = {name: np.stack([predict_logits(model, x).softmax(1).numpy() for x in seen[name]]) for name in seen}
-    wrong = np.stack([chances[name][3].argmax(1) != truth for name in seen])  # (corruptions, n)
-    most = int(wrong.sum(1).argmax())
-    wide = {"style": {"description_width": "6em"}, "layout": widgets.Layout(width="min(100%, 32em)")}
-    named = [(f"{i + 1}: a {label}", i) for i, label in enumerate(truth)]
-    # Sliders throughout: JupyterLab keeps a drop-down's up and down for itself.
-    image = widgets.SelectionSlider(options=named, value=int(wrong[most].argmax()), description="image", **wide)
-    name = widgets.SelectionSlider(options=list(seen), value=list(seen)[most], description="corruption", **wide)
-    severity = widgets.IntSlider(value=3, min=0, max=5, description="severity", **wide)
-    view = widgets.HTML()
-
-    def show(_: Any = None) -> None:
-        i, k = image.value, severity.value
-        picture = seen[name.value][k, i].mean(0).numpy()
-        view.value = corruption_scene(picture, chances[name.value][k, i], truth[i], name.value, k)
-
-    for control in (image, name, severity):
-        control.observe(show, names="value")
-    show()
-    return widgets.VBox([image, name, severity, view])
-
-
-def corruption_scene(picture: np.ndarray, probabilities: np.ndarray, truth: int, name: str, severity: int) -> str:
-    """The state as HTML: an SVG of picture (height, width) in [0, 1] and probabilities (classes,), and a sentence."""
-    read = int(probabilities.argmax())
-    state = f"{name.capitalize()}, severity {severity}" if severity else "Not corrupted"
-    sentence = f"{state}: true {truth}, read as {read} with probability {probabilities[read]:.2f}."
-    every = ", ".join(f"{digit} {p:.2f}" for digit, p in enumerate(probabilities))
-    grey = [_mixed(round(float(value) * 64) / 64, (255, 255, 255), (0, 0, 0)) for value in picture.flat]
-    panels = _panel(0, "what the model sees", grey, picture.shape) + _bars(PANEL + GAP, probabilities, truth, read)
-    return (
-        f'<div style="color: var(--jp-ui-font-color1, currentColor); max-width: {WIDTH}px">'
-        f'<svg role="img" aria-label="{sentence} Probabilities: {every}." viewBox="0 0 {WIDTH} {TOP + PANEL + 2}" '
-        f'style="width: 100%; height: auto; font: 14px sans-serif" fill="currentColor"><title>{sentence}</title>'
-        f"{panels}</svg><p><strong>{sentence}</strong></p></div>"
-    )

@@ -1,16 +1,18 @@
 """How does accuracy fall as the ball grows? An attack at several radii, with the uncertainty of a finite test set."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from smallscale.robustness.attacks import Bounds, fgsm, pgd
+from smallscale.robustness.attacks import fgsm, pgd
+from smallscale.robustness.ball import signs
 from smallscale.robustness.certificates import certified
 from smallscale.robustness.ensemble import autoattack
-from smallscale.training import Model, binomial_interval, predict_logits
+from smallscale.training import Model, correct, share_interval
 
 Attack = Callable[[Model, Tensor, Tensor, float], Tensor]  # (model, images, labels, eps) -> images
 
@@ -23,23 +25,16 @@ def accuracy_curve(model: Model, images: Any, labels: Any, eps_grid: Iterable[fl
     of the test set alone, not of what another seed would have trained.
     """
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-    rows = []
-    for eps in eps_grid:
-        right = int((predict_logits(model, attack(model, images, labels, eps)).argmax(1) == labels).sum())
-        rows.append((eps, right / len(labels), *binomial_interval(right, len(labels))))
+    rows = [(eps, *share_interval(correct(model, attack(model, images, labels, eps), labels))) for eps in eps_grid]
     return pd.DataFrame(rows, columns=["eps", "accuracy", "low", "high"])
 
 
-def random_signs(
-    model: Model, images: Tensor, labels: Tensor, eps: float, *, bounds: Bounds = (0.0, 1.0), seed: int = 0
-) -> Tensor:
+def random_signs(model: Model, images: Tensor, labels: Tensor, eps: float, *, seed: int = 0) -> Tensor:
     """The attack that knows nothing: every pixel up or down by eps at random. As large as FGSM's step in linf.
 
-    images: (batch, channels, height, width) within bounds; model and labels are not looked at.
+    images: (batch, channels, height, width) in [0, 1]; model and labels are not looked at.
     """
-    generator = torch.Generator().manual_seed(seed)
-    signs = torch.randint(0, 2, images.shape, generator=generator).to(images) * 2 - 1
-    return (images + eps * signs).clamp(*bounds)
+    return (images + eps * signs(images.shape, images, torch.Generator().manual_seed(seed))).clamp(0, 1)
 
 
 def gaussian(model: Model, images: Tensor, labels: Tensor, *, sigma: float) -> Tensor:
@@ -60,19 +55,11 @@ def robustness_bracket(
     Returns columns eps, bound, share, and low, high: the 95 % Wilson interval for n images.
     """
     images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-
-    def survivors(attacked: Tensor) -> Tensor:
-        return predict_logits(model, attacked).argmax(1) == labels
-
+    attacks: dict[str, Attack] = {"AutoAttack": autoattack, "PGD": partial(pgd, steps=steps), "FGSM": fgsm}
     rows = []
     for eps in eps_grid:
-        for bound, holds in {
-            "IBP certificate": certified(model, images, labels, eps, method="ibp"),
-            "CROWN certificate": certified(model, images, labels, eps),
-            "AutoAttack": survivors(autoattack(model, images, labels, eps)),
-            "PGD": survivors(pgd(model, images, labels, eps, steps=steps)),
-            "FGSM": survivors(fgsm(model, images, labels, eps)),
-        }.items():
-            count = int(holds.sum())
-            rows.append((eps, bound, count / len(labels), *binomial_interval(count, len(labels))))
+        holds = {f"{m.upper()} certificate": certified(model, images, labels, eps, method=m) for m in ("ibp", "crown")}
+        for name, attack in attacks.items():
+            holds[name] = correct(model, attack(model, images, labels, eps), labels)
+        rows += [(eps, bound, *share_interval(each)) for bound, each in holds.items()]
     return pd.DataFrame(rows, columns=["eps", "bound", "share", "low", "high"])

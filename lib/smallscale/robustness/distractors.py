@@ -8,37 +8,21 @@ sentences were corrected by people; these are not, so they are "AddSent-like".
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from copy import deepcopy
-from typing import Any
 
 import numpy as np
 
-from smallscale.robustness.squad import (
-    Dataset,
-    Question,
-    all_text,
-    exact_match,
-    f1,
-    gold_texts,
-    normalize_answer,
-    questions,
-)
+from smallscale.robustness.squad import Dataset, Paragraph, Question, all_text, asked, normalize_answer, v1_scores
 from smallscale.robustness.statements import Verbs, as_statement
-from smallscale.robustness.substitutes import Pool, fixed_answer
+from smallscale.robustness.substitutes import Pool, fixed_answer, pools
 
 TRIES = 60  # for each candidate; what is left out then contains a gold answer whatever is drawn
 WORDINGS, PLACES, FAKES = ("plain", "cleft"), ("end", "start"), ("drawn", "fixed")
-Draw = Callable[[Question, np.random.Generator], list[str]]
+Fake = Callable[[Question, np.random.Generator], str]
+Variants = Callable[[int, str, Question, np.random.Generator], list[Paragraph]]  # article, context, question
 
 
 def add_sentences(
-    dataset: Mapping[str, Any],
-    *,
-    seed: int,
-    candidates: int,
-    wording: str = "plain",
-    at: str = "end",
-    fakes: str = "drawn",
+    dataset: Dataset, *, seed: int, candidates: int, wording: str = "plain", at: str = "end", fakes: str = "drawn"
 ) -> Dataset:
     """The dataset under attack: each question alone with its passage and one sentence more, `candidates` times.
 
@@ -58,18 +42,18 @@ def add_sentences(
     for name, value, allowed in (("wording", wording, WORDINGS), ("at", at, PLACES), ("fakes", fakes, FAKES)):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
-    ordinary = _ordinary(dataset)
-    verbs, everywhere = Verbs(all_text(dataset)), Pool(questions(dataset), ordinary)
+    verbs, of_article = Verbs(all_text(dataset)), pools(dataset)
 
-    def draw_for(article: dict[str, Any]) -> Draw:
-        pool = Pool((qa for p in article["paragraphs"] for qa in p["qas"]), ordinary, everywhere)
+    def attacked(article: int, context: str, qa: Question, rng: np.random.Generator) -> list[Paragraph]:
+        pool = of_article[article]
         fake = pool.fake_answer if fakes == "drawn" else fixed_answer
-        return lambda qa, rng: misleading_sentences(qa, verbs, pool, fake, rng, candidates, wording)
+        sentences = misleading_sentences(qa, verbs, pool, fake, rng, candidates, wording)
+        return [_added(context, qa, k, sentence, at) for k, sentence in enumerate(sentences)]
 
-    return _with_sentences(dataset, draw_for, seed=seed, at=at)
+    return _one_by_one(dataset, attacked, seed)
 
 
-def worst_of(dataset: Mapping[str, Any], predictions: Mapping[str, str]) -> dict[str, float]:
+def worst_of(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, float]:
     """AddSent's score: for each original question the candidate with the worst F1, its exact match taken along.
 
     dataset: as `add_sentences` returns it; an id without "-adv<k>" is a candidate of its own question. predictions: the
@@ -77,18 +61,20 @@ def worst_of(dataset: Mapping[str, Any], predictions: Mapping[str, str]) -> dict
     number of original questions. Among candidates of equal F1 the worse exact match counts.
     Raises ValueError for an empty dataset, a question without answers, and predictions that are not text.
     """
-    worst: dict[str, tuple[float, int]] = {}
-    for qa in questions(dataset):
-        golds, text = gold_texts(qa), predictions.get(qa["id"])
-        if text is not None and not isinstance(text, str):
-            raise ValueError(f"the prediction for {qa['id']!r} must be text; got {text!r}")
-        score = (0.0, 0) if text is None else (f1(text, golds), exact_match(text, golds))
-        original = original_id(qa["id"])
-        worst[original] = min(score, worst.get(original, score))
+    worst = worst_scores(dataset, predictions)
     if not worst:
         raise ValueError("dataset has no question, so there is nothing to score")
     overlap, exact = (100.0 * sum(column) / len(worst) for column in zip(*worst.values(), strict=True))
     return {"exact_match": exact, "f1": overlap, "total": len(worst)}
+
+
+def worst_scores(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, tuple[float, int]]:
+    """(F1, exact match) of each original question's worst candidate, by its id; as `worst_of`, which see."""
+    worst: dict[str, tuple[float, int]] = {}
+    for id_, score in v1_scores(dataset, predictions):
+        original = original_id(id_)
+        worst[original] = min(score, worst.get(original, score))
+    return worst
 
 
 def original_id(id_: str) -> str:
@@ -96,61 +82,42 @@ def original_id(id_: str) -> str:
     return re.sub(r"-adv\d+$", "", id_)
 
 
-def changed_questions(dataset: Mapping[str, Any], *, seed: int) -> Dataset:
+def changed_questions(dataset: Dataset, *, seed: int) -> Dataset:
     """The dataset with every question asking for something else, as the attack changes it; passages and answers stay.
 
     Who reads finds no answer any more. Questions that cannot be changed are left out, their ids under "skipped".
     """
-    ordinary = _ordinary(dataset)
-    everywhere = Pool(questions(dataset), ordinary)
-    articles, skipped = [], []
-    for article in dataset["data"]:
-        pool = Pool((qa for p in article["paragraphs"] for qa in p["qas"]), ordinary, everywhere)
-        kept = []
-        for paragraph in article["paragraphs"]:
-            asked = [(qa, pool.changed(qa["question"], _rng(seed, qa))) for qa in paragraph["qas"]]
-            skipped += [qa["id"] for qa, question in asked if not question]
-            kept.append({**paragraph, "qas": [{**qa, "question": question} for qa, question in asked if question]})
-        articles.append({**article, "paragraphs": kept})
-    return {**dataset, "data": articles, "skipped": skipped}
+    of_article = pools(dataset)
+
+    def changed(article: int, context: str, qa: Question, rng: np.random.Generator) -> list[Paragraph]:
+        question = of_article[article].changed(qa["question"], rng)
+        return [{"context": context, "qas": [{**qa, "question": question}]}] if question else []
+
+    return _one_by_one(dataset, changed, seed)
 
 
-def random_sentences(dataset: Mapping[str, Any], *, seed: int) -> Dataset:
+def random_sentences(dataset: Dataset, *, seed: int) -> Dataset:
     """The control: each question alone with its passage and a sentence about something else, the id "<id>-adv0".
 
     The sentence stands in another article and shares no word of over three letters with the question, and holds no
     gold answer. What it costs is the price of a longer passage; only what an attack costs beyond that is the attack's.
     Questions for which chance finds no such sentence, or without answer, are left out, their ids under "skipped".
     """
-    articles = dataset["data"]
     everywhere = [
-        (article, sentence, _content(sentence))
-        for article in articles
+        (number, sentence, _content(sentence))
+        for number, article in enumerate(dataset["data"])
         for paragraph in article["paragraphs"]
         for sentence in re.split(r"(?<=[.!?])\s+", paragraph["context"])
     ]
 
-    def draw_for(article: dict[str, Any]) -> Draw:
-        def draw(qa: Question, rng: np.random.Generator) -> list[str]:
-            asked = _content(qa["question"])
-            for other, sentence, words in (everywhere[i] for i in rng.integers(len(everywhere), size=TRIES)):
-                if qa["answers"] and other is not article and not asked & words and _clean(sentence, qa):
-                    return [sentence]
-            return []
+    def longer(article: int, context: str, qa: Question, rng: np.random.Generator) -> list[Paragraph]:
+        content = _content(qa["question"])
+        for other, sentence, words in (everywhere[i] for i in rng.integers(len(everywhere), size=TRIES)):
+            if qa["answers"] and other != article and not content & words and _clean(sentence, qa):
+                return [_added(context, qa, 0, sentence, "end")]
+        return []
 
-        return draw
-
-    return _with_sentences(dataset, draw_for, seed=seed, at="end")
-
-
-def _rng(seed: int, qa: Question) -> np.random.Generator:
-    """A question's own generator, whatever was drawn for the others."""
-    return np.random.default_rng([seed % 2**63, zlib.crc32(qa["id"].encode())])
-
-
-def _ordinary(dataset: Mapping[str, Any]) -> set[str]:
-    """The words that the file also writes in lower case."""
-    return {word for text in all_text(dataset) for word in re.findall(r"\b[a-z]+\b", text)}
+    return _one_by_one(dataset, longer, seed)
 
 
 def _content(text: str) -> set[str]:
@@ -158,43 +125,33 @@ def _content(text: str) -> set[str]:
     return {word for word in re.findall(r"\w+", text.lower()) if len(word) > 3}
 
 
-def _with_sentences(
-    dataset: Mapping[str, Any], draw_for: Callable[[dict[str, Any]], Draw], *, seed: int, at: str
-) -> Dataset:
-    """The dataset with each question alone, once for each sentence drawn for it; "skipped" are those without any."""
+def _one_by_one(dataset: Dataset, variants_of: Variants, seed: int) -> Dataset:
+    """The dataset with each question alone, once for each of its variants; "skipped" are those without any.
+
+    Each question has its own generator, whatever is drawn for the others.
+    """
     skipped, articles = [], []
-    for article in dataset["data"]:
-        made, draw = [], draw_for(article)
-        for paragraph in article["paragraphs"]:
-            for qa in paragraph["qas"]:
-                sentences = draw(qa, _rng(seed, qa))
-                if not sentences:
-                    skipped.append(qa["id"])
-                made += [_added(paragraph["context"], qa, k, each, at) for k, each in enumerate(sentences)]
-        articles.append({**{key: value for key, value in article.items() if key != "paragraphs"}, "paragraphs": made})
-    rest = {key: deepcopy(value) for key, value in dataset.items() if key not in ("data", "skipped")}
-    return {**rest, "data": articles, "skipped": skipped}
+    for number, article in enumerate(dataset["data"]):
+        alone: list[Paragraph] = []
+        for context, qa in asked({"data": [article]}):
+            rng = np.random.default_rng([seed % 2**63, zlib.crc32(qa["id"].encode())])
+            variants = variants_of(number, context, qa, rng)
+            skipped += [] if variants else [qa["id"]]
+            alone += variants
+        articles.append({**article, "paragraphs": alone})
+    return {**dataset, "data": articles, "skipped": skipped}
 
 
-def _added(context: str, qa: Question, k: int, sentence: str, at: str) -> dict[str, Any]:
+def _added(context: str, qa: Question, k: int, sentence: str, at: str) -> Paragraph:
     """A paragraph with the sentence added and this one question, its answers still in place."""
-    new = {**deepcopy(qa), "id": f"{qa['id']}-adv{k}"}
-    new.pop("plausible_answers", None)
-    if at == "end":
-        return {"context": f"{context} {sentence}", "qas": [new]}
-    for answer in new["answers"]:
-        answer["answer_start"] += len(sentence) + 1
-    return {"context": f"{sentence} {context}", "qas": [new]}
+    context, shift = (f"{context} {sentence}", 0) if at == "end" else (f"{sentence} {context}", len(sentence) + 1)
+    answers = [{**answer, "answer_start": answer["answer_start"] + shift} for answer in qa["answers"]]
+    rest = {key: value for key, value in qa.items() if key != "plausible_answers"}
+    return {"context": context, "qas": [{**rest, "id": f"{qa['id']}-adv{k}", "answers": answers}]}
 
 
 def misleading_sentences(
-    qa: Question,
-    verbs: Verbs,
-    pool: Pool,
-    fake: Callable[[Question, np.random.Generator], str],
-    rng: np.random.Generator,
-    candidates: int,
-    wording: str,
+    qa: Question, verbs: Verbs, pool: Pool, fake: Fake, rng: np.random.Generator, candidates: int, wording: str
 ) -> list[str]:
     """Sentences for one question, different ones as far as they can be found; none where no rule fits.
 
@@ -204,16 +161,13 @@ def misleading_sentences(
     if not qa["answers"] or as_statement(qa["question"], verbs) is None:
         return found
     for attempt in range(TRIES * candidates):
-        question = pool.changed(qa["question"], rng)
-        statement = as_statement(question, verbs) if question else None
-        if statement is None:
-            continue
-        answer = fake(qa, rng)
-        sentence = statement.plain(answer) if wording == "plain" else statement.cleft(answer)
-        if _clean(sentence, qa) and (sentence not in found or attempt > TRIES * candidates // 2):
-            found.append(sentence)
-            if len(found) == candidates:
-                return found
+        if statement := as_statement(pool.changed(qa["question"], rng), verbs):
+            answer = fake(qa, rng)
+            sentence = statement.plain(answer) if wording == "plain" else statement.cleft(answer)
+            if _clean(sentence, qa) and (sentence not in found or attempt > TRIES * candidates // 2):
+                found.append(sentence)
+                if len(found) == candidates:
+                    return found
     return []
 
 

@@ -6,22 +6,14 @@ gradient at all. An image counts as robust only if all of them fail.
 """
 
 import math
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from smallscale.robustness.attacks import (
-    Bounds,
-    attackable,
-    direction,
-    l2_norm,
-    look,
-    per_image,
-    project,
-    random_change,
-)
+from smallscale.robustness.attacks import attackable, look, margin
+from smallscale.robustness.ball import Bounds, choose, direction, l2_norm, per_image, project, random_change, signs
 from smallscale.training import Model, predict_logits
 
 STEPS = 100  # of each ascent, as in the paper
@@ -54,18 +46,18 @@ def autoattack(
             return x
         found, left = x.clone(), (~look(model, x, y, differentiate=False)[1]).nonzero().squeeze(1)
         losses = ("ce", "dlr") if predict_logits(model, x[:1]).shape[1] > 2 else ("ce",)
-        for loss in (*losses, "none"):
-            for start in range(STARTS if loss != "none" else 1):
-                if len(left) == 0:
-                    break
-                if loss == "none":
-                    result = square(model, x[left], y[left], eps, norm, bounds, generator)
-                else:
-                    change = random_change(x, eps, norm, generator) if start else 0
-                    first = project(x[left] + change, x[left], eps, norm, bounds)
-                    result = apgd(model, x[left], y[left], first, eps, norm, bounds, loss)
-                found[left] = result
-                left = left[~look(model, result, y[left], differentiate=False)[1]]
+        for loss, start in [*product(losses, range(STARTS)), ("none", 0)]:
+            if len(left) == 0:
+                break
+            origin, wanted = x[left], y[left]
+            if loss == "none":
+                result = square(model, origin, wanted, eps, norm, bounds, generator)
+            else:
+                change = random_change(x, eps, norm, generator) if start else 0
+                first = project(origin + change, origin, eps, norm, bounds)
+                result = apgd(model, origin, wanted, first, eps, norm, bounds, loss)
+            found[left] = result
+            left = left[~look(model, result, wanted, differentiate=False)[1]]
         found[left] = x[left]
         return found
 
@@ -90,20 +82,19 @@ def apgd(model: Model, x: Tensor, y: Tensor, start: Tensor, eps: float, norm: st
             z = project(here + 0.75 * (z - here) + 0.25 * (here - before), x, eps, norm, bounds)
         before, here, last = here, z, gain
         gain, fools, gradient = look(model, here, y, loss=loss)
-        found = torch.where(per_image(fools & ~fooled, x), here, found)
-        fooled = fooled | fools
+        found, fooled = choose(fools & ~fooled, here, found), fooled | fools
         if fooled.all():
             break
         rises += gain > last
         better = gain > best_gain
-        best, best_gradient = (torch.where(per_image(better, x), *p) for p in ((here, best), (gradient, best_gradient)))
-        best_gain = torch.where(better, gain, best_gain)
+        best, best_gradient = choose(better, here, best), choose(better, gradient, best_gradient)
+        best_gain = choose(better, gain, best_gain)
         if step in checks:
             stuck = (rises < 0.75 * checks[step]) | (~halved & (best_gain == best_then))
-            here, gradient = (torch.where(per_image(stuck, x), *p) for p in ((best, here), (best_gradient, gradient)))
-            eta, gain = torch.where(stuck, eta / 2, eta), torch.where(stuck, best_gain, gain)
+            here, gradient = choose(stuck, best, here), choose(stuck, best_gradient, gradient)
+            eta, gain = choose(stuck, eta / 2, eta), choose(stuck, best_gain, gain)
             rises, halved, best_then = torch.zeros_like(rises), stuck, best_gain
-    return torch.where(per_image(fooled, x), found, best)
+    return choose(fooled, found, best)
 
 
 def checkpoints(steps: int) -> dict[int, int]:
@@ -124,18 +115,12 @@ def square(
     squares is gathered in the first, as its old pattern plus a pyramid of random sign. The squares shrink as queries
     are spent. The pyramid, and stripes as the l2 start, are simpler than the paper's.
     """
-
-    def margin(images: Tensor) -> Tensor:
-        logits = predict_logits(model, images.reshape(x.shape)).to(y.device)
-        true = logits.gather(1, y[:, None]).squeeze(1)
-        return true - logits.scatter(1, y[:, None], -torch.inf).amax(1)
-
     # Images that are not (channels, height, width) are rows of pixels; a square is then a stretch of them.
     origin = x if x.dim() == 4 else x.reshape(len(x), 1, 1, -1)
     _, channels, height, width = origin.shape
     size = eps if norm == "linf" else eps / math.sqrt(origin[0].numel())
     best = project(origin + size * signs((1, channels, 1, width), x, generator), origin, eps, norm, bounds)
-    lowest = margin(best)
+    lowest = margin(predict_logits(model, best.reshape(x.shape)).to(y.device), y)
     for query in range(1, QUERIES):
         if (lowest < 0).all():
             break
@@ -152,15 +137,9 @@ def square(
             length = (eps**2 - l2_norm(rest) ** 2).clamp_min(0).sqrt() / l2_norm(pattern).clamp_min(1e-12)
             change = rest + per_image(length, origin) * pattern
         moved = project(origin + change, origin, eps, norm, bounds)
-        now = margin(moved)
-        best = torch.where(per_image(now < lowest, origin), moved, best)
-        lowest = torch.minimum(now, lowest)
+        now = margin(predict_logits(model, moved.reshape(x.shape)).to(y.device), y)
+        best, lowest = choose(now < lowest, moved, best), torch.minimum(now, lowest)
     return best.reshape(x.shape)
-
-
-def signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
-    """Each -1 or 1 at random."""
-    return torch.randint(0, 2, shape, generator=generator, device=generator.device).to(like) * 2 - 1
 
 
 def pyramid(height: int, width: int, side: int, like: Tensor, generator: torch.Generator) -> Tensor:

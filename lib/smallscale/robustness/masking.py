@@ -5,16 +5,18 @@ follow the idea of AutoAttack's warnings (Croce and Hein 2020): look at the grad
 second time with a loss that the model's confidence cannot flatten.
 """
 
+import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from smallscale.robustness.attacks import Bounds, attackable, look, pgd
 from smallscale.training import Model, accuracy
 
+SIGNS = json.loads(Path(__file__).with_name("masking.json").read_text(encoding="utf-8"))
 ZERO_SHARE = 0.01  # a trained network has next to no image whose whole gradient is exactly zero
 GAP = 0.05  # two good attacks differ by a point or three; beyond five, one of them was blind
 
@@ -32,18 +34,16 @@ class GradientMasking:
     zero_gradients: float
     accuracy_ce: float
     accuracy_dlr: float
-    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        gap = self.accuracy_ce - self.accuracy_dlr
+        seen = {"zero gradients": self.zero_gradients > ZERO_SHARE, "the loss decides": gap > GAP}
+        return [text.format_map(vars(self)) for sign, text in SIGNS.items() if seen[sign]]
 
 
 def gradient_masking(
-    model: Model,
-    images: Any,
-    labels: Any,
-    eps: float,
-    *,
-    norm: str = "linf",
-    steps: int = 40,
-    bounds: Bounds = (0.0, 1.0),
+    model: Model, images: Any, labels: Any, eps: float, *, norm: str = "linf", steps: int = 40, bounds: Bounds = (0, 1)
 ) -> GradientMasking:
     """Look for signs that an attack on `model` fails for want of a gradient, not of adversarial images.
 
@@ -55,32 +55,11 @@ def gradient_masking(
     if len(images) == 0:
         raise ValueError("images must hold at least one image; got an empty batch")
     with attackable(model, images, labels, eps, norm, bounds) as (x, y, _):
-        gradient = look(model, x, y)[2]
-        zero = float((gradient.flatten(1) == 0).all(1).double().mean())
+        zero = float((look(model, x, y)[2].flatten(1) == 0).all(1).double().mean())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said once above; the attacks would say it again
-
-        def under_attack(loss: str) -> float:
-            attacked: Tensor = pgd(model, images, labels, eps, norm=norm, steps=steps, bounds=bounds, loss=loss)
-            return accuracy(model, attacked, labels)
-
-        ce, dlr = under_attack("ce"), under_attack("dlr")
-    return GradientMasking(len(images), zero, ce, dlr, _signs(zero, ce, dlr))
-
-
-def _signs(zero: float, ce: float, dlr: float) -> list[str]:
-    signs = []
-    if zero > ZERO_SHARE:
-        signs.append(
-            f"Zero gradients: for {zero:.1%} of the images the gradient of cross-entropy is exactly zero, so a "
-            "gradient attack stands still there and its failure is no evidence of robustness. Usual causes: logits "
-            "so large that softmax rounds to 0 and 1, or a step that rounds or thresholds its input. Attack with a "
-            "loss that does not saturate (loss='dlr'), and through a smooth stand-in for such a step."
-        )
-    if ce - dlr > GAP:
-        signs.append(
-            f"The loss decides: accuracy under attack is {ce:.1%} with cross-entropy and {dlr:.1%} with a loss that "
-            "ignores the scale of the logits. Robustness does not depend on the attacker's loss, so the higher number "
-            "is an artefact. Report the lower one, and distrust it too until an attack without gradients agrees."
-        )
-    return signs
+        under_attack = [
+            accuracy(model, pgd(model, images, labels, eps, norm=norm, steps=steps, bounds=bounds, loss=loss), labels)
+            for loss in ("ce", "dlr")
+        ]
+    return GradientMasking(len(images), zero, *under_attack)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
+import pandas as pd
 import torch
+from scipy.special import log_softmax
 
 from smallscale.robustness.reading import Pair, Reading
 
@@ -31,32 +32,19 @@ class HubReader:
 
     def read(self, pairs: Sequence[Pair]) -> list[Reading]:
         """A Reading for each (passage, question), over the model's own tokens."""
-        return [self._read(passage, question) for passage, question in pairs]
+        return [self._read(*pair) for pair in pairs]
 
     def _read(self, passage: str, question: str) -> Reading:
-        encoded = self.tokenizer(
-            question,
-            passage,
-            truncation="only_second",
-            max_length=self.window,
-            stride=self.window // 4,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-            padding=True,
-            return_tensors="pt",
-        )
-        offsets = encoded.pop("offset_mapping").numpy()  # (windows, tokens, 2)
+        windows = {"truncation": "only_second", "max_length": self.window, "stride": self.window // 4}
+        wanted = {"return_overflowing_tokens": True, "return_offsets_mapping": True, "return_tensors": "pt"}
+        encoded = self.tokenizer(question, passage, padding=True, **windows, **wanted)
+        places = encoded.pop("offset_mapping")  # (windows, tokens, 2)
         encoded.pop("overflow_to_sample_mapping")
         with torch.no_grad():
             out = self.model(**encoded)
-        scores = torch.stack([out.start_logits, out.end_logits], 2).double().numpy()  # (windows, tokens, 2)
-        strongest: dict[tuple[int, int], np.ndarray] = {}
-        for w, (places, logits) in enumerate(zip(offsets, scores, strict=True)):
-            for side, (a, b), value in zip(encoded.sequence_ids(w), places, logits, strict=True):
-                if side == 1 and b > a:
-                    at = (int(a), int(b))
-                    strongest[at] = np.maximum(strongest.get(at, value), value)
-        places = np.array(sorted(strongest), dtype=int).reshape(-1, 2)
-        logits = np.array([strongest[tuple(at)] for at in places.tolist()]).reshape(-1, 2)
-        log_p = torch.from_numpy(logits).log_softmax(0).numpy()
-        return Reading(passage, places, log_p[:, 0], log_p[:, 1])
+        scores = torch.stack([out.start_logits, out.end_logits], 2).double()  # (windows, tokens, 2)
+        ours = torch.tensor([[side == 1 for side in encoded.sequence_ids(w)] for w in range(len(places))])
+        ours &= places[..., 1] > places[..., 0]
+        strongest = pd.DataFrame(scores[ours].numpy()).groupby(places[ours].T.tolist()).max()  # in order of place
+        starts, ends = log_softmax(strongest.to_numpy(), axis=0).T
+        return Reading(passage, strongest.index.to_frame().to_numpy(), starts, ends)

@@ -8,7 +8,7 @@ any transformers model with that head. Both read pairs of passage and question, 
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from smallscale.models import seeded
-from smallscale.robustness.squad import all_text, paragraphs
+from smallscale.robustness.squad import Dataset, all_text, asked, questions
 from smallscale.training import eval_mode, threads
 
 Pair = tuple[str, str]  # passage, question
@@ -29,8 +29,13 @@ Words = tuple[list[str], Tensor, Tensor]  # the words, their features (words, f)
 TOKEN = re.compile(r"\w+|[^\w\s]")
 BUCKETS = 4096  # for the hashes of three letters
 NEAR = 12  # words; farther apart is one distance
+BATCH, TRAIN_BATCH = 128, 32  # passages read at once
+PADDING, QUESTION, PASSAGE = 0, 1, 2  # sides
+FEATURES = 13  # of a word: six of its form, six of the other text, one of its rarity
+STEM = 5  # letters
+WIDTH = 64  # of a word's vector
+LAYERS, HEADS = 2, 4  # of the transformer
 LONGEST = 16  # words in an answer
-ENCODERS = ("transformer", "gru")
 
 
 @dataclass(frozen=True)
@@ -49,23 +54,21 @@ class Reading:
     @cached_property
     def spans(self) -> np.ndarray:
         """(words, words): the probability of each span by its first and last word, 0 for what is too long."""
-        n = len(self.places)
-        scores = self.starts[:, None] + self.ends[None, :]
-        length = np.arange(n)[None, :] - np.arange(n)[:, None]
-        scores = np.where((length >= 0) & (length < LONGEST), scores, -np.inf)
-        weights = np.exp(scores - scores.max())
+        allowed = np.triu(np.tri(len(self.places), k=LONGEST - 1, dtype=bool))
+        scores = np.where(allowed, self.starts[:, None] + self.ends, -np.inf)
+        weights = np.exp(scores - scores.max(initial=-np.inf))
         return weights / weights.sum()
 
     def best(self, k: int = 1) -> list[tuple[str, float]]:
         """The k likeliest answers with their probabilities, the likeliest first; none in a passage without words."""
-        if len(self.places) == 0:
-            return []
-        flat = np.argsort(-self.spans, axis=None, kind="stable")[:k]
-        firsts, lasts = np.unravel_index(flat, self.spans.shape)
-        return [
-            (self.passage[self.places[i, 0] : self.places[j, 1]], float(self.spans[i, j]))
-            for i, j in zip(firsts, lasts, strict=True)
-        ]
+        likeliest = np.argsort(-self.spans, axis=None, kind="stable")[:k]
+        pairs = zip(*np.unravel_index(likeliest, self.spans.shape), strict=True)
+        return [(self.passage[self.places[i, 0] : self.places[j, 1]], float(self.spans[i, j])) for i, j in pairs]
+
+    @property
+    def answer(self) -> str:
+        """The likeliest answer; "" in a passage without words."""
+        return next((text for text, _ in self.best()), "")
 
 
 class Reads(Protocol):
@@ -74,144 +77,24 @@ class Reads(Protocol):
     def read(self, pairs: Sequence[Pair]) -> list[Reading]: ...
 
 
-def answers(reader: Reads, dataset: Mapping[str, Any], *, batch_size: int = 128) -> dict[str, str]:
+def answers(reader: Reads, dataset: Dataset) -> dict[str, str]:
     """The likeliest answer to every question, by id, as `score_squad` takes them. Passages are never cut."""
-    asked = [(p["context"], qa) for p in paragraphs(dataset) for qa in p["qas"]]
-    order = sorted(range(len(asked)), key=lambda i: len(asked[i][0]))  # alike in length: little padding
+    pairs = sorted(asked(dataset), key=lambda pair: len(pair[0]))  # alike in length: little padding
     found: dict[str, str] = {}
-    for at in range(0, len(order), batch_size):
-        part = [asked[i] for i in order[at : at + batch_size]]
+    for at in range(0, len(pairs), BATCH):
+        part = pairs[at : at + BATCH]
         readings = reader.read([(context, qa["question"]) for context, qa in part])
-        for (_, qa), reading in zip(part, readings, strict=True):
-            found[qa["id"]] = next((text for text, _ in reading.best()), "")
-    return {qa["id"]: found[qa["id"]] for _, qa in asked}
-
-
-class Reader(nn.Module):
-    """A small reader: words by letters, by form and by whether the question has them too; then one encoder over both.
-
-    vocabulary: the words that get a vector of their own, with how rare each is, as `vocabulary_of` returns them.
-    encoder: transformer, two layers with a bias for the distance between words (Shaw et al. 2018), or gru, one layer in
-    both directions. width: of a word's vector. seed: of the initial weights.
-    Raises ValueError for an unknown encoder.
-    """
-
-    def __init__(
-        self, vocabulary: Mapping[str, float], *, encoder: str = "transformer", width: int = 64, seed: int = 0
-    ) -> None:
-        super().__init__()
-        if encoder not in ENCODERS:
-            raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}; got {encoder!r}")
-        self.words = {word: i for i, word in enumerate(vocabulary, 1)}  # 0: unknown
-        self.rarity = dict(vocabulary)
-        self.rarest = max(vocabulary.values(), default=1.0)
-        with seeded(seed):
-            self.word = nn.Embedding(len(self.words) + 1, width)
-            self.letters = nn.EmbeddingBag(BUCKETS, width, mode="mean")
-            self.form = nn.Linear(FORMS + SHARED + 1, width)
-            self.encode = Attention(width) if encoder == "transformer" else Recurrence(width)
-            self.ask = nn.Linear(width, 1)  # how much each word of the question counts
-            self.seek = nn.Linear(width, 2 * width)  # what the question seeks: at the start, at the end
-            nn.init.normal_(self.word.weight, std=0.3)
-            nn.init.normal_(self.letters.weight, std=0.6)
-
-    def forward(self, batch: "Batch") -> Tensor:
-        """(pairs, words, 2): the logits that an answer starts and ends at a word; -inf off the passage."""
-        kinds = self.word(batch.known) + self.letters(batch.grams, batch.offsets)  # (different words, width)
-        x = kinds[batch.which] + self.form(batch.features)  # (pairs, words, width)
-        seen = self.encode(x, batch.side)
-        weight = self.ask(seen).squeeze(2).masked_fill(batch.side != QUESTION, -torch.inf).softmax(1)
-        sought = self.seek(torch.einsum("bn,bnw->bw", weight, seen)).view(len(x), 2, -1)  # (pairs, 2, width)
-        logits = torch.einsum("bnw,bsw->bns", seen, sought)
-        return logits.masked_fill((batch.side != PASSAGE).unsqueeze(2), -torch.inf)
-
-    def read(self, pairs: Sequence[Pair]) -> list[Reading]:
-        """A Reading for each (passage, question)."""
-        with eval_mode(self), torch.no_grad(), threads(1):
-            batch = self.batch([self.words_of(pair) for pair in pairs])
-            scores = self(batch).log_softmax(1).numpy().astype(np.float64)
-        readings = []
-        for i, (passage, _) in enumerate(pairs):
-            inside = (batch.side[i] == PASSAGE).numpy()
-            places = np.array([match.span() for match in TOKEN.finditer(passage)], dtype=int).reshape(-1, 2)
-            readings.append(Reading(passage, places, scores[i, inside, 0], scores[i, inside, 1]))
-        return readings
-
-    def words_of(self, pair: Pair) -> Words:
-        """What the reader sees of a (passage, question): the question's words, then the passage's."""
-        asked, told = TOKEN.findall(pair[1]) or ["?"], TOKEN.findall(pair[0])  # a blank question still asks
-        features = np.concatenate([self._features(asked, told), self._features(told, asked)])
-        side = torch.tensor([QUESTION] * len(asked) + [PASSAGE] * len(told))
-        return asked + told, torch.from_numpy(features), side
-
-    def batch(self, examples: Sequence[Words]) -> "Batch":
-        """Examples as tensors; every different word is looked up once."""
-        kinds: dict[str, int] = {}
-        which = [torch.tensor([kinds.setdefault(word, len(kinds)) for word in words]) for words, *_ in examples]
-        grams = [_grams(word) for word in kinds]
-        offsets = np.cumsum([0, *map(len, grams)])[:-1]
-        return Batch(
-            torch.tensor([self.words.get(word.lower(), 0) for word in kinds]),
-            torch.tensor([gram for each in grams for gram in each]),
-            torch.from_numpy(offsets),
-            pad_sequence(which, batch_first=True),
-            pad_sequence([features for _, features, _ in examples], batch_first=True),
-            pad_sequence([side for *_, side in examples], batch_first=True),
-        )
-
-    def _features(self, words: list[str], others: list[str]) -> np.ndarray:
-        """(words, FORMS + SHARED + 1) of a text: each word's form, whether the other text has it, how rare it is."""
-        same, low = set(others), {word.lower() for word in others}
-        stems = {_stem(word) for word in low}
-        rows = np.zeros((len(words), FORMS + SHARED + 1), dtype=np.float32)
-        for row, word in zip(rows, words, strict=True):
-            small = word.lower()
-            shared = (word in same, small in low, _stem(small) in stems)
-            rare = self.rarity.get(small, self.rarest) / self.rarest
-            row[:] = (*_form(word), *shared, *(rare * hit for hit in shared), rare)
-        return rows
-
-
-@dataclass(frozen=True)
-class Batch:
-    """known, grams, offsets: of the different words; which, side: (pairs, words); features: (pairs, words, f)."""
-
-    known: Tensor
-    grams: Tensor
-    offsets: Tensor
-    which: Tensor
-    features: Tensor
-    side: Tensor
-
-
-PADDING, QUESTION, PASSAGE = 0, 1, 2
-FORMS, SHARED = 6, 6
-
-
-@lru_cache(maxsize=100_000)
-def _form(word: str) -> tuple[bool, ...]:
-    digits = sum(c.isdigit() for c in word)
-    return word[0].isupper(), word.isalpha(), digits > 0, digits == 4, not word[0].isalnum(), len(word) > 6
-
-
-def _stem(word: str) -> str:
-    return word[:5]
-
-
-@lru_cache(maxsize=100_000)
-def _grams(word: str) -> list[int]:
-    """The hashes of the word's runs of three letters, its edges marked."""
-    marked = f"<{word.lower()}>"
-    return [zlib.crc32(marked[i : i + 3].encode()) % BUCKETS for i in range(len(marked) - 2)] or [0]
+        found |= {qa["id"]: reading.answer for (_, qa), reading in zip(part, readings, strict=True)}
+    return {qa["id"]: found[qa["id"]] for qa in questions(dataset)}
 
 
 class Recurrence(nn.Module):
     """A gated recurrent unit (Cho et al. 2014) over question and passage, in both directions."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.gru = nn.GRU(width, width, batch_first=True, bidirectional=True)
-        self.out = nn.Linear(2 * width, width)
+        self.gru = nn.GRU(WIDTH, WIDTH, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(2 * WIDTH, WIDTH)
 
     def forward(self, x: Tensor, side: Tensor) -> Tensor:
         lengths = (side != PADDING).sum(1)
@@ -223,17 +106,16 @@ class Recurrence(nn.Module):
 class Attention(nn.Module):
     """Two pre-norm transformer layers, four heads; a learned bias for the distance of two words, one across texts."""
 
-    def __init__(self, width: int, layers: int = 2, heads: int = 4) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.heads = heads
         far = torch.cat([torch.arange(-NEAR, NEAR + 1).abs(), torch.zeros(1)])
-        slopes = 2.0 ** -torch.arange(heads)  # some heads start near-sighted (Press et al. 2022)
-        self.bias = nn.Parameter((-slopes[:, None] * far).repeat(layers, 1, 1))
-        self.qkv = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(layers))
-        self.out = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
-        self.up = nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(layers))
-        self.down = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(layers))
-        self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * layers + 1))
+        slopes = 2.0 ** -torch.arange(HEADS)  # some heads start near-sighted (Press et al. 2022)
+        self.bias = nn.Parameter((-slopes[:, None] * far).repeat(LAYERS, 1, 1))
+        self.qkv = nn.ModuleList(nn.Linear(WIDTH, 3 * WIDTH) for _ in range(LAYERS))
+        self.out = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS))
+        self.up = nn.ModuleList(nn.Linear(WIDTH, 2 * WIDTH) for _ in range(LAYERS))
+        self.down = nn.ModuleList(nn.Linear(2 * WIDTH, WIDTH) for _ in range(LAYERS))
+        self.norm = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2 * LAYERS + 1))
 
     def forward(self, x: Tensor, side: Tensor) -> Tensor:
         b, n, width = x.shape
@@ -244,85 +126,175 @@ class Attention(nn.Module):
         for k, bias in enumerate(self.bias):
             mask = torch.where(apart, bias[:, -1, None, None], bias[:, distance])  # (b, heads, n, n)
             mask = mask.masked_fill(hidden, -torch.inf)
-            q, key, value = self.qkv[k](self.norm[2 * k](x)).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            q, key, value = self.qkv[k](self.norm[2 * k](x)).view(b, n, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
             seen = F.scaled_dot_product_attention(q, key, value, attn_mask=mask)  # (b, heads, n, width / heads)
             x = x + self.out[k](seen.transpose(1, 2).reshape(b, n, width))
             x = x + self.down[k](F.gelu(self.up[k](self.norm[2 * k + 1](x))))
         return self.norm[-1](x)
 
 
-def vocabulary_of(dataset: Mapping[str, Any], *, at_least: int = 3) -> dict[str, float]:
-    """The words in at least so many passages and questions, and how rare each is: log(texts / texts with the word)."""
+ENCODERS = {"transformer": Attention, "gru": Recurrence}
+
+
+class Reader(nn.Module):
+    """A small reader: words by letters, by form and by whether the question has them too; then one encoder over both.
+
+    vocabulary: the words that get a vector of their own, with how rare each is, as `vocabulary_of` returns them.
+    encoder: transformer, two layers with a bias for the distance between words (Shaw et al. 2018), or gru, one layer in
+    both directions. seed: of the initial weights.
+    Raises ValueError for an unknown encoder.
+    """
+
+    def __init__(self, vocabulary: Mapping[str, float], *, encoder: str = "transformer", seed: int = 0) -> None:
+        super().__init__()
+        if encoder not in ENCODERS:
+            raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}; got {encoder!r}")
+        self.words = {word: i for i, word in enumerate(vocabulary, 1)}  # 0: unknown
+        self.rarity = dict(vocabulary)
+        self.rarest = max(vocabulary.values(), default=1.0)
+        with seeded(seed):
+            self.word = nn.Embedding(len(self.words) + 1, WIDTH)
+            self.letters = nn.EmbeddingBag(BUCKETS, WIDTH, mode="mean")
+            self.form = nn.Linear(FEATURES, WIDTH)
+            self.encode = ENCODERS[encoder]()
+            self.ask = nn.Linear(WIDTH, 1)  # how much each word of the question counts
+            self.seek = nn.Linear(WIDTH, 2 * WIDTH)  # what the question seeks: at the start, at the end
+            nn.init.normal_(self.word.weight, std=0.3)
+            nn.init.normal_(self.letters.weight, std=0.6)
+
+    def forward(
+        self, known: Tensor, grams: Tensor, offsets: Tensor, which: Tensor, features: Tensor, side: Tensor
+    ) -> Tensor:
+        """(pairs, words, 2): the logits that an answer starts and ends at a word; -inf off the passage."""
+        kinds = self.word(known) + self.letters(grams, offsets)  # (different words, width)
+        x = kinds[which] + self.form(features)  # (pairs, words, width)
+        seen = self.encode(x, side)
+        weight = self.ask(seen).squeeze(2).masked_fill(side != QUESTION, -torch.inf).softmax(1)
+        sought = self.seek(torch.einsum("bn,bnw->bw", weight, seen)).view(len(x), 2, -1)  # (pairs, 2, width)
+        logits = torch.einsum("bnw,bsw->bns", seen, sought)
+        return logits.masked_fill((side != PASSAGE).unsqueeze(2), -torch.inf)
+
+    def read(self, pairs: Sequence[Pair]) -> list[Reading]:
+        """A Reading for each (passage, question)."""
+        with eval_mode(self), torch.no_grad(), threads(1):
+            *words, side = self.batch([self.words_of(pair) for pair in pairs])
+            scores = self(*words, side).log_softmax(1).numpy().astype(np.float64)  # (pairs, words, 2)
+        inside = (side == PASSAGE).numpy()
+        return [Reading(passage, _places(passage), *scores[i, inside[i]].T) for i, (passage, _) in enumerate(pairs)]
+
+    def words_of(self, pair: Pair) -> Words:
+        """What the reader sees of a (passage, question): the question's words, then the passage's."""
+        asked, told = TOKEN.findall(pair[1]) or ["?"], TOKEN.findall(pair[0])  # a blank question still asks
+        features = np.concatenate([self._features(asked, told), self._features(told, asked)])
+        side = torch.tensor([QUESTION] * len(asked) + [PASSAGE] * len(told))
+        return asked + told, torch.from_numpy(features), side
+
+    def batch(self, examples: Sequence[Words]) -> tuple[Tensor, ...]:
+        """Examples as what `forward` takes; every different word is looked up once.
+
+        known, grams, offsets: of the different words; which, side: (pairs, words); features: (pairs, words, f).
+        """
+        texts, features, sides = zip(*examples, strict=True)
+        kinds: dict[str, int] = {}
+        which = [torch.tensor([kinds.setdefault(word, len(kinds)) for word in words]) for words in texts]
+        grams = [_grams(word) for word in kinds]
+        return (
+            torch.tensor([self.words.get(word.lower(), 0) for word in kinds]),
+            torch.tensor([gram for each in grams for gram in each]),
+            torch.from_numpy(np.cumsum([0, *map(len, grams)])[:-1]),
+            *(pad_sequence(list(each), batch_first=True) for each in (which, features, sides)),
+        )
+
+    def _features(self, words: list[str], others: list[str]) -> np.ndarray:
+        """(words, FEATURES) of a text: each word's form, whether the other text has it, how rare it is."""
+        same, low = set(others), {word.lower() for word in others}
+        stems = {word[:STEM] for word in low}
+        rows = np.zeros((len(words), FEATURES), dtype=np.float32)
+        for row, word in zip(rows, words, strict=True):
+            small = word.lower()
+            shared = (word in same, small in low, small[:STEM] in stems)
+            rare = self.rarity.get(small, self.rarest) / self.rarest
+            row[:] = (*_form(word), *shared, *(rare * hit for hit in shared), rare)
+        return rows
+
+
+@lru_cache(maxsize=100_000)
+def _form(word: str) -> tuple[bool, ...]:
+    digits = sum(c.isdigit() for c in word)
+    return word[0].isupper(), word.isalpha(), digits > 0, digits == 4, not word[0].isalnum(), len(word) > 6
+
+
+@lru_cache(maxsize=100_000)
+def _grams(word: str) -> list[int]:
+    """The hashes of the word's runs of three letters, its edges marked."""
+    marked = f"<{word.lower()}>"
+    return [zlib.crc32(marked[i : i + 3].encode()) % BUCKETS for i in range(len(marked) - 2)] or [0]
+
+
+def vocabulary_of(dataset: Dataset) -> dict[str, float]:
+    """The words in at least three passages and questions, and how rare each is: log(texts / texts with the word)."""
     texts = list(all_text(dataset))
     counts = Counter(word for text in texts for word in {w.lower() for w in TOKEN.findall(text)})
-    return {word: float(np.log(len(texts) / n)) for word, n in sorted(counts.items()) if n >= at_least}
+    return {word: float(np.log(len(texts) / n)) for word, n in sorted(counts.items()) if n >= 3}
 
 
 def train_reader(
-    dataset: Mapping[str, Any],
-    *,
-    encoder: str = "transformer",
-    epochs: int = 5,
-    batch_size: int = 32,
-    lr: float = 3e-3,
-    seed: int = 0,
-    progress: str = "",
+    dataset: Dataset, *, encoder: str = "transformer", epochs: int = 5, seed: int = 0, progress: str = ""
 ) -> Reader:
     """A Reader trained from scratch on the dataset's answerable questions, the first gold answer of each.
 
     The loss is the mean cross-entropy of the first and the last word. Adam, the rate rising over the first tenth and
     falling along half a cosine. seed: of weights and order; the same seed gives the same reader.
-    Raises ValueError if no question has an answer, for an unknown encoder, and epochs or batch_size below 1.
+    Raises ValueError if no question has an answer, for an unknown encoder, and epochs below 1.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1; got {epochs}")
     reader = Reader(vocabulary_of(dataset), encoder=encoder, seed=seed)
     examples = [(reader.words_of(pair), span) for pair, span in _examples(dataset)]
     if not examples:
         raise ValueError("dataset has no question with an answer, so there is nothing to learn from")
-    optimizer = torch.optim.Adam(reader.parameters(), lr=lr, betas=(0.9, 0.98))
-    steps = epochs * -(-len(examples) // batch_size)
+    optimizer = torch.optim.Adam(reader.parameters(), lr=3e-3, betas=(0.9, 0.98))
+    steps = epochs * -(-len(examples) // TRAIN_BATCH)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda k: min(1, (k + 1) / (0.1 * steps)) * (0.5 + 0.5 * np.cos(np.pi * k / steps))
     )
     rng = np.random.default_rng(seed)
-    with threads(1), tqdm(total=steps, desc=progress, unit="batch", leave=False, disable=not progress) as bar:
-        for _ in range(epochs):
-            for part in _batches(examples, batch_size, rng):
-                batch = reader.batch([words for words, _ in part])
-                logits = reader(batch)  # (pairs, words, 2)
-                shift = (batch.side == QUESTION).sum(1, keepdim=True)
-                target = torch.tensor([span for _, span in part]) + shift  # (pairs, 2)
-                loss = F.cross_entropy(logits, target)
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-                optimizer.step()
-                schedule.step()
-                bar.update()
+    parts = (part for _ in range(epochs) for part in _batches(examples, rng))
+    with threads(1):
+        for part in tqdm(parts, total=steps, desc=progress, unit="batch", leave=False, disable=not progress):
+            *words, side = reader.batch([words for words, _ in part])
+            logits = reader(*words, side)  # (pairs, words, 2)
+            shift = (side == QUESTION).sum(1, keepdim=True)
+            target = torch.tensor([span for _, span in part]) + shift  # (pairs, 2)
+            loss = F.cross_entropy(logits, target)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
     return reader.eval()
 
 
-def _examples(dataset: Mapping[str, Any]) -> Iterator[tuple[Pair, tuple[int, int]]]:
+def _places(text: str) -> np.ndarray:
+    """(words, 2): where each word starts and ends."""
+    return np.array([match.span() for match in TOKEN.finditer(text)], dtype=int).reshape(-1, 2)
+
+
+def _examples(dataset: Dataset) -> Iterator[tuple[Pair, list[int]]]:
     """The pairs, each with the first and last word of its answer in the passage."""
-    for paragraph in paragraphs(dataset):
-        places = [match.span() for match in TOKEN.finditer(paragraph["context"])]
-        for qa in paragraph["qas"]:
-            if qa["answers"] and qa["answers"][0]["text"].strip():
-                start = qa["answers"][0]["answer_start"]
-                end = start + len(qa["answers"][0]["text"])
-                inside = [i for i, (a, b) in enumerate(places) if b > start and a < end]
-                if inside:
-                    yield (paragraph["context"], qa["question"]), (inside[0], inside[-1])
+    for context, qa in asked(dataset):
+        for answer in qa["answers"][:1]:
+            start, places = answer["answer_start"], _places(context)
+            inside = np.flatnonzero((places[:, 1] > start) & (places[:, 0] < start + len(answer["text"])))
+            if len(inside) and answer["text"].strip():
+                yield (context, qa["question"]), inside[[0, -1]].tolist()
 
 
-def _batches(examples: list[Any], size: int, rng: np.random.Generator) -> Iterable[list[Any]]:
+def _batches(examples: list[Any], rng: np.random.Generator) -> list[list[Any]]:
     """The examples in batches of passages alike in length, anew each time."""
     shuffled = [examples[i] for i in rng.permutation(len(examples))]
-    chunks = [shuffled[i : i + 20 * size] for i in range(0, len(shuffled), 20 * size)]
     parts = []
-    for chunk in chunks:
-        chunk.sort(key=lambda example: len(example[0][0]))
-        parts += [chunk[i : i + size] for i in range(0, len(chunk), size)]
+    for at in range(0, len(shuffled), 20 * TRAIN_BATCH):
+        chunk = sorted(shuffled[at : at + 20 * TRAIN_BATCH], key=lambda example: len(example[0][0]))
+        parts += [chunk[i : i + TRAIN_BATCH] for i in range(0, len(chunk), TRAIN_BATCH)]
     return [parts[i] for i in rng.permutation(len(parts))]

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
+from string import Template
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 
 from smallscale.robustness.distractors import original_id
-from smallscale.robustness.reading import Reading, Reads, answers
-from smallscale.robustness.squad import Dataset, f1, gold_texts, paragraphs
+from smallscale.robustness.reading import Reading, Reads
+from smallscale.robustness.squad import Dataset, Question, asked, f1, gold_texts
 
+SCENE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 RIVALS = 5  # spans shown
 PLACES = ("nowhere", "at the end", "at the start")
 
@@ -24,18 +27,16 @@ def reading_explorer(readers: Mapping[str, Reads], dataset: Dataset, attacked: D
     """
     if not readers:
         raise ValueError("readers must hold at least one reader, by name")
-    plain = {qa["id"]: (p["context"], qa) for p in paragraphs(dataset) for qa in p["qas"]}
-    pairs = [(*plain[original_id(qa["id"])], p["context"]) for p in paragraphs(attacked) for qa in p["qas"]
-             if original_id(qa["id"]) in plain]  # fmt: skip
+    plain = {qa["id"]: (context, qa) for context, qa in asked(dataset)}
+    originals = [(original_id(qa["id"]), longer) for longer, qa in asked(attacked)]
+    pairs = [(*plain[id_], longer) for id_, longer in originals if id_ in plain][: 20 * n]
     if not pairs:
         raise ValueError("attacked must be made from dataset with add_sentences; no question of it is there")
-    pairs = _misled_first(next(iter(readers.values())), pairs[: 20 * n])[:n]
+    first = next(iter(readers.values()))
+    pairs = sorted(pairs, key=lambda pair: not _misled(first, *pair))[:n]
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="min(100%, 46em)")}
-    which = widgets.SelectionSlider(
-        options=[(f"{i + 1}: {qa['question']}", i) for i, (_, qa, _) in enumerate(pairs)],
-        description="question",
-        **wide,
-    )
+    options = [(f"{i + 1}: {qa['question']}", i) for i, (_, qa, _) in enumerate(pairs)]
+    which = widgets.SelectionSlider(options=options, description="question", **wide)
     who = widgets.SelectionSlider(options=list(readers), description="reader", **wide)
     where = widgets.SelectionSlider(options=PLACES, value=PLACES[1], description="sentence", **wide)
     question = widgets.Text(description="asked", continuous_update=True, **wide)
@@ -43,42 +44,30 @@ def reading_explorer(readers: Mapping[str, Reads], dataset: Dataset, attacked: D
     view = widgets.HTML()
 
     def show(_: Any = None) -> None:
-        golds = gold_texts(pairs[which.value][1])
-        if not passage.value.strip() or not question.value.strip():
+        if passage.value.strip() and question.value.strip():
+            (reading,) = readers[who.value].read([(passage.value, question.value)])
+            view.value = scene(reading, question.value, gold_texts(pairs[which.value][1]))
+        else:
             view.value = "<p><strong>Type a passage and a question.</strong></p>"
-            return
-        (reading,) = readers[who.value].read([(passage.value, question.value)])
-        view.value = scene(reading, question.value, golds)
 
     def fill(_: Any = None) -> None:
         context, qa, longer = pairs[which.value]
-        sentence = longer[len(context) :].strip()
-        texts = {PLACES[0]: context, PLACES[1]: longer, PLACES[2]: f"{sentence} {context}"}
-        for box in (passage, question):
-            box.unobserve(show, names="value")
-        passage.value, question.value = texts[where.value], qa["question"]
-        for box in (passage, question):
-            box.observe(show, names="value")
-        show()
+        texts = context, longer, f"{longer[len(context) :].strip()} {context}"
+        with view.hold_sync(), passage.hold_sync():
+            passage.value, question.value = "", qa["question"]  # so that both are read together, once
+            passage.value = texts[where.index]
 
-    for control, react in ((which, fill), (where, fill), (who, show)):
+    for control, react in ((which, fill), (where, fill), (who, show), (question, show), (passage, show)):
         control.observe(react, names="value")
     fill()
     return widgets.VBox([which, who, where, question, passage, view])
 
 
-def _misled_first(reader: Reads, pairs: list[Any]) -> list[Any]:
-    """The pairs (passage, question, longer passage), those first that only the added sentence turns wrong."""
-    asked = [qa for _, qa, _ in pairs]
-    right = []
-    for texts in ([context for context, *_ in pairs], [longer for *_, longer in pairs]):
-        data = [
-            {"context": t, "qas": [{**qa, "id": str(i)}]} for i, (t, qa) in enumerate(zip(texts, asked, strict=True))
-        ]
-        read = answers(reader, {"data": [{"paragraphs": data}]})
-        right.append([f1(read[str(i)], gold_texts(qa)) > 0.5 for i, qa in enumerate(asked)])
-    order = sorted(range(len(pairs)), key=lambda i: not (right[0][i] and not right[1][i]))
-    return [pairs[i] for i in order]
+def _misled(reader: Reads, context: str, qa: Question, longer: str) -> bool:
+    """Whether only the longer passage turns the answer wrong."""
+    readings = reader.read([(context, qa["question"]), (longer, qa["question"])])
+    before, after = (f1(reading.answer, gold_texts(qa)) for reading in readings)
+    return before > 0.5 >= after
 
 
 def scene(reading: Reading, question: str, golds: list[str]) -> str:
@@ -93,27 +82,17 @@ def scene(reading: Reading, question: str, golds: list[str]) -> str:
     verdict = "right" if f1(answer, golds) == 1 else "half right" if f1(answer, golds) > 0 else "wrong"
     sentence = f"Read: {answer}, with probability {p:.2f}. The file says: {golds[0]}. So this is {verdict}."
     i, j = np.unravel_index(reading.spans.argmax(), reading.spans.shape)
-    words, last = [], 0
+    words, last = "", 0
     for k, ((a, b), share) in enumerate(zip(reading.places.tolist(), covered(reading), strict=True)):
         frame = "outline: 2px solid currentColor; outline-offset: 1px; " if i <= k <= j else ""
         tint = f"background: rgba(230, 159, 0, {0.55 * share:.2f})" if share >= 0.01 else ""
         style = f' style="{frame}{tint}"' if frame or tint else ""
-        words.append(escape(reading.passage[last:a]) + f"<span{style}>{escape(reading.passage[a:b])}</span>")
+        words += escape(reading.passage[last:a]) + f"<span{style}>{escape(reading.passage[a:b])}</span>"
         last = b
-    left = 'style="text-align: left"'
-    rows = "".join(
-        f"<tr><td {left}>{escape(text)}</td><td>{q:.2f}</td>"
-        f'<td {left}><div style="width: {160 * q:.0f}px; height: 0.7em; background: #0072B2"></div></td></tr>'
-        for text, q in best
-    )
-    heading = f"<tr><th {left}>likeliest answers to: {escape(question)}</th><th>probability</th><th></th></tr>"
-    return (
-        '<div style="color: var(--jp-ui-font-color1, currentColor); max-width: 46em">'
-        f"<p><strong>{escape(sentence)}</strong></p>"
-        f'<p style="max-height: 14em; overflow: auto; line-height: 1.7">{"".join(words)}'
-        f"{escape(reading.passage[last:])}</p><table>{heading}{rows}</table>"
-        "<p>Shaded: how likely a word is part of the answer. Framed: the answer.</p></div>"
-    )
+    words += escape(reading.passage[last:])
+    row = '<tr><td style="text-align: left">{}</td><td>{:.2f}</td><td><meter value="{:.3f}"></meter></td></tr>'
+    rows = "".join(row.format(escape(text), q, q) for text, q in best)
+    return SCENE.substitute(sentence=escape(sentence), words=words, question=escape(question), rows=rows)
 
 
 def covered(reading: Reading) -> np.ndarray:

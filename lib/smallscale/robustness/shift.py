@@ -4,27 +4,21 @@ Groups, group DRO and the shortcut follow Sagawa et al. 2020, with a stripe for 
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from tqdm import tqdm
 
-from smallscale.models import seeded
-from smallscale.training import Model, binomial_interval, fitting_threads, predict_logits
+from smallscale.training import Model, correct, share_interval, train_classifier
 
 METHODS = ("erm", "reweight", "dro")
-FIELDS = ("images", "labels", "sides")
 GROUP_NAMES = ("0 to 4, left", "0 to 4, right", "5 to 9, left", "5 to 9, right")  # digits, side of the stripe
 
 
-@dataclass(frozen=True)
-class Striped:
+class Striped(NamedTuple):
     """Digits with a stripe. images: (n, 1, height, width); labels: (n,) 1 for 5 to 9, else 0; sides: (n,) 1 for right.
 
     groups: (n,), 2 * label + side, the positions in GROUP_NAMES.
@@ -69,7 +63,7 @@ def striped(images: Any, digits: Any, *, agree: float, seed: int = 0) -> Striped
 def both_ways(images: Any, digits: Any) -> Striped:
     """Every digit twice, once with each stripe: the fairest test set, whose four groups hold the same handwriting."""
     with_it, against_it = (striped(images, digits, agree=agree) for agree in (1.0, 0.0))
-    return Striped(*(torch.cat([getattr(part, name) for part in (with_it, against_it)]) for name in FIELDS))
+    return Striped(*map(torch.cat, zip(with_it, against_it, strict=True)))
 
 
 def group_dro_weights(q: Any, group_losses: Any, eta: float) -> Tensor:
@@ -98,10 +92,9 @@ def group_dro_weights(q: Any, group_losses: Any, eta: float) -> Tensor:
 
 
 def _vector(values: Any) -> Tensor:
-    """In double precision, on the CPU, a copy; None becomes NaN."""
-    if isinstance(values, Tensor):
-        return values.detach().cpu().double().clone()
-    return torch.from_numpy(np.array(values, dtype=float))
+    """In double precision, on the CPU; None becomes NaN."""
+    plain = values.detach().cpu() if isinstance(values, Tensor) else np.array(values, dtype=float)
+    return torch.as_tensor(plain, dtype=torch.float64)
 
 
 def worst_group_accuracy(correct: Any, groups: Any) -> float:
@@ -110,31 +103,18 @@ def worst_group_accuracy(correct: Any, groups: Any) -> float:
     correct: (n,) of True and False, or 1 and 0; groups: (n,) labels of any kind, numbers, words or tuples.
     Raises ValueError where they are empty, not as many, or correct holds anything else.
     """
-    right = np.asarray(correct.detach().cpu() if isinstance(correct, Tensor) else correct, dtype=float)
+    right = _vector(correct).numpy()
     names = [tuple(g) if isinstance(g, list) else g for g in (groups.tolist() if hasattr(groups, "tolist") else groups)]
     if right.shape != (len(names),) or len(names) == 0:
         raise ValueError(f"correct and groups must be (n,), at least 1; got {right.shape} and {len(names)} groups")
     if not np.isin(right, (0, 1)).all():
         raise ValueError("correct must hold only True and False, or 1 and 0")
     codes, _ = pd.factorize(pd.Series(names, dtype=object), use_na_sentinel=False)
-    return float((np.bincount(codes, weights=right) / np.bincount(codes)).min())
+    return float(pd.Series(right).groupby(codes).mean().min())
 
 
 def train_groups(
-    model: nn.Module,
-    images: Any,
-    labels: Any,
-    groups: Any,
-    *,
-    method: str = "erm",
-    epochs: int,
-    weight_decay: float = 0.0,
-    batch_size: int = 128,
-    lr: float = 2e-3,
-    eta: float = 0.01,
-    watch: Callable[[int, nn.Module], None] | None = None,
-    seed: int = 0,
-    progress: str = "",
+    model: nn.Module, images: Any, labels: Any, groups: Any, *, method: str = "erm", eta: float = 0.01, **settings: Any
 ) -> nn.Module:
     """Fit `model` in place for every group's sake, or without regard to groups; returned in eval mode.
 
@@ -142,58 +122,44 @@ def train_groups(
         erm: the mean loss over all images.
         reweight: the mean loss over images drawn with the same chance from each group.
         dro: images drawn likewise, and the sum of q_g * (group g's mean loss), q by `group_dro_weights` with `eta`.
-    weight_decay: adds weight_decay/2 * ||parameters||^2 to the loss, as in `train_classifier`.
-    epochs: an epoch is n images drawn. Adam's lr stays as it is, so stopping early and training for fewer epochs
-        are the same thing: watch(epoch, model) is called after each, with the model in eval mode.
-    seed: of the order of batches and dropout; no global state is touched.
+    settings: epochs, weight_decay, batch_size (128 unless given), lr (0.002), watch, seed and progress as for
+        `train_classifier`, but Adam's lr stays as it is, so that stopping early and training for fewer epochs are the
+        same thing. An epoch is n images drawn.
     Raises ValueError for an unknown method, counts that differ, and numbers out of range.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels).long()
-    _check(method, len(images), len(labels), len(groups), epochs=epochs, batch_size=batch_size)
-    names, group = torch.as_tensor(groups).unique(return_inverse=True)
-    member = F.one_hot(group, len(names)).float()  # (n, groups)
-    chance = member @ (1 / member.sum(0))  # a member of a small group is drawn more often
-    q = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
-    like = next(model.parameters())
-    # foreach: one call for all parameters, which on networks this small is a third of the time.
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay, foreach=True)
-    with seeded(seed, like.device), fitting_threads(images):
-        for epoch in tqdm(range(1, epochs + 1), desc=progress, unit="epoch", leave=False, disable=not progress):
-            model.train()
-            order = torch.randperm(len(images)) if method == "erm" else chance.multinomial(len(images), True)
-            for batch in order.split(batch_size):
-                losses = F.cross_entropy(model(images[batch].to(like)), labels[batch].to(like.device), reduction="none")
-                loss = losses.mean()
-                if method == "dro":
-                    counts = member[batch].sum(0)
-                    means = losses @ member[batch].to(like) / counts.clamp(min=1).to(like)  # (groups,); empty: 0
-                    q = group_dro_weights(q, means.detach().cpu().where(counts > 0, math.nan), eta)
-                    loss = q.to(like) @ means
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            if watch is not None:
-                watch(epoch, model.eval())
-    return model.eval()
-
-
-def _check(method: str, images: int, labels: int, groups: int, **at_least_one: int) -> None:
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    if not images == labels == groups or images == 0:
-        raise ValueError(f"images, labels and groups must be as many, at least 1; got {images}, {labels}, {groups}")
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
+    counts = len(images), len(labels), len(groups)
+    if len(set(counts)) > 1:
+        raise ValueError(f"images, labels and groups must be as many; got {', '.join(map(str, counts))}")
+    names, group = torch.as_tensor(groups).cpu().unique(return_inverse=True)
+    chance = 1 / group.bincount()[group]  # a member of a small group is drawn more often
+    q = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
+
+    def order(n: int) -> Tensor:
+        return torch.randperm(n) if method == "erm" else chance.multinomial(n, replacement=True)
+
+    def loss(model: nn.Module, x: Tensor, labels_and_groups: Tensor, done: float) -> Tensor:
+        nonlocal q
+        y, g = labels_and_groups.T
+        losses = F.cross_entropy(model(x), y, reduction="none")
+        if method != "dro":
+            return losses.mean()
+        member = F.one_hot(g, len(names)).to(losses)  # (batch, groups)
+        means = losses @ member / member.sum(0).clamp(min=1)  # (groups,); empty: 0
+        q = group_dro_weights(q, means.where(member.any(0), math.nan), eta)
+        return q.to(losses) @ means
+
+    both = torch.stack([torch.as_tensor(labels).cpu(), group], 1)
+    settings = {"batch_size": 128, "lr": 2e-3} | settings
+    return train_classifier(model, images, both, loss=loss, order=order, settle=False, **settings)
 
 
 def group_accuracy(model: Model, test: Striped) -> pd.DataFrame:
     """A row for each group that has images: group, n, accuracy, low, high (95 % Wilson interval)."""
-    right, rows = predict_logits(model, test.images).argmax(1) == test.labels, []
-    for g, name in enumerate(GROUP_NAMES):
-        hits = right[test.groups == g]
-        if len(hits):
-            rows.append((name, len(hits), float(hits.double().mean()), *binomial_interval(int(hits.sum()), len(hits))))
+    right = correct(model, test.images, test.labels)
+    hits = {name: right[test.groups == g] for g, name in enumerate(GROUP_NAMES)}
+    rows = [(name, len(each), *share_interval(each)) for name, each in hits.items() if len(each)]
     return pd.DataFrame(rows, columns=["group", "n", "accuracy", "low", "high"])
 
 
@@ -203,11 +169,8 @@ def average_and_worst(model: Model, usual: Striped, both: Striped) -> dict[str, 
     worst is the lowest accuracy of a group. Intervals are 95 % Wilson's, each for its own n; that of the worst group
     does not know that it was picked for being the lowest.
     """
-    right = int((predict_logits(model, usual.images).argmax(1) == usual.labels).sum())
     table = group_accuracy(model, both)
-    lowest = table.iloc[int(table.accuracy.argmin())]
-    return {
-        "average": right / len(usual.labels),
-        **dict(zip(("average_low", "average_high"), binomial_interval(right, len(usual.labels)), strict=True)),
-        **{f"worst{end}": float(lowest[key]) for end, key in (("", "accuracy"), ("_low", "low"), ("_high", "high"))},
-    }
+    worst = table.loc[table.accuracy.idxmin(), ["accuracy", "low", "high"]]
+    names = [part + end for part in ("average", "worst") for end in ("", "_low", "_high")]
+    values = *share_interval(correct(model, usual.images, usual.labels)), *worst
+    return dict(zip(names, map(float, values), strict=True))

@@ -19,6 +19,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 Dataset = dict[str, Any]
 Paragraph = dict[str, Any]
 Question = dict[str, Any]
@@ -34,25 +37,19 @@ def load_squad(path: str | Path) -> Dataset:
     has answers unless it is_impossible, and none if it is.
     Raises ValueError, one line with the file's name and the question's id, for the first thing that is wrong.
     """
-    path = Path(path)
     try:
-        dataset = json.loads(path.read_text(encoding="utf-8-sig"))
+        dataset = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        _check(dataset)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: byte {error.start} cannot be decoded") from error
-    except RecursionError as error:
-        raise ValueError(f"{path} is nested too deeply to be a SQuAD file") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    try:
-        _check(dataset)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON in UTF-8: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return dataset
 
 
-def paragraphs(dataset: Mapping[str, Any]) -> Iterator[Paragraph]:
+def paragraphs(dataset: Dataset) -> Iterator[Paragraph]:
     """The paragraphs, in the file's order. Raises ValueError for what is not a dataset."""
     if not isinstance(dataset, Mapping) or not isinstance(dataset.get("data"), list):
         raise ValueError("dataset must be a dict with a list under 'data', as load_squad returns it")
@@ -60,10 +57,14 @@ def paragraphs(dataset: Mapping[str, Any]) -> Iterator[Paragraph]:
         yield from article["paragraphs"]
 
 
-def questions(dataset: Mapping[str, Any]) -> Iterator[Question]:
+def questions(dataset: Dataset) -> Iterator[Question]:
     """The questions, in the file's order."""
-    for paragraph in paragraphs(dataset):
-        yield from paragraph["qas"]
+    return (qa for _, qa in asked(dataset))
+
+
+def asked(dataset: Dataset) -> Iterator[tuple[str, Question]]:
+    """Each question with the context that it is asked about, in the file's order."""
+    return ((paragraph["context"], qa) for paragraph in paragraphs(dataset) for qa in paragraph["qas"])
 
 
 def normalize_answer(text: str) -> str:
@@ -84,14 +85,11 @@ def f1(prediction: str, golds: Sequence[str]) -> float:
     No shared word gives 0: so does an empty prediction, even where the gold answer is empty too.
     Raises ValueError if golds holds none, or is a single text.
     """
-    return float(max(_f1(prediction, gold) for gold in _some(golds)))
+    return max(_f1(prediction, gold) for gold in _some(golds))
 
 
 def score_squad(
-    dataset: Mapping[str, Any],
-    predictions: Mapping[str, str],
-    na_prob: Mapping[str, float] | None = None,
-    threshold: float = 1.0,
+    dataset: Dataset, predictions: Mapping[str, str], na_prob: Mapping[str, float] | None = None, threshold: float = 1.0
 ) -> dict[str, float]:
     """The official script's keys and values, in percent: v1.1's or v2.0's, by the file's version.
 
@@ -108,98 +106,78 @@ def score_squad(
     A version that starts with neither 1 nor 2 is v2.0 if any question says is_impossible.
     Raises ValueError for predictions that are not text, an na_prob that is missing or NaN, and nothing to score.
     """
-    asked = {qa["id"]: qa for qa in questions(dataset)}
+    by_id = {qa["id"]: qa for qa in questions(dataset)}
     _check_predictions(predictions, na_prob, threshold)
-    unknown = [id_ for id_ in {**predictions, **(na_prob or {})} if id_ not in asked]
+    unknown = [id_ for id_ in {**predictions, **(na_prob or {})} if id_ not in by_id]
     if unknown:
-        warnings.warn(
-            f"{len(unknown)} of the ids to score are not in the dataset and are ignored, the first is {unknown[0]!r}",
-            stacklevel=2,
-        )
-    if _version(dataset) == 1:
-        if na_prob is not None:
-            raise ValueError("na_prob has no meaning for a v1.1 dataset, whose questions all have an answer")
-        return _score_v1(asked, predictions)
-    return _score_v2(asked, predictions, na_prob, threshold)
-
-
-def _score_v1(asked: dict[str, Question], predictions: Mapping[str, str]) -> dict[str, float]:
-    if not asked:
+        message = f"{len(unknown)} of the ids are not in the dataset and are ignored, the first is {unknown[0]!r}"
+        warnings.warn(message, stacklevel=2)
+    if _version(dataset) == 2:
+        return _score_v2(by_id, predictions, na_prob, threshold)
+    if na_prob is not None:
+        raise ValueError("na_prob has no meaning for a v1.1 dataset, whose questions all have an answer")
+    scores = [score for _, score in v1_scores(dataset, predictions)]
+    if not scores:
         raise ValueError("dataset has no question, so there is nothing to score")
-    exact, overlap = 0, 0.0
-    for id_, qa in asked.items():
-        if id_ in predictions:
-            golds = gold_texts(qa)
-            exact += exact_match(predictions[id_], golds)
-            overlap += f1(predictions[id_], golds)  # one by one: from Python 3.12 on, sum() rounds otherwise
-    return {"exact_match": 100.0 * exact / len(asked), "f1": 100.0 * overlap / len(asked)}
+    # cumsum adds one by one, as the script does: from Python 3.12 on, sum() rounds otherwise
+    overlap, exact = (100.0 * np.cumsum(scores, axis=0)[-1] / len(scores)).tolist()
+    return {"exact_match": exact, "f1": overlap}
+
+
+def v1_scores(dataset: Dataset, predictions: Mapping[str, str]) -> Iterator[tuple[str, tuple[float, int]]]:
+    """Each question's id, and its (F1, exact match) by v1.1's rules, where a missing prediction scores 0.
+
+    Raises ValueError for predictions that are not text, and for one of a question without answers.
+    """
+    _check_predictions(predictions)
+    for qa in questions(dataset):
+        text = predictions.get(qa["id"])
+        yield qa["id"], (0.0, 0) if text is None else (f1(text, gold_texts(qa)), exact_match(text, gold_texts(qa)))
 
 
 def _score_v2(
-    asked: dict[str, Question],
-    predictions: Mapping[str, str],
-    na_prob: Mapping[str, float] | None,
-    threshold: float,
+    by_id: dict[str, Question], predictions: Mapping[str, str], na_prob: Mapping[str, float] | None, threshold: float
 ) -> dict[str, float]:
-    exact: dict[str, float] = {}
-    overlap: dict[str, float] = {}
-    has_answer = {id_: bool(qa["answers"]) for id_, qa in asked.items()}
-    for id_, qa in asked.items():
-        if id_ in predictions:
-            golds = [text for answer in qa["answers"] if normalize_answer(text := answer["text"])] or [""]
-            exact[id_] = exact_match(predictions[id_], golds)
-            overlap[id_] = max(_f1(predictions[id_], gold, both_empty=1) for gold in golds)
-    if not exact:
+    rows = []
+    for id_, qa in by_id.items():
+        if (text := predictions.get(id_)) is not None:
+            golds = [answer["text"] for answer in qa["answers"] if normalize_answer(answer["text"])] or [""]
+            exact = float(exact_match(text, golds))
+            overlap = max(f1(text, golds), exact)  # two empty answers share no word, and are equal
+            rows.append((id_, exact, overlap, bool(qa["answers"]), -float(text != "")))
+    if not rows:
         raise ValueError("predictions has no id of the dataset, so there is nothing to score")
-    doubt = dict.fromkeys(predictions, 0.0) if na_prob is None else na_prob
-    for id_ in exact:
-        if id_ not in doubt:
-            raise ValueError(f"na_prob has no value for {id_!r}, which is predicted; give one for each prediction")
-
-    def thresholded(scores: dict[str, float]) -> dict[str, float]:
-        return {id_: float(not has_answer[id_]) if doubt[id_] > threshold else s for id_, s in scores.items()}
-
+    table = pd.DataFrame(rows, columns=["id", "exact", "f1", "answerable", "loss"]).set_index("id")
+    table["doubt"] = 0.0 if na_prob is None else pd.Series(dict(na_prob), dtype=float)
+    if table.doubt.isna().any():
+        id_ = table.doubt.isna().idxmax()
+        raise ValueError(f"na_prob has no value for {id_!r}, which is predicted; give one for each prediction")
+    counted = table[["exact", "f1"]].where(table.doubt <= threshold, 1.0 - table.answerable, axis=0)
     result: dict[str, float] = {}
-    columns = {"exact": thresholded(exact), "f1": thresholded(overlap)}
-    for prefix, kind in (("", None), ("HasAns_", True), ("NoAns_", False)):
-        ids = [id_ for id_ in exact if kind is None or has_answer[id_] == kind]
-        if ids:
-            for name, scores in columns.items():
-                result[prefix + name] = 100.0 * sum(scores[id_] for id_ in ids) / len(ids)
-            result[prefix + "total"] = len(ids)
+    parts = {"": counted, "HasAns_": counted[table.answerable], "NoAns_": counted[~table.answerable]}
+    for prefix, part in parts.items():
+        if len(part):
+            result |= {prefix + name: 100.0 * sum(part[name]) / len(part) for name in part}
+            result[prefix + "total"] = len(part)
     if na_prob is not None:
-        for name, scores in (("exact", exact), ("f1", overlap)):
-            best, where = _best_threshold(scores, predictions, na_prob, has_answer)
-            result[f"best_{name}"], result[f"best_{name}_thresh"] = best, where
+        # The best score over all thresholds, and the lowest that reaches it. The sweep starts where no question is
+        # answered, and answers one more at a time, the surest first, equals in na_prob's order. The start counts every
+        # question without answer, predicted or not; the percentage is of those predicted: the script's rule.
+        unanswerable = sum(not qa["answers"] for qa in by_id.values())
+        swept = table.loc[[id_ for id_ in na_prob if id_ in table.index]].sort_values("doubt", kind="stable")
+        for name in ("exact", "f1"):
+            totals = np.cumsum([unanswerable, *swept[name].where(swept.answerable, swept.loss)])
+            result[f"best_{name}"] = 100.0 * float(totals.max()) / len(table)
+            result[f"best_{name}_thresh"] = [0.0, *swept.doubt][totals.argmax()]
     return result
 
 
-def _best_threshold(
-    scores: dict[str, float], predictions: Mapping[str, str], na_prob: Mapping[str, float], has_answer: dict[str, bool]
-) -> tuple[float, float]:
-    """The best score over all thresholds, in percent, and the lowest threshold that reaches it.
-
-    The sweep starts where no question is answered, and answers one more at a time, the surest first. The start
-    counts every question without answer, predicted or not; the percentage is of those predicted: the script's rule.
-    """
-    score: float = sum(not has for has in has_answer.values())
-    best, where = score, 0.0
-    for id_ in sorted(na_prob, key=lambda id_: na_prob[id_]):  # stable: equals stay in na_prob's order
-        if id_ in scores:
-            score += scores[id_] if has_answer[id_] else -bool(predictions[id_])
-            if score > best:
-                best, where = score, na_prob[id_]
-    return 100.0 * best / len(scores), where
-
-
-def _f1(prediction: str, gold: str, *, both_empty: int = 0) -> float:
-    words, gold_words = normalize_answer(prediction).split(), normalize_answer(gold).split()
-    if not words and not gold_words:
-        return both_empty
-    same = sum((Counter(words) & Counter(gold_words)).values())
+def _f1(prediction: str, gold: str) -> float:
+    words, gold_words = (Counter(normalize_answer(text).split()) for text in (prediction, gold))
+    same = (words & gold_words).total()
     if same == 0:
         return 0.0
-    precision, recall = same / len(words), same / len(gold_words)
+    precision, recall = same / words.total(), same / gold_words.total()
     return (2 * precision * recall) / (precision + recall)
 
 
@@ -216,20 +194,20 @@ def _some(golds: Sequence[str]) -> Sequence[str]:
     return golds
 
 
-def _version(dataset: Mapping[str, Any]) -> int:
+def _version(dataset: Dataset) -> int:
     version = str(dataset.get("version", "")).lower().removeprefix("v")
     if version[:1] in ("1", "2"):
         return int(version[0])
     return 2 if any("is_impossible" in qa for qa in questions(dataset)) else 1
 
 
-def _check_predictions(predictions: Any, na_prob: Any, threshold: float) -> None:
+def _check_predictions(predictions: Any, na_prob: Any = None, threshold: float = 1.0) -> None:
     for name, values in (("predictions", predictions), ("na_prob", {} if na_prob is None else na_prob)):
         if not isinstance(values, Mapping):
             raise ValueError(f"{name} must be a dict by question id; got {type(values).__name__}")
     for id_, text in predictions.items():
         if not isinstance(text, str):
-            raise ValueError(f"the prediction for {id_!r} must be text, '' for no answer; got {text!r}")
+            raise ValueError(f"the prediction for {id_!r} must be text; got {text!r} ('' says that there is no answer)")
     for id_, value in (na_prob or {}).items():
         if isinstance(value, str) or value is None or math.isnan(value):
             raise ValueError(f"na_prob of {id_!r} must be a number; got {value!r}")
@@ -237,62 +215,52 @@ def _check_predictions(predictions: Any, na_prob: Any, threshold: float) -> None
         raise ValueError("threshold must be a number; got nan")
 
 
+# What load_squad asks for: keys and their types; a dict stands for a list of such objects.
+ANSWER = {"text": str, "answer_start": int}
+PARAGRAPH = {"context": str, "qas": {"id": str, "question": str, "answers": ANSWER}}
+SHAPE: dict[str, Any] = {"data": {"paragraphs": PARAGRAPH}}
+NAMES = {"data": "article", "paragraphs": "paragraph", "qas": "question", "answers": "answer"}
+TYPES = {list: "a list", str: "text", int: "a whole number"}
+
+
 def _check(dataset: Any) -> None:
-    """Raise ValueError, without the file's name, for the first thing in the dataset that is wrong."""
-    articles = _entry(dataset, "data", list, "the file")
-    needs_answers = _version_of_checked(dataset, articles) == 1
-    seen: set[str] = set()
-    for a, article in enumerate(articles):
-        for p, paragraph in enumerate(_entry(article, "paragraphs", list, f"article {a}")):
-            where = f"article {a}, paragraph {p}"
-            context = _entry(paragraph, "context", str, where)
-            for q, qa in enumerate(_entry(paragraph, "qas", list, where)):
-                id_ = _entry(qa, "id", str, f"{where}, question {q}")
-                if id_ in seen:
-                    raise ValueError(f"id {id_!r} comes twice; each question needs its own")
-                seen.add(id_)
-                _check_question(qa, context, f"question {id_!r}", needs_answers)
+    """Raise ValueError, without the file's name, for the first thing that is wrong, the structure first."""
+    _check_shape(dataset, SHAPE, "the file")
+    needs_answers, seen = _version(dataset) == 1, set()
+    for context, qa in asked(dataset):
+        where, answers = f"question {qa['id']!r}", qa["answers"]
+        if qa["id"] in seen:
+            raise ValueError(f"id {qa['id']!r} comes twice; each question needs its own")
+        seen.add(qa["id"])
+        for text, start in ((answer["text"], answer["answer_start"]) for answer in answers):
+            there = context[max(start, 0) :][: len(text)]
+            if start < 0 or there != text:
+                raise ValueError(f"{where}: answer_start {start} must point at {text!r}; there stands {there!r}")
+        impossible = qa.get("is_impossible", not answers)
+        if not isinstance(impossible, bool):
+            raise ValueError(f"{where}: 'is_impossible' must be true or false; got {impossible!r}")
+        if impossible and answers:
+            raise ValueError(f"{where} is_impossible and has answers; one of the two must go")
+        if not answers and (needs_answers or not impossible):
+            raise ValueError(f"{where} has no answers; give one, or say is_impossible in a v2.0 file")
 
 
-def _version_of_checked(dataset: Any, articles: list[Any]) -> int:
-    """As _version, for articles that may still be malformed."""
-    try:
-        return _version(dataset)
-    except (TypeError, KeyError, AttributeError):
-        return 2
+def _check_shape(value: Any, shape: dict[str, Any], where: str) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be an object with '{next(iter(shape))}' in it; got {type(value).__name__}")
+    for key, inner in shape.items():
+        if key not in value:
+            raise ValueError(f"{where} has no '{key}'")
+        kind = list if isinstance(inner, dict) else inner
+        if not isinstance(value[key], kind) or isinstance(value[key], bool):
+            raise ValueError(f"{where}: '{key}' must be {TYPES[kind]}; got {str(value[key])[:40]!r}")
+        if key == "id":
+            where = f"question {value['id']!r}"
+        for i, each in enumerate(value[key] if kind is list else ()):
+            _check_shape(each, inner, f"{where}, {NAMES[key]} {i}".removeprefix("the file, "))
 
 
-def _check_question(qa: Question, context: str, where: str, needs_answers: bool) -> None:
-    _entry(qa, "question", str, where)
-    answers = _entry(qa, "answers", list, where)
-    for answer in answers:
-        text, start = _entry(answer, "text", str, where), _entry(answer, "answer_start", int, where)
-        if start < 0 or context[start : start + len(text)] != text:
-            there = context[max(start, 0) : max(start, 0) + len(text)]
-            raise ValueError(f"{where}: answer_start {start} must point at {text!r}; the context has {there!r} there")
-    impossible = qa.get("is_impossible", not answers)
-    if not isinstance(impossible, bool):
-        raise ValueError(f"{where}: 'is_impossible' must be true or false; got {impossible!r}")
-    if impossible and answers:
-        raise ValueError(f"{where} is_impossible and has answers; one of the two must go")
-    if not answers and (needs_answers or not impossible):
-        raise ValueError(f"{where} has no answers; give one, or say is_impossible in a v2.0 file")
-
-
-def _entry(holder: Any, key: str, kind: type, where: str) -> Any:
-    """holder[key], which must be there and of that kind."""
-    names = {list: "a list", str: "text", int: "a whole number"}
-    if not isinstance(holder, dict):
-        raise ValueError(f"{where} must be an object with '{key}' in it; got {type(holder).__name__}")
-    if key not in holder:
-        raise ValueError(f"{where} has no '{key}'")
-    value = holder[key]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{where}: '{key}' must be {names[kind]}; got {str(value)[:40]!r}")
-    return value
-
-
-def split_articles(dataset: Mapping[str, Any], *, test: float = 0.25, seed: int = 0) -> tuple[Dataset, Dataset]:
+def split_articles(dataset: Dataset, *, test: float = 0.25, seed: int = 0) -> tuple[Dataset, Dataset]:
     """(train, test): the answerable questions, whole articles to one side; test is the share of articles held out.
 
     Raises ValueError where fewer than two articles have an answerable question, or test is not inside (0, 1).
@@ -301,22 +269,17 @@ def split_articles(dataset: Mapping[str, Any], *, test: float = 0.25, seed: int 
         raise ValueError(f"test must lie strictly between 0 and 1; got {test}")
     kept = []
     for article in dataset["data"]:
-        parts = [{**p, "qas": [qa for qa in p["qas"] if qa["answers"]]} for p in article["paragraphs"]]
-        parts = [part for part in parts if part["qas"]]
-        if parts:
+        answered = ({**p, "qas": [qa for qa in p["qas"] if qa["answers"]]} for p in article["paragraphs"])
+        if parts := [part for part in answered if part["qas"]]:
             kept.append({**article, "paragraphs": parts})
     if len(kept) < 2:
-        raise ValueError(
-            f"dataset must have two articles with answerable questions, to train and test; got {len(kept)}"
-        )
+        raise ValueError(f"dataset must have two articles with answerable questions to train and test; got {len(kept)}")
     random.Random(seed).shuffle(kept)
     cut = min(len(kept) - 1, max(1, round(test * len(kept))))
     return {"version": "1.1", "data": kept[cut:]}, {"version": "1.1", "data": kept[:cut]}
 
 
-def all_text(dataset: Mapping[str, Any]) -> Iterable[str]:
+def all_text(dataset: Dataset) -> Iterable[str]:
     """Every context and every question, for what is counted over a whole file."""
     for paragraph in paragraphs(dataset):
-        yield paragraph["context"]
-        for qa in paragraph["qas"]:
-            yield qa["question"]
+        yield from (paragraph["context"], *(qa["question"] for qa in paragraph["qas"]))

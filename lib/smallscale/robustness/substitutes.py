@@ -14,29 +14,14 @@ from itertools import pairwise
 import numpy as np
 
 from smallscale.robustness.passages import thing
-from smallscale.robustness.squad import Question, normalize_answer
-from smallscale.robustness.statements import AUXILIARIES, PREPOSITIONS, QUESTION_WORDS, words_of
+from smallscale.robustness.squad import Dataset, Question, all_text, normalize_answer, questions
+from smallscale.robustness.statements import AUXILIARIES, ENGLISH, PREPOSITIONS, QUESTION_WORDS
 
-OPPOSITES = """above below|after before|ancient modern|antique new|best worst|big small|build destroy|built destroyed
-close open|cold hot|common rare|decrease increase|decreased increased|dry wet|early late|earliest latest
-east west|eastern western|enemies allies|enemy ally|entered left|fast slow|fewer more|first last|former latter
-front back|full empty|gained lost|good bad|great minor|heavy light|high low|higher lower|highest lowest
-inside outside|joined left|king queen|large small|larger smaller|largest smallest|least most|less more
-long short|longest shortest|main secondary|major minor|many few|men women|new old|newest oldest|next previous
-north south|northern southern|official unofficial|old young|oldest youngest|opened closed|original final
-parents children|positive negative|primary secondary|private public|rich poor|same different|single double
-stronger weaker|strongest weakest|summer winter|top bottom|upper lower|urban rural|victory defeat|warm cool
-win lose|winner loser|won lost|worse better"""
-OPPOSITE = {
-    a: b
-    for line in OPPOSITES.split("\n")
-    for pair in line.split("|")
-    for a, b in (pair.split(), reversed(pair.split()))
-}
+OPPOSITE = {a: b for pair in ENGLISH["opposites"] for a, b in (pair, reversed(pair))}
 NAME = re.compile(r"[A-Z][\w-]*(?:\s+(?:(?:of|the|de|du|and|von|van)\s+)*[A-Z][\w-]*)*")
 NUMBER = re.compile(r"\d+")
 MONTH = re.compile(r"January|February|March|April|May|June|July|August|September|October|November|December")
-OPENERS = PREPOSITIONS | QUESTION_WORDS | AUXILIARIES | words_of("the a an if although though because besides")
+OPENERS = PREPOSITIONS | QUESTION_WORDS | AUXILIARIES | set(ENGLISH["openers"])
 ENOUGH = 5  # different ones; with fewer the next best list is taken
 
 
@@ -49,21 +34,20 @@ class Pool:
 
     def __init__(self, qas: Iterable[Question], ordinary: set[str], beyond: "Pool | None" = None) -> None:
         self.ordinary, self.beyond = ordinary, beyond
-        self.lists: dict[tuple[str | int, ...], list[str]] = defaultdict(list)
+        lists: dict[tuple[str | int, ...], list[str]] = defaultdict(list)
         for qa in qas:
             question = qa["question"]
             texts = (answer["text"].strip(string.punctuation + " ") for answer in qa["answers"])
             for text in filter(normalize_answer, dict.fromkeys(texts)):
-                self.lists["answer", shape_of(text), kind_of(question)].append(text)
-                self.lists["answer", shape_of(text)].append(text)
+                lists["answer", shape_of(text), kind_of(question)].append(text)
+                lists["answer", shape_of(text)].append(text)
             for before, name, _ in self.names(question):
                 for key in ((len(name.split()), before), (len(name.split()),), ()):
-                    self.lists["name", *key].append(name)
-            words = question.lower().rstrip("? ").split()
-            for before, word in pairwise(words):
+                    lists["name", *key].append(name)
+            for before, word in pairwise(question.lower().rstrip("? ").split()):
                 if before in ("the", "of", "a") and word.isalpha() and len(word) > 3:
-                    self.lists["noun", before].append(word)
-        self.many = {key: len(set(options)) >= ENOUGH for key, options in self.lists.items()}
+                    lists["noun", before].append(word)
+        self.lists = {key: options for key, options in lists.items() if len(set(options)) >= ENOUGH}
 
     def fake_answer(self, qa: Question, rng: np.random.Generator) -> str:
         """An answer to a question of the same kind, numbers redrawn; where the file offers none, a made-up one."""
@@ -74,8 +58,8 @@ class Pool:
         known = {normalize_answer(answer["text"]) for answer in qa["answers"]}
         return self._other(known, rng, ("answer", shape, kind), ("answer", shape)) or made_up(shape, kind, rng)
 
-    def changed(self, question: str, rng: np.random.Generator) -> str | None:
-        """The question asking for something else. None where nothing can be replaced.
+    def changed(self, question: str, rng: np.random.Generator) -> str:
+        """The question asking for something else; "" where nothing can be replaced.
 
         Each name and number is replaced; where there is none, a word by its opposite, or a noun by another one.
         """
@@ -96,7 +80,7 @@ class Pool:
             bare = words[i].rstrip("?.,").lower()
             if bare.isalpha() and len(bare) > 3 and (other := self._other({bare}, rng, ("noun", words[i - 1].lower()))):
                 return " ".join([*words[:i], other, *words[i + 1 :]])
-        return None
+        return ""
 
     def names(self, question: str) -> Iterator[tuple[str, str, int]]:
         """The names in a question: the word before, in lower case; the name; where it starts."""
@@ -107,19 +91,23 @@ class Pool:
                 rest = name[len(first) :].lstrip()
                 name, start = rest, match.end() - len(rest)
             if name and not MONTH.fullmatch(name) and name != "I":
-                before = question[:start].split()
-                yield (before[-1].lower() if before else ""), name, start
+                yield "".join(question[:start].lower().split()[-1:]), name, start
 
     def _other(self, known: set[str], rng: np.random.Generator, *keys: tuple[str | int, ...]) -> str:
         """One that is not known, from the first list with enough to choose from; "" where none has."""
-        for key in keys:
-            for pool in filter(None, (self, self.beyond)):
-                if pool.many.get(key):
-                    for _ in range(10):  # most draws do; the odd list of near doubles falls through to the next
-                        option = pool.lists[key][rng.integers(len(pool.lists[key]))]
-                        if normalize_answer(option) not in known:
-                            return option
+        for options in (pool.lists[key] for key in keys for pool in (self, self.beyond) if pool and key in pool.lists):
+            for _ in range(10):  # most draws do; the odd list of near doubles falls through to the next
+                option = options[rng.integers(len(options))]
+                if normalize_answer(option) not in known:
+                    return option
         return ""
+
+
+def pools(dataset: Dataset) -> list[Pool]:
+    """Each article's pool, with that of the whole file behind it."""
+    ordinary = {word for text in all_text(dataset) for word in re.findall(r"\b[a-z]+\b", text)}
+    everywhere = Pool(questions(dataset), ordinary)
+    return [Pool(questions({"data": [article]}), ordinary, everywhere) for article in dataset["data"]]
 
 
 def kind_of(question: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smallscale.values.votes import canonical, group_labels, in_order, vote_matrix
+from smallscale.values.votes import canonical, group_labels, vote_matrix
 
 SIGNIFICANT = 1.2816  # one-sided, at 90 %
 TOP = 5
-COLUMNS = ["group", "statement", "stance", "p", "p_test", "r", "r_test"]
+NUMBERS = ("p", "p_test", "r", "r_test")
 
 
 def group_aware_consensus(matrix: Any, groups: Any) -> pd.Series:
@@ -49,50 +49,39 @@ def representative_statements(matrix: Any, groups: Any) -> pd.DataFrame:
     matrix, groups: as for `group_aware_consensus`, with the same errors. Drop withdrawn statements' columns first.
     """
     agree, disagree, seen = _counts(matrix, groups)
-    stances = {"agree": _statistics(agree, seen), "disagree": _statistics(disagree, seen)}
-    passes = {s: (t["p_test"] > SIGNIFICANT) & (t["r_test"] > SIGNIFICANT) for s, t in stances.items()}
-    qualifies, agrees = passes["agree"] | passes["disagree"], stances["agree"]["r_test"] > stances["disagree"]["r_test"]
-    chosen = {name: np.where(agrees, stances["agree"][name], stances["disagree"][name]) for name in COLUMNS[3:]}
-    merit = chosen["r"] * chosen["r_test"] * chosen["p"] * chosen["p_test"]
+    yes, no = _statistics(agree, seen), _statistics(disagree, seen)
+    qualifies = np.any([(t["p_test"] > SIGNIFICANT) & (t["r_test"] > SIGNIFICANT) for t in (yes, no)], axis=0)
+    agrees = yes["r_test"] > no["r_test"]
+    chosen = np.stack([np.where(agrees, yes[name], no[name]) for name in NUMBERS], -1)  # (groups, statements, 4)
+    merit = chosen.prod(-1)
     rows = []
     for g, group in enumerate(agree.index):
         order = [j for j in np.argsort(-merit[g], kind="stable") if qualifies[g, j]]
         best = [j for j in order if agrees[g, j]][:1]
         top = (best + [j for j in order if j not in best])[:TOP]
         for j in sorted(top, key=lambda j: not agrees[g, j]):
-            numbers = [float(chosen[name][g, j]) for name in COLUMNS[3:]]
-            rows.append((group, agree.columns[j], "agree" if agrees[g, j] else "disagree", *numbers))
-    return pd.DataFrame(rows, columns=COLUMNS)
+            rows.append((group, agree.columns[j], "agree" if agrees[g, j] else "disagree", *chosen[g, j].tolist()))
+    return pd.DataFrame(rows, columns=["group", "statement", "stance", *NUMBERS])
 
 
-def _counts(matrix: Any, groups: Any) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def _counts(matrix: Any, groups: Any) -> tuple[pd.DataFrame, ...]:
     """Agreements, disagreements and votes, (groups, statements) each, in the order of names, which breaks ties."""
     frame = vote_matrix(matrix)
     votes, labels = canonical(frame), group_labels(frame, groups)  # by position before anything is sorted
     labels = labels.reindex(votes.index)
-    names = in_order(labels.dropna().unique())
-    member = np.stack([(labels == name).to_numpy(dtype=float) for name in names])  # (groups, participants)
-    values = votes.to_numpy()
-    tables = (values == 1, values == -1, ~np.isnan(values))
-    agree, disagree, seen = (pd.DataFrame(member @ t, index=pd.Index(names), columns=votes.columns) for t in tables)
-    return agree, disagree, seen
+    return tuple(table.groupby(labels).sum() for table in (votes == 1, votes == -1, votes.notna()))
 
 
 def _statistics(takes: pd.DataFrame, seen: pd.DataFrame) -> dict[str, np.ndarray]:
-    """p, p_test, r and r_test, (groups, statements) each, of one stance; `takes` counts its votes."""
+    """NUMBERS of one stance, (groups, statements) each; `takes` counts its votes."""
     n, s = takes.to_numpy(), seen.to_numpy()
     rest_n, rest_s = n.sum(0) - n, s.sum(0) - s
-    p = (n + 1) / (s + 2)
+    p, p_test = (n + 1) / (s + 2), 2 * np.sqrt(s + 1) * ((n + 1) / (s + 1) - 0.5)
     pooled = (n + rest_n + 2) / (s + rest_s + 2)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / (s + 1) + 1 / (rest_s + 1)))
     apart = (n + 1) / (s + 1) - (rest_n + 1) / (rest_s + 1)
     r_test = np.divide(apart, spread, out=np.zeros_like(apart), where=pooled < 1)  # all agree: no spread to go by
-    return {
-        "p": p,
-        "p_test": 2 * np.sqrt(s + 1) * ((n + 1) / (s + 1) - 0.5),
-        "r": p / ((rest_n + 1) / (rest_s + 2)),
-        "r_test": r_test,
-    }
+    return {"p": p, "p_test": p_test, "r": p / ((rest_n + 1) / (rest_s + 2)), "r_test": r_test}
 
 
 def pooled_agreement(matrix: Any) -> pd.Series:

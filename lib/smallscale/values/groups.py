@@ -50,15 +50,11 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
     frame = vote_matrix(matrix)
     votes = canonical(frame)
     votes.loc[:, votes.columns.isin(list(moderated_out))] = 0.0
-    votes = votes[votes.notna().any(axis=1)]
-    values = votes.to_numpy()
-    cast = ~np.isnan(values)
-    means = np.where(cast, values, 0).sum(0) / np.maximum(cast.sum(0), 1)
-    centred = np.where(cast, values - means, 0)  # a missing vote at the mean is 0 here
+    votes = votes.dropna(how="all")
+    centred = (votes - votes.mean()).fillna(0.0).to_numpy()  # a missing vote at the mean is 0 here
     _, axes = np.linalg.eigh(centred.T @ centred)  # in increasing order of variance
-    components = axes[:, ::-1][:, :2]
-    stretch = np.sqrt(values.shape[1] / cast.sum(1, keepdims=True))
-    places = pd.DataFrame(stretch * (centred @ components), index=votes.index)
+    stretch = np.sqrt(votes.shape[1] / votes.count(axis=1).to_numpy())
+    places = pd.DataFrame(stretch[:, None] * (centred @ axes[:, ::-1][:, :2]), index=votes.index)
     places = places.reindex(columns=[0, 1], fill_value=0.0).set_axis(["x", "y"], axis=1)  # of a single statement: y = 0
     places = places[in_conversation(frame).reindex(places.index)]
     tails = (places**3).sum()
@@ -81,19 +77,17 @@ def opinion_groups(matrix: Any, *, moderated_out: Iterable[Any] = (), seed: int 
     placed = places.dropna().round(DIGITS) + 0.0  # + 0.0: no minus zero
     spots, spot_of, people = np.unique(placed.to_numpy(), axis=0, return_inverse=True, return_counts=True)
     if len(placed) < FEWEST or len(spots) < 2:
-        raise ValueError(
-            f"matrix is too small to cluster: it takes at least {FEWEST} people with votes, in at least 2 places on "
-            f"the map; got {len(placed)} people in {len(spots)}"
-        )
+        least = f"at least {FEWEST} people with votes, in at least 2 places on the map"
+        raise ValueError(f"matrix is too small to cluster: it takes {least}; got {len(placed)} people in {len(spots)}")
     base = _base_clusters(spots, people)
     sizes = np.bincount(base, weights=people)
     centres = np.stack([np.bincount(base, weights=people * axis) / sizes for axis in spots.T], 1)
     group = _best_groups(centres, sizes, seed)[base][spot_of.ravel()]
     # Largest first; of equal size the one further left: a name that no shuffling changes.
     left = [tuple(placed[group == g].min()) for g in range(group.max() + 1)]
-    order = sorted(range(group.max() + 1), key=lambda g: (-(group == g).sum(), left[g]))
-    names = pd.Series(np.argsort(order)[group], index=placed.index, dtype=float)
-    return names.reindex(places.index).rename("group")
+    order = sorted(range(len(left)), key=lambda g: (-(group == g).sum(), left[g]))
+    names = pd.Series(np.argsort(order)[group], index=placed.index, dtype=float, name="group")
+    return names.reindex(places.index)
 
 
 def _base_clusters(spots: np.ndarray, people: np.ndarray) -> np.ndarray:
@@ -115,10 +109,6 @@ def _best_groups(centres: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarra
     """The group of each base cluster (n, 2), by the largest mean silhouette; of equal ones the fewest groups."""
     if len(centres) == 2:
         return np.array([0, 1])
-    best, labels = -np.inf, np.zeros(len(centres), dtype=int)
-    for k in range(2, min(MOST, 2 + len(centres) // PEOPLE_PER_GROUP) + 1):
-        found = KMeans(k, n_init=RESTARTS, random_state=seed, tol=0).fit(centres, sample_weight=sizes).labels_
-        score = silhouette_score(centres, found)
-        if score > best:
-            best, labels = score, found
-    return labels
+    ks = range(2, min(MOST, 2 + len(centres) // PEOPLE_PER_GROUP) + 1)
+    found = [KMeans(k, n_init=RESTARTS, random_state=seed, tol=0).fit(centres, sample_weight=sizes).labels_ for k in ks]
+    return max(found, key=lambda labels: silhouette_score(centres, labels))

@@ -5,22 +5,17 @@ shown. In its database Polis counts the other way round; its exports, and everyt
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
-VOTES = ("comment-id", "voter-id", "vote")
-COMMENTS = ("comment-id", "moderated", "comment-body")
-PARTICIPANTS = ("participant", "group-id")
 MODERATED_OUT = -1
 
 
-@dataclass(frozen=True)
-class Votes:
+class Votes(NamedTuple):
     """A conversation.
 
     matrix: (participants, statements) of 1, -1, 0 and NaN; its index and columns are the ids, in increasing order.
@@ -33,7 +28,7 @@ class Votes:
     matrix: pd.DataFrame
     groups: pd.Series | None
     statements: pd.DataFrame
-    moderated_out: list[Any] = field(default_factory=list)
+    moderated_out: list[Any]
 
 
 def read_polis(folder: str | Path) -> Votes:
@@ -46,65 +41,55 @@ def read_polis(folder: str | Path) -> Votes:
     and -1, ids that are missing or repeated, and votes on statements that comments.csv does not list.
     """
     folder = Path(folder).expanduser()
-    votes, comments = _table(folder / "votes.csv", VOTES), _table(folder / "comments.csv", COMMENTS)
-    _unique(folder / "comments.csv", comments["comment-id"])
-    _check_votes(folder / "votes.csv", votes, comments)
+    ballots, comments, people = (folder / f"{name}.csv" for name in ("votes", "comments", "participants-votes"))
+    votes = _table(ballots, ["voter-id", "comment-id"], "vote")
+    statements = _table(comments, ["comment-id"], "moderated", "comment-body", unique=True)
+    cast = votes["vote"]
+    votes["vote"] = pd.to_numeric(cast, errors="coerce")  # a single word makes text of the numbers beside it
+    bad = ~votes["vote"].isin((1, 0, -1))
+    if bad.any():
+        raise ValueError(f"{ballots}: vote must be 1, 0 or -1; row {bad.argmax() + 1} has {cast[bad].iloc[0]}")
+    unknown = ", ".join(map(str, in_order(set(votes["comment-id"]) - set(statements["comment-id"]))))
+    if unknown:
+        raise ValueError(f"{ballots} votes on statements that comments.csv does not list: {unknown}")
     if "timestamp" in votes:
         votes = votes.sort_values("timestamp", kind="stable")  # stable: of equal times the later line stays later
     elif votes.duplicated(["voter-id", "comment-id"]).any():
-        raise ValueError(f"{folder / 'votes.csv'} repeats a vote but has no column timestamp to say which is the last")
+        raise ValueError(f"{ballots} repeats a vote but has no column timestamp to say which is the last")
     last = votes.drop_duplicates(["voter-id", "comment-id"], keep="last")
-    people, groups = pd.Index(last["voter-id"]).unique(), None
-    if (folder / "participants-votes.csv").exists():
-        listed = _table(folder / "participants-votes.csv", PARTICIPANTS)
-        _unique(folder / "participants-votes.csv", listed["participant"])
-        published = listed.set_index("participant")["group-id"]
-        people = people.union(published.index)
+    ids, groups = pd.Index(last["voter-id"].unique()).sort_values(), None
+    if people.exists():
+        published = _table(people, ["participant"], "group-id", unique=True).set_index("participant")["group-id"]
+        ids = ids.union(published.index)
         if published.notna().any():
-            groups = published.reindex(people.sort_values()).rename("group").rename_axis("participant")
-    statements = comments.set_index("comment-id").sort_index().rename_axis("statement")
+            groups = published.reindex(ids).rename("group").rename_axis("participant")
+    statements = statements.set_index("comment-id").sort_index().rename_axis("statement")
     matrix = last.pivot(index="voter-id", columns="comment-id", values="vote").astype(float)
-    matrix = matrix.reindex(index=people.sort_values(), columns=statements.index)
-    withdrawn = statements.index[statements["moderated"] == MODERATED_OUT].tolist()
-    return Votes(matrix.rename_axis(index="participant", columns="statement"), groups, statements, withdrawn)
+    matrix = matrix.reindex(index=ids, columns=statements.index).rename_axis(index="participant", columns="statement")
+    return Votes(matrix, groups, statements, statements.index[statements["moderated"] == MODERATED_OUT].tolist())
 
 
-def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+def _table(path: Path, ids: list[str], *others: str, unique: bool = False) -> pd.DataFrame:
+    """A file of an export that has these columns, the ids complete; rows are counted from 1."""
     try:
         table = pd.read_csv(path, encoding="utf-8-sig")
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}; a Polis export has it") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: byte {error.start} cannot be decoded") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{path} is not a table of comma-separated values: {' '.join(str(error).split())}") from error
-    missing = [name for name in columns if name not in table]
+    except ValueError as error:  # no text, or no table
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not a table of comma-separated values in UTF-8: {reason}") from error
+    missing = [name for name in (*ids, *others) if name not in table]
     if missing:
         raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}")
     if len(table) == 0:
         raise ValueError(f"{path} holds no rows")
+    for name in ids:
+        absent, again = table[name].isna(), table[name].duplicated()
+        if absent.any():
+            raise ValueError(f"{path}: row {absent.argmax() + 1} has no {name}")
+        if unique and again.any():
+            raise ValueError(f"{path}: {name} {table[name][again].iloc[0]} comes twice; an id belongs to one row")
     return table
-
-
-def _unique(path: Path, ids: pd.Series) -> None:
-    if ids.isna().any():
-        raise ValueError(f"{path}: row {int(ids.isna().argmax()) + 1} has no {ids.name}")
-    if ids.duplicated().any():
-        raise ValueError(f"{path}: {ids.name} {ids[ids.duplicated()].iloc[0]} comes twice; an id belongs to one row")
-
-
-def _check_votes(path: Path, votes: pd.DataFrame, comments: pd.DataFrame) -> None:
-    """Every vote is 1, 0 or -1, by somebody, on a statement that is listed; rows are counted from 1."""
-    bad = ~votes["vote"].isin((1, 0, -1))
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(f"{path}: vote must be 1, 0 or -1; row {row + 1} has {votes['vote'].iloc[row]}")
-    for name in ("comment-id", "voter-id"):
-        if votes[name].isna().any():
-            raise ValueError(f"{path}: row {int(votes[name].isna().argmax()) + 1} has no {name}")
-    unknown = in_order(set(votes["comment-id"]) - set(comments["comment-id"]))
-    if unknown:
-        raise ValueError(f"{path} votes on statements that comments.csv does not list: {', '.join(map(str, unknown))}")
 
 
 def vote_matrix(matrix: Any) -> pd.DataFrame:
@@ -122,15 +107,12 @@ def vote_matrix(matrix: Any) -> pd.DataFrame:
         raise ValueError(f"matrix must have participants and statements; got shape {frame.shape}")
     strange = ~(frame.isin((1, -1, 0)) | frame.isna()).to_numpy()
     if strange.any():
-        raise ValueError(
-            f"matrix must hold only 1 (agree), -1 (disagree), 0 (pass) and NaN (not seen); "
-            f"got {frame.to_numpy()[strange][0]:g}"
-        )
+        allowed = "1 (agree), -1 (disagree), 0 (pass) and NaN (not seen)"
+        raise ValueError(f"matrix must hold only {allowed}; got {frame.to_numpy()[strange][0]:g}")
     for name, ids in (("participants", frame.index), ("statements", frame.columns)):
         if not ids.is_unique:
-            raise ValueError(
-                f"matrix must name each of its {name} once; {ids[ids.duplicated()].tolist()[0]!r} comes twice"
-            )
+            again = ids[ids.duplicated()].tolist()[0]
+            raise ValueError(f"matrix must name each of its {name} once; {again!r} comes twice")
     return frame
 
 
@@ -156,12 +138,8 @@ def group_labels(matrix: pd.DataFrame, groups: Any) -> pd.Series:
 
 
 def in_order(ids: Iterable[Any]) -> list[Any]:
-    """Ids in increasing order; those of several kinds, which do not compare, as text."""
-    ids = list(ids)
-    try:
-        return sorted(ids)
-    except TypeError:
-        return sorted(ids, key=str)
+    """Ids in increasing order; those of several kinds, which do not compare, kind by kind."""
+    return sorted(ids, key=lambda each: (type(each).__name__, each))
 
 
 def canonical(matrix: pd.DataFrame) -> pd.DataFrame:
