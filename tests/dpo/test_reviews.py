@@ -82,6 +82,14 @@ def test_the_distribution_is_what_sampling_finds(world: Reviews, reference: nn.M
     assert found == pytest.approx(measure(p, p, world)["reward"], abs=4 * spread)
 
 
+def test_rounding_cannot_make_the_rest_negative(world: Reviews, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = len(world.sentences)
+    monkeypatch.setattr("smallscale.dpo.reviews.all_logps", lambda *_: torch.full((n,), math.log(1.001 / n)))
+    p = distribution(nn.Identity(), world)
+    assert p[-1] == 0
+    assert p.sum() == pytest.approx(1)
+
+
 def test_measures_by_hand(world: Reviews) -> None:
     even, all_off = np.zeros(2629), np.zeros(2629)
     even[[at(world, "the film was good"), at(world, "the film was very bad and the plot was fine")]] = 0.4
@@ -172,6 +180,15 @@ def test_fitting_follows_its_seed(world: Reviews) -> None:
     logps = [all_logps(policy, world.texts[:50]) for policy in (first, same, other)]
     assert torch.equal(logps[0], logps[1])
     assert not torch.allclose(logps[0], logps[2], atol=1e-3)
+
+
+def test_fitting_slows_down_over_its_last_half(world: Reviews, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[Any] = []
+    monkeypatch.setattr("smallscale.dpo.sampling.minimise", lambda policy, loss, *falling, **_: rates.extend(falling))
+    fit_texts(small_llama(), world.texts, steps=40)
+    assert len(rates) == 2  # Muon's and AdamW's
+    for rate in rates:
+        assert [rate.lr_lambdas[0](step) for step in (0, 20, 30, 40)] == [1.0, 1.0, 0.5, 0.0]
 
 
 def test_preferences_raise_the_true_reward(world: Reviews, reference: nn.Module) -> None:
@@ -266,6 +283,7 @@ def test_the_training_exercise(world: Reviews, reference: nn.Module) -> None:
 
 def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Reviews, reference: nn.Module) -> None:
     judged = judge(reference, world, 300, held=100)
+    assert (judged.held[:, 0] != judged.held[:, 1]).all()
     assert len(judged.pairs) == 300
     assert 90 < len(judged.held) <= 100
     assert (judged.held[:, 0] != judged.held[:, 1]).all()
