@@ -231,6 +231,7 @@ def test_the_explorer_says_what_it_shows_and_moves(world: Reviews, reference: nn
     box = explore(*policy_explorer(world, q, policies))
     beta, step, view = box.children
     assert (beta.value, step.value) == (3.0, 50)
+    assert [b for _, b in beta.options] == [3.0, 1.0]  # to the right the policy is freer
     seen = set()
     for b, s in policies:
         beta.value, step.value = b, s
@@ -283,10 +284,8 @@ def test_the_training_exercise(world: Reviews, reference: nn.Module) -> None:
 
 def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Reviews, reference: nn.Module) -> None:
     judged = judge(reference, world, 300, held=100)
-    assert (judged.held[:, 0] != judged.held[:, 1]).all()
     assert len(judged.pairs) == 300
     assert 90 < len(judged.held) <= 100
-    assert (judged.held[:, 0] != judged.held[:, 1]).all()
     assert judged.identical == (judged.pairs[:, 0] == judged.pairs[:, 1]).sum()
     before = all_logps(reference, world.texts)
     table, seen = follow(reference, world, judged, beta=1.0, steps=6, looks=(0, 3), lr=5e-4)
@@ -300,6 +299,15 @@ def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Revie
     assert last.on * (1 - last.off) + last.off * world.failure == pytest.approx(last.reward)
     assert first.chosen == pytest.approx(float(judged.logps[judged.held[:, 0]].mean()), abs=1e-4)
     assert first.rejected == pytest.approx(float(judged.logps[judged.held[:, 1]].mean()), abs=1e-4)
+
+
+def test_held_out_pairs_are_of_two_texts(world: Reviews, reference: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = np.array([[0, 0], [1, 2], [3, 3], [2, 0]])
+    monkeypatch.setattr("smallscale.dpo.frontier.judged_pairs", lambda *_, **__: (world.texts[:4], pairs))
+    judged = judge(reference, world, 2, held=2)
+    assert judged.held.tolist() == [[1, 2]]
+    assert judged.pairs.tolist() == [[3, 3], [2, 0]]
+    assert judged.identical == 1
 
 
 def test_flipped_labels_are_those_of_training_only(world: Reviews, reference: nn.Module) -> None:
