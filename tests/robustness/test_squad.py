@@ -125,6 +125,9 @@ def test_v2_the_best_threshold_is_swept_from_all_unanswered() -> None:
     assert (scores["best_exact"], scores["best_exact_thresh"]) == (100, 0.3)
     assert (scores["best_f1"], scores["best_f1_thresh"]) == (100, 0.3)
     assert "best_exact" not in score_squad(data, predictions)
+    # an empty answer to a question without one costs nothing, at any threshold
+    scores = score_squad(data, predictions | {"n": ""}, {"a": 0.1, "b": 0.3, "n": 0.0})
+    assert (scores["best_exact"], scores["best_exact_thresh"]) == (100, 0.3)
 
 
 def test_ids_that_are_not_in_the_dataset_are_ignored_with_one_warning() -> None:
