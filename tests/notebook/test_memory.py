@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smallscale.notebook import remember
-from smallscale.notebook.memory import cache_folder
-from smallscale.notebook.values import value_hash
+from smallscale.notebook.memory import cache_folder, value_hash
 
 calls: list[Any] = []
 FACTOR = 2

@@ -9,7 +9,7 @@ import pytest
 from smallscale.notebook import code
 from smallscale.notebook.code import bare, contents_hash, modules
 from smallscale.runs.catalogue import Notebook
-from smallscale.runs.identity import Identifier, inputs_hash
+from smallscale.runs.plan import Identifier, inputs_hash
 
 Write = Callable[..., Path]
 
@@ -18,7 +18,7 @@ def name(path: Path, **parameters: object) -> str:
     inputs_hash.cache_clear()
     notebook = Notebook(path, "theme/nb")
     defaults = {n: p.default for n, p in notebook.parameters.items()}
-    return Identifier(notebook).run({**defaults, **parameters})
+    return Identifier(notebook).run({**defaults, **parameters})[0]
 
 
 def test_it_is_the_file_name_and_twelve_digits_the_same_every_time(write: Write) -> None:
@@ -78,6 +78,23 @@ def test_library_code_counts_without_comments_and_docstrings(
     assert name(path) != first
 
 
+def test_data_files_beside_library_modules_count(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "smallscale"
+    for theme in ("theme", "other"):
+        (package / theme / "__pycache__").mkdir(parents=True)
+        (package / theme / "__init__.py").write_text("x = 1\n")
+        (package / theme / "words.txt").write_text("one")
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(code, "PACKAGE", package)
+    path = write("theme/nb", "import smallscale.theme")
+    first = name(path)
+    (package / "other" / "words.txt").write_text("two")  # not imported
+    (package / "theme" / "__pycache__" / "x.pyc").write_text("two")
+    assert name(path) == first
+    (package / "theme" / "words.txt").write_text("two")
+    assert name(path) != first
+
+
 def test_a_module_beside_the_notebook_counts_too(write: Write) -> None:
     path = write("theme/nb", "def g():\n    import helper")
     (path.parent / "helper.py").write_text("x = 1\n")
@@ -89,7 +106,7 @@ def test_a_module_beside_the_notebook_counts_too(write: Write) -> None:
 def test_versions_that_matter_count(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write("theme/nb", "x = 1")
     first = name(path)
-    monkeypatch.setattr("smallscale.runs.identity.versions", lambda: {"torch": "0"})
+    monkeypatch.setattr("smallscale.runs.plan.versions", lambda: {"torch": "0"})
     assert name(path) != first
 
 

@@ -102,7 +102,8 @@ def test_import_statements_are_done_by_name_and_nothing_else_is_run(tmp_path: Pa
     assert "xml.dom.minidom" in sys.modules
 
 
-def test_what_a_notebook_started_ends_with_it(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cold", [False, True])
+def test_what_a_notebook_started_ends_with_it(write: Write, smallscale: Smallscale, tmp_path: Path, cold: bool) -> None:
     import psutil
 
     write(
@@ -113,7 +114,7 @@ def test_what_a_notebook_started_ends_with_it(write: Write, smallscale: Smallsca
         "if eps > .5: raise SystemExit",
     )
     for eps in ("0.1", "0.9"):
-        smallscale("run", "all", "-p", f"eps={eps}")
+        smallscale("run", "all", "-p", f"eps={eps}", *(["--cold"] if cold else []))
         for pid in (tmp_path / "pids").read_text().split():
             assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
 

@@ -76,8 +76,7 @@ class Claims:
         """A number for the table of runs (`runs.csv`); one that is not finite becomes an empty field."""
         if not name.isidentifier():
             raise ValueError(f"name must be a word usable as a column name, such as pgd_accuracy; got {name!r}")
-        if hasattr(value, "item"):  # numpy and torch scalars
-            value = value.item()
+        value = _plain(value)
         if not isinstance(value, Real):
             raise ValueError(f"value of metric {name} must be a number; got {type(value).__name__}")
         number = value if isinstance(value, (bool, Integral)) else float(value)
@@ -93,16 +92,10 @@ class Claims:
         return "\n".join(f"[{verdict(c)}] {c['statement']} ({c['measured']})" for c in self._claims.values())
 
     def _html(self) -> str:
-        head = "".join(f'<th scope="col" style="text-align:left">{name}</th>' for name in COLUMNS)
-        rows = "".join(
-            "<tr>" + "".join(f'<td style="text-align:left">{escape(text)}</td>' for text in _row(claim)) + "</tr>"
-            for claim in self._claims.values()
-        )
-        caption = f"Claims of this run, at scale {escape(self.scale)}"
-        return (
-            f'<table class="claims"><caption>{caption}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        head = _line('th scope="col"', COLUMNS)
+        body = "".join(_line("td", _row(claim)) for claim in self._claims.values())
+        caption = f"<caption>Claims of this run, at scale {self.scale}</caption>"
+        return f'<table class="claims">{caption}<thead>{head}</thead><tbody>{body}</tbody></table>'
 
 
 def verdict(claim: dict[str, Any]) -> str:
@@ -114,25 +107,27 @@ def verdict(claim: dict[str, Any]) -> str:
 
 def _row(claim: dict[str, Any]) -> tuple[str, ...]:
     reproduced = {None: "", True: "yes", False: "no"}[claim["reproduced"]]
-    return (
-        claim["statement"],
-        claim["measured"],
-        claim["tolerance"],
-        verdict(claim),
-        claim["paper"],
-        reproduced,
-    )
+    measured = (claim["measured"], claim["tolerance"], verdict(claim))
+    return (claim["statement"], *measured, claim["paper"], reproduced)
+
+
+def _line(tag: str, texts: tuple[str, ...]) -> str:
+    cells = (f'<{tag} style="text-align:left">{escape(text)}</{tag[:2]}>' for text in texts)
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _plain(value: Any) -> Any:
+    """A single number of numpy's or torch's as Python's."""
+    return value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
 
 
 def _words(measured: Any) -> str:
-    if hasattr(measured, "item") and getattr(measured, "size", 1) == 1:
-        measured = measured.item()
+    measured = _plain(measured)
     return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
 
 
 def _truth(name: str, value: Any) -> bool:
-    if hasattr(value, "item"):
-        value = value.item()
+    value = _plain(value)
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False; got {value!r}")
     return value

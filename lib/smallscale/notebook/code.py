@@ -6,12 +6,15 @@ The bench names runs by these hashes and `remember` its steps. Imports are follo
 import ast
 import hashlib
 import importlib.metadata
+import itertools
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # A result may change with these; the rest of the environment draws, serves or tests.
 VERSIONS = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "transformers", "safetensors")
 
@@ -20,10 +23,8 @@ def versions() -> dict[str, str]:
     """Python's version and those of the installed libraries that a result may depend on."""
     found = {"python": platform.python_version()}
     for name in VERSIONS:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -31,16 +32,15 @@ def bare(source: str) -> str:
     """Source without comments, docstrings and layout: equal for two texts that do the same thing."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and body:
-            first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
-                node.body = body[1:] or [ast.Pass()]
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree)
 
 
 def modules(source: str, folder: Path | None = None, package: str = "") -> dict[str, Path]:
     """The modules of smallscale that this source imports, theirs in turn included: files by module name.
+
+    The data files beside the modules of a package come with it, as `package/file`.
 
     folder: where other modules are looked for as well, such as those beside a notebook.
     package: the package that relative imports start from.
@@ -50,24 +50,27 @@ def modules(source: str, folder: Path | None = None, package: str = "") -> dict[
     while todo:
         text, package = todo.pop()
         for name in _imported(ast.parse(text), package):
-            parts = name.split(".")
-            for depth in range(1, len(parts) + 1):
-                module = ".".join(parts[:depth])
+            for module in itertools.accumulate(name.split("."), "{}.{}".format):
                 path = None if module in found else _file(module, folder)
                 if path:
                     found[module] = path
                     inside = module if path.name == "__init__.py" else module.rpartition(".")[0]
                     todo.append((path.read_text(encoding="utf-8"), inside))
+                    if inside == module:
+                        beside = (file for file in path.parent.glob("[!.]*") if file.is_file() and file.suffix != ".py")
+                        found |= {f"{module}/{file.name}": file for file in beside}
     return found
 
 
 def module_hashes(found: dict[str, Path]) -> dict[str, str]:
-    """A hash of the bare source of each of these modules, by module name."""
+    """A hash of the bare source of each of these modules, and of the bytes of each data file, by name."""
     return {name: _file_hash(path, path.stat().st_mtime_ns) for name, path in sorted(found.items())}
 
 
 @cache
 def _file_hash(path: Path, changed: int) -> str:
+    if path.suffix != ".py":
+        return contents_hash(path)
     return hashlib.sha256(bare(path.read_text(encoding="utf-8")).encode()).hexdigest()
 
 
@@ -83,13 +86,9 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _file(module: str, folder: Path | None) -> Path | None:
-    roots = [PACKAGE.parent] if module.split(".")[0] == PACKAGE.name else [folder] if folder else []
-    for root in roots:
-        base = root.joinpath(*module.split("."))
-        for path in (base / "__init__.py", base.with_suffix(".py")):
-            if path.is_file():
-                return path
-    return None
+    root = PACKAGE.parent if module.split(".")[0] == PACKAGE.name else folder
+    base = root.joinpath(*module.split(".")) if root else None
+    return next(filter(Path.is_file, (base / "__init__.py", base.with_suffix(".py"))), None) if base else None
 
 
 def contents_hash(path: Path) -> str:

@@ -3,7 +3,6 @@
 import inspect
 import re
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from IPython.display import display
@@ -22,19 +21,16 @@ def source(obj: Any) -> None:
         raise ValueError(
             f"source shows a function, class or module written in Python; {name!r} has no source to show"
         ) from error
-    module = inspect.getmodule(obj)
-    where = _place(module.__name__, Path(inspect.getsourcefile(obj) or "")) if module else ""
     # Longer than any fence inside the source, as CommonMark wants it.
     fence = "`" * (1 + max([2, *map(len, re.findall(r"`+", text))]))
-    heading = f"`{where}`\n\n" if where else ""
-    bundle = {"text/markdown": f"{heading}{fence}python\n{text}\n{fence}", "text/plain": text}
+    bundle = {"text/markdown": f"{_place(obj)}{fence}python\n{text}\n{fence}", "text/plain": text}
     display(bundle, raw=True)
 
 
-def _place(module: str, file: Path) -> str:
+def _place(obj: Any) -> str:
     """The file as one finds it in the checkout, free of this machine's folders: lib/smallscale/…"""
-    depth = module.count(".") + 1 + (file.name == "__init__.py")
-    if module == "__main__" or depth > len(file.parts):
+    module = inspect.getmodule(obj)
+    if module is None or module.__name__ == "__main__":
         return ""
-    inside = "/".join(file.parts[-depth:])
-    return f"lib/{inside}" if module.split(".")[0] == "smallscale" else inside
+    inside = module.__name__.replace(".", "/") + ("/__init__.py" if hasattr(module, "__path__") else ".py")
+    return f"`lib/{inside}`\n\n" if inside.startswith("smallscale/") else f"`{inside}`\n\n"

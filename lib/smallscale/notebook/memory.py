@@ -1,15 +1,21 @@
 """Must this be computed again? Expensive steps, computed once across runs and processes.
 
-A result is stored as tensors and plain JSON in one safetensors file: reading it back runs no code.
+A step is known by a hash of its code and arguments by content. A result is stored as tensors and plain JSON in one
+safetensors file: reading it back runs no code.
 """
 
+import hashlib
 import inspect
 import json
 import os
-import tempfile
+import sys
+import sysconfig
+import textwrap
+import types
 import warnings
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,8 +26,7 @@ from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from smallscale.notebook.code import versions
-from smallscale.notebook.values import value_hash
+from smallscale.notebook.code import PACKAGE, bare, contents_hash, module_hashes, modules, versions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,11 +55,8 @@ def remember(function: Callable[P, R]) -> Callable[P, R]:
         path = cache_folder() / f"{function.__name__.strip('<>')}-{key[:32]}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # two runs that need it at once compute it once
-            if path.exists():
-                try:
-                    return _read(path)
-                except (SafetensorError, ValueError, KeyError, OSError):
-                    pass  # a damaged file is computed again
+            with suppress(SafetensorError, ValueError, KeyError, OSError):  # none, or damaged: it is computed (again)
+                return _read(path)
             result = function(*args, **kwargs)
             try:
                 _write(path, result)
@@ -69,18 +71,22 @@ def remember(function: Callable[P, R]) -> Callable[P, R]:
 def _write(path: Path, result: Any) -> None:
     tensors: dict[str, torch.Tensor] = {}
     record = json.dumps(_pack(result, tensors))
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
-        part = Path(stream.name)
-    try:
-        save_file(tensors, part, metadata={"result": record})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    part = path.with_suffix(".part")  # the lock is held, so it has no other writer
+    save_file(tensors, part, metadata={"result": record})
+    part.replace(path)
 
 
 def _read(path: Path) -> Any:
     with safe_open(path, framework="pt") as file:
-        return _unpack(json.loads(file.metadata()["result"]), file.get_tensor)
+        makers: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "dict": dict}
+        makers |= {"tensor": file.get_tensor, "array": lambda name: file.get_tensor(name).numpy()}
+        makers |= {"scalar": lambda name: file.get_tensor(name).numpy()[()]}
+
+        def made(record: dict[str, Any]) -> Any:
+            ((kind, inside),) = record.items()
+            return makers[kind](inside)
+
+        return json.loads(file.metadata()["result"], object_hook=made)
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -107,21 +113,88 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return {kind: name}
 
 
-def _unpack(record: Any, tensor: Callable[[str], torch.Tensor]) -> Any:
-    if not isinstance(record, dict):
-        return record
-    ((kind, inside),) = record.items()
-    match kind:
-        case "list":
-            return [_unpack(item, tensor) for item in inside]
-        case "tuple":
-            return tuple(_unpack(item, tensor) for item in inside)
-        case "dict":
-            return {_unpack(k, tensor): _unpack(v, tensor) for k, v in inside}
-        case "tensor":
-            return tensor(inside)
-        case "array":
-            return tensor(inside).numpy()
-        case "scalar":
-            return tensor(inside).numpy()[()]
-    raise ValueError(f"unknown kind of stored value: {kind}")
+def value_hash(*values: Any) -> str:
+    """A hash of arguments by content: numbers, text, containers, arrays, tensors, modules, functions, paths.
+
+    A `Path` counts by what it holds. A function counts by its code and what that code refers to.
+    Raises TypeError for anything that has no content to go by, such as a generator or an open file.
+    """
+    return _digest(values, set())
+
+
+def _digest(value: Any, seen: set[int]) -> str:
+    parts = [type(value).__name__, *_parts(value, seen)]
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+
+def _parts(value: Any, seen: set[int]) -> Iterable[Any]:
+    """What makes this value differ from others of its type, as things that `str` tells apart."""
+    match value:
+        case None | bool() | int() | float() | complex() | str() | bytes() | range():
+            return [repr(value)]
+        case torch.dtype() | torch.device() | np.dtype():
+            return [value]
+        case list() | tuple():
+            return [_digest(item, seen) for item in value]
+        case dict():
+            return [_digest(item, seen) for item in value.items()]
+        case set() | frozenset():
+            return sorted(value_hash(item) for item in value)
+        case torch.Tensor():
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            return [value.dtype, value.shape, hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()]
+        case np.ndarray() | np.generic() if value.dtype != object:
+            return [value.dtype, value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+        case Path():
+            return [contents_hash(value)]
+        case torch.nn.Module():
+            return [repr(value), value.training, _digest([type(value), dict(value.state_dict())], seen)]
+        case partial():
+            return [_digest([value.func, value.args, value.keywords], seen)]
+        case type() | types.FunctionType() | types.BuiltinFunctionType() | types.ModuleType():
+            return [] if id(value) in seen else _code(value, seen)  # recursion ends here
+        case _ if hasattr(value, "__dataclass_fields__"):
+            return [_digest([type(value), vars(value)], seen)]
+    raise TypeError(
+        f"cannot tell a {type(value).__name__} by its content; use numbers, text, lists, dicts, "
+        "arrays, tensors, models, functions or paths"
+    )
+
+
+def _code(value: Any, seen: set[int]) -> list[str]:
+    """What a function, class or module does: ours by its code, a library's by its name and version."""
+    seen.add(id(value))
+    name = value.__name__ if isinstance(value, types.ModuleType) else str(value.__module__)
+    top = name.split(".")[0]
+    if top == PACKAGE.name:
+        what = [str(module_hashes(modules(f"import {name}")))]
+    elif _is_library(top):
+        what = [versions().get(top, "")]
+    else:
+        what = [bare(textwrap.dedent(inspect.getsource(value)))]
+        what += [_digest(referred, seen) for referred in _referred(value)]
+    return [name, getattr(value, "__qualname__", ""), *what]
+
+
+def _is_library(top: str) -> bool:
+    """Whether this top-level module is Python's or installed, and not the notebook's own or beside it."""
+    file = Path(getattr(sys.modules.get(top), "__file__", None) or sysconfig.get_path("stdlib")).resolve()
+    installed = any(file.is_relative_to(sysconfig.get_path(kind)) for kind in ("purelib", "platlib", "stdlib"))
+    return top != "__main__" and (top in sys.stdlib_module_names or installed)
+
+
+def _referred(value: Any) -> Iterator[Any]:
+    """The outside values that a function's (or a class's methods') code names, and its defaults."""
+    if isinstance(value, type):
+        for member in vars(value).values():
+            yield from _referred(getattr(member, "__func__", member))
+    elif isinstance(value, types.FunctionType):
+        yield [value.__defaults__, value.__kwdefaults__]
+        yield from (cell.cell_contents for cell in value.__closure__ or ())
+        codes = [value.__code__]
+        names: set[str] = set()
+        while codes:
+            code = codes.pop()
+            names.update(code.co_names)
+            codes.extend(const for const in code.co_consts if isinstance(const, types.CodeType))
+        yield from (value.__globals__[name] for name in sorted(names) if name in value.__globals__)

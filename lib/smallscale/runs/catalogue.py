@@ -5,16 +5,17 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from smallscale.runs import Refused
+from smallscale.runs import Refused, refusing
 from smallscale.runs.parameters import Parameter, near, read_parameters
 
-HERE = Path(__file__).resolve()
+IMPORT = (ast.Import, ast.ImportFrom)
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,16 @@ class Notebook:
 
         Read as plain JSON: nbformat takes longer to import than most commands take to run.
         """
-        try:
-            node = json.loads(self.path.read_text(encoding="utf-8"))
-        except ValueError:  # also what is no UTF-8
-            raise Refused(f"{self.path} is not a notebook: it is not valid JSON") from None
-        except OSError as error:
-            raise Refused(f"{self.path} cannot be read: {error.strerror}") from None
-        try:
+        with refusing(f"{self.path} cannot be read: ", OSError):
+            content = self.path.read_bytes()
+        with refusing(f"{self.path} is not a notebook: it is not valid JSON", ValueError):  # also what is no UTF-8
+            node = json.loads(content)
+        no_list = f"{self.path} is not a notebook: its JSON has no list of cells in format 4"
+        with refusing(no_list, KeyError, TypeError, AttributeError):
             if node["nbformat"] != 4:
                 raise Refused(f"{self.path} is in notebook format {node['nbformat']}; save it anew, in format 4")
-            return [
-                (cell["cell_type"], "".join(cell["source"]), list(cell.get("metadata", {}).get("tags", [])))
-                for cell in node["cells"]
-            ]
-        except (KeyError, TypeError, AttributeError):
-            raise Refused(f"{self.path} is not a notebook: its JSON has no list of cells in format 4") from None
+            tagged = [(cell, list(cell.get("metadata", {}).get("tags", []))) for cell in node["cells"]]
+            return [(cell["cell_type"], "".join(cell["source"]), tags) for cell, tags in tagged]
 
     @cached_property
     def markdown(self) -> list[str]:
@@ -81,65 +77,48 @@ class Notebook:
         found = re.search(r"^# .+\n+([^\n#|].+(?:\n.+)*)", "\n".join(self.markdown), re.M)
         return " ".join(found[1].split()) if found else ""
 
-    @cached_property
-    def imports(self) -> list[str]:
-        """The import statements at the top level of its cells, which a warm kernel has already run."""
-        return [ast.unparse(node) for tree in self._trees for node in tree.body if _is_import(node)]
-
-    @cached_property
-    def imports_anywhere(self) -> list[str]:
-        """Every import statement, also those inside functions."""
-        return [ast.unparse(node) for tree in self._trees for node in ast.walk(tree) if _is_import(node)]
+    def imports(self, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.iter_child_nodes) -> list[str]:
+        """The import statements at the top level of its cells, which a warm kernel has run; with ast.walk, all."""
+        return [ast.unparse(node) for tree in self._trees for node in nodes(tree) if isinstance(node, IMPORT)]
 
     @cached_property
     def missing(self) -> list[str]:
         """The top-level modules it imports that this machine does not have."""
-        names = {statement.split()[1].split(".")[0] for statement in self.imports_anywhere}
+        names = {statement.split()[1].split(".")[0] for statement in self.imports(ast.walk)}
         beside = {file.stem for file in self.path.parent.glob("*.py")}
-        return sorted(name for name in names - beside if not importlib.util.find_spec(name))
+        return sorted(name for name in names - beside - {""} if not importlib.util.find_spec(name))
 
     @property
     def _trees(self) -> list[ast.Module]:
         trees = []
         for source in self.code:
-            try:
+            with suppress(SyntaxError):  # running it will say so, with the cell
                 trees.append(ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M)))
-            except SyntaxError:
-                continue  # running it will say so, with the cell
         return trees
-
-
-def _is_import(node: ast.AST) -> bool:
-    return isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level)
 
 
 def notebooks_folder(start: Path) -> Path | None:
     """The nearest notebooks/ upward from here, else that of the checkout the package was installed from."""
-    for folder in (start, *start.parents):
-        if (folder / "notebooks").is_dir():
-            return folder / "notebooks"
-    origins = [HERE.parents[3]]
-    try:
+    places = [start, *start.parents, Path(__file__).resolve().parents[3]]
+    with suppress(importlib.metadata.PackageNotFoundError):
         record = importlib.metadata.distribution("smallscale").read_text("direct_url.json")
-        origins.append(Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path)))
-    except importlib.metadata.PackageNotFoundError:
-        pass
-    return next((o / "notebooks" for o in origins if o.name and (o / "notebooks").is_dir()), None)
+        places.append(Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path)))
+    return next((place / "notebooks" for place in places if (place / "notebooks").is_dir()), None)
 
 
 def find_all(start: Path) -> dict[str, Notebook]:
     """Every notebook of the nearest notebooks/ folder, by name."""
     folder = notebooks_folder(start)
-    files = sorted(folder.rglob("*.ipynb")) if folder else []
-    files = [file for file in files if ".ipynb_checkpoints" not in file.parts]
-    names = [file.relative_to(folder).with_suffix("").as_posix() for file in files] if folder else []
-    return {name: Notebook(file.resolve(), name) for name, file in zip(names, files, strict=True)}
+    if not folder:
+        return {}
+    files = [file for file in sorted(folder.rglob("*.ipynb")) if ".ipynb_checkpoints" not in file.parts]
+    named = [(file.relative_to(folder).with_suffix("").as_posix(), file) for file in files]
+    return {name: Notebook(file.resolve(), name) for name, file in named}
 
 
 def choose(asked: Iterable[str], start: Path) -> list[Notebook]:
     """The notebooks asked for by path, name, theme or `all`, each once, in the order asked."""
     known = find_all(start)
-    by_path = {notebook.path: notebook for notebook in known.values()}
     themes = {name.split("/")[0] for name in known if "/" in name}
     chosen: dict[Path, Notebook] = {}
     for word in asked:
@@ -150,7 +129,7 @@ def choose(asked: Iterable[str], start: Path) -> list[Notebook]:
         elif plain in known:
             found = [known[plain]]
         elif path.is_file():
-            found = [by_path.get(path) or Notebook(path, path.stem)]
+            found = [next((n for n in known.values() if n.path == path), Notebook(path, path.stem))]
         elif plain in themes:
             found = [notebook for name, notebook in known.items() if name.startswith(plain + "/")]
         else:

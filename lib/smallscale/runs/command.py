@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from smallscale.runs import Refused
 from smallscale.runs.catalogue import choose, find_all
 from smallscale.runs.plan import plan
-from smallscale.runs.results import FIRST, Record, Results, claims_held, columns, passed, row, table
+from smallscale.runs.progress import Told, console, count
+from smallscale.runs.results import Record, Results, claims_held, passed, rows, table
 
 app = typer.Typer(
     add_completion=False,
@@ -21,9 +20,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # its markup reads a:b:step as an emoji
     help="Run the bundle's notebooks, over a grid of parameters if you like, and keep what came of it.",
 )
-# Piped, lines stay whole: whoever reads them is a program.
-console = Console(highlight=False, soft_wrap=True)
-
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")]
 Notebooks = Annotated[list[str], typer.Argument(metavar="NOTEBOOK…", help="A path, a name, a theme, or all.")]
 RESULTS = Path("results")
@@ -67,25 +63,26 @@ def run(
     records: list[Record] = []
     if todo.todo:
         results.prepare()
-        from smallscale.runs.sweep import How, carry_out  # what talks to kernels takes a while to import
+        from smallscale.runs.sweep import carry_out  # what talks to kernels takes a while to import
 
+        progress = Told(len(todo.todo))
+        records = progress.records
         try:
-            with _Progress(len(todo.todo), records) as progress:
-                how = How(workers=workers, timeout=timeout, html=html, warm=not cold)
-                carry_out(todo, results, how, on_share=progress.share, on_record=progress.over)
+            with progress.bar:
+                carry_out(todo, results, progress, workers=workers, timeout=timeout, html=html, warm=not cold)
         except KeyboardInterrupt:
             kept = len(todo.done) + len(records)
             print(f"interrupted: {kept} of {total} runs are kept in {out}", file=sys.stderr)
             raise typer.Exit(130) from None
     else:
         results.keep_up()
-        print(f"nothing to do: {_count(total, 'run')} completed before")
+        print(f"nothing to do: {count(total, 'run')} completed before")
     if console.is_terminal and 1 < len(records) <= 50:
-        console.print(_table(records))
+        print(_table(records))
     everything = todo.done + records
     failed = sum(record["status"] != "completed" for record in everything)
     held, judged = map(sum, zip(*map(claims_held, everything), strict=True))
-    print(f"{_count(total, 'run')}, {failed} failed; {held} of {_count(judged, 'judged claim')} held")
+    print(f"{count(total, 'run')}, {failed} failed; {held} of {count(judged, 'judged claim')} held")
     print(f"gallery: {out / 'index.html'}\ntable:   {out / 'runs.csv'}")
     raise typer.Exit(0 if all(map(passed, everything)) else 1)
 
@@ -98,7 +95,7 @@ def results(out: Out = RESULTS) -> None:
         raise Refused(f"--out {out} holds no results; `smallscale run` makes them")
     records = Results(folder).current()
     if console.is_terminal:
-        console.print(_table(records))
+        print(_table(records))
     else:
         print(table(records), end="")
 
@@ -144,90 +141,17 @@ def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
     return asked
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-class _Progress:
-    """A line a run; on a terminal a bar with the time left as well."""
-
-    def __init__(self, total: int, records: list[Record]) -> None:
-        self.total, self.records, self.shares = total, records, dict[str, float]()
-        self.bar = None
-        if console.is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self.bar = Progress(
-                TextColumn("{task.fields[runs]}"),
-                BarColumn(),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
-            self.task = self.bar.add_task("", total=total, runs=f"0/{total}")
-
-    def __enter__(self) -> "_Progress":
-        if self.bar:
-            self.bar.start()
-        else:
-            print(f"{_count(self.total, 'run')} to do", flush=True)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self.bar:
-            self.bar.stop()
-
-    def share(self, run: str, share: float) -> None:
-        """A run has done this share of its cells."""
-        self.shares[run] = share
-        self._draw()
-
-    def over(self, record: Record) -> None:
-        """A run is over."""
-        self.records.append(record)
-        self.shares[record["run"]] = 1
-        held, judged = claims_held(record)
-        claims = f", {held} of {judged} claims held" if judged else ""
-        line = f"{len(self.records)}/{self.total} {record['status']}: {record['run']} {_given(record)}"
-        line += f" ({record['seconds']:.1f} s{claims})"
-        if record["error"]:
-            line += "\n    " + record["error"].splitlines()[-1]
-        console.print(line, markup=False)
-        self._draw()
-
-    def _draw(self) -> None:
-        if self.bar:
-            runs = f"{len(self.records)}/{self.total} runs"
-            self.bar.update(self.task, completed=sum(self.shares.values()), runs=runs)
-
-
-def _given(record: Record) -> str:
-    """The parameters in short: a long text is cut."""
-    texts = (f"{name}={value}" for name, value in record["parameters"].items() if value != "")
-    return " ".join(text if len(text) <= 40 else text[:39] + "…" for text in texts)
-
-
-def _table(records: list[Record]) -> Table:
+def _table(records: list[Record]) -> str:
     """What differs between the runs, and what they measured; `runs.csv` has the rest."""
-    rest = columns(records)
-    headings = [*FIRST, *(heading for heading, _, _ in rest)]
-    lines = [[*row(record), *(record[kind].get(name) for _, kind, name in rest)] for record in records]
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    shown = []
-    for at, heading in enumerate(headings):
-        differs = len({str(line[at]) for line in lines}) > 1
-        if heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb")):
-            # a long heading may break where its words do
-            name = heading.replace("_", " ")
-            drawn.add_column(name, overflow="fold", justify="left" if heading == "notebook" else "right")
-            shown.append(at)
-    for line in lines:
-        drawn.add_row(*(_cell(line[at]) for at in shown))
-    return drawn
+    import pandas as pd
 
+    def shown(heading: str, *cells: object) -> bool:
+        differs = len(set(map(str, cells))) > 1
+        return heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb"))
 
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    headings, *lines = zip(*(column for column in zip(*rows(records), strict=True) if shown(*column)), strict=True)
+    frame = pd.DataFrame(lines, columns=list(headings))
+    return frame.to_string(index=False, na_rep="", float_format="{:.3g}".format, line_width=console.width)
 
 
 if __name__ == "__main__":

@@ -57,14 +57,13 @@ def _gpu() -> str:
 
 def _extras() -> dict[str, list[str]]:
     """The optional dependencies that are not installed, by extra."""
-    found: dict[str, list[str]] = {}
+    extras: dict[str, list[str]] = {}
     for requirement in importlib.metadata.requires("smallscale") or ():
-        extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
-        name = re.match(r"[\w.-]+", requirement)
-        if extra and name and name[0] != "smallscale":
-            missing = found.setdefault(extra[1], [])
+        found = re.match(r"([\w.-]+).*extra == ['\"](\w+)", requirement)
+        if found and found[1] != "smallscale":
+            missing = extras.setdefault(found[2], [])
             try:
-                importlib.metadata.version(name[0])
+                importlib.metadata.version(found[1])
             except importlib.metadata.PackageNotFoundError:
-                missing.append(name[0])
-    return found
+                missing.append(found[1])
+    return extras

@@ -9,19 +9,16 @@ import json
 import os
 import platform
 import queue
-import re
-import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import nbformat
 import psutil
@@ -37,8 +34,6 @@ from smallscale.runs import pages
 from smallscale.runs.plan import Task
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
-T = TypeVar("T")
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 ERROR_LINES = 8
 INSIDE = "__import__('smallscale.runs.inside', fromlist=['inside'])"  # leaves no name in the notebook
 SHUTDOWN = 5.0  # seconds a kernel has for its exit functions
@@ -49,43 +44,27 @@ class Interrupted(Exception):
 
 
 def execute(
-    task: Task, stop: threading.Event | None = None, on_cell: Callable[[float], None] | None = None
+    task: Task, stop: threading.Event | None = None, on_cell: Callable[[float], None] = lambda share: None
 ) -> dict[str, Any]:
     """Run the notebook, put its folder in place, and return its record (`run.json`).
 
     on_cell is told the share of code cells that are done. Raises Interrupted once `stop` is set.
     """
-    notebook = nbformat.read(task.path, as_version=4)
+    notebook = nbformat.read(task.notebook.path, as_version=4)
     _inject(notebook, task)
     started = datetime.now(UTC)
-    status, error, inside = asyncio.run(_drive(notebook, task, stop or threading.Event(), on_cell))
+    outcome = asyncio.run(_drive(notebook, task, stop or threading.Event(), on_cell))
     for cell in notebook.cells:
         if cell.cell_type == "code":  # a finished progress bar leaves an empty stream behind
             cell.outputs = [output for output in cell.outputs if output.get("text", "some").strip()]
     claims, metrics = read_claims(notebook)
-    record: dict[str, Any] = {
-        "run": task.run,
-        "notebook": task.notebook,
-        "title": task.title,
-        "question": task.question,
-        "status": status,
-        "parameters": task.parameters,
-        "claims": claims,
-        "metrics": metrics,
-        "seconds": round(inside["seconds"], 2),
-        "peak_mb": inside.get("peak_mb"),
-        "error": error,
-        "seed": task.parameters.get("seed"),
-        "scale": task.parameters.get("scale"),
-        "kernel": inside["kernel"],
-        "versions": versions(),
-        "hardware": _hardware(inside.get("gpu")),
-        "data": task.data,
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "figures": [],
-        "html": False,
-    }
+    record: dict[str, Any] = {"run": task.run, "notebook": task.notebook.name}
+    record |= {name: getattr(task.notebook, name) for name in ("title", "question")}
+    record |= {"parameters": task.parameters, "data": task.data, "claims": claims, "metrics": metrics}
+    record |= {name: task.parameters.get(name) for name in ("seed", "scale")}
+    record |= outcome | {"figures": [], "html": False, "versions": versions()}
+    times = {"started": started, "finished": datetime.now(UTC)}
+    record |= {name: moment.isoformat(timespec="seconds") for name, moment in times.items()}
     try:
         _keep(notebook, record, task)
     except OSError as failure:  # a full disk: the other runs may still fit
@@ -95,30 +74,22 @@ def execute(
 
 def _keep(notebook: Any, record: dict[str, Any], task: Task) -> None:
     """Write the run's folder under another name, then give it its own; an earlier one makes way."""
-    part = task.folder.with_name(f".partial-{socket.gethostname()}-{os.getpid()}-{task.run}")
-    old = part.with_name(part.name + "-old")
-    for path in (part, old):
-        shutil.rmtree(path, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    mark = f".partial-{socket.gethostname()}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=mark, dir=task.folder.parent, ignore_cleanup_errors=True) as scratch:
+        part = Path(scratch) / "new"
+        part.mkdir()
         nbformat.write(notebook, part / "notebook.ipynb")
         try:
             record["figures"] = pages.save_figures(notebook, part)
             if task.html:
-                page = pages.notebook_page(notebook, record | {"html": True})
-                (part / "notebook.html").write_text(page, encoding="utf-8")
+                (part / "notebook.html").write_text(pages.notebook_page(notebook, record), encoding="utf-8")
                 record["html"] = True
-        except OSError:
-            raise
         except Exception as failure:  # a page that cannot be drawn is no reason to lose an hour's run
             record["error"] += f"its page could not be made: {type(failure).__name__}: {failure}"
         (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         with suppress(FileNotFoundError):
-            task.folder.rename(old)
+            task.folder.rename(part.with_name("old"))
         part.rename(task.folder)
-    finally:
-        for path in (part, old):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _inject(notebook: Any, task: Task) -> None:
@@ -126,68 +97,59 @@ def _inject(notebook: Any, task: Task) -> None:
     code = "\n".join(f"{name} = {value!r}" for name, value in task.parameters.items())
     cell = nbformat.v4.new_code_cell(code, metadata={"tags": ["injected-parameters"]})
     notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    notebook.cells.insert(task.parameters_at + 1, cell)
-    for other in notebook.cells:
-        if other.cell_type == "code":
-            other.outputs, other.execution_count = [], None
+    notebook.cells.insert(task.notebook.parameters_at + 1, cell)
 
 
-async def _drive(
-    notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None] | None
-) -> tuple[str, str, dict[str, Any]]:
-    """Start a kernel, execute the cells, end the kernel. Returns status, error and what the kernel reports."""
-    inside: dict[str, Any] = {"kernel": "cold", "seconds": 0.0}
+async def _drive(notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None]) -> dict[str, Any]:
+    """Start a kernel, execute the cells, end the kernel. Returns that part of the record."""
+    outcome: dict[str, Any] = {"status": "completed", "error": "", "kernel": "cold", "peak_mb": None}
+    gpu = None
+    cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    for _, cell in cells:
+        cell.outputs, cell.execution_count = [], None
+    run = asyncio.current_task()
+    assert run
+    watch = asyncio.create_task(_watch(stop, run))
+    limit = asyncio.Timeout(None)  # counted from when the kernel is there
+    begin = end = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="smallscale-") as folder:
         manager = _manager(Path(folder))
         client = NotebookClient(notebook, km=manager, timeout=None, record_timing=False)
-        watch = asyncio.create_task(_watch(stop))
-        begin = time.monotonic()
         try:
-            client.kc = await _until(_start(manager, task), watch)
-            if isinstance(getattr(manager.provisioner, "process", None), ForkedKernel):
-                inside["kernel"] = "warm"  # asked for is not yet got: an ordinary kernel may have stepped in
-            begin = time.monotonic()
-            await _until(_cells(client, on_cell), watch, task.timeout)
-            inside["seconds"] = time.monotonic() - begin
-            inside |= await _until(_report(client), watch, SHUTDOWN)
+            async with limit:
+                client.kc = await _start(manager, task)
+                if isinstance(getattr(manager.provisioner, "process", None), ForkedKernel):
+                    outcome["kernel"] = "warm"  # asked for is not yet got: an ordinary kernel may have stepped in
+                begin = time.monotonic()
+                limit.reschedule(begin + task.timeout if task.timeout else None)
+                for done, (index, cell) in enumerate(cells, 1):
+                    await client.async_execute_cell(cell, index, execution_count=done)
+                    on_cell(done / len(cells))
+            end = time.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SHUTDOWN):
+                    outcome["peak_mb"], gpu = await _report(client)
             await manager.request_shutdown()
-            if manager.provisioner:
-                await _until(manager.provisioner.wait(), watch, SHUTDOWN)
-        except Interrupted:
-            raise
-        except TimeoutError:
-            if not inside["seconds"]:  # else every cell is done, and only the kernel will not end
-                inside["seconds"] = time.monotonic() - begin
-                return "timed-out", f"stopped after {task.timeout:g} seconds", inside
-        except Exception as failure:
-            inside["seconds"] = time.monotonic() - begin
-            return "failed", _why(failure, manager), inside
+            await manager.finish_shutdown(2 * SHUTDOWN, pollinterval=0.01)  # it is killed after half of it
+        except (Exception, asyncio.CancelledError) as failure:  # nbclient may turn the one into the other
+            if stop.is_set():
+                raise Interrupted from None
+            end = time.monotonic()
+            outcome |= {"status": "failed", "error": await _why(failure, manager)}
+            if limit.expired():
+                outcome |= {"status": "timed-out", "error": f"stopped after {task.timeout:g} seconds"}
         finally:
             watch.cancel()
-            await _end(manager)
+            await (manager.shutdown_kernel(now=True) if manager.has_kernel else manager.cleanup_resources())
             if client.kc:
                 client.kc.stop_channels()
-            await manager.cleanup_resources()
-    return "completed", "", inside
+    return outcome | {"seconds": round(end - begin, 2), "hardware": _hardware(gpu)}
 
 
-async def _until(work: Coroutine[Any, Any, T], watch: "asyncio.Task[None]", timeout: float | None = None) -> T:
-    """The result of this work. Raises TimeoutError when time is up, Interrupted when the watch ends."""
-    task = asyncio.ensure_future(work)
-    await asyncio.wait({task, watch}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        return task.result()
-    task.cancel()
-    with suppress(BaseException):  # nbclient turns the cancellation into an error of its own
-        await task
-    if watch.done():
-        raise Interrupted
-    raise TimeoutError
-
-
-async def _watch(stop: threading.Event) -> None:
+async def _watch(stop: threading.Event, run: "asyncio.Task[Any]") -> None:
     while not stop.is_set():
         await asyncio.sleep(0.05)
+    run.cancel()
 
 
 async def _start(manager: AsyncKernelManager, task: Task) -> Any:
@@ -198,7 +160,7 @@ async def _start(manager: AsyncKernelManager, task: Task) -> Any:
         env[SOCKET] = str(task.warm)
     elif os.name == "posix":
         arguments.append(f"--IPKernelApp.exec_lines={INSIDE}.end_with_parent()")
-    await manager.start_kernel(cwd=str(task.path.parent), env=env, extra_arguments=arguments)
+    await manager.start_kernel(cwd=str(task.notebook.path.parent), env=env, extra_arguments=arguments)
     client = manager.client()
     client.start_channels()
     client.allow_stdin = False
@@ -211,62 +173,37 @@ async def _start(manager: AsyncKernelManager, task: Task) -> Any:
     raise DeadKernelError
 
 
-async def _cells(client: NotebookClient, on_cell: Callable[[float], None] | None) -> None:
-    cells = [(i, cell) for i, cell in enumerate(client.nb.cells) if cell.cell_type == "code"]
-    for done, (index, cell) in enumerate(cells, 1):
-        await client.async_execute_cell(cell, index, execution_count=done)
-        if on_cell:
-            on_cell(done / len(cells))
-
-
-async def _report(client: NotebookClient) -> dict[str, Any]:
-    """What the kernel says of itself (`inside.report`)."""
+async def _report(client: NotebookClient) -> tuple[float | None, str | None]:
+    """What the kernel says of itself (`inside.report`): its peak memory and its GPU."""
     assert client.kc is not None
     message = client.kc.execute("", silent=True, user_expressions={"report": f"{INSIDE}.report()"})
     reply = await client.async_wait_for_reply(message)
     try:
         text = reply["content"]["user_expressions"]["report"]["data"]["text/plain"]  # type: ignore[index]
-        return dict(json.loads(text[1:-1]))
+        said = json.loads(text[1:-1])
+        return said["peak_mb"], said["gpu"]
     except (KeyError, TypeError, ValueError):  # a notebook may break anything, but not its own run
-        return {}
+        return None, None
 
 
-def _why(failure: Exception, manager: AsyncKernelManager) -> str:
+async def _why(failure: BaseException, manager: AsyncKernelManager) -> str:
     """The failure in a few lines."""
     if isinstance(failure, CellExecutionError):
-        lines = ANSI.sub("", failure.traceback).rstrip().splitlines()
-        return "\n".join(lines[-ERROR_LINES:])
+        return "\n".join(pages.plain(failure.traceback).rstrip().splitlines()[-ERROR_LINES:])
     if isinstance(failure, DeadKernelError):
-        process = getattr(manager.provisioner, "process", None)
-        code = process.poll() if process else None
+        code = await manager.provisioner.poll() if manager.provisioner else None
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return f"the kernel died ({how}): out of memory, or a crash in native code"
     return f"{type(failure).__name__}: {failure}"
-
-
-async def _end(manager: AsyncKernelManager) -> None:
-    """End the kernel, if it has not ended, and everything it started."""
-    provisioner = manager.provisioner
-    if provisioner is None or not provisioner.has_process:
-        return
-    below: list[psutil.Process] = []
-    with suppress(psutil.Error, AttributeError):
-        below = psutil.Process(provisioner.process.pid).children(recursive=True)  # type: ignore[attr-defined]
-    await provisioner.kill()  # its process group
-    for child in below:  # and those that left the group
-        with suppress(psutil.Error):
-            child.kill()
-    await provisioner.wait()
 
 
 def _manager(folder: Path) -> AsyncKernelManager:
     """A kernel of this very Python, whatever kernels are installed, talking through files where it can."""
     spec = get_kernel_dict()
     spec["metadata"] = {"kernel_provisioner": {"provisioner_name": "smallscale-warm"}}
-    manager = AsyncKernelManager(kernel_name="python3")
+    manager = AsyncKernelManager(kernel_name="python3", connection_file=str(folder / "kernel.json"))
     manager._kernel_spec = KernelSpec(resource_dir="", **spec)
-    manager.connection_file = str(folder / "kernel.json")
-    if sys.platform != "win32":
+    if os.name == "posix":
         manager.transport, manager.ip = "ipc", str(folder / "kernel")  # no ports, so no races for them
     return manager
 
@@ -275,12 +212,10 @@ def read_claims(notebook: Any) -> tuple[list[dict[str, Any]], dict[str, float | 
     """The claims and metrics that the executed notebook shows; stated twice, the last counts."""
     claims: dict[str, dict[str, Any]] = {}
     metrics: dict[str, float | None] = {}
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            record = output.get("data", {}).get(CLAIMS)
-            if record:
-                claims |= {claim["statement"]: claim for claim in record["claims"]}
-                metrics |= record["metrics"]
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        record = output.get("data", {}).get(CLAIMS, {"claims": [], "metrics": {}})
+        claims |= {claim["statement"]: claim for claim in record["claims"]}
+        metrics |= record["metrics"]
     return list(claims.values()), metrics
 
 

@@ -1,21 +1,19 @@
 """Inside a kernel: what did this run need, and is the command that started it still there?"""
 
+import atexit
 import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Container
 from contextlib import suppress
 
 
 def report() -> str:
     """The kernel's peak memory in MB (its largest child's added) and its GPU's name, as JSON."""
-    gpu = None
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        gpu = torch.cuda.get_device_name()
+    gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
     return json.dumps({"peak_mb": _peak_mb(), "gpu": gpu})
 
 
@@ -32,7 +30,7 @@ def _peak_mb() -> float:
 
 
 def end_with_parent() -> None:
-    """An ordinary kernel's lifeline (POSIX): when the command is gone, it and everything it started end."""
+    """An ordinary kernel's lifeline (POSIX): when it ends or the command is gone, everything it started ends too."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -41,6 +39,7 @@ def end_with_parent() -> None:
         end_all()
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
+    atexit.register(kill_descendants)
 
 
 def end_all() -> None:
@@ -49,12 +48,11 @@ def end_all() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def kill_descendants(but: Container[int] = ()) -> None:
-    """Kill every process below this one, except these children and theirs."""
+def kill_descendants(pid: int | None = None) -> None:
+    """Kill every process below this one, or below the one with this id."""
     import psutil
 
-    for child in psutil.Process().children():
-        if child.pid not in but:
-            for process in [*child.children(recursive=True), child]:
-                with suppress(psutil.Error):
-                    process.kill()
+    with suppress(psutil.Error):
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                process.kill()

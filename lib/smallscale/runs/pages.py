@@ -1,15 +1,15 @@
 """How is it shown? An executed notebook as one page, its figures as thumbnails, all runs as a gallery.
 
 Every page stands alone: no script, nothing fetched, and a content security policy that forbids both. The pages
-are the templates beside this file; nbconvert walks the notebook and reads its Markdown.
+are the templates beside this file; nbconvert reads the notebook's Markdown.
 """
 
 import base64
 import io
 import itertools
 import re
-import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from html import escape, unescape
@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from jinja2 import Environment, FileSystemLoader, pass_context
-from jinja2.runtime import Context
+from jinja2 import Environment, FileSystemLoader
 from latex2mathml.converter import Converter
 from markupsafe import Markup
 from mistune import BlockState, HTMLRenderer, create_markdown
@@ -50,20 +49,16 @@ SPELLINGS = (
     (r"\\(math(?:bb|bf|cal|rm|sf|tt)) +(\w)", r"\\\1{\2}"),
     (r"\\mathbb\{1\}", "𝟙"),
     (r"\\operatorname\*?\{arg(?:\\,)?(max|min)\}|\\arg\s*\\(max|min)", r"\\arg\1\2"),
-    (r"\\operatorname\*", r"\\operatorname"),
     (r"(\\[bB]igg?[lrm]?)\\\|", r"\1‖"),
 )
 ARITY = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3}
 LIMIT = re.compile(r"max|min|sup|inf|lim|arg\s(max|min)")  # what belongs to it stands below it in a display
 
-_exporting = threading.Lock()  # an exporter keeps notes about the notebook it is at
-
 
 def notebook_page(notebook: Any, run: Record) -> str:
     """The executed notebook as one HTML page that needs nothing beside it; `run` is its record."""
-    with _exporting:
-        body, _ = _exporter().from_notebook_node(notebook, {"number": itertools.count(1).__next__})
-    return _environment().get_template("notebook.html.j2").render(run=run, body=Markup(_headings(body)))
+    page = _environment().get_template("notebook.html.j2")
+    return page.render(run=run, cells=notebook.cells, number=itertools.count(1).__next__)
 
 
 def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
@@ -80,10 +75,9 @@ def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
         image.thumbnail((THUMBNAIL, image.height))
-        paper = Image.new("RGBA", image.size, "white")
-        paper.alpha_composite(image)
+        on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         file = f"figure-{number}.png"
-        paper.convert("RGB").quantize(256).save(folder / file, optimize=True)
+        on_white.quantize(256).save(folder / file, optimize=True)
         alt = about.get("alt") or output.data.get("text/plain") or f"Figure {number}"
         figures.append({"file": file, "title": about.get("title", ""), "alt": alt})
     return figures
@@ -91,26 +85,13 @@ def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
 
 def gallery(runs: list[Record]) -> str:
     """The page of all runs, theme by theme; its links are relative to the results folder."""
-    notebooks: dict[str, list[Record]] = {}
-    for run in runs:
-        notebooks.setdefault(run["notebook"], []).append(run)
     themes: dict[str, list[dict[str, Any]]] = {}
-    for name in sorted(notebooks, key=lambda name: ("/" not in name, name)):
+    for name in sorted({run["notebook"] for run in runs}, key=lambda name: ("/" not in name, name)):
         theme = name.split("/")[0] if "/" in name else "other"
-        themes.setdefault(theme, []).append(_notebook(name, notebooks[name]))
-    counts = [claims_held(run) for run in runs]
-    return (
-        _environment()
-        .get_template("gallery.html.j2")
-        .render(
-            themes=themes,
-            statuses=Counter(run["status"] for run in runs),
-            held=sum(held for held, _ in counts),
-            judged=sum(judged for _, judged in counts),
-            made=datetime.now(UTC),
-            cards=CARDS,
-        )
-    )
+        themes.setdefault(theme, []).append(_notebook(name, [run for run in runs if run["notebook"] == name]))
+    held, judged = (sum(claims_held(run)[which] for run in runs) for which in (0, 1))
+    numbers = {"statuses": Counter(run["status"] for run in runs), "held": held, "judged": judged, "cards": CARDS}
+    return _environment().get_template("gallery.html.j2").render(themes=themes, **numbers, made=datetime.now(UTC))
 
 
 def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
@@ -125,46 +106,21 @@ def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
         sizes = [(0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in values]
         return [run["status"] == "completed", passed(run), *sizes]
 
-    about = {key: newest[key] for key in ("title", "question")}
-    return {"name": name, "varied": varied, "runs": sorted(runs, key=order), **about}
+    about = {"name": name, "title": newest["title"], "question": newest["question"]}
+    return about | {"varied": varied, "runs": sorted(runs, key=order)}
 
 
 @cache
 def _environment() -> Environment:
-    """The templates of whole pages."""
     environment = Environment(loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(inline=_inline, seconds=_seconds, text=_text)
-    environment.globals["claims_held"] = claims_held
+    environment.filters |= {"inline": _inline, "markdown": _markdown, "code": _highlight, "latex": _latex}
+    environment.filters |= {"headings": _headings, "seconds": _seconds, "text": plain}
+    environment.globals |= {"claims_held": claims_held, "SHOWN": SHOWN}
     return environment
-
-
-@cache
-def _exporter() -> Any:
-    """nbconvert's walk over the cells, with our blocks.
-
-    Its HTMLExporter would parse every finished page again, and drop widgets without a word.
-    """
-    # Here, as it takes more than a second, which a gallery alone need not wait for.
-    from nbconvert.exporters.templateexporter import TemplateExporter
-    from traitlets.config import Config
-
-    exporter = TemplateExporter(
-        config=Config(NbConvertBase={"display_data_priority": SHOWN}),
-        template_name="base",
-        template_file="cells.html.j2",
-        extra_loaders=[TEMPLATES],
-        filters={"markdown2html": _markdown, "highlight_code": _highlight, "latex": _latex, "text": _text},
-    )
-    exporter.environment.autoescape = True
-    return exporter
 
 
 class _Renderer(HTMLRenderer):
     """Markdown as HTML, with formulas as MathML, which needs no script."""
-
-    def __init__(self, *, escape: bool, attachments: dict[str, dict[str, str]] | None = None) -> None:
-        super().__init__(escape=escape)
-        self.attachments = attachments or {}
 
     def block_math(self, body: str) -> str:
         return _mathml(body.strip(), "block")
@@ -186,20 +142,18 @@ class _Renderer(HTMLRenderer):
         return super().link(text, url, title) if re.match(r"https?:|mailto:|#", url, re.I) else text
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
-        # Nor does this page fetch images; those attached to the cell it has.
-        kind, _, name = url.partition(":")
-        if kind == "attachment" and name in self.attachments:
-            mime, data = next(iter(self.attachments[name].items()))
-            url = f"data:{mime};base64,{data}"
+        # Nor does this page fetch images.
         return super().image(text, url, title) if url.startswith("data:") else f"<em>{escape(text)}</em>"
 
 
-@pass_context
-def _markdown(context: Context, source: str) -> Markup:
+def _markdown(source: str, attachments: dict[str, dict[str, str]] | None = None) -> Markup:
+    # Here, as it takes more than a second, which a gallery alone need not wait for.
     from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
-    renderer = _Renderer(escape=False, attachments=context["cell"].get("attachments"))
-    html = MarkdownWithMath(renderer).render(source)
+    for name, kinds in (attachments or {}).items():
+        kind, data = next(iter(kinds.items()))
+        source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
+    html = MarkdownWithMath(_Renderer(escape=False)).render(source)
     return Markup(html.replace("<table", '<div class="scroll"><table').replace("</table>", "</table></div>"))
 
 
@@ -213,10 +167,9 @@ def _inline(text: str) -> Markup:
 
 @lru_cache(1000)  # the runs of a sweep share most of their code, and all their formulas
 def _highlight(source: str, language: str = "ipython3") -> Markup:
-    try:
+    lexer = TextLexer()
+    with suppress(ClassNotFound):
         lexer = get_lexer_by_name(language)
-    except ClassNotFound:
-        lexer = TextLexer()
     return Markup(UNSTYLED.sub(r"\1", highlight(source, lexer, HtmlFormatter())))
 
 
@@ -254,7 +207,7 @@ def _mathml(latex: str, display: str) -> str:
     return f'<span class="formula">{text}</span>' if display == "block" else text
 
 
-def _headings(body: str) -> str:
+def _headings(body: str) -> Markup:
     """One H1, and an id for each heading as JupyterLab gives it, for a notebook's links within itself."""
     seen = Counter({"main": 1})
 
@@ -268,13 +221,13 @@ def _headings(body: str) -> str:
         place = "" if "id=" in attributes else f' id="{name}{again}"'
         return f"<h{level}{attributes}{place}>{text}</h{level}>"
 
-    return HEADING.sub(anchored, body)
+    return Markup(HEADING.sub(anchored, body))
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """What a terminal would show in the end: no colours, no bars of tqdm, of other progress only the last state."""
-    plain = BAR.sub("", ANSI.sub("", text))
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n"))
+    lines = BAR.sub("", ANSI.sub("", text)).split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def _seconds(seconds: float) -> str:

@@ -10,26 +10,28 @@ import itertools
 import math
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-from smallscale.runs import Refused
+from smallscale.runs import Refused, refusing
 
 Value = str | int | float | bool
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+READ: dict[type, Callable[[str], Value]]  # raises ValueError or KeyError
+READ = {str: str, int: int, float: float, bool: lambda text: {"true": True, "false": False}[text.lower()]}
 MOST = 100_000  # a longer list is a slip of the finger
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 RANGE = re.compile(rf"({NUMBER}):({NUMBER}):({NUMBER})")
 BOUNDS = re.compile(r"\[\s*([^\s,\]]+)\s*,\s*([^\s,\]]+)\s*\]\s*$")
 CHOICES = re.compile(r"one of:\s*(.+)$")
-# One value of a comma list: quoted, or up to the next comma.
-ITEM = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]*?))\s*(?:,|$)""")
+PATH = re.compile(r"\ba (folder|file)\b")
+# One value of a comma list and its comma: quoted, or up to the comma.
+ITEM = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(?![\s"'])([^,]*?))\s*,""")
 
 
 @dataclass(frozen=True)
@@ -67,36 +69,22 @@ class Parameter:
 
     def parse(self, text: str) -> list[Value]:
         """The values that a command-line text asks for: one, a comma list, or a:b:step; in order, each once."""
-        values = [value for item, quoted in _split(self.name, text) for value in self._values(item, quoted)]
-        return list(dict.fromkeys(self.check(value) for value in values))
-
-    def _values(self, text: str, quoted: bool) -> Iterator[Value]:
-        if self.kind in (int, float) and not quoted and ":" in text:
-            yield from (self._cast(str(number)) for number in _range(self.name, text))
-        else:
-            yield self._cast(text)
+        values: list[Value] = []
+        for item, quoted in _split(self.name, text):
+            spread = ":" in item and self.kind in (int, float) and not quoted
+            values += map(self._cast, map(str, _range(self.name, item)) if spread else [item])
+        return list(dict.fromkeys(map(self.check, values)))
 
     def _cast(self, text: str) -> Value:
-        if self.kind is str:
-            return text
-        if self.kind is bool and text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        if self.kind is int and re.fullmatch(r"[+-]?\d+(_\d+)*", text):
-            return int(text)
-        if self.kind is float:
-            try:
-                return float(text)
-            except ValueError:
-                pass
-        raise Refused(f"{self.name}={text!r} has the wrong type; allowed is {self.allowed}")
+        with refusing(f"{self.name}={text!r} has the wrong type; allowed is {self.allowed}", ValueError, KeyError):
+            return READ[self.kind](text)
 
     def resolve(self, value: Value, caller: Path) -> Value:
         """A path as an absolute one, checked; anything else, and an empty path, as it is."""
         if not self.path or not value:
             return value
         full = (caller / Path(str(value)).expanduser()).resolve()
-        there = full.is_dir() if self.path == "folder" else full.is_file()
-        if not there:
+        if not (full.is_dir() if self.path == "folder" else full.is_file()):
             what = f"is not a {self.path}" if full.exists() else "does not exist"
             raise Refused(f"{self.name}={value} {what}; allowed is the path of a {self.path}")
         return str(full)
@@ -104,68 +92,53 @@ class Parameter:
 
 def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
     """The parameters that a parameters cell declares, by name. Raises Refused with the line that is wrong."""
-    try:
+    with refusing(f"{where}: the parameters cell is not valid Python: ", SyntaxError, tokenize.TokenError):
         body = ast.parse(cell).body
         tokens = list(tokenize.generate_tokens(io.StringIO(cell).readline))
-    except (SyntaxError, tokenize.TokenError) as error:
-        raise Refused(f"{where}: the parameters cell is not valid Python: {error}") from None
     comments = {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
     found: dict[str, Parameter] = {}
     for node in body:
         line = f"{where}: line {node.lineno} of the parameters cell"
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id=kind), value=ast.expr() as literal):
-                if kind not in TYPES:
-                    raise Refused(f"{line}: the type of {name} is {kind}; allowed are {', '.join(TYPES)}")
                 if name in found:
                     raise Refused(f"{line}: {name} is declared twice")
-                found[name] = _parameter(name, TYPES[kind], literal, comments.get(node.end_lineno or 0, ""), line)
+                with refusing(f"{line}: ", Refused):
+                    found[name] = _parameter(name, kind, literal, comments.get(node.end_lineno or 0, ""))
             case _:
                 raise Refused(f"{line} is not of the form `name: type = literal  # help`")
     return found
 
 
-def _parameter(name: str, kind: type, literal: ast.expr, help: str, line: str) -> Parameter:
-    default: Any
-    try:
+def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Parameter:
+    if type_name not in TYPES:
+        raise Refused(f"the type of {name} is {type_name}; allowed are {', '.join(TYPES)}")
+    kind = TYPES[type_name]
+    with refusing(f"the default of {name} is not a literal", ValueError):
         default = ast.literal_eval(literal)
-    except ValueError:
-        raise Refused(f"{line}: the default of {name} is not a literal") from None
     if kind is float and type(default) is int:
         default = float(default)
-    if type(default).__name__ != kind.__name__:
-        raise Refused(f"{line}: the default of {name} is {default!r}, which is not {kind.__name__}")
-    low, high = -math.inf, math.inf
-    choices: tuple[Value, ...] = ()
-    bounds, listed = BOUNDS.search(help), CHOICES.search(help)
+    if type(default).__name__ != type_name:
+        raise Refused(f"the default of {name} is {default!r}, which is not {type_name}")
+    bounds, listed, path = BOUNDS.search(help), CHOICES.search(help), PATH.search(help)
+    parameter = Parameter(name, kind, default, help, path=path[1] if path and kind is str else "")
     if bounds and kind in (int, float):
-        try:
-            low, high = float(bounds[1]), float(bounds[2])
-        except ValueError:
-            raise Refused(f"{line}: the range {bounds[0].strip()} of {name} is not two numbers") from None
+        with refusing(f"the range {bounds[0].strip()} of {name} is not two numbers", ValueError):
+            parameter = replace(parameter, low=float(bounds[1]), high=float(bounds[2]))
     if listed:
-        bare = Parameter(name, kind, default)
-        choices = tuple(bare._cast(text) for text, _ in _split(name, listed[1].rstrip(". ")))
-    path = re.search(r"\ba (folder|file)\b", help) if kind is str else None
-    parameter = Parameter(name, kind, default, help, low, high, choices, path[1] if path else "")
-    try:
+        choices = [parameter._cast(text) for text, _ in _split(name, listed[1].rstrip(". "))]
+        parameter = replace(parameter, choices=tuple(choices))
+    with refusing("the default ", Refused):
         parameter.check(default)
-    except Refused as error:
-        raise Refused(f"{line}: the default {error}") from None
     return parameter
 
 
 def _split(name: str, text: str) -> list[tuple[str, bool]]:
     """The items of a comma list, and whether each was quoted; quotes protect a comma."""
-    items, at = [], 0
-    while True:
-        match = ITEM.match(text, at)
-        if not match or (match[3] or "")[:1] in ("'", '"'):
-            raise Refused(f"{name}={text} has a quote that is not closed, or text after one that is")
-        items.append((next(group for group in match.groups() if group is not None), match[3] is None))
-        at = match.end()
-        if not match[0].endswith(","):
-            return items
+    items = list(ITEM.finditer(text + ","))
+    if "".join(item[0] for item in items) != text + ",":
+        raise Refused(f"{name}={text} has a quote that is not closed, or text after one that is")
+    return [(item[item.lastindex or 0], item.lastindex != 3) for item in items]
 
 
 def _range(name: str, text: str) -> list[Decimal]:
@@ -173,7 +146,7 @@ def _range(name: str, text: str) -> list[Decimal]:
     match = RANGE.fullmatch(text.strip())
     if not match:
         raise Refused(f"{name}={text} is not a range; write it as start:end:step, such as 0:1:0.25")
-    start, end, step = (Decimal(part) for part in match.groups())
+    start, end, step = map(Decimal, match.groups())
     if step <= 0 or end < start:
         raise Refused(f"{name}={text} is an empty range; the step must be above 0 and the end not below the start")
     count = int((end - start) / step) + 1

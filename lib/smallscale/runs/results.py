@@ -12,14 +12,15 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterable
+from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import psutil
 from filelock import FileLock
 
-from smallscale.runs import Refused
+from smallscale.runs import refusing
 
 Record = dict[str, Any]
 FIRST = ("run", "notebook", "status", "claims", "seconds", "peak_mb")
@@ -32,37 +33,29 @@ class Results:
         self.folder = folder
         self.records: dict[str, Record] = {}
         for path in sorted(folder.glob("runs/*/run.json")):
-            try:
+            with suppress(ValueError, KeyError, TypeError, OSError):  # not ours, or damaged: it will be run again
                 record = json.loads(path.read_text(encoding="utf-8"))
                 self.records[record["run"]] = record
-            except (ValueError, KeyError, TypeError, OSError):
-                continue  # not ours, or damaged: it will be run again
         self._refreshed = 0.0
 
     def prepare(self) -> None:
         """Make the folder ready for new runs. Raises Refused where it cannot be written."""
-        try:
+        with refusing(f"--out {self.folder} cannot be written (choose another folder): ", OSError):
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder), tempfile.TemporaryFile(dir=self.folder / "runs"):
-                pass
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise Refused(f"--out {self.folder} cannot be written: {why}; choose another folder") from None
-        self._sweep_up()
-
-    def completed(self, run: str) -> Record | None:
-        """The record of this run if it was completed."""
-        record = self.records.get(run)
-        return record if record and record["status"] == "completed" else None
+            for folder in (self.folder, self.folder / "runs"):
+                tempfile.TemporaryFile(dir=folder).close()
+        mine = f".partial-{socket.gethostname()}-"
+        for path in self.folder.glob(f"runs/{mine}*"):  # what killed commands on this machine left half-written
+            pid = path.name.removeprefix(mine).split("-")[0]
+            if pid.isdigit() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
 
     def add(self, record: Record) -> None:
         """A run is over: log it, and renew the table and the gallery (at most every two seconds)."""
         self.records[record["run"]] = record
-        with (
-            FileLock(self.folder / "runs.jsonl.lock"),
-            (self.folder / "runs.jsonl").open("a", encoding="utf-8") as log,
-        ):
-            log.write(json.dumps(record) + "\n")
+        log = self.folder / "runs.jsonl"
+        with FileLock(f"{log}.lock"), log.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
         if time.monotonic() - self._refreshed > 2:
             self.refresh()
 
@@ -85,19 +78,12 @@ class Results:
 
         What an earlier version of the code did stays in its folder and in the log.
         """
-        newest: dict[str, Record] = {}
-        for record in sorted(self.records.values(), key=lambda record: record["finished"]):
-            key = json.dumps([record["notebook"], record["parameters"]], sort_keys=True)
-            newest.pop(key, None)
-            newest[key] = record
-        return list(newest.values())
-
-    def _sweep_up(self) -> None:
-        """Remove what killed commands on this machine left half-written."""
-        for path in self.folder.glob(f"runs/.partial-{socket.gethostname()}-*"):
-            pid = path.name.removeprefix(f".partial-{socket.gethostname()}-").split("-")[0]
-            if pid.isdigit() and not psutil.pid_exists(int(pid)):
-                shutil.rmtree(path, ignore_errors=True)
+        when = itemgetter("finished")
+        newest = {
+            json.dumps([record["notebook"], record["parameters"]], sort_keys=True): record
+            for record in sorted(self.records.values(), key=when)
+        }
+        return sorted(newest.values(), key=when)
 
 
 def claims_held(record: Record) -> tuple[int, int]:
@@ -112,30 +98,24 @@ def passed(record: Record) -> bool:
     return bool(record["status"] == "completed" and held == judged)
 
 
-def columns(records: Iterable[Record]) -> list[tuple[str, str, str]]:
-    """The columns after the first: (heading, "parameters" or "metrics", name), in order of appearance."""
-    names = {kind: list(dict.fromkeys(n for r in records for n in r[kind])) for kind in ("parameters", "metrics")}
-    taken = {*FIRST, *names["parameters"]}
-    return [(name, "parameters", name) for name in names["parameters"]] + [
-        (f"metric_{name}" if name in taken else name, "metrics", name) for name in names["metrics"]
-    ]
-
-
-def row(record: Record) -> list[Any]:
-    """The first columns' values of one record."""
-    held, judged = claims_held(record)
-    claims = f"{held} of {judged}" if judged else ""
-    return [record["run"], record["notebook"], record["status"], claims, record["seconds"], record["peak_mb"]]
+def rows(records: list[Record]) -> list[list[Any]]:
+    """The table of runs: its headings (FIRST, then parameters, then metrics), then a row a run."""
+    parameters = list(dict.fromkeys(name for record in records for name in record["parameters"]))
+    metrics = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    taken = {*FIRST, *parameters}
+    table: list[list[Any]] = [[*FIRST, *parameters, *(f"metric_{n}" if n in taken else n for n in metrics)]]
+    for record in records:
+        held, judged = claims_held(record)
+        first = record | {"claims": f"{held} of {judged}" if judged else ""}
+        rest = [*map(record["parameters"].get, parameters), *map(record["metrics"].get, metrics)]
+        table.append([*map(first.get, FIRST), *rest])
+    return table
 
 
 def table(records: list[Record]) -> str:
-    """runs.csv as text: a row a run, first columns as in FIRST, then parameters, then metrics."""
-    rest = columns(records)
+    """runs.csv as text."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FIRST, *(heading for heading, _, _ in rest)])
-    for record in records:
-        writer.writerow([*row(record), *(record[kind].get(name) for _, kind, name in rest)])
+    csv.writer(text, lineterminator="\n").writerows(rows(records))
     return text.getvalue()
 
 

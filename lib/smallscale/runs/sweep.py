@@ -2,94 +2,65 @@
 
 import os
 import signal
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from smallscale.runs.execute import Interrupted, execute
 from smallscale.runs.plan import Plan
+from smallscale.runs.progress import Told
 from smallscale.runs.results import Record, Results
-from smallscale.runs.warm import SUPPORTED, WarmParent, kernel_env
+from smallscale.runs.warm import SUPPORTED, kernel_env, warm_process
 
 PAGES = 50  # up to so many runs, each gets its HTML page unasked
 
 
-@dataclass(frozen=True)
-class How:
-    """How runs are done: so many at a time, in at most so many seconds each."""
-
-    workers: int = 1
-    timeout: float | None = None
-    html: bool = False  # a page for each run, however many there are
-    warm: bool = True
-
-
 def carry_out(
-    plan: Plan,
-    results: Results,
-    how: How,
-    *,
-    on_share: Callable[[str, float], None],
-    on_record: Callable[[Record], None],
+    plan: Plan, results: Results, told: Told, *, workers: int, timeout: float | None, html: bool, warm: bool
 ) -> None:
-    """Do the runs that are to do, and keep each as it finishes.
+    """Do the runs that are to do, so many at a time, and keep each as it finishes.
 
-    on_share is told how far a run is, on_record when one is over. On an interrupt everything that runs is
-    ended, what has finished is kept, and KeyboardInterrupt is raised.
+    timeout: the seconds a run may take. html: a page for each run, however many there are. warm: forked kernels.
+    On an interrupt, also by SIGTERM or a closed terminal, everything that runs is ended, what has finished is kept,
+    and KeyboardInterrupt is raised. Called from the main thread.
     """
-    threads = max(1, (os.cpu_count() or 1) // how.workers)
-    pages = how.html or len(plan.todo) <= PAGES
+    threads = max(1, (os.cpu_count() or 1) // workers)
     stop = threading.Event()
+    how: dict[str, Any] = {"timeout": timeout, "threads": threads, "html": html or len(plan.todo) <= PAGES}
+
+    def keep(record: Record) -> None:
+        results.add(record)
+        told.over(record)
+
     with ExitStack() as stack:
-        socket = None
-        if how.warm and SUPPORTED:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smallscale-"))
+        if warm and SUPPORTED:
             env = kernel_env(threads)  # read when the libraries load, so before the fork
-            socket = stack.enter_context(WarmParent(Path(folder), plan.imports, env)).socket
+            how["warm"] = stack.enter_context(warm_process(plan.imports, env))
         stack.callback(results.refresh)  # the last of them may have come within the two seconds
-        pool: Executor = stack.enter_context(ThreadPoolExecutor(how.workers))
-        stack.enter_context(_interruptible())
+        pool: Executor = stack.enter_context(ThreadPoolExecutor(workers))
+        _on_interrupt(signal.default_int_handler)
+        waiting: set[Future[Record]] = set()
         try:
-            waiting: set[Future[Record]] = set()
             for task in plan.todo:
-                task = replace(task, timeout=how.timeout, threads=threads, warm=socket, html=pages)
-                waiting.add(pool.submit(execute, task, stop, partial(on_share, task.run)))
+                waiting.add(pool.submit(execute, replace(task, **how), stop, partial(told.share, task.run)))
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    record = future.result()
-                    results.add(record)
-                    on_record(record)
+                    keep(future.result())
         except BaseException:
-            with _interruptible(signal.SIG_IGN):  # once is enough: what is running is being ended
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                for future in waiting:  # one may have finished meanwhile
-                    with suppress(CancelledError, Interrupted):
-                        results.add(record := future.result())
-                        on_record(record)
+            _on_interrupt(signal.SIG_IGN)  # once is enough: what is running is being ended
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            for future in waiting:  # one may have finished meanwhile
+                with suppress(CancelledError, Interrupted):
+                    keep(future.result())
             raise
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _interruptible(handler: Any = _raise) -> Iterator[None]:
-    """SIGTERM and a closed terminal end the command as Ctrl-C does: by KeyboardInterrupt, in the main thread."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = [signal.signal(number, handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, old in zip(numbers, before, strict=True):
-            signal.signal(number, old)
+def _on_interrupt(handler: Any) -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has not all
+            signal.signal(getattr(signal, name), handler)
