@@ -20,7 +20,8 @@ def written(folder: Path, *lines: Any) -> Path:
 class Letters:
     """As a transformers tokenizer: a letter is a token."""
 
-    bos_token_id, eos_token_id = None, 99
+    bos_token_id: int | None = None
+    eos_token_id = 99
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         assert not add_special_tokens
@@ -102,8 +103,13 @@ def test_encoding_keeps_the_boundary_ends_each_text_and_counts_what_it_drops(tmp
     assert (pairs, dropped) == ([[0, 1]], 1)
     _, both, none = encode_preferences(read_preferences(path), Letters())
     assert (both, none) == ([[0, 2], [1, 3]], 0)
-    with pytest.raises(ValueError, match="max_length=2"):
-        encode_preferences(read_preferences(path), Letters(), max_length=2)
+    tokenizer = Letters()
+    tokenizer.bos_token_id = 98
+    texts, *_ = encode_preferences(read_preferences(path), tokenizer)
+    assert set(texts.ids[:, 0].tolist()) == {98}  # its own beginning, where it has one
+    for length in (2, 3):  # start and prompt are three tokens: the third leaves no room either
+        with pytest.raises(ValueError, match=f"max_length={length} leaves nothing of any completion"):
+            encode_preferences(read_preferences(path), Letters(), max_length=length)
 
 
 def test_a_small_model_learns_a_file_and_a_saved_one_comes_back(tmp_path: Path) -> None:

@@ -82,6 +82,14 @@ def test_the_distribution_is_what_sampling_finds(world: Reviews, reference: nn.M
     assert found == pytest.approx(measure(p, p, world)["reward"], abs=4 * spread)
 
 
+def test_rounding_cannot_make_the_rest_negative(world: Reviews, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = len(world.sentences)
+    monkeypatch.setattr("smallscale.dpo.reviews.all_logps", lambda *_: torch.full((n,), math.log(1.001 / n)))
+    p = distribution(nn.Identity(), world)
+    assert p[-1] == 0
+    assert p.sum() == pytest.approx(1)
+
+
 def test_measures_by_hand(world: Reviews) -> None:
     even, all_off = np.zeros(2629), np.zeros(2629)
     even[[at(world, "the film was good"), at(world, "the film was very bad and the plot was fine")]] = 0.4
@@ -174,6 +182,15 @@ def test_fitting_follows_its_seed(world: Reviews) -> None:
     assert not torch.allclose(logps[0], logps[2], atol=1e-3)
 
 
+def test_fitting_slows_down_over_its_last_half(world: Reviews, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[Any] = []
+    monkeypatch.setattr("smallscale.dpo.sampling.minimise", lambda policy, loss, *falling, **_: rates.extend(falling))
+    fit_texts(small_llama(), world.texts, steps=40)
+    assert len(rates) == 2  # Muon's and AdamW's
+    for rate in rates:
+        assert [rate.lr_lambdas[0](step) for step in (0, 20, 30, 40)] == [1.0, 1.0, 0.5, 0.0]
+
+
 def test_preferences_raise_the_true_reward(world: Reviews, reference: nn.Module) -> None:
     texts, pairs = judged_pairs(reference, world, 1200)
     policy = copy.deepcopy(reference)
@@ -214,6 +231,7 @@ def test_the_explorer_says_what_it_shows_and_moves(world: Reviews, reference: nn
     box = explore(*policy_explorer(world, q, policies))
     beta, step, view = box.children
     assert (beta.value, step.value) == (3.0, 50)
+    assert [b for _, b in beta.options] == [3.0, 1.0]  # to the right the policy is freer
     seen = set()
     for b, s in policies:
         beta.value, step.value = b, s
@@ -268,7 +286,6 @@ def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Revie
     judged = judge(reference, world, 300, held=100)
     assert len(judged.pairs) == 300
     assert 90 < len(judged.held) <= 100
-    assert (judged.held[:, 0] != judged.held[:, 1]).all()
     assert judged.identical == (judged.pairs[:, 0] == judged.pairs[:, 1]).sum()
     before = all_logps(reference, world.texts)
     table, seen = follow(reference, world, judged, beta=1.0, steps=6, looks=(0, 3), lr=5e-4)
@@ -282,6 +299,15 @@ def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(world: Revie
     assert last.on * (1 - last.off) + last.off * world.failure == pytest.approx(last.reward)
     assert first.chosen == pytest.approx(float(judged.logps[judged.held[:, 0]].mean()), abs=1e-4)
     assert first.rejected == pytest.approx(float(judged.logps[judged.held[:, 1]].mean()), abs=1e-4)
+
+
+def test_held_out_pairs_are_of_two_texts(world: Reviews, reference: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = np.array([[0, 0], [1, 2], [3, 3], [2, 0]])
+    monkeypatch.setattr("smallscale.dpo.frontier.judged_pairs", lambda *_, **__: (world.texts[:4], pairs))
+    judged = judge(reference, world, 2, held=2)
+    assert judged.held.tolist() == [[1, 2]]
+    assert judged.pairs.tolist() == [[3, 3], [2, 0]]
+    assert judged.identical == 1
 
 
 def test_flipped_labels_are_those_of_training_only(world: Reviews, reference: nn.Module) -> None:

@@ -112,7 +112,8 @@ def test_v2_golds_that_normalise_to_nothing_are_dropped_and_two_empty_answers_ar
 def test_v2_the_threshold_is_strict_and_empties_the_prediction() -> None:
     data = v2(question("a", "Paris"), question("n"))
     predictions, doubt = {"a": "Paris", "n": "Paris"}, {"a": 0.5, "n": 0.5}
-    assert score_squad(data, predictions, doubt, threshold=0.5)["exact"] == 50
+    at = score_squad(data, predictions, doubt, threshold=0.5)
+    assert (at["HasAns_exact"], at["NoAns_exact"]) == (100, 0)  # at the threshold both still count as answered
     assert score_squad(data, predictions, doubt, threshold=0.4)["exact"] == 50
     assert score_squad(data, predictions, {"a": 0.3, "n": 0.6}, threshold=0.5)["exact"] == 100
 
@@ -125,6 +126,11 @@ def test_v2_the_best_threshold_is_swept_from_all_unanswered() -> None:
     assert (scores["best_exact"], scores["best_exact_thresh"]) == (100, 0.3)
     assert (scores["best_f1"], scores["best_f1_thresh"]) == (100, 0.3)
     assert "best_exact" not in score_squad(data, predictions)
+    # of those predicted: b is not, so at .1 it is 2 of 2 (nothing answered: 1)
+    assert score_squad(data, {"a": "Paris", "n": ""}, {"a": 0.1, "n": 0.0})["best_exact"] == 100
+    # an empty answer to a question without one costs nothing, at any threshold
+    scores = score_squad(data, predictions | {"n": ""}, {"a": 0.1, "b": 0.3, "n": 0.0})
+    assert (scores["best_exact"], scores["best_exact_thresh"]) == (100, 0.3)
 
 
 def test_ids_that_are_not_in_the_dataset_are_ignored_with_one_warning() -> None:

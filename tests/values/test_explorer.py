@@ -62,6 +62,9 @@ def test_it_opens_on_the_statement_that_falls_furthest(widget, made: tuple) -> N
 def test_the_sentence_says_what_the_map_shows_at_every_notch(widget, made: tuple) -> None:
     votes, groups, _ = made
     statement = widget.children[0].value
+    for g, name in enumerate("AB"):
+        cast = votes.matrix.loc[groups == g, statement].dropna()
+        assert f"group {name}: {(cast == 1).mean():.0%} of {len(cast)} votes agree" in sentence(widget)
     seen = set()
     for share in SHARES:
         widget.children[1].value = share

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from smallscale.values import Votes, in_conversation, opinion_groups, opinion_map
+from smallscale.values.groups import _best_groups
 
 Camps = tuple[pd.DataFrame, pd.Series]
 
@@ -159,6 +160,14 @@ def test_a_conversation_too_small_to_cluster_is_refused(votes: list) -> None:
     with pytest.raises(ValueError, match="matrix is too small to cluster: it takes at least 4 people") as error:
         opinion_groups(votes)
     assert "\n" not in str(error.value)
+
+
+def test_a_base_cluster_weighs_what_it_holds() -> None:
+    """Three places in a row, the middle one a little nearer the first; unless a hundred people stand on the first."""
+    row = np.array([[0.0, 0.0], [1.0, 0.0], [2.1, 0.0]])
+    alike, crowded = (_best_groups(row, np.array([first, 1, 1]), seed=0) for first in (1, 100))
+    assert alike[0] == alike[1] != alike[2]
+    assert crowded[0] != crowded[1] == crowded[2]
 
 
 def test_four_people_are_enough() -> None:

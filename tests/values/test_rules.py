@@ -56,6 +56,13 @@ def test_a_group_that_is_absent_from_a_batch_keeps_its_weight_and_adds_nothing()
     assert rule.weights[1] == pytest.approx(1 / (1 + math.exp(0.2)))  # an absent loss counts as 0
 
 
+def test_an_absent_group_is_not_below_its_floor() -> None:
+    """Loss 2 above a floor of 1, and nobody of the second group: weights (e^.1, 1) / sum, whatever its floor."""
+    rule = GroupLoss(GROUPS, "regret", eta=0.1, floors=(1.0, 5.5))
+    rule(LOSSES[:3], ALL[:3])
+    assert rule.weights[1] == pytest.approx(1 / (1 + math.exp(0.1)))
+
+
 def test_positions_pick_the_groups_and_gradients_flow() -> None:
     losses = torch.tensor([6.0, 1.0], requires_grad=True)
     rule = GroupLoss(GROUPS, "equal")

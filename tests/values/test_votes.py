@@ -66,6 +66,7 @@ def test_without_timestamps_only_repeated_votes_are_refused(export: Callable[...
         ({"heads": ("timestamp,x,comment-id,voter-id,v", "comment-id,a,b,c,d,e,f,g")}, "no column vote;"),
         ({"heads": (HEAD, "comment-id,m,a,b,c,d,e,f")}, "no column moderated, comment-body;"),
         ({"votes": "1,x,0,7,2\n"}, r"vote must be 1, 0 or -1; row 1 has 2"),
+        ({"votes": "1,x,0,7,1\n2,x,0,8,yes\n"}, r"vote must be 1, 0 or -1; row 2 has yes"),
         ({"votes": "1,x,0,7,1\n1,x,0,8,\n"}, r"row 2 has nan"),
         ({"votes": "1,x,0,7,yes\n"}, r"row 1 has yes"),
         ({"votes": "1,x,0,,1\n"}, r"row 1 has no voter-id"),

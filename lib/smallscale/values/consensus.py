@@ -67,8 +67,7 @@ def representative_statements(matrix: Any, groups: Any) -> pd.DataFrame:
 def _counts(matrix: Any, groups: Any) -> tuple[pd.DataFrame, ...]:
     """Agreements, disagreements and votes, (groups, statements) each, in the order of names, which breaks ties."""
     frame = vote_matrix(matrix)
-    votes, labels = canonical(frame), group_labels(frame, groups)  # by position before anything is sorted
-    labels = labels.reindex(votes.index)
+    labels, votes = group_labels(frame, groups), canonical(frame)  # groupby matches the two by participant
     return tuple(table.groupby(labels).sum() for table in (votes == 1, votes == -1, votes.notna()))
 
 

@@ -44,9 +44,11 @@ def read_polis(folder: str | Path) -> Votes:
     ballots, comments, people = (folder / f"{name}.csv" for name in ("votes", "comments", "participants-votes"))
     votes = _table(ballots, ["voter-id", "comment-id"], "vote")
     statements = _table(comments, ["comment-id"], "moderated", "comment-body", unique=True)
+    cast = votes["vote"]
+    votes["vote"] = pd.to_numeric(cast, errors="coerce")  # a single word makes text of the numbers beside it
     bad = ~votes["vote"].isin((1, 0, -1))
     if bad.any():
-        raise ValueError(f"{ballots}: vote must be 1, 0 or -1; row {bad.argmax() + 1} has {votes['vote'][bad].iloc[0]}")
+        raise ValueError(f"{ballots}: vote must be 1, 0 or -1; row {bad.argmax() + 1} has {cast[bad].iloc[0]}")
     unknown = ", ".join(map(str, in_order(set(votes["comment-id"]) - set(statements["comment-id"]))))
     if unknown:
         raise ValueError(f"{ballots} votes on statements that comments.csv does not list: {unknown}")
