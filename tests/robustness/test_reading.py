@@ -10,7 +10,7 @@ from smallscale.robustness.passages import FACTS, passages, thing
 from smallscale.robustness.reading import LONGEST, PASSAGE, TOKEN, Reader, Reading, answers, train_reader, vocabulary_of
 from smallscale.robustness.reading_explorer import covered, reading_explorer, scene
 from smallscale.robustness.reading_scores import score_table
-from smallscale.robustness.squad import _check, f1, load_squad, paragraphs, questions, split_articles
+from smallscale.robustness.squad import _check, asked, f1, gold_texts, load_squad, paragraphs, questions, split_articles
 
 SEEN = passages(30, seed=0)
 UNSEEN = passages(10, seed=9, held_out=True)
@@ -248,7 +248,12 @@ def test_exercises_say_what_is_wrong(reader: Reader) -> None:
     assert "holds the answer" in check_sentences(lambda p, q, a: f"It is {a}.", reader, UNSEEN, beat=50)
     assert "at most 20 words" in check_sentences(lambda p, q, a: "so " * 30, reader, UNSEEN, beat=50)
     assert check_sentences(lambda p, q, a: "No.", reader, UNSEEN, beat=101).startswith("Right")
-    assert "the goal is below 0" in check_sentences(lambda p, q, a: "No.", reader, UNSEEN, beat=0)
+    longer = [{"context": f"{context} No.", "qas": [qa]} for context, qa in asked(UNSEEN)]
+    read = answers(reader, {"version": "1.1", "data": [{"paragraphs": longer}]})
+    mean = 100 * np.mean([f1(read[qa["id"]], gold_texts(qa)) for _, qa in asked(UNSEEN)])
+    assert 0 < mean < 99
+    told = check_sentences(lambda p, q, a: "No.", reader, UNSEEN, beat=0)
+    assert told.endswith(f"F1 is {mean:.0f}, and the goal is below 0.")
 
 
 def test_made_up_passages_pass_the_check_with_added_sentences() -> None:

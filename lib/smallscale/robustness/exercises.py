@@ -12,7 +12,7 @@ from smallscale.robustness.ball import direction, l2_norm
 from smallscale.robustness.curves import Attack
 from smallscale.robustness.reading import Reads, answers
 from smallscale.robustness.shift import Striped, worst_group_accuracy
-from smallscale.robustness.squad import Dataset, f1, gold_texts, normalize_answer, paragraphs
+from smallscale.robustness.squad import Dataset, asked, f1, gold_texts, normalize_answer
 from smallscale.training import Model, accuracy, correct
 
 NOT_YET = "Not answered yet."
@@ -122,9 +122,8 @@ def check_sentences(
 
     The sentence must not hold the answer, nor be longer than `longest` words: a person must still find the answer.
     """
-    asked = [(paragraph["context"], qa) for paragraph in paragraphs(dataset) for qa in paragraph["qas"]]
     attacked = []
-    for context, qa in asked:
+    for context, qa in asked(dataset):
         gold = gold_texts(qa)[0]
         sentence = attack(context, qa["question"], gold)
         if sentence is None:
@@ -135,7 +134,7 @@ def check_sentences(
             return f"For {qa['question']!r}: the sentence holds the answer, {gold!r}, so reading it would be right."
         attacked.append({"context": f"{context} {sentence}", "qas": [qa]})
     read = answers(reader, {"version": "1.1", "data": [{"paragraphs": attacked}]})
-    reached = 100 * sum(f1(read[qa["id"]], gold_texts(qa)) for _, qa in asked) / len(asked)
+    reached = 100 * sum(f1(read[qa["id"]], gold_texts(qa)) for _, qa in asked(dataset)) / len(attacked)
     if reached >= beat:
         return f"Inside the rules, but F1 is {reached:.0f}, and the goal is below {beat:.0f}."
     return f"Right: F1 fell to {reached:.0f}, below {beat:.0f}."
