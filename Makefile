@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(shell find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
-SLOW := browser faults peers
+SLOW := browser faults peers server
 # A container's only user is often root, whom JupyterLab turns away unless told.
 ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 

@@ -1,9 +1,7 @@
 """The lists that must agree: dependencies, pins, environments; and what the house's floors may import."""
 
 import ast
-import io
 import re
-import tokenize
 import tomllib
 from pathlib import Path
 
@@ -65,25 +63,6 @@ def test_the_floors_of_the_house_hold(path: Path) -> None:
     else:
         allowed = {"runs": {"notebook"}, "notebook": set(), "training.py": {"models"}}.get(floor, set())
     assert below <= allowed, f"{floor} imports {below - allowed}"
-
-
-def code_lines(path: Path) -> int:
-    """Lines that hold code: no blank lines, comments or docstrings."""
-    text = path.read_text(encoding="utf-8")
-    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in skipped:
-            lines |= set(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str):
-            lines -= set(range(node.lineno, (node.end_lineno or 0) + 1))
-    return len(lines)
-
-
-def test_the_library_stays_small() -> None:
-    assert sum(map(code_lines, LIB.rglob("*.py"))) < 6000
-    assert sum(code_lines(path) for folder in ("notebook", "runs") for path in (LIB / folder).rglob("*.py")) < 1600
 
 
 def test_nothing_unpickles_or_evaluates() -> None:

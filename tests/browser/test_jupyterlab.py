@@ -23,6 +23,8 @@ from tests.conftest import ROOT, environment
 
 NOTEBOOKS = find_all(ROOT)
 IMAGES = "robustness/adversarial-images"
+TOWN = "simulation/generative-agents"
+INFLUENCE = "attribution/influence"
 LOOPBACK = {"127.0.0.1", "localhost"}
 SLOW = 2000  # milliseconds: slower than this, an answer to a key is broken even on a busy machine
 WANTED = 150
@@ -281,6 +283,51 @@ def test_the_widget_follows_the_keys(ran: Watched, capsys: pytest.CaptureFixture
             f"longest {max(taken):.0f} (wanted {WANTED})"
         )
     assert median < SLOW
+
+
+@pytest.mark.parametrize("ran", [TOWN], indirect=True)
+def test_the_town_map_says_what_it_draws_at_any_width(ran: Watched) -> None:
+    page = ran.page
+    region = page.locator(".town-map")
+    slider, canvas, clock = region.locator("input"), region.locator("canvas"), region.locator("output")
+    seen = set()
+    for press, time_of_day in (("Home", "Monday 00:00"), ("End", "Tuesday 23:00"), ("ArrowLeft", "Tuesday 22:00")):
+        slider.press(press)
+        expect(clock).to_have_text(time_of_day)
+        said = region.locator("strong").inner_text()
+        assert said.startswith(f"{time_of_day}. ")
+        assert canvas.get_attribute("aria-label") == said
+        page.wait_for_timeout(500)  # people walk for a third of a second
+        seen.add(canvas.evaluate("e => e.toDataURL()"))
+    assert len(seen) == 3
+    region.locator("summary").click()
+    assert sum(line.count(",") + 1 for line in region.locator("li").all_text_contents()) == 25
+    slider.press("Home")
+    region.get_by_role("button", name="Play").press("Enter")
+    expect(clock).to_have_text(re.compile("Monday 0[1-9]:00"))
+    region.get_by_role("button", name="Pause").press("Enter")
+    wide, size = canvas.bounding_box(), page.viewport_size
+    page.set_viewport_size({"width": 700, "height": 800})
+    page.wait_for_function("([e, wide]) => e.clientWidth < wide", arg=[canvas.element_handle(), wide["width"]])
+    assert region.evaluate("e => e.scrollWidth <= e.clientWidth")
+    page.set_viewport_size(size)
+
+
+@pytest.mark.parametrize("ran", [INFLUENCE], indirect=True)
+def test_training_images_are_taken_out_by_keyboard(ran: Watched) -> None:
+    page = ran.page
+    count = page.get_by_role("slider").last
+    count.scroll_into_view_if_needed()
+    count.focus()
+    widget = outputs(page).filter(has=count)
+    for press, words, pictures in (
+        ("Home", r"\(for \d: 0\.\d\d\)\.$", 1),
+        ("End", r"without 5 training images", 6),
+    ):
+        page.keyboard.press(press)
+        expect(sentence(page)).to_have_text(re.compile(words))
+        expect(widget.locator("image"), "the test image, and each that was taken out").to_have_count(pictures)
+        expect(widget.locator("td", has_text="true")).to_have_count(1)
 
 
 def test_nothing_was_complained_about_and_nobody_else_asked(ran: Watched) -> None:

@@ -77,12 +77,6 @@ def test_three_exercises_each_with_difficulty_and_minutes(notebook: Notebook) ->
     assert len(re.findall(r"Difficulty: [●○]{3}, about \d+ minutes", text)) == 3
 
 
-def test_cells_are_short_and_not_too_many(notebook: Notebook) -> None:
-    assert len(notebook.cells) <= 65
-    for text in notebook.code:
-        assert text.count("\n") < 25, f"a cell of over 25 lines: does it belong in the library?\n{text}"
-
-
 def test_every_figure_has_alt_text_and_a_visible_sentence(node: Any) -> None:
     shown = outputs(node)
     pictures = [i for i, output in enumerate(shown) if "image/png" in output.get("data", {})]
