@@ -54,7 +54,11 @@ def backend(which: SDPBackend, causal: bool) -> Way:
 def flex(n: int, causal: bool) -> Way:
     """FlexAttention, compiled; causal by a mask that knows which blocks are empty."""
     compiled_flex = torch.compile(flex_attention, dynamic=False)
-    mask = create_block_mask(lambda b, h, i, j: i >= j, None, None, n, n, device="cpu") if causal else None
+    mask = (
+        create_block_mask(lambda b, h, i, j: i >= j, None, None, n, n, device="cpu")
+        if causal
+        else None
+    )
     return lambda q, k, v: compiled_flex(q, k, v, block_mask=mask)
 
 
@@ -62,7 +66,12 @@ def ladder(n: int, causal: bool, dtype: torch.dtype) -> Table:
     """A row a way: forward time, GFLOP/s, memory, ratios to torch's backends; then the backward pass."""
     words = f"N = {n:,}, d = {D}, {'causal' if causal else 'full'}, {str(dtype).removeprefix('torch.')}"
     print(words, file=sys.stderr)
-    q, k, v = (x.to(dtype) for x in torch.randn(3, 1, 1, n, D, generator=torch.Generator().manual_seed(0)).unbind())
+    q, k, v = (
+        x.to(dtype)
+        for x in torch.randn(
+            3, 1, 1, n, D, generator=torch.Generator().manual_seed(0)
+        ).unbind()
+    )
     ways: dict[str, Way] = {
         "torch, math": backend(SDPBackend.MATH, causal),
         "torch, flash": backend(SDPBackend.FLASH_ATTENTION, causal),
@@ -75,13 +84,31 @@ def ladder(n: int, causal: bool, dtype: torch.dtype) -> Table:
         print(f"no row for cpp: this machine lacks {lacks}", file=sys.stderr)
         del ways["ours, cpp"]
     with torch.no_grad():
-        forward = dict(zip(ways, seconds([lambda w=way: w(q, k, v) for way in ways.values()], ROUNDS), strict=True))
-        memory = {name: peak_bytes(lambda w=way: w(q, k, v)) / 2**20 for name, way in ways.items()}
+        forward = dict(
+            zip(
+                ways,
+                seconds([lambda w=way: w(q, k, v) for way in ways.values()], ROUNDS),
+                strict=True,
+            )
+        )
+        memory = {
+            name: peak_bytes(lambda w=way: w(q, k, v)) / 2**20
+            for name, way in ways.items()
+        }
     differentiable = [name for name in ways if "Flex" not in name]
-    backward = dict(zip(differentiable, gradients(ways, differentiable, q, k, v), strict=True))
+    backward = dict(
+        zip(differentiable, gradients(ways, differentiable, q, k, v), strict=True)
+    )
     threads = torch.get_num_threads()
     table = Table(
-        "way", "forward, ms", "GFLOP/s", "memory, MiB", "speed / flash", "speed / math", "backward, ms", "/ flash"
+        "way",
+        "forward, ms",
+        "GFLOP/s",
+        "memory, MiB",
+        "speed / flash",
+        "speed / math",
+        "backward, ms",
+        "/ flash",
     )
     table.title = f"{words}, {threads} thread{'s' * (threads > 1)}, medians of {ROUNDS}"
     for name, time in forward.items():
@@ -102,9 +129,17 @@ def ladder(n: int, causal: bool, dtype: torch.dtype) -> Table:
 def gradients(ways: dict[str, Way], names: list[str], *inputs: Tensor) -> list[float]:
     """Seconds of each way's backward pass alone; the forward pass was run before."""
     leaves = [x.clone().requires_grad_() for x in inputs]
-    weight = torch.randn(inputs[0].shape, generator=torch.Generator().manual_seed(1)).to(inputs[0].dtype)
+    weight = torch.randn(
+        inputs[0].shape, generator=torch.Generator().manual_seed(1)
+    ).to(inputs[0].dtype)
     outputs: list[Any] = [ways[name](*leaves) for name in names]
-    return seconds([lambda o=o: torch.autograd.grad(o, leaves, weight, retain_graph=True) for o in outputs], ROUNDS)
+    return seconds(
+        [
+            lambda o=o: torch.autograd.grad(o, leaves, weight, retain_graph=True)
+            for o in outputs
+        ],
+        ROUNDS,
+    )
 
 
 if __name__ == "__main__":

@@ -31,13 +31,28 @@ Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 def main() -> None:
     """Measure and print; exit 1 where there is no GPU."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--n", type=int, nargs="+", default=[1024, 2048, 4096, 8192, 16384])
+    parser.add_argument(
+        "--n", type=int, nargs="+", default=[1024, 2048, 4096, 8192, 16384]
+    )
     parser.add_argument("--d", type=int, nargs="+", default=[64, 128])
     chosen = parser.parse_args()
     if not torch.cuda.is_available():
-        sys.exit("attention_gpu.py needs a CUDA GPU, and torch sees none here; benchmarks/attention.py is for the CPU")
+        sys.exit(
+            "attention_gpu.py needs a CUDA GPU, and torch sees none here; benchmarks/attention.py is for the CPU"
+        )
     title = f"{torch.cuda.get_device_name()}, torch {torch.__version__}, bfloat16, TFLOP/s\n{WANTED}"
-    table = Table("d", "N", "sight", "pass", "ours", "FLASH", "CUDNN", "ours / FLASH", "ours / CUDNN", title=title)
+    table = Table(
+        "d",
+        "N",
+        "sight",
+        "pass",
+        "ours",
+        "FLASH",
+        "CUDNN",
+        "ours / FLASH",
+        "ours / CUDNN",
+        title=title,
+    )
     for d in chosen.d:
         for n in chosen.n:
             for causal in (False, True):
@@ -53,7 +68,13 @@ def rows(n: int, d: int, causal: bool) -> list[list[str]]:
     generator = torch.Generator("cuda").manual_seed(0)
     shape = (batch, heads, n, d)
     q, k, v, weight = (
-        torch.randn(shape, generator=generator, device="cuda", dtype=torch.bfloat16, requires_grad=i < 3)
+        torch.randn(
+            shape,
+            generator=generator,
+            device="cuda",
+            dtype=torch.bfloat16,
+            requires_grad=i < 3,
+        )
         for i in range(4)
     )
     ways: dict[str, Way] = {
@@ -63,10 +84,16 @@ def rows(n: int, d: int, causal: bool) -> list[list[str]]:
     }
     check(ways, q, k, v, weight)
     work = batch * heads * flops(n, d, causal) / 1e12
-    forward = {name: work / clock(lambda w=way: w(q, k, v)) for name, way in ways.items()}
+    forward = {
+        name: work / clock(lambda w=way: w(q, k, v)) for name, way in ways.items()
+    }
     outputs = {name: way(q, k, v) for name, way in ways.items()}
     backward = {
-        name: 2.5 * work / clock(lambda o=out: torch.autograd.grad(o, (q, k, v), weight, retain_graph=True))
+        name: 2.5
+        * work
+        / clock(
+            lambda o=out: torch.autograd.grad(o, (q, k, v), weight, retain_graph=True)
+        )
         for name, out in outputs.items()
     }
     words = [str(d), f"{n:,}", "causal" if causal else "full"]
@@ -87,7 +114,9 @@ def torchs(which: SDPBackend, causal: bool) -> Way:
     return way
 
 
-def check(ways: dict[str, Way], q: Tensor, k: Tensor, v: Tensor, weight: Tensor) -> None:
+def check(
+    ways: dict[str, Way], q: Tensor, k: Tensor, v: Tensor, weight: Tensor
+) -> None:
     """out, dq, dk and dv of ours are FLASH's, within what bfloat16 can tell."""
     results = []
     for name in ("ours", "FLASH"):

@@ -19,7 +19,9 @@ ALL = 2**64 - 1
 
 @cache
 def key(purpose: tuple) -> int:
-    return int.from_bytes(blake2b(repr(purpose).encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        blake2b(repr(purpose).encode(), digest_size=8).digest(), "little"
+    )
 
 
 def bits(who: int, *purpose: object) -> int:
@@ -46,7 +48,11 @@ class Memory:
 
 def scaled(values: list[float]) -> list[float]:
     low, high = min(values), max(values)
-    return [(v - low) / (high - low) for v in values] if high > low else [0.5] * len(values)
+    return (
+        [(v - low) / (high - low) for v in values]
+        if high > low
+        else [0.5] * len(values)
+    )
 
 
 class Resident:
@@ -71,7 +77,9 @@ class Resident:
         return self
 
     def remember(self, kind, topic, subject, importance, now, evidence=(-1, -1, -1)):
-        self.memories.append(Memory(self.made, kind, topic, subject, importance, now, evidence))
+        self.memories.append(
+            Memory(self.made, kind, topic, subject, importance, now, evidence)
+        )
         self.made += 1
 
     def choose(self, kind, draw, *detail):
@@ -89,7 +97,9 @@ class Resident:
         weight = scaled([m.importance for m in stream])
         match = scaled([(m.topic == topic) + (m.subject == subject) for m in stream])
         scores = [r + w + m for r, w, m in zip(recency, weight, match, strict=True)]
-        best = sorted(range(len(stream)), key=lambda i: -scores[i])[:few]  # stable: equals in order of their slots
+        best = sorted(range(len(stream)), key=lambda i: -scores[i])[
+            :few
+        ]  # stable: equals in order of their slots
         for i in best:
             stream[i].accessed = now
         return [stream[i] for i in best]
@@ -102,14 +112,24 @@ class Resident:
         world = self.country.world
         town, who = divmod(other, len(world.people))
         a, b = self.person, world.people[who]
-        tied = a.home == b.home or a.work == b.work != "home" or b.name in a.friends or a.name in b.friends
+        tied = (
+            a.home == b.home
+            or a.work == b.work != "home"
+            or b.name in a.friends
+            or a.name in b.friends
+        )
         if tied and town == self.town and who != self.who:
             return 2
         return int(any(m.subject == other for m in self.memories))
 
     def decide(self, f):
         host = self.country.world.names.index(self.country.world.facts[f - 1].source)
-        goes = self.choose("join", draw(self.number, self.country.seed, "join", f), self.relation(host), f)
+        goes = self.choose(
+            "join",
+            draw(self.number, self.country.seed, "join", f),
+            self.relation(host),
+            f,
+        )
         (self.means.add if goes or self.number == host else self.means.discard)(f)
 
     def here(self):
@@ -130,7 +150,11 @@ class Resident:
         if not self.awake:
             return
         event = 0
-        on = [f for f, fact in enumerate(world.facts, 1) if fact.place and fact.hours[0] <= step < fact.hours[1]]
+        on = [
+            f
+            for f, fact in enumerate(world.facts, 1)
+            if fact.place and fact.hours[0] <= step < fact.hours[1]
+        ]
         if on and not country.planning:
             where, self.place = self.place, before
             minds = self.minds(self.here(), -1)
@@ -141,9 +165,19 @@ class Resident:
                 if f in minds:
                     self.decide(f)
             event = f if f in self.means else event
-        names = {".": "home", "h": "home", "w": "work", "c": "café", "p": "park", "s": "shop", "l": "library"}
+        names = {
+            ".": "home",
+            "h": "home",
+            "w": "work",
+            "c": "café",
+            "p": "park",
+            "s": "shop",
+            "l": "library",
+        }
         plan = GO.index(names[letter]) if country.planning else len(GO)
-        choice = self.choose("go", draw(self.number, seed, step, "go"), hour, plan, event)
+        choice = self.choose(
+            "go", draw(self.number, seed, step, "go"), hour, plan, event
+        )
         if choice == len(GO):
             self.place = PUBLIC.index(world.facts[event - 1].place)
             self.attended.add(event)
@@ -159,13 +193,22 @@ class Resident:
     def think(self, partner: "Resident"):
         country, relation = self.country, self.relation(partner.number)
         self.said = 0
-        if self.choose("talk", draw(self.number, country.seed, country.step, "talk"), relation):
+        if self.choose(
+            "talk", draw(self.number, country.seed, country.step, "talk"), relation
+        ):
             minds = self.minds(self.here(), partner.number)
-            self.said = self.choose("say", draw(self.number, country.seed, country.step, "say"), relation, *minds)
+            self.said = self.choose(
+                "say",
+                draw(self.number, country.seed, country.step, "say"),
+                relation,
+                *minds,
+            )
 
     def hear(self, topic: int, teller: "Resident"):
         world, step = self.country.world, self.country.step
-        importance = world.facts[topic - 1].importance if topic <= len(world.facts) else 2
+        importance = (
+            world.facts[topic - 1].importance if topic <= len(world.facts) else 2
+        )
         self.remember(2, topic, teller.number, importance, step)
         self.trigger -= importance
         if topic <= len(world.facts) and topic not in self.heard:
@@ -188,25 +231,50 @@ class Resident:
         late = list(self.memories)[-30:][::-1]
         foci = []
         while late and len(foci) < 3:
-            focus = max(late, key=lambda m: m.importance)  # of equals, the first: the latest
+            focus = max(
+                late, key=lambda m: m.importance
+            )  # of equals, the first: the latest
             foci.append((focus.topic, focus.subject, focus.importance))
             late = [m for m in late if m.topic != focus.topic]
-        evidence = [tuple(m.serial for m in self.retrieve(topic, subject)) for topic, subject, _ in foci]
+        evidence = [
+            tuple(m.serial for m in self.retrieve(topic, subject))
+            for topic, subject, _ in foci
+        ]
         for (topic, subject, importance), serials in zip(foci, evidence, strict=True):
             serials += (-1,) * (3 - len(serials))
-            self.remember(3, topic, subject, min(10, importance + 1), self.country.step, serials)
+            self.remember(
+                3, topic, subject, min(10, importance + 1), self.country.step, serials
+            )
         self.trigger = 40
 
 
 class Country:
     """All of them; `residents` may be any objects that have a Resident's methods, such as mesa's agents."""
 
-    def __init__(self, people=25, *, seed=0, memory=24, reflection=True, planning=True, residents=None):
+    def __init__(
+        self,
+        people=25,
+        *,
+        seed=0,
+        memory=24,
+        reflection=True,
+        planning=True,
+        residents=None,
+    ):
         self.world, self.brain = World(), Scripted()
-        self.seed, self.memory, self.reflection, self.planning, self.step = seed, memory, reflection, planning, 0
+        self.seed, self.memory, self.reflection, self.planning, self.step = (
+            seed,
+            memory,
+            reflection,
+            planning,
+            0,
+        )
         self.towns = math.ceil(people / len(self.world.people))
         self.answers: dict[tuple, tuple[list[float], tuple[int, ...]]] = {}
-        self.residents = [r.live(self, i) for i, r in enumerate(residents or [Resident() for _ in range(people)])]
+        self.residents = [
+            r.live(self, i)
+            for i, r in enumerate(residents or [Resident() for _ in range(people)])
+        ]
         self.log: list[tuple[int, ...]] = []
 
     def answer(self, kind, who, detail):
@@ -228,7 +296,11 @@ class Country:
                 circles[resident.place].append(resident)
         for circle in circles.values():
             circle.sort(key=lambda r: bits(r.number, self.seed, self.step, "meet"))
-        pairs = [circle[i : i + 2] for circle in circles.values() for i in range(0, len(circle) - 1, 2)]
+        pairs = [
+            circle[i : i + 2]
+            for circle in circles.values()
+            for i in range(0, len(circle) - 1, 2)
+        ]
         for a, b in pairs:
             a.think(b)
             b.think(a)
@@ -241,7 +313,12 @@ class Country:
                 self.log.append((self.step, a.number, b.number, a.said, b.said))
         for circle in circles.values():
             for i, resident in enumerate(circle):
-                resident.notice([circle[(i + k) % len(circle)] for k in range(1, min(3, len(circle) - 1) + 1)])
+                resident.notice(
+                    [
+                        circle[(i + k) % len(circle)]
+                        for k in range(1, min(3, len(circle) - 1) + 1)
+                    ]
+                )
         self.all("reflect")
         self.step += 1
 

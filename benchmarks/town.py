@@ -49,7 +49,9 @@ def scaling(console: Console, most: int) -> None:
     for people in [size for size in SIZES if size <= most]:
         print(f"{people:,} people", file=sys.stderr)
         code = CHILD.format(people=people, hours=HOURS)
-        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        said = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
         taken, peak, asked, decisions, *know = map(float, said)
         seconds[people] = taken
         table.add_row(
@@ -59,8 +61,12 @@ def scaling(console: Console, most: int) -> None:
     console.print(table)
     large = [people for people in seconds if people >= 10_000]
     if len(large) > 1:
-        slope = np.polyfit(np.log(large), np.log([seconds[people] for people in large]), 1)[0]
-        console.print(f"cost grows with people to the power {slope:.2f}, from 10,000 up")
+        slope = np.polyfit(
+            np.log(large), np.log([seconds[people] for people in large]), 1
+        )[0]
+        console.print(
+            f"cost grows with people to the power {slope:.2f}, from 10,000 up"
+        )
 
 
 class MesaResident(mesa.Agent, Resident):
@@ -72,7 +78,9 @@ class MesaCountry(Country, mesa.Model):
 
     def __init__(self, people: int) -> None:
         mesa.Model.__init__(self, seed=0)
-        Country.__init__(self, people, residents=[MesaResident(self) for _ in range(people)])
+        Country.__init__(
+            self, people, residents=[MesaResident(self) for _ in range(people)]
+        )
 
     def all(self, does: str) -> None:
         self.agents.do(does)
@@ -91,10 +99,21 @@ def against_mesa(console: Console, people: int) -> None:
     same = sorted(theirs.log) == sorted(map(tuple, ours.log.tolist()))
     rate = {who: people * HOURS / seconds for who, seconds in taken.items()}
     table = Table(
-        "people", "mesa, agent-steps / processor s", "ours", "ratio", "same talks", title=f"mesa {mesa.__version__}"
+        "people",
+        "mesa, agent-steps / processor s",
+        "ours",
+        "ratio",
+        "same talks",
+        title=f"mesa {mesa.__version__}",
     )
     ratio = rate["ours"] / rate["mesa"]
-    table.add_row(f"{people:,}", f"{rate['mesa']:,.0f}", f"{rate['ours']:,.0f}", f"{ratio:.1f} (wanted: 30)", str(same))
+    table.add_row(
+        f"{people:,}",
+        f"{rate['mesa']:,.0f}",
+        f"{rate['ours']:,.0f}",
+        f"{ratio:.1f} (wanted: 30)",
+        str(same),
+    )
     console.print(table)
 
 
@@ -116,15 +135,26 @@ def against_generate(console: Console) -> None:
     for text in few:
         ids = torch.tensor([tokenizer(text).input_ids])
         brain.model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=False, pad_token_id=0
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=1,
+            do_sample=False,
+            pad_token_id=0,
         )
     each = (time.perf_counter() - begin) / len(few)
-    table = Table("way", "decisions / s", title=f"A language model of {brain.model.num_parameters():,} parameters")
+    table = Table(
+        "way",
+        "decisions / s",
+        title=f"A language model of {brain.model.num_parameters():,} parameters",
+    )
     table.add_row(
         f"the town: {decisions:,} decisions from {asked:,} questions, all of the town's work included",
         f"{decisions / ours:,.0f}",
     )
-    table.add_row(f"one generate of one token for each decision, {len(few)} of them", f"{1 / each:,.0f}")
+    table.add_row(
+        f"one generate of one token for each decision, {len(few)} of them",
+        f"{1 / each:,.0f}",
+    )
     console.print(table)
     console.print(f"ratio {decisions / ours * each:.1f} (wanted: 5)")
 
@@ -132,8 +162,12 @@ def against_generate(console: Console) -> None:
 def main() -> None:
     """Measure and print."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    words.add_argument("--most", type=int, default=SIZES[-1], help="people in the largest town")
-    words.add_argument("--mesa", type=int, default=100_000, help="people as mesa agents")
+    words.add_argument(
+        "--most", type=int, default=SIZES[-1], help="people in the largest town"
+    )
+    words.add_argument(
+        "--mesa", type=int, default=100_000, help="people as mesa agents"
+    )
     given = words.parse_args()
     console = Console(width=130)
     against_generate(console)

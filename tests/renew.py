@@ -23,7 +23,9 @@ def strip(notebook: Any) -> None:
         tags = cell.metadata.get("tags")
         cell.metadata = {"tags": tags} if tags else {}
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [
+                output for output in cell.outputs if output.get("name") != "stderr"
+            ]
             for output in cell.outputs:
                 output.get("data", {}).pop(WIDGET, None)
 
@@ -35,7 +37,9 @@ def main(paths: list[str]) -> None:
         print(path, flush=True)
         notebook = nbformat.read(path, as_version=4)
         folder = {"metadata": {"path": str(path.parent)}}
-        NotebookClient(notebook, resources=folder, timeout=None, store_widget_state=False).execute()
+        NotebookClient(
+            notebook, resources=folder, timeout=None, store_widget_state=False
+        ).execute()
         strip(notebook)
         nbformat.validate(notebook)
         nbformat.write(notebook, path)

@@ -9,24 +9,39 @@ import numpy as np
 import pytest
 import torch
 
-from smallscale.corpus import digits, read_idx
+from smallscale.datasets.digits import digits
+from smallscale.datasets.idx import read_idx
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
 
 
-def idx(array: np.ndarray, *, kind: int = 0x08, sizes: tuple[int, ...] | None = None) -> bytes:
+def idx(
+    array: np.ndarray, *, kind: int = 0x08, sizes: tuple[int, ...] | None = None
+) -> bytes:
     """An IDX file: 0, 0, element type, dimensions, big-endian sizes, values."""
     sizes = array.shape if sizes is None else sizes
-    header = bytes([0, 0, kind, len(sizes)]) + b"".join(n.to_bytes(4, "big") for n in sizes)
+    header = bytes([0, 0, kind, len(sizes)]) + b"".join(
+        n.to_bytes(4, "big") for n in sizes
+    )
     return header + array.astype(">u1").tobytes()
 
 
-def some(n: int, height: int = 5, width: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def some(
+    n: int, height: int = 5, width: int = 7, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     images = np.random.default_rng(seed).integers(0, 256, (n, height, width))
     return images, np.arange(n) % 10
 
 
-def write(folder: Path, part: str, n: int, *, dash: str = "-", zipped: bool = True, **shape: int) -> None:
+def write(
+    folder: Path,
+    part: str,
+    n: int,
+    *,
+    dash: str = "-",
+    zipped: bool = True,
+    **shape: int,
+) -> None:
     for kind, array in zip(("images", "labels"), some(n, **shape), strict=True):
         data = idx(array)
         name = f"{part}-{kind}{dash}idx{array.ndim}-ubyte" + (".gz" if zipped else "")
@@ -58,7 +73,9 @@ def test_a_round_trip(tmp_path, dash, zipped):
     assert data.images.dtype == torch.float32
     np.testing.assert_allclose(data.images[:, 0].numpy(), images / 255, rtol=1e-6)
     assert data.labels.tolist() == labels.tolist()
-    assert data.train.tolist() == list(range(8))  # t10k alone: four fifths train, one fifth tests
+    assert data.train.tolist() == list(
+        range(8)
+    )  # t10k alone: four fifths train, one fifth tests
     assert data.test.tolist() == [8, 9]
 
 
@@ -77,7 +94,10 @@ def test_a_zipped_file_is_known_by_its_first_bytes_not_its_name(tmp_path):
     assert (read_idx(tmp_path / "images", dimensions=3) == images).all()
 
 
-@pytest.mark.skipif(not MNIST.is_dir(), reason="the shared folder with MNIST's test set is not beside this checkout")
+@pytest.mark.skipif(
+    not MNIST.is_dir(),
+    reason="the shared folder with MNIST's test set is not beside this checkout",
+)
 def test_mnist():
     data = digits(MNIST)
     assert data.images.shape == (10_000, 1, 28, 28)
@@ -99,27 +119,79 @@ def faults() -> dict[str, tuple[str, bytes, str]]:
     damaged[len(damaged) // 2] ^= 0xFF
     return {
         "nothing in it": ("images", b"", "is not an IDX file: it starts with nothing"),
-        "text": ("images", b"<!DOCTYPE html>", "is not an IDX file: it starts with 3c 21 44 4f"),
-        "bad magic": ("images", b"\1" + good[1:], "is not an IDX file: it starts with 01 00 08 03"),
+        "text": (
+            "images",
+            b"<!DOCTYPE html>",
+            "is not an IDX file: it starts with 3c 21 44 4f",
+        ),
+        "bad magic": (
+            "images",
+            b"\1" + good[1:],
+            "is not an IDX file: it starts with 01 00 08 03",
+        ),
         "unknown type": ("images", idx(GOOD, kind=0x0A), "is not an IDX file"),
-        "floats": ("images", idx(GOOD, kind=0x0D), r"elements of type float \(0x0d\); only unsigned byte"),
-        "swapped": ("images", labels, "has 1 dimensions; images have 3: count, height, width"),
+        "floats": (
+            "images",
+            idx(GOOD, kind=0x0D),
+            r"elements of type float \(0x0d\); only unsigned byte",
+        ),
+        "swapped": (
+            "images",
+            labels,
+            "has 1 dimensions; images have 3: count, height, width",
+        ),
         "labels swapped": ("labels", good, "has 3 dimensions; labels have 1: count"),
         "short header": ("images", good[:9], "cut off inside its header"),
-        "short": ("images", good[:-1], r"10 x 5 x 7 are 350 bytes, there are 349; copy or download"),
-        "short, zipped": ("images", gzip.compress(good[:-1]), "350 bytes, there are 349"),
+        "short": (
+            "images",
+            good[:-1],
+            r"10 x 5 x 7 are 350 bytes, there are 349; copy or download",
+        ),
+        "short, zipped": (
+            "images",
+            gzip.compress(good[:-1]),
+            "350 bytes, there are 349",
+        ),
         "long": ("images", good + b"\0", "350 bytes, there are more"),
-        "long, zipped": ("images", gzip.compress(good + b"\0"), "350 bytes, there are more"),
-        "truncated gzip": ("images", zipped[:-20], "cut off: its gzip stream ends early"),
-        "truncated in the middle": ("images", zipped[:40], "cut off: its gzip stream ends early"),
+        "long, zipped": (
+            "images",
+            gzip.compress(good + b"\0"),
+            "350 bytes, there are more",
+        ),
+        "truncated gzip": (
+            "images",
+            zipped[:-20],
+            "cut off: its gzip stream ends early",
+        ),
+        "truncated in the middle": (
+            "images",
+            zipped[:40],
+            "cut off: its gzip stream ends early",
+        ),
         "damaged gzip": ("images", bytes(damaged), "is damaged: .*; copy or download"),
-        "wrong checksum": ("images", zipped[:-8] + b"\0\0\0\0" + zipped[-4:], "is damaged: CRC"),
+        "wrong checksum": (
+            "images",
+            zipped[:-8] + b"\0\0\0\0" + zipped[-4:],
+            "is damaged: CRC",
+        ),
         "no images": ("images", idx(GOOD[:0]), "is empty: its header says 0 x 5 x 7"),
-        "no pixels": ("images", idx(GOOD[:, :0]), "is empty: its header says 10 x 0 x 7"),
+        "no pixels": (
+            "images",
+            idx(GOOD[:, :0]),
+            "is empty: its header says 10 x 0 x 7",
+        ),
         "no labels": ("labels", idx(LABELS[:0]), "is empty: its header says 0"),
         "counts differ": ("labels", idx(LABELS[:9]), "has 9 labels, .* has 10 images"),
-        "eleven": ("labels", idx(np.where(LABELS == 3, 11, LABELS)), "label 3 is 11; digits are labelled 0 to 9"),
-        "a lying header": ("images", idx(GOOD, sizes=(2**32 - 1,) * 3), "does not hold what its header says"),
+        "eleven": (
+            "labels",
+            idx(np.where(LABELS == 3, 11, LABELS)),
+            "label 3 is 11; digits are labelled 0 to 9",
+        ),
+        "a lying header": (
+            "images",
+            idx(GOOD, sizes=(2**32 - 1,) * 3),
+            "does not hold what its header says",
+        ),
         "a lying header, zipped": (
             "images",
             gzip.compress(idx(GOOD, sizes=(2**32 - 1,) * 3)),
@@ -142,9 +214,14 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, fault):
 
 def test_a_header_is_not_believed_before_the_bytes_are_there(tmp_path):
     """It promises 4 GB; nothing near that may be asked for."""
-    for name, data in (("plain", idx(GOOD, sizes=(1000, 2000, 2000))), ("zipped", None)):
+    for name, data in (
+        ("plain", idx(GOOD, sizes=(1000, 2000, 2000))),
+        ("zipped", None),
+    ):
         path = tmp_path / name
-        path.write_bytes(gzip.compress(idx(GOOD, sizes=(1000, 2000, 2000))) if data is None else data)
+        path.write_bytes(
+            gzip.compress(idx(GOOD, sizes=(1000, 2000, 2000))) if data is None else data
+        )
         tracemalloc.start()
         with pytest.raises(ValueError, match="does not hold what its header says"):
             read_idx(path, dimensions=3)
@@ -163,7 +240,9 @@ def test_a_small_header_does_not_unpack_a_bomb(tmp_path):
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize("missing", ["t10k-images", "t10k-labels", "train-images", "train-labels"])
+@pytest.mark.parametrize(
+    "missing", ["t10k-images", "t10k-labels", "train-images", "train-labels"]
+)
 def test_a_missing_file_is_named(tmp_path, missing):
     for part in ("train", "t10k"):
         write(tmp_path, part, 10)
@@ -173,7 +252,10 @@ def test_a_missing_file_is_named(tmp_path, missing):
 
 
 def test_folders_that_are_none(tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere is not a folder; give one that holds MNIST's IDX files"):
+    with pytest.raises(
+        ValueError,
+        match=r"nowhere is not a folder; give one that holds MNIST's IDX files",
+    ):
         digits(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="file is not a folder"):
@@ -192,7 +274,10 @@ def test_a_folder_in_place_of_a_file(tmp_path):
 def test_sizes_of_both_parts_must_match(tmp_path):
     write(tmp_path, "train", 10)
     write(tmp_path, "t10k", 10, height=6)
-    with pytest.raises(ValueError, match="the train images are 5x7, the t10k images 6x7; both must match"):
+    with pytest.raises(
+        ValueError,
+        match="the train images are 5x7, the t10k images 6x7; both must match",
+    ):
         digits(tmp_path)
 
 

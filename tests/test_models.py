@@ -4,12 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from smallscale.models import seeded, small_cnn, small_mlp
+from smallscale.core.seeds import seeded
+from smallscale.models.classifiers import small_cnn, small_mlp
 
 
 @pytest.mark.parametrize(
     ("shape", "classes", "parameters"),
-    [((1, 8, 8), 10, 38_282), ((1, 28, 28), 10, 105_866), ((3, 32, 32), 7, None), ((1, 5, 9), 3, None)],
+    [
+        ((1, 8, 8), 10, 38_282),
+        ((1, 28, 28), 10, 105_866),
+        ((3, 32, 32), 7, None),
+        ((1, 5, 9), 3, None),
+    ],
 )
 def test_small_cnn_maps_images_to_logits(shape, classes, parameters):
     model = small_cnn(shape, classes)
@@ -21,7 +27,12 @@ def test_small_cnn_maps_images_to_logits(shape, classes, parameters):
 def test_small_cnn_has_only_the_layers_that_certificates_bound():
     model = small_cnn((1, 28, 28))
     assert type(model) is nn.Sequential
-    assert {type(layer) for layer in model} == {nn.Conv2d, nn.ReLU, nn.Flatten, nn.Linear}
+    assert {type(layer) for layer in model} == {
+        nn.Conv2d,
+        nn.ReLU,
+        nn.Flatten,
+        nn.Linear,
+    }
 
 
 def test_small_cnn_is_its_seed_and_leaves_the_global_generator_alone():
@@ -31,7 +42,10 @@ def test_small_cnn_is_its_seed_and_leaves_the_global_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     again, other = small_cnn((1, 8, 8), seed=3), small_cnn((1, 8, 8), seed=4)
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.parameters(), again.parameters(), strict=True)
+    )
     assert not torch.equal(first[0].weight, other[0].weight)
 
 
@@ -59,10 +73,17 @@ def test_small_mlp_is_small_smooth_and_its_seed():
     model = small_mlp(64)
     assert sum(p.numel() for p in model.parameters()) == 2410
     assert model(torch.rand(3, 1, 8, 8)).shape == (3, 10)
-    assert [type(layer) for layer in model] == [nn.Flatten, nn.Linear, nn.GELU, nn.Linear]
+    assert [type(layer) for layer in model] == [
+        nn.Flatten,
+        nn.Linear,
+        nn.GELU,
+        nn.Linear,
+    ]
     assert type(small_mlp(64, activation=nn.ReLU)[2]) is nn.ReLU
     assert torch.equal(model[1].weight, small_mlp(64)[1].weight)
     assert not torch.equal(model[1].weight, small_mlp(64, seed=1)[1].weight)
     for sizes in ((0, 10), (64, 1)):
-        with pytest.raises(ValueError, match="inputs and hidden must be at least 1, classes at least 2"):
+        with pytest.raises(
+            ValueError, match="inputs and hidden must be at least 1, classes at least 2"
+        ):
             small_mlp(*sizes)

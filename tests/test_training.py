@@ -8,18 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from smallscale.corpus import digits
-from smallscale.models import small_cnn
+from smallscale.core.intervals import binomial_interval, share_interval
+from smallscale.datasets.digits import digits
+from smallscale.models.classifiers import small_cnn
 from smallscale.robustness import pgd
-from smallscale.training import (
-    accuracy,
-    binomial_interval,
-    eval_mode,
-    outputs,
-    predict_logits,
-    share_interval,
-    train_classifier,
-)
+from smallscale.training.evaluation import accuracy, eval_mode, outputs, predict_logits
+from smallscale.training.loop import train_classifier
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +22,12 @@ def data():
 
 
 def test_a_cnn_reads_digits(data):
-    model = train_classifier(small_cnn((1, 8, 8)), data.images[data.train], data.labels[data.train], epochs=15)
+    model = train_classifier(
+        small_cnn((1, 8, 8)),
+        data.images[data.train],
+        data.labels[data.train],
+        epochs=15,
+    )
     assert not model.training
     assert accuracy(model, data.images[data.test], data.labels[data.test]) >= 0.95
 
@@ -48,14 +47,20 @@ def test_adversarial_training_makes_it_robust(data):
 def test_the_same_seed_gives_the_same_model_and_no_global_state_moves(data):
     def train(seed: int) -> torch.Tensor:
         model = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(64, 10))
-        model.load_state_dict({"2.weight": torch.zeros(10, 64), "2.bias": torch.zeros(10)})
-        before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-        train_classifier(model, data.images[:100], data.labels[:100], epochs=2, seed=seed)
+        model.load_state_dict(
+            {"2.weight": torch.zeros(10, 64), "2.bias": torch.zeros(10)}
+        )
+        before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+        train_classifier(
+            model, data.images[:100], data.labels[:100], epochs=2, seed=seed
+        )
         assert torch.equal(torch.get_rng_state(), before)
-        assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+        assert (np.random.get_state()[1] == numpy_before).all()
         return model[2].weight
 
-    first = train(0)  # each model's layers are drawn from the global generator, so it moves between the two
+    first = train(
+        0
+    )  # each model's layers are drawn from the global generator, so it moves between the two
     assert torch.equal(train(0), first)
     assert not torch.equal(train(1), first)
 
@@ -71,9 +76,18 @@ def test_perturb_meets_the_model_in_eval_mode_and_its_images_are_trained_on():
 
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     weight = model[1].weight.clone()
-    train_classifier(model, torch.rand(10, 1, 2, 2), torch.arange(10) % 2, epochs=2, batch_size=4, perturb=perturb)
+    train_classifier(
+        model,
+        torch.rand(10, 1, 2, 2),
+        torch.arange(10) % 2,
+        epochs=2,
+        batch_size=4,
+        perturb=perturb,
+    )
     assert seen == [4, 4, 2, 4, 4, 2]
-    assert torch.equal(model[1].weight, weight)  # zero images: only the bias could learn
+    assert torch.equal(
+        model[1].weight, weight
+    )  # zero images: only the bias could learn
 
 
 def test_weight_decay_is_the_penalty_it_says():
@@ -91,7 +105,11 @@ def test_weight_decay_is_the_penalty_it_says():
 
 
 def test_progress_is_a_bar_with_the_given_name(capsys):
-    arguments = (nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(4, 1, 2, 2), [0, 1, 0, 1])
+    arguments = (
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
+        torch.rand(4, 1, 2, 2),
+        [0, 1, 0, 1],
+    )
     train_classifier(*arguments, epochs=1)
     assert capsys.readouterr().err == ""
     train_classifier(*arguments, epochs=1, progress="a standard CNN")
@@ -101,23 +119,37 @@ def test_progress_is_a_bar_with_the_given_name(capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labels": [0, 1]}, "images and labels must be as many, at least 1; got 4 and 2"),
+        (
+            {"labels": [0, 1]},
+            "images and labels must be as many, at least 1; got 4 and 2",
+        ),
         ({"images": torch.rand(0, 1, 2, 2), "labels": []}, "at least 1; got 0 and 0"),
         ({"epochs": 0}, "epochs must be at least 1; got 0"),
         ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(change, message):
-    arguments = {"images": torch.rand(4, 1, 2, 2), "labels": [0, 1, 0, 1], "epochs": 1} | change
+    arguments = {
+        "images": torch.rand(4, 1, 2, 2),
+        "labels": [0, 1, 0, 1],
+        "epochs": 1,
+    } | change
     with pytest.raises(ValueError, match=message):
         train_classifier(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), **arguments)
 
 
 def test_logits_do_not_depend_on_the_batches_and_the_model_is_put_back():
-    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 3))
+    model = nn.Sequential(
+        nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 3)
+    )
     model[2].eval()
-    images = np.random.default_rng(0).random((7, 1, 2, 2))  # in double precision, as numpy makes them
-    mean, modes = model[0].running_mean.clone(), [module.training for module in model.modules()]
+    images = np.random.default_rng(0).random(
+        (7, 1, 2, 2)
+    )  # in double precision, as numpy makes them
+    mean, modes = (
+        model[0].running_mean.clone(),
+        [module.training for module in model.modules()],
+    )
     logits = predict_logits(model, images)
     assert logits.shape == (7, 3)
     assert not logits.requires_grad
@@ -155,7 +187,9 @@ def test_wilson_by_hand():
     z, n, p = 1.959964, 10, 0.9
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert binomial_interval(9, 10) == pytest.approx((middle - half, middle + half), abs=1e-6)
+    assert binomial_interval(9, 10) == pytest.approx(
+        (middle - half, middle + half), abs=1e-6
+    )
     low, high = binomial_interval(0, 10)
     assert low == pytest.approx(0, abs=1e-12)
     assert 0.2 < high < 0.35
@@ -196,8 +230,13 @@ def test_a_loss_of_ones_own_takes_the_place_of_cross_entropy_and_is_told_how_far
 
     def fitted(**way):
         torch.manual_seed(0)
-        return train_classifier(nn.Linear(4, 3), images, labels, epochs=2, batch_size=5, **way)
+        return train_classifier(
+            nn.Linear(4, 3), images, labels, epochs=2, batch_size=5, **way
+        )
 
     assert torch.equal(fitted(loss=loss).weight, fitted().weight)
     assert seen == [0, 0.25, 0.5, 0.75]
-    assert not torch.equal(fitted(loss=lambda *given: 2 * (loss(*given) - 1).square()).weight, fitted().weight)
+    assert not torch.equal(
+        fitted(loss=lambda *given: 2 * (loss(*given) - 1).square()).weight,
+        fitted().weight,
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smallscale.attribution.consequences import (
+from smallscale.attribution.markets.consequences import (
     BITS,
     EFFORTS,
     PAY,
@@ -13,7 +13,7 @@ from smallscale.attribution.consequences import (
     play,
     removals,
 )
-from smallscale.attribution.language import count, log_likelihood
+from smallscale.attribution.markets.ngram_model import count, log_likelihood
 
 VOCABULARY = 6
 
@@ -30,10 +30,20 @@ def test_removing_an_author_is_training_without_them() -> None:
     counts = count([[d] for d in documents], windows, 4, VOCABULARY)
     table = removals(counts, author, sizes, draws=200)
     for i in range(3):
-        rest = count([[d for d, a in zip(documents, author, strict=True) if a != i]], windows, 4, VOCABULARY)
-        both = log_likelihood(counts, np.ones((1, 6))).mean() - log_likelihood(rest, [[1]]).mean()
+        rest = count(
+            [[d for d, a in zip(documents, author, strict=True) if a != i]],
+            windows,
+            4,
+            VOCABULARY,
+        )
+        both = (
+            log_likelihood(counts, np.ones((1, 6))).mean()
+            - log_likelihood(rest, [[1]]).mean()
+        )
         assert table.lost[i] == pytest.approx(both * BITS, abs=1e-12)
-        assert table.tokens[i] == sum(s for s, a in zip(sizes, author, strict=True) if a == i)
+        assert table.tokens[i] == sum(
+            s for s, a in zip(sizes, author, strict=True) if a == i
+        )
     assert (table.low <= table.random).all()
     assert (table.random <= table.high).all()
 
@@ -41,20 +51,29 @@ def test_removing_an_author_is_training_without_them() -> None:
 def test_random_removal_takes_the_same_number_of_tokens_from_the_others() -> None:
     """Documents alike: removing 30 tokens of the others' 60 halves their counts, whichever are drawn."""
     one = cycle(1, 31)
-    counts = count([[one[:31]]] * 3, np.array([[0, 1, 2, 3, 4, 5, 0, 1]]), 4, VOCABULARY)
+    counts = count(
+        [[one[:31]]] * 3, np.array([[0, 1, 2, 3, 4, 5, 0, 1]]), 4, VOCABULARY
+    )
     table = removals(counts, [0, 1, 1], [30, 30, 30], draws=5)
     expected = log_likelihood(counts, [[1, 1, 1], [1, 0.5, 0.5]]).mean(1)
-    assert table.random[0] == pytest.approx((expected[0] - expected[1]) * BITS, abs=1e-12)
+    assert table.random[0] == pytest.approx(
+        (expected[0] - expected[1]) * BITS, abs=1e-12
+    )
     assert np.isnan(table.random[1])  # the others have no more than 30 tokens
     fewer = removals(counts, [0, 1, 1], [15, 30, 30], draws=5)  # half of one document
     expected = log_likelihood(counts, [[1, 1, 1], [1, 0.75, 0.75]]).mean(1)
-    assert fewer.random[0] == pytest.approx((expected[0] - expected[1]) * BITS, abs=1e-12)
+    assert fewer.random[0] == pytest.approx(
+        (expected[0] - expected[1]) * BITS, abs=1e-12
+    )
 
 
 def test_deliveries_by_their_numbers() -> None:
     documents = [cycle(1, 1000), cycle(2, 400)]
     clean = deliver(documents, 0.25, 0.0, VOCABULARY)
-    assert [d.tolist() for d in clean] == [documents[0][:250].tolist(), documents[1][:100].tolist()]
+    assert [d.tolist() for d in clean] == [
+        documents[0][:250].tolist(),
+        documents[1][:100].tolist(),
+    ]
     spoilt = deliver(documents, 1.0, 0.6, 1000, seed=1)
     assert [len(d) for d in spoilt] == [1000, 400]
     assert (spoilt[0] != documents[0]).mean() == pytest.approx(0.6, abs=0.06)
@@ -70,7 +89,9 @@ def some_choices() -> Choices:
 
 def test_what_is_paid_for_does_not_judge() -> None:
     windows = np.stack([cycle(1, 16), cycle(5, 16), cycle(2, 16), cycle(5, 16)])
-    options = choices([[cycle(1, 200)], [cycle(5, 200)]], windows, 4, VOCABULARY, sold=2)
+    options = choices(
+        [[cycle(1, 200)], [cycle(5, 200)]], windows, 4, VOCABULARY, sold=2
+    )
     assert options.counts.hits.shape == (2 * len(EFFORTS), 5, 48)
     assert options.volume[0].tolist() == [40, 80, 120, 160, 200]
     efforts = np.array([1, 3])
@@ -78,7 +99,9 @@ def test_what_is_paid_for_does_not_judge() -> None:
     assert paid.hits.shape == (2, 5, 24)
     assert (paid.hits[1] == options.counts.hits[len(EFFORTS) + 3, :, :24]).all()
     judged = options.counts.of([1, len(EFFORTS) + 3], slice(24, None))
-    assert options.quality(efforts) == pytest.approx(log_likelihood(judged, [[1, 1]]).mean() * BITS)
+    assert options.quality(efforts) == pytest.approx(
+        log_likelihood(judged, [[1, 1]]).mean() * BITS
+    )
 
 
 def test_who_is_paid_by_volume_writes_as_much_as_possible() -> None:
@@ -102,7 +125,9 @@ def test_play_stays_where_no_step_pays_and_refuses_an_unknown_rule() -> None:
     PAY["little"] = lambda counts, volume: 1 / volume
     try:
         assert play(options, "little", rounds=4)[[0, 1]].iloc[-1].tolist() == [0, 0]
-        assert play(options, "equal", rounds=2)[[0, 1]].to_numpy().tolist() == [[2, 2]] * 3
+        assert (
+            play(options, "equal", rounds=2)[[0, 1]].to_numpy().tolist() == [[2, 2]] * 3
+        )
     finally:
         del PAY["equal"], PAY["little"]
     with pytest.raises(ValueError, match="rule must be one of volume"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.attribution.games import (
+from smallscale.attribution.markets.games import (
     Value,
     banzhaf,
     banzhaf_of,
@@ -35,7 +35,12 @@ def test_gloves_by_hand() -> None:
     table = [0, 0, 0, 1, 0, 1, 0, 1]
     assert shapley_of(table) == pytest.approx([2 / 3, 1 / 6, 1 / 6], abs=1e-15)
     assert banzhaf_of(table) == pytest.approx([3 / 4, 1 / 4, 1 / 4], abs=1e-15)
-    assert membership(2).tolist() == [[False, False], [True, False], [False, True], [True, True]]
+    assert membership(2).tolist() == [
+        [False, False],
+        [True, False],
+        [False, True],
+        [True, True],
+    ]
 
 
 @given(st.integers(1, 6), st.integers(0, 10**6))
@@ -44,14 +49,20 @@ def test_many_games_at_once_are_the_games_one_by_one(n: int, seed: int) -> None:
     coalitions = [frozenset(np.flatnonzero(row).tolist()) for row in membership(n)]
     table = np.array([[game(coalition) for game in games] for coalition in coalitions])
     for rule, of in ((shapley, shapley_of), (banzhaf, banzhaf_of)):
-        assert of(table) == pytest.approx(np.stack([rule(game, n) for game in games], axis=1), abs=1e-12)
+        assert of(table) == pytest.approx(
+            np.stack([rule(game, n) for game in games], axis=1), abs=1e-12
+        )
 
 
 @pytest.mark.parametrize("rule", [shapley, banzhaf])
 @given(st.integers(2, 6), st.integers(0, 10**6))
-def test_additivity_null_player_and_renaming(rule: Callable[..., np.ndarray], n: int, seed: int) -> None:
+def test_additivity_null_player_and_renaming(
+    rule: Callable[..., np.ndarray], n: int, seed: int
+) -> None:
     one, two = random_game(n, seed), random_game(n, seed + 1)
-    assert rule(lambda s: one(s) + 3 * two(s), n) == pytest.approx(rule(one, n) + 3 * rule(two, n), abs=1e-12)
+    assert rule(lambda s: one(s) + 3 * two(s), n) == pytest.approx(
+        rule(one, n) + 3 * rule(two, n), abs=1e-12
+    )
     assert rule(lambda s: one(s - {n - 1}), n)[n - 1] == 0
     order = np.random.default_rng(seed).permutation(n)
     renamed = rule(lambda s: one(frozenset(int(order[i]) for i in s)), n)
@@ -73,19 +84,28 @@ def test_too_many_players_name_the_way_of_sampling_that_value() -> None:
 
 @pytest.mark.parametrize(
     ("sampled", "exact", "work"),
-    [(sampled_shapley, shapley, {"orders": 100}), (sampled_banzhaf, banzhaf, {"samples": 500})],
+    [
+        (sampled_shapley, shapley, {"orders": 100}),
+        (sampled_banzhaf, banzhaf, {"samples": 500}),
+    ],
 )
-def test_samples_miss_by_as_much_as_they_say(sampled: Any, exact: Any, work: dict[str, int]) -> None:
+def test_samples_miss_by_as_much_as_they_say(
+    sampled: Any, exact: Any, work: dict[str, int]
+) -> None:
     game = random_game(6, 0)
     truth, far = exact(game, 6), []
     for seed in range(30):
         estimate, error = sampled(game, 6, seed=seed, **work)
         far.append((estimate - truth) / error)
-    assert 0.8 < float(np.sqrt(np.mean(np.square(far)))) < 1.2  # 180 distances, in standard errors
+    assert (
+        0.8 < float(np.sqrt(np.mean(np.square(far)))) < 1.2
+    )  # 180 distances, in standard errors
     assert abs(np.mean(far)) < 0.4
 
 
-def test_sampled_banzhaf_refuses_too_few_samples_and_values_that_are_not_finite() -> None:
+def test_sampled_banzhaf_refuses_too_few_samples_and_values_that_are_not_finite() -> (
+    None
+):
     with pytest.raises(ValueError, match="samples must be more"):
         sampled_banzhaf(len, 5, samples=3)
     with pytest.raises(ValueError, match="value must be finite"):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.attribution import language
-from smallscale.attribution.language import (
+from smallscale.attribution.markets import ngram_model
+from smallscale.attribution.markets.ngram_model import (
     CONCENTRATION,
     ORDER,
     Counts,
@@ -24,9 +24,12 @@ from smallscale.attribution.language import (
     train_tokenizer,
     within,
 )
-from smallscale.corpus import CONTRIBUTORS, authors, bare_code
+from smallscale.datasets.authors import CONTRIBUTORS, authors, bare_code
 
-documents = st.lists(st.lists(st.integers(0, 3), max_size=12).map(lambda t: np.array(t, dtype=np.int64)), max_size=4)
+documents = st.lists(
+    st.lists(st.integers(0, 3), max_size=12).map(lambda t: np.array(t, dtype=np.int64)),
+    max_size=4,
+)
 
 
 # counting
@@ -35,7 +38,9 @@ documents = st.lists(st.lists(st.integers(0, 3), max_size=12).map(lambda t: np.a
 @given(documents, st.integers(1, 3))
 def test_grams_are_those_of_a_plain_counter(found: list[np.ndarray], k: int) -> None:
     runs = grams(found, 4, 3)[k - 1]
-    plain = Counter(tuple(d[i : i + k].tolist()) for d in found for i in range(len(d) - k + 1))
+    plain = Counter(
+        tuple(d[i : i + k].tolist()) for d in found for i in range(len(d) - k + 1)
+    )
     for run, times in plain.items():
         key = keys(np.array(run), k, 4)
         assert within(runs, key, 1) == times
@@ -43,12 +48,16 @@ def test_grams_are_those_of_a_plain_counter(found: list[np.ndarray], k: int) -> 
 
 
 def test_runs_do_not_cross_the_border_of_documents() -> None:
-    assert [runs.tolist() for runs in grams([np.array([0, 1]), np.array([2])], 3, 2)] == [[0, 1, 2], [1]]
+    assert [
+        runs.tolist() for runs in grams([np.array([0, 1]), np.array([2])], 3, 2)
+    ] == [[0, 1, 2], [1]]
 
 
 def test_counts_by_hand() -> None:
     """The author wrote 0 1 0 1 2. Of the window 9 9 9 9 | 0 1 (9: 3 here), the last token is 1 after 0."""
-    counts = count([[np.array([0, 1, 0, 1, 2])], []], np.array([[3, 3, 3, 3, 0, 1]]), 4, 4)
+    counts = count(
+        [[np.array([0, 1, 0, 1, 2])], []], np.array([[3, 3, 3, 3, 0, 1]]), 4, 4
+    )
     assert counts.hits.shape == counts.seen.shape == (2, ORDER, 2)
     assert counts.hits[0, :, 0].tolist() == [2, 0, 0, 0, 0]  # 0 twice, never after 3
     assert counts.hits[0, :, 1].tolist() == [2, 2, 0, 0, 0]  # 1 twice, both after 0
@@ -61,13 +70,21 @@ def test_a_coalition_is_the_sum_of_its_members() -> None:
     random = np.random.default_rng(0)
     parts = [[random.integers(5, size=80)] for _ in range(3)]
     windows = random.integers(5, size=(6, 10))
-    apart, together = count(parts, windows, 4, 5), count([[p[0] for p in parts[:2]]], windows, 4, 5)
+    apart, together = (
+        count(parts, windows, 4, 5),
+        count([[p[0] for p in parts[:2]]], windows, 4, 5),
+    )
     one = log_likelihood(apart, [[1, 1, 0]])
     assert one == pytest.approx(log_likelihood(together, [[1]]), abs=1e-14)
 
 
-@pytest.mark.parametrize(("windows", "prompt"), [(np.zeros((2, 8), int), ORDER - 2), (np.zeros((2, 8), int), 8)])
-def test_a_prompt_must_give_context_and_leave_something_to_predict(windows: np.ndarray, prompt: int) -> None:
+@pytest.mark.parametrize(
+    ("windows", "prompt"),
+    [(np.zeros((2, 8), int), ORDER - 2), (np.zeros((2, 8), int), 8)],
+)
+def test_a_prompt_must_give_context_and_leave_something_to_predict(
+    windows: np.ndarray, prompt: int
+) -> None:
     with pytest.raises(ValueError, match="prompt must lie"):
         count([], windows, prompt, 4)
 
@@ -85,8 +102,12 @@ def test_the_equation_by_hand() -> None:
     counts = Counts(np.array([[[3.0], [2.0]]]), np.array([[[10.0], [5.0]]]), 4)
     first = 3.25 / 11
     expected = math.log((2 + 2 * first) / 7)
-    assert log_likelihood(counts, [[1]], (1, 2))[0, 0] == pytest.approx(expected, abs=1e-15)
-    assert log_likelihood(counts, [[0]], (1, 2))[0, 0] == pytest.approx(math.log(1 / 4), abs=1e-15)
+    assert log_likelihood(counts, [[1]], (1, 2))[0, 0] == pytest.approx(
+        expected, abs=1e-15
+    )
+    assert log_likelihood(counts, [[0]], (1, 2))[0, 0] == pytest.approx(
+        math.log(1 / 4), abs=1e-15
+    )
 
 
 def test_probabilities_sum_to_one_over_the_vocabulary() -> None:
@@ -94,11 +115,15 @@ def test_probabilities_sum_to_one_over_the_vocabulary() -> None:
     author = [[random.integers(5, size=300)]]
     prompt = random.integers(5, size=4)
     windows = np.array([[*prompt, w] for w in range(5)])
-    assert np.exp(log_likelihood(count(author, windows, 4, 5), [[1]])).sum() == pytest.approx(1, abs=1e-12)
+    assert np.exp(
+        log_likelihood(count(author, windows, 4, 5), [[1]])
+    ).sum() == pytest.approx(1, abs=1e-12)
 
 
-def test_generated_text_follows_its_documents_and_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language, "CONCENTRATION", (1e-9,) * 4)
+def test_generated_text_follows_its_documents_and_the_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ngram_model, "CONCENTRATION", (1e-9,) * 4)
     cycle = [np.tile([0, 1, 2, 3], 500)]
     prompts = np.array([[0, 1, 2, 3], [2, 3, 0, 1]])
     once, again = (generate(cycle, prompts, 8, 5, seed=3) for _ in range(2))
@@ -107,9 +132,11 @@ def test_generated_text_follows_its_documents_and_the_seed(monkeypatch: pytest.M
     assert (once[:, :4] == prompts).all()
 
 
-def test_generated_tokens_come_as_often_as_the_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_tokens_come_as_often_as_the_model_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """After 0 the documents have 1 three times and 2 once; concentrations of nearly 0 leave 3/4 and 1/4."""
-    monkeypatch.setattr(language, "CONCENTRATION", (1e-9, 1e-9))
+    monkeypatch.setattr(ngram_model, "CONCENTRATION", (1e-9, 1e-9))
     drawn = generate([np.array([0, 1, 0, 1, 0, 1, 0, 2])], np.full((2000, 4), 0), 1, 3)
     assert (drawn[:, 4] == 1).mean() == pytest.approx(0.75, abs=0.03)
     assert (drawn[:, 4] == 0).sum() == 0
@@ -121,7 +148,10 @@ def test_every_text_can_be_encoded_and_read_back() -> None:
         (tokens,) = encode(tokenizer, [text])
         assert tokens.dtype == np.int64
         assert tokenizer.decode(tokens.tolist()) == text
-    assert tokenizer.to_str() == train_tokenizer(["def f(x):\n    return x\n" * 20], 300).to_str()
+    assert (
+        tokenizer.to_str()
+        == train_tokenizer(["def f(x):\n    return x\n" * 20], 300).to_str()
+    )
 
 
 def test_windows_are_pieces_of_each_long_enough_document_in_turn() -> None:
@@ -144,16 +174,16 @@ def test_the_standard_library_by_its_packages() -> None:
     for texts in found.texts.values():
         assert sum(map(len, texts.values())) > 150_000
         assert all(text.strip() and text.isascii() for text in texts.values())
-    everything = [name for texts in [*found.texts.values(), found.elsewhere] for name in texts]
+    everything = [
+        name for texts in [*found.texts.values(), found.elsewhere] for name in texts
+    ]
     assert len(everything) == len(set(everything))
     assert not any("/test" in name for name in everything)
     assert len(found.elsewhere) > 20
 
 
 def test_bare_code_keeps_code_alone() -> None:
-    text = (
-        '"""Doc."""\n# a comment\n\ndef f(x):\n    """Doc."""\n\nclass A:\n    "doc"\n    y = (1 +\n  2)\n    z = "é"\n'
-    )
+    text = '"""Doc."""\n# a comment\n\ndef f(x):\n    """Doc."""\n\nclass A:\n    "doc"\n    y = (1 +\n  2)\n    z = "é"\n'
     assert bare_code(text) == "def f(x):\n    pass\nclass A:\n    y = 1 + 2\n"
     assert bare_code("") == ""
     with pytest.raises(SyntaxError):

@@ -10,13 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from smallscale.attribution import knn_shapley, lds, lds_ceiling, lds_interval, margins, random_subsets, shapley
-from smallscale.attribution.scoring import as_masks, correlations
+from smallscale.attribution import (
+    knn_shapley,
+    lds,
+    lds_ceiling,
+    lds_interval,
+    margins,
+    random_subsets,
+    shapley,
+)
+from smallscale.attribution.scores.lds import as_masks, correlations
 
 RANDOM = np.random.default_rng(0)
 
 
-def drawn(n: int = 12, subsets: int = 30, points: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def drawn(
+    n: int = 12, subsets: int = 30, points: int = 5, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     return random.normal(size=(n, points)), random.integers(0, 2, size=(subsets, n))
 
@@ -25,21 +35,31 @@ def test_lds_by_hand() -> None:
     # Three subsets of three points; the predictions are the sums of what was kept.
     masks = [[1, 1, 0], [1, 0, 1], [0, 1, 1]]
     scores = [[1.0, 1], [2, 2], [4, 4]]  # predictions 3, 5, 6 for both test points
-    outputs = [[10.0, 1], [20, 3], [30, 2]]  # in order: 1; ranks 1, 3, 2: 1 - 6 * 2 / (3 * 8) = .5
+    outputs = [
+        [10.0, 1],
+        [20, 3],
+        [30, 2],
+    ]  # in order: 1; ranks 1, 3, 2: 1 - 6 * 2 / (3 * 8) = .5
     assert correlations(scores, masks, outputs).tolist() == pytest.approx([1, 0.5])
     assert lds(scores, masks, outputs) == pytest.approx(0.75)
-    assert lds(torch.tensor(scores), torch.tensor(masks) == 1, np.array(outputs)) == pytest.approx(0.75)
+    assert lds(
+        torch.tensor(scores), torch.tensor(masks) == 1, np.array(outputs)
+    ) == pytest.approx(0.75)
     assert lds(np.negative(scores), masks, outputs) == pytest.approx(-0.75)
 
 
 def test_equal_values_share_their_mean_rank() -> None:
     masks = [[1, 0], [0, 1], [1, 1], [0, 0]]
     # Predictions 1, 1, 2, 0: ranks 2.5, 2.5, 4, 1; outputs: ranks 2, 3, 4, 1; sums of products 4.5, 4.5, 5
-    assert lds([[1.0], [1.0]], masks, [[1.0], [2], [3], [0]]) == pytest.approx(4.5 / math.sqrt(4.5 * 5))
+    assert lds([[1.0], [1.0]], masks, [[1.0], [2], [3], [0]]) == pytest.approx(
+        4.5 / math.sqrt(4.5 * 5)
+    )
 
 
 @given(st.integers(0, 1000))
-def test_lds_is_one_for_what_the_scores_predict_and_blind_to_rising_curves(seed: int) -> None:
+def test_lds_is_one_for_what_the_scores_predict_and_blind_to_rising_curves(
+    seed: int,
+) -> None:
     scores, masks = drawn(seed=seed)
     outputs = masks @ scores
     assert lds(scores, masks, outputs) == pytest.approx(1)
@@ -51,15 +71,21 @@ def test_lds_is_one_for_what_the_scores_predict_and_blind_to_rising_curves(seed:
 def test_lds_is_scipys_spearman_point_by_point(seed: int) -> None:
     scores, masks = drawn(seed=seed)
     outputs = np.random.default_rng(seed + 1).normal(size=(30, 5))
-    expected = [spearmanr((masks @ scores)[:, j], outputs[:, j]).statistic for j in range(5)]
+    expected = [
+        spearmanr((masks @ scores)[:, j], outputs[:, j]).statistic for j in range(5)
+    ]
     assert lds(scores, masks, outputs) == pytest.approx(np.mean(expected))
 
 
-def test_scores_that_say_nothing_count_zero_also_where_rounding_says_something() -> None:
+def test_scores_that_say_nothing_count_zero_also_where_rounding_says_something() -> (
+    None
+):
     masks = as_masks(random_subsets(50, 40, 0.5), 50)
     outputs = np.random.default_rng(0).normal(size=(40, 3))
     assert lds(np.zeros((50, 3)), masks, outputs) == 0
-    assert lds(np.full((50, 3), 0.1), masks, outputs) == 0  # 25 tenths, summed in different orders
+    assert (
+        lds(np.full((50, 3), 0.1), masks, outputs) == 0
+    )  # 25 tenths, summed in different orders
 
 
 @pytest.mark.parametrize(
@@ -71,17 +97,49 @@ def test_scores_that_say_nothing_count_zero_also_where_rounding_says_something()
             np.ones((4, 2)),
             "masks must be \\(n_subsets, n_train\\), a column for each",
         ),
-        (np.ones((3, 2)), np.ones((4, 3)), np.ones((4, 1)), "outputs must be \\(n_subsets, n_test\\)"),
+        (
+            np.ones((3, 2)),
+            np.ones((4, 3)),
+            np.ones((4, 1)),
+            "outputs must be \\(n_subsets, n_test\\)",
+        ),
         (np.ones((3, 2)), np.ones((4, 3)), np.ones((5, 2)), "outputs must be"),
         (np.ones((3, 2)), np.ones((1, 3)), np.ones((1, 2)), "at least 2 subsets"),
-        (np.ones(3), np.ones((4, 3)), np.ones((4, 1)), "scores must have 2 dimensions, none empty; got \\(3,\\)"),
-        (np.ones((3, 0)), np.ones((4, 3)), np.ones((4, 0)), "scores must have 2 dimensions, none empty"),
-        (np.ones((3, 1)) * np.nan, np.ones((4, 3)), np.ones((4, 1)), "scores must be finite"),
-        (np.ones((3, 1)), np.ones((4, 3)) / 2, np.ones((4, 1)), "masks must hold only True and False"),
-        (np.ones((3, 2)), np.eye(3), [[1, 5], [2, 5], [3, 5]], "outputs must differ .* test point 1 all are 5"),
+        (
+            np.ones(3),
+            np.ones((4, 3)),
+            np.ones((4, 1)),
+            "scores must have 2 dimensions, none empty; got \\(3,\\)",
+        ),
+        (
+            np.ones((3, 0)),
+            np.ones((4, 3)),
+            np.ones((4, 0)),
+            "scores must have 2 dimensions, none empty",
+        ),
+        (
+            np.ones((3, 1)) * np.nan,
+            np.ones((4, 3)),
+            np.ones((4, 1)),
+            "scores must be finite",
+        ),
+        (
+            np.ones((3, 1)),
+            np.ones((4, 3)) / 2,
+            np.ones((4, 1)),
+            "masks must hold only True and False",
+        ),
+        (
+            np.ones((3, 2)),
+            np.eye(3),
+            [[1, 5], [2, 5], [3, 5]],
+            "outputs must differ .* test point 1 all are 5",
+        ),
     ],
 )
-def test_what_cannot_be_scored_says_why(scores: Any, masks: Any, outputs: Any, message: str) -> None:
+def test_what_cannot_be_scored_says_why(
+    scores: Any, masks: Any, outputs: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         lds(scores, masks, outputs)
 
@@ -103,7 +161,9 @@ def test_the_interval_lies_about_the_score_though_drawn_subsets_tie() -> None:
     scores, masks = drawn(n=12, subsets=12, points=40)
     outputs = masks @ scores + 1.5 * np.random.default_rng(1).normal(size=(12, 40))
     middle = np.mean(lds_interval(scores, masks, outputs, draws=1000))
-    assert middle == pytest.approx(lds(scores, masks, outputs), abs=0.025)  # ties alone would move it by .03 to .04
+    assert middle == pytest.approx(
+        lds(scores, masks, outputs), abs=0.025
+    )  # ties alone would move it by .03 to .04
 
 
 def test_the_ceiling_is_the_score_of_a_method_that_knows_the_expectation() -> None:
@@ -111,7 +171,9 @@ def test_the_ceiling_is_the_score_of_a_method_that_knows_the_expectation() -> No
     truth = masks @ scores
     noise = np.random.default_rng(1).normal(size=(4, *truth.shape))
     seeds = truth + 2 * truth.std(0) * noise
-    assert lds_ceiling(seeds) == pytest.approx(lds(scores, masks, seeds.mean(0)), abs=0.02)
+    assert lds_ceiling(seeds) == pytest.approx(
+        lds(scores, masks, seeds.mean(0)), abs=0.02
+    )
     assert lds_ceiling(np.stack([truth, truth])) == pytest.approx(1)
     assert lds_ceiling(np.stack([truth, -truth])) == 0
     with pytest.raises(ValueError, match="at least 2 seeds"):
@@ -121,7 +183,9 @@ def test_the_ceiling_is_the_score_of_a_method_that_knows_the_expectation() -> No
 def test_margins_by_hand_and_of_certain_answers() -> None:
     # Probabilities 1/2, 1/4, 1/4: odds 1 and 1/3
     logits = torch.tensor([[2.0, 1.0, 1.0], [2.0, 1.0, 1.0]]).log()
-    assert margins(logits, torch.tensor([0, 1])).tolist() == pytest.approx([0, math.log(1 / 3)], abs=1e-6)
+    assert margins(logits, torch.tensor([0, 1])).tolist() == pytest.approx(
+        [0, math.log(1 / 3)], abs=1e-6
+    )
     stacked = margins(logits.expand(4, 2, 3), torch.tensor([0, 1]))
     assert stacked.shape == (4, 2)
     assert margins(torch.tensor([[1000.0, 0.0]]), torch.tensor([0])).item() == 1000
@@ -145,16 +209,23 @@ def test_subsets_have_one_size_no_repeats_and_their_seed() -> None:
 
 
 @given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 100))
-def test_knn_shapley_is_the_shapley_value_of_its_game(n: int, k: int, seed: int) -> None:
+def test_knn_shapley_is_the_shapley_value_of_its_game(
+    n: int, k: int, seed: int
+) -> None:
     random = np.random.default_rng(seed)
-    x, y = random.integers(0, 4, size=(n, 2)), random.integers(0, 2, size=n)  # whole numbers: distances tie
+    x, y = (
+        random.integers(0, 4, size=(n, 2)),
+        random.integers(0, 2, size=n),
+    )  # whole numbers: distances tie
     test_x, test_y = random.integers(0, 4, size=(3, 2)), np.array([0, 1, 1])
     scores = knn_shapley(x, y, test_x, test_y, k)
     assert scores.shape == (n, 3)
     for j in range(3):
 
         def vote(players: frozenset[int], j: int = j) -> float:
-            near = sorted(players, key=lambda i: (np.sum((x[i] - test_x[j]) ** 2), i))[:k]
+            near = sorted(players, key=lambda i: (np.sum((x[i] - test_x[j]) ** 2), i))[
+                :k
+            ]
             return sum(y[i] == test_y[j] for i in near) / k
 
         np.testing.assert_allclose(scores[:, j], shapley(vote, n), atol=1e-12)
@@ -175,10 +246,18 @@ def test_knn_shapley_by_hand_and_of_images() -> None:
         ([[1.0]], [0], [[1.0]], 1.5, "k must be a whole number"),
         ([[1.0]], [0, 1], [[1.0]], 1, "train_x and train_y must be as many"),
         ([], [], [[1.0]], 1, "train_x and train_y must be as many, at least 1"),
-        ([[1.0]], [0], [[1.0, 2]], 1, "train_x and test_x must have as many values a point; got 1, 2"),
+        (
+            [[1.0]],
+            [0],
+            [[1.0, 2]],
+            1,
+            "train_x and test_x must have as many values a point; got 1, 2",
+        ),
         ([[math.nan]], [0], [[1.0]], 1, "train_x must be finite"),
     ],
 )
-def test_votes_that_cannot_be_say_why(train_x: Any, train_y: Any, test_x: Any, k: Any, message: str) -> None:
+def test_votes_that_cannot_be_say_why(
+    train_x: Any, train_y: Any, test_x: Any, k: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         knn_shapley(train_x, train_y, test_x, [0], k)

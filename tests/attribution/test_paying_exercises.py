@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 
 from smallscale.attribution.exercises import NOT_YET, check_banzhaf, check_rule
-from smallscale.attribution.games import banzhaf_of, shapley_of
-from smallscale.attribution.language import train_tokenizer
-from smallscale.attribution.market import Sales, Texts
+from smallscale.attribution.markets.games import banzhaf_of, shapley_of
+from smallscale.attribution.markets.market import Sales, Texts
+from smallscale.attribution.markets.ngram_model import train_tokenizer
 
 LINES = [
-    f"{a} = {b}({c})\n" for a in ("x", "y", "total") for b in ("len", "sum", "max") for c in ("rows", "names", "x")
+    f"{a} = {b}({c})\n"
+    for a in ("x", "y", "total")
+    for b in ("len", "sum", "max")
+    for c in ("rows", "names", "x")
 ]
 TEXTS = {
-    f"a{i}": {f"{k}": "".join(np.random.default_rng(9 * i + k).choice(LINES, 60)) for k in range(4)} for i in range(3)
+    f"a{i}": {
+        f"{k}": "".join(np.random.default_rng(9 * i + k).choice(LINES, 60))
+        for k in range(4)
+    }
+    for i in range(3)
 }
 
 
@@ -38,7 +45,9 @@ def test_banzhaf(rule: Any, words: str) -> None:
 
 def test_rule() -> None:
     tokenizer = train_tokenizer([t for d in TEXTS.values() for t in d.values()], 280)
-    windows = np.stack([tokenizer.encode("".join(LINES)).ids[12 * k : 12 * k + 16] for k in range(6)])
+    windows = np.stack(
+        [tokenizer.encode("".join(LINES)).ids[12 * k : 12 * k + 16] for k in range(6)]
+    )
     sales = Sales(tokenizer, windows, 6)
 
     def by(name: str) -> Any:
@@ -48,10 +57,16 @@ def test_rule() -> None:
         return np.ones(len(texts))
 
     limits = {"most": 1.05, "far": 2.0}
-    assert check_rule(lambda sales, texts: None, sales, TEXTS, "a0", **limits) == NOT_YET
+    assert (
+        check_rule(lambda sales, texts: None, sales, TEXTS, "a0", **limits) == NOT_YET
+    )
     assert "Cloning pays: 3 names multiply the attacker's share by 1.80" in check_rule(
         even, sales, TEXTS, "a0", **limits
     )
     assert "Right" in check_rule(by("diagonal"), sales, TEXTS, "a0", **limits)
-    assert "0.00 is allowed" in check_rule(by("diagonal"), sales, TEXTS, "a0", most=1.05, far=0.0)
-    assert "3 finite numbers" in check_rule(lambda sales, texts: [1.0], sales, TEXTS, "a0", **limits)
+    assert "0.00 is allowed" in check_rule(
+        by("diagonal"), sales, TEXTS, "a0", most=1.05, far=0.0
+    )
+    assert "3 finite numbers" in check_rule(
+        lambda sales, texts: [1.0], sales, TEXTS, "a0", **limits
+    )

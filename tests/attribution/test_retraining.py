@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from smallscale.attribution import Run, leave_one_out, member, metagradient, retrain, stack_outputs
-from smallscale.models import small_mlp
+from smallscale.attribution import (
+    Run,
+    leave_one_out,
+    member,
+    metagradient,
+    retrain,
+    stack_outputs,
+)
+from smallscale.models.classifiers import small_mlp
 
 cross_entropy = partial(F.cross_entropy, reduction="none")
 RUN = Run(epochs=3, batch_size=7, lr=0.1, weight_decay=0.01, seed=2)
@@ -19,18 +26,24 @@ RUN = Run(epochs=3, batch_size=7, lr=0.1, weight_decay=0.01, seed=2)
 
 def examples(n: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, 5, generator=generator, dtype=torch.float64), torch.arange(n) % 3
+    return torch.randn(n, 5, generator=generator, dtype=torch.float64), torch.arange(
+        n
+    ) % 3
 
 
 def network(seed: int = 0) -> nn.Module:
     return small_mlp(5, 3, hidden=4, seed=seed).double()
 
 
-def alone(model: nn.Module, train: Any, run: Run, weights: Tensor | None = None) -> nn.Module:
+def alone(
+    model: nn.Module, train: Any, run: Run, weights: Tensor | None = None
+) -> nn.Module:
     """The same training as one usually writes it."""
     x, y = train
     weights = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
-    optimizer = torch.optim.SGD(model.parameters(), lr=1, momentum=run.momentum, weight_decay=run.weight_decay)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=1, momentum=run.momentum, weight_decay=run.weight_decay
+    )
     for batch, lr in run.steps(len(x)):
         optimizer.param_groups[0]["lr"] = lr
         optimizer.zero_grad()
@@ -48,10 +61,16 @@ def test_the_steps_see_every_example_once_an_epoch_while_the_rate_falls() -> Non
     steps = Run(epochs=2, batch_size=4, lr=1.0, seed=1).steps(10)
     assert [len(batch) for batch, _ in steps] == [4, 4, 2, 4, 4, 2]
     for epoch in (steps[:3], steps[3:]):
-        assert sorted(torch.cat([batch for batch, _ in epoch]).tolist()) == list(range(10))
-    assert [lr for _, lr in steps] == pytest.approx([1, 0.9330, 0.75, 0.5, 0.25, 0.0670], abs=1e-4)
+        assert sorted(torch.cat([batch for batch, _ in epoch]).tolist()) == list(
+            range(10)
+        )
+    assert [lr for _, lr in steps] == pytest.approx(
+        [1, 0.9330, 0.75, 0.5, 0.25, 0.0670], abs=1e-4
+    )
     assert torch.equal(steps[0][0], Run(epochs=2, batch_size=4, seed=1).steps(10)[0][0])
-    assert not torch.equal(steps[0][0], Run(epochs=2, batch_size=4, seed=2).steps(10)[0][0])
+    assert not torch.equal(
+        steps[0][0], Run(epochs=2, batch_size=4, seed=2).steps(10)[0][0]
+    )
 
 
 def test_one_step_by_hand() -> None:
@@ -60,7 +79,10 @@ def test_one_step_by_hand() -> None:
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
     stack = retrain(
-        model, lambda o, t: 0.5 * (o - t).square()[..., 0], ([[2.0]], [[1.0]]), Run(epochs=1, batch_size=1, lr=0.1)
+        model,
+        lambda o, t: 0.5 * (o - t).square()[..., 0],
+        ([[2.0]], [[1.0]]),
+        Run(epochs=1, batch_size=1, lr=0.1),
     )
     assert stack["weight"].flatten().tolist() == pytest.approx([0.2])
     assert stack["bias"].flatten().tolist() == pytest.approx([0.1])
@@ -76,10 +98,14 @@ def test_each_of_a_stack_is_what_it_is_alone() -> None:
 
 def test_a_model_that_sees_some_rows_is_trained_on_these_in_this_order() -> None:
     x, y = examples()
-    rows = torch.tensor([[3, 1, 4, 15, 9, 2, 6, 5, 8, 0], [19, 18, 17, 16, 15, 14, 13, 12, 11, 10]])
+    rows = torch.tensor(
+        [[3, 1, 4, 15, 9, 2, 6, 5, 8, 0], [19, 18, 17, 16, 15, 14, 13, 12, 11, 10]]
+    )
     stack = retrain(network(), cross_entropy, (x, y), RUN, rows=rows)
     for k in range(2):
-        same(member(network(), stack, k), alone(network(), (x[rows[k]], y[rows[k]]), RUN))
+        same(
+            member(network(), stack, k), alone(network(), (x[rows[k]], y[rows[k]]), RUN)
+        )
 
 
 def test_weights_are_those_of_the_examples_in_the_order_of_rows() -> None:
@@ -87,7 +113,10 @@ def test_weights_are_those_of_the_examples_in_the_order_of_rows() -> None:
     rows = torch.tensor([[3, 1, 4, 15, 9, 2, 6, 5, 8, 0]])
     weights = torch.arange(10, dtype=torch.float64)[None] / 5
     stack = retrain(network(), cross_entropy, (x, y), RUN, rows=rows, weights=weights)
-    same(member(network(), stack), alone(network(), (x[rows[0]], y[rows[0]]), RUN, weights[0]))
+    same(
+        member(network(), stack),
+        alone(network(), (x[rows[0]], y[rows[0]]), RUN, weights[0]),
+    )
 
 
 def test_weights_count_and_zero_takes_a_point_out_of_the_batches() -> None:
@@ -127,18 +156,37 @@ def test_no_global_generator_is_touched() -> None:
         ([[0, 20]], None, "rows must lie in 0..19, the training points; got 0 to 20"),
         ([[-1, 2]], None, "rows must lie in 0..19"),
         ([0, 1], None, "rows must be \\(models, 2\\)"),
-        (None, torch.ones(2, 19), "weights must be \\(models, 20\\), one for each example seen"),
-        ([[0, 1]] * 3, torch.ones(2, 2), "models, rows and weights must be as many, or one"),
+        (
+            None,
+            torch.ones(2, 19),
+            "weights must be \\(models, 20\\), one for each example seen",
+        ),
+        (
+            [[0, 1]] * 3,
+            torch.ones(2, 2),
+            "models, rows and weights must be as many, or one",
+        ),
         (None, torch.full((1, 20), torch.nan), "weights must be finite"),
     ],
 )
-def test_stacks_that_cannot_be_say_why(given_rows: Any, given_weights: Any, message: str) -> None:
+def test_stacks_that_cannot_be_say_why(
+    given_rows: Any, given_weights: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        retrain(network(), cross_entropy, examples(), RUN, rows=given_rows, weights=given_weights)
+        retrain(
+            network(),
+            cross_entropy,
+            examples(),
+            RUN,
+            rows=given_rows,
+            weights=given_weights,
+        )
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(5)])
-def test_layers_that_train_otherwise_than_they_predict_are_refused(layer: nn.Module) -> None:
+def test_layers_that_train_otherwise_than_they_predict_are_refused(
+    layer: nn.Module,
+) -> None:
     model = nn.Sequential(layer, nn.Linear(5, 3)).double()
     for method in (
         lambda: retrain(model, cross_entropy, examples(), RUN),
@@ -149,7 +197,9 @@ def test_layers_that_train_otherwise_than_they_predict_are_refused(layer: nn.Mod
 
 
 def test_a_run_without_epochs_says_why() -> None:
-    with pytest.raises(ValueError, match="epochs must be a whole number, at least 1; got 0"):
+    with pytest.raises(
+        ValueError, match="epochs must be a whole number, at least 1; got 0"
+    ):
         retrain(network(), cross_entropy, examples(), Run(epochs=0))
 
 
@@ -158,8 +208,12 @@ def test_a_run_without_epochs_says_why() -> None:
 
 @given(st.integers(0, 19), st.floats(0, 0.95), st.sampled_from([3, 7, 20]))
 @settings(max_examples=10)
-def test_the_metagradient_is_the_slope_of_the_retrained_loss(point: int, momentum: float, batch_size: int) -> None:
-    run = Run(epochs=3, batch_size=batch_size, lr=0.1, momentum=momentum, weight_decay=0.01)
+def test_the_metagradient_is_the_slope_of_the_retrained_loss(
+    point: int, momentum: float, batch_size: int
+) -> None:
+    run = Run(
+        epochs=3, batch_size=batch_size, lr=0.1, momentum=momentum, weight_decay=0.01
+    )
     train, test = examples(), examples(4, seed=9)
     scores = metagradient(network(), cross_entropy, train, test, run=run)
     assert scores.shape == (20, 4)
@@ -167,9 +221,15 @@ def test_the_metagradient_is_the_slope_of_the_retrained_loss(point: int, momentu
     weights = torch.ones(2, 20, dtype=torch.float64)
     weights[0, point] -= step
     weights[1, point] += step
-    outputs = stack_outputs(network(), retrain(network(), cross_entropy, train, run, weights=weights), test[0])
+    outputs = stack_outputs(
+        network(),
+        retrain(network(), cross_entropy, train, run, weights=weights),
+        test[0],
+    )
     less, more = (cross_entropy(part, test[1]) for part in outputs)
-    torch.testing.assert_close(scores[point], (less - more) / (2 * step), atol=1e-8, rtol=1e-5)
+    torch.testing.assert_close(
+        scores[point], (less - more) / (2 * step), atol=1e-8, rtol=1e-5
+    )
 
 
 def test_at_the_end_of_a_long_run_the_metagradient_is_the_influence() -> None:
@@ -177,7 +237,10 @@ def test_at_the_end_of_a_long_run_the_metagradient_is_the_influence() -> None:
     from smallscale.attribution import influence
 
     x, y = examples()
-    train, test = (x, y[:, None].double()), (examples(4, seed=9)[0], torch.ones(4, 1, dtype=torch.float64))
+    train, test = (
+        (x, y[:, None].double()),
+        (examples(4, seed=9)[0], torch.ones(4, 1, dtype=torch.float64)),
+    )
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return 0.5 * (outputs - targets).square().sum(-1)
@@ -186,7 +249,9 @@ def test_at_the_end_of_a_long_run_the_metagradient_is_the_influence() -> None:
     run = Run(epochs=600, batch_size=20, lr=0.1, momentum=0.8, weight_decay=0.1)
     end = member(start, retrain(start, loss, train, run))
     expected = influence(end, loss, train, test, weight_decay=0.1)
-    torch.testing.assert_close(metagradient(start, loss, train, test, run=run), expected, atol=1e-7, rtol=1e-5)
+    torch.testing.assert_close(
+        metagradient(start, loss, train, test, run=run), expected, atol=1e-7, rtol=1e-5
+    )
 
 
 def test_the_start_of_a_metagradient_is_left_as_it_was() -> None:
@@ -210,16 +275,23 @@ def square(outputs: Tensor, targets: Tensor) -> Tensor:
 def test_leave_one_out_by_hand() -> None:
     # The mean of 1, 2, 6 is 3; of the test targets 3 and 5 the losses are 0 and 4.
     # Without 1: mean 4, losses 1 and 1. Without 2: 3.5, .25 and 2.25. Without 6: 1.5, 2.25 and 12.25.
-    train, test = (torch.zeros(3, 1), torch.tensor([1.0, 2, 6])), (torch.zeros(2, 1), torch.tensor([3.0, 5]))
+    train, test = (
+        (torch.zeros(3, 1), torch.tensor([1.0, 2, 6])),
+        (torch.zeros(2, 1), torch.tensor([3.0, 5])),
+    )
     scores = leave_one_out(mean_model, square, train, test)
     assert scores.tolist() == [[1, -3], [0.25, -1.75], [2.25, 8.25]]
-    assert leave_one_out(mean_model, square, train, test, points=[2, 0, 2]).tolist() == [
+    assert leave_one_out(
+        mean_model, square, train, test, points=[2, 0, 2]
+    ).tolist() == [
         [2.25, 8.25],
         [1, -3],
         [2.25, 8.25],
     ]
     assert leave_one_out(mean_model, square, train, test, points=[]).shape == (0, 2)
-    lists = leave_one_out(mean_model, square, ([[0.0]] * 3, [1.0, 2.0, 6.0]), ([[0.0]] * 2, [3.0, 5.0]))
+    lists = leave_one_out(
+        mean_model, square, ([[0.0]] * 3, [1.0, 2.0, 6.0]), ([[0.0]] * 2, [3.0, 5.0])
+    )
     assert torch.equal(scores, lists)
 
 
@@ -230,7 +302,9 @@ def test_leave_one_out_reads_a_network_in_eval_mode() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = fit(*examples())
-    scores = leave_one_out(lambda x, y: model, cross_entropy, examples(), examples(6, seed=9))  # float64 on float32
+    scores = leave_one_out(
+        lambda x, y: model, cross_entropy, examples(), examples(6, seed=9)
+    )  # float64 on float32
     assert (scores == 0).all()
 
 

@@ -38,7 +38,9 @@ def test_shapley_is_the_mean_gain_over_all_orders(n: int, seed: int) -> None:
     value, total = game(n, seed), np.zeros(n)
     for order in permutations(range(n)):
         for place, player in enumerate(order):
-            total[player] += value(frozenset(order[: place + 1])) - value(frozenset(order[:place]))
+            total[player] += value(frozenset(order[: place + 1])) - value(
+                frozenset(order[:place])
+            )
     np.testing.assert_allclose(shapley(value, n), total / math.factorial(n), atol=1e-12)
 
 
@@ -55,11 +57,15 @@ def test_banzhaf_is_the_mean_gain_over_all_coalitions(n: int, seed: int) -> None
 @given(*GAMES)
 def test_shapley_gives_away_what_all_achieve(n: int, seed: int) -> None:
     value = game(n, seed)
-    assert shapley(value, n).sum() == pytest.approx(value(frozenset(range(n))) - value(frozenset()), abs=1e-12)
+    assert shapley(value, n).sum() == pytest.approx(
+        value(frozenset(range(n))) - value(frozenset()), abs=1e-12
+    )
 
 
 @given(*GAMES)
-def test_equal_players_get_the_same_and_one_who_adds_nothing_gets_nothing(n: int, seed: int) -> None:
+def test_equal_players_get_the_same_and_one_who_adds_nothing_gets_nothing(
+    n: int, seed: int
+) -> None:
     inner = game(n, seed)
 
     def with_twin_and_idler(players: frozenset[int]) -> float:
@@ -68,19 +74,26 @@ def test_equal_players_get_the_same_and_one_who_adds_nothing_gets_nothing(n: int
             core.add(n - 1)
         return inner(frozenset(core))  # player n + 1 is never looked at
 
-    for values in (shapley(with_twin_and_idler, n + 2), banzhaf(with_twin_and_idler, n + 2)):
+    for values in (
+        shapley(with_twin_and_idler, n + 2),
+        banzhaf(with_twin_and_idler, n + 2),
+    ):
         assert values[n - 1] == pytest.approx(values[n], abs=1e-12)
         assert values[n + 1] == pytest.approx(0, abs=1e-12)
 
 
 @given(*GAMES)
-def test_values_add_up_over_games_and_arrays_are_many_games_at_once(n: int, seed: int) -> None:
+def test_values_add_up_over_games_and_arrays_are_many_games_at_once(
+    n: int, seed: int
+) -> None:
     one, two = game(n, seed), game(n, seed + 1)
     for method in (shapley, banzhaf):
         both = method(lambda players: np.array([one(players), two(players)]), n)
         assert both.shape == (n, 2)
         np.testing.assert_allclose(both[:, 0], method(one, n), atol=1e-12)
-        np.testing.assert_allclose(both.sum(1), method(lambda p: one(p) + two(p), n), atol=1e-12)
+        np.testing.assert_allclose(
+            both.sum(1), method(lambda p: one(p) + two(p), n), atol=1e-12
+        )
 
 
 def test_every_coalition_is_asked_once() -> None:
@@ -95,8 +108,12 @@ def test_sampled_shapley_comes_near_says_how_near_and_adds_up() -> None:
     estimate, error = sampled_shapley(value, 6, orders=400, seed=1)
     assert (np.abs(estimate - shapley(value, 6)) < 4 * error).all()
     assert (error < 0.15).all()
-    assert estimate.sum() == pytest.approx(value(frozenset(range(6))) - value(frozenset()))
-    np.testing.assert_array_equal(estimate, sampled_shapley(value, 6, orders=400, seed=1)[0])
+    assert estimate.sum() == pytest.approx(
+        value(frozenset(range(6))) - value(frozenset())
+    )
+    np.testing.assert_array_equal(
+        estimate, sampled_shapley(value, 6, orders=400, seed=1)[0]
+    )
     assert (estimate != sampled_shapley(value, 6, orders=400, seed=2)[0]).any()
     many, _ = sampled_shapley(len, 40, orders=2)
     np.testing.assert_allclose(many, 1)
@@ -114,20 +131,30 @@ def test_an_order_turned_round_takes_out_the_noise_of_pairs() -> None:
     np.testing.assert_allclose(error, 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", [shapley, banzhaf, lambda value, n: sampled_shapley(value, n, orders=2)])
+@pytest.mark.parametrize(
+    "method", [shapley, banzhaf, lambda value, n: sampled_shapley(value, n, orders=2)]
+)
 def test_games_that_cannot_be_say_why(method: Any) -> None:
     for n in (0, -1, 2.5):
-        with pytest.raises(ValueError, match="n must be a whole number of players, at least 1"):
+        with pytest.raises(
+            ValueError, match="n must be a whole number of players, at least 1"
+        ):
             method(len, n)
-    with pytest.raises(ValueError, match="value must be finite; for players \\[0, 1\\] it is nan"):
+    with pytest.raises(
+        ValueError, match="value must be finite; for players \\[0, 1\\] it is nan"
+    ):
         method(lambda players: math.nan if len(players) == 2 else 0.0, 2)
 
 
 def test_too_many_players_are_sent_to_sampling() -> None:
     for method in (shapley, banzhaf):
-        with pytest.raises(ValueError, match=r"n must be at most 20 .* got 21: use sampled_"):
+        with pytest.raises(
+            ValueError, match=r"n must be at most 20 .* got 21: use sampled_"
+        ):
             method(len, 21)
-    with pytest.raises(ValueError, match="orders must be a whole number, at least 2; got 1"):
+    with pytest.raises(
+        ValueError, match="orders must be a whole number, at least 2; got 1"
+    ):
         sampled_shapley(len, 3, orders=1)
 
 
@@ -144,14 +171,18 @@ def test_payouts_by_hand() -> None:
     assert payouts([0, -1, 0], 5) == [2, 2, 1]
     # Remainders of 1/2 each: to the larger value, though it comes later.
     assert payouts([1, 3], 2) == [0, 2]
-    assert payouts(torch.tensor([1.0, 1.0]), 3) == payouts(np.array([1, 1]), 3.0) == [2, 1]
+    assert (
+        payouts(torch.tensor([1.0, 1.0]), 3) == payouts(np.array([1, 1]), 3.0) == [2, 1]
+    )
 
 
 VALUES = st.lists(st.floats(-1e6, 1e300, allow_nan=False), min_size=1, max_size=12)
 
 
 @given(VALUES, st.integers(1, 10**15))
-def test_payouts_are_whole_sum_to_the_pot_and_miss_the_exact_share_by_less_than_a_cent(values: Any, pot: int) -> None:
+def test_payouts_are_whole_sum_to_the_pot_and_miss_the_exact_share_by_less_than_a_cent(
+    values: Any, pot: int
+) -> None:
     paid = payouts(values, pot)
     assert all(type(cents) is int and cents >= 0 for cents in paid)
     assert sum(paid) == pot
@@ -163,8 +194,14 @@ def test_payouts_are_whole_sum_to_the_pot_and_miss_the_exact_share_by_less_than_
         assert max(paid) - min(paid) <= 1
 
 
-@given(st.lists(st.integers(-3, 50), min_size=2, max_size=8, unique=True), st.integers(1, 1000), st.randoms())
-def test_payouts_do_not_care_for_names(values: list[int], pot: int, random: Any) -> None:
+@given(
+    st.lists(st.integers(-3, 50), min_size=2, max_size=8, unique=True),
+    st.integers(1, 1000),
+    st.randoms(),
+)
+def test_payouts_do_not_care_for_names(
+    values: list[int], pot: int, random: Any
+) -> None:
     order = list(range(len(values)))
     random.shuffle(order)
     if any(value > 0 for value in values):
@@ -188,6 +225,8 @@ def test_payouts_do_not_care_for_names(values: list[int], pot: int, random: Any)
         (np.float64(3), 5, "values must be a list of at least one number"),
     ],
 )
-def test_pots_that_cannot_be_divided_say_why(values: Any, pot: Any, message: str) -> None:
+def test_pots_that_cannot_be_divided_say_why(
+    values: Any, pot: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         payouts(values, pot)

@@ -5,10 +5,18 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from smallscale.attribution import stacked
-from smallscale.attribution.games import membership, shapley_of
-from smallscale.attribution.language import Counts, count, log_likelihood
-from smallscale.attribution.proxies import (
+from smallscale.attribution.markets import batched_transformers
+from smallscale.attribution.markets.batched_transformers import (
+    new_stack,
+    stack_gradients,
+    stack_log_likelihood,
+    stack_logits,
+    token_losses,
+    train_stack,
+)
+from smallscale.attribution.markets.games import membership, shapley_of
+from smallscale.attribution.markets.ngram_model import Counts, count, log_likelihood
+from smallscale.attribution.markets.proxies import (
     agreements,
     alone,
     author_gradients,
@@ -19,21 +27,13 @@ from smallscale.attribution.proxies import (
     overlap,
     per_completion,
 )
-from smallscale.attribution.stacked import (
-    new_stack,
-    stack_gradients,
-    stack_log_likelihood,
-    stack_logits,
-    token_losses,
-    train_stack,
-)
 
 VOCABULARY, CONTEXT = 7, 12
 
 
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacked, "CONTEXT", CONTEXT)
+    monkeypatch.setattr(batched_transformers, "CONTEXT", CONTEXT)
 
 
 def cycle(step: int, length: int = 300) -> np.ndarray:
@@ -55,13 +55,19 @@ def test_logits_do_not_look_ahead_and_every_model_is_alone() -> None:
     with torch.no_grad():
         for p in stack.values():
             p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
-        tokens = torch.randint(VOCABULARY, (3, 4, CONTEXT), generator=torch.Generator().manual_seed(2))
+        tokens = torch.randint(
+            VOCABULARY, (3, 4, CONTEXT), generator=torch.Generator().manual_seed(2)
+        )
         logits = stack_logits(stack, tokens)
         assert logits.shape == (3, 4, CONTEXT, VOCABULARY)
         later = tokens.clone()
         later[:, :, 6:] = (later[:, :, 6:] + 1) % VOCABULARY
-        assert torch.allclose(stack_logits(stack, later)[:, :, :6], logits[:, :, :6], atol=1e-5)
-        assert not torch.allclose(stack_logits(stack, later)[:, :, 6:], logits[:, :, 6:], atol=1e-2)
+        assert torch.allclose(
+            stack_logits(stack, later)[:, :, :6], logits[:, :, :6], atol=1e-5
+        )
+        assert not torch.allclose(
+            stack_logits(stack, later)[:, :, 6:], logits[:, :, 6:], atol=1e-2
+        )
         one = {name: p[1:2] for name, p in stack.items()}
         assert torch.allclose(stack_logits(one, tokens[1:2]), logits[1:2], atol=1e-5)
         losses = token_losses(stack, tokens)
@@ -84,7 +90,9 @@ def test_a_model_is_the_same_in_any_stack_and_a_second_time() -> None:
 def test_each_model_learns_its_own_coalition() -> None:
     stack = trained([[1, 0, 0], [0, 1, 0], [1, 1, 0]], steps=150)
     windows = np.stack([cycle(1, CONTEXT), cycle(2, CONTEXT), cycle(3, CONTEXT)])
-    log_p = per_completion(stack_log_likelihood(stack, windows, 4), 3)  # (models, windows)
+    log_p = per_completion(
+        stack_log_likelihood(stack, windows, 4), 3
+    )  # (models, windows)
     assert log_p.shape == (3, 3)
     assert log_p[0, 0] > -0.1 > log_p[0, 1]
     assert log_p[1, 1] > -0.1 > log_p[1, 0]
@@ -92,11 +100,17 @@ def test_each_model_learns_its_own_coalition() -> None:
     assert log_p[:, 2].max() < -1
 
 
-def test_authors_are_read_as_often_as_they_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_authors_are_read_as_often_as_they_are_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     texts = [torch.full((400,), 0), torch.full((100,), 1), torch.full((500,), 2)]
-    inside = torch.tensor([[True, True, False], [False, True, True], [True, True, True]])
-    monkeypatch.setattr(stacked, "BATCH", 6000)
-    rows = stacked._batch(texts, inside, torch.Generator().manual_seed(0))[:, :, 0]
+    inside = torch.tensor(
+        [[True, True, False], [False, True, True], [True, True, True]]
+    )
+    monkeypatch.setattr(batched_transformers, "BATCH", 6000)
+    rows = batched_transformers._batch(texts, inside, torch.Generator().manual_seed(0))[
+        :, :, 0
+    ]
     assert (rows[0] == 1).float().mean() == pytest.approx(0.2, abs=0.02)
     assert (rows[1] == 2).float().mean() == pytest.approx(5 / 6, abs=0.02)
     assert not (rows[0] == 2).any()
@@ -140,7 +154,9 @@ def test_agreement_is_scipys_rank_correlation() -> None:
     assert found["spearman"] == pytest.approx(np.mean(rho), abs=1e-12)
     assert found["error"] == pytest.approx(1.96 * np.std(rho, ddof=1) / 40**0.5)
     assert found["top"] == np.mean(scores.argmax(0) == truth.argmax(0))
-    table = agreements({"worst": -truth, "constant": np.ones((5, 40)), "best": truth}, truth)
+    table = agreements(
+        {"worst": -truth, "constant": np.ones((5, 40)), "best": truth}, truth
+    )
     assert list(table.method) == ["best", "constant", "worst"]
     assert list(table.spearman) == pytest.approx([1, 0, -1])
 
@@ -148,7 +164,9 @@ def test_agreement_is_scipys_rank_correlation() -> None:
 def test_fitting_finds_the_concentrations_that_made_the_other_model() -> None:
     random = np.random.default_rng(0)
     windows = random.integers(6, size=(30, 12))
-    counts = count([[random.integers(6, size=900)], [random.integers(6, size=300)]], windows, 4, 6)
+    counts = count(
+        [[random.integers(6, size=900)], [random.integers(6, size=300)]], windows, 4, 6
+    )
     made = (4.0, 64.0, 256.0)
     log_p = log_likelihood(counts, [[1, 1]], made)[0]
     assert fit_counts(counts, log_p) == made
@@ -163,7 +181,10 @@ def test_gradients_are_those_of_the_loss_and_find_the_author() -> None:
     change = torch.zeros_like(stack[name])
     change[0, 3, 5] = h
     sides = [
-        -stack_log_likelihood({**stack, name: stack[name] + sign * change}, windows[:1], 4).mean() for sign in (1, -1)
+        -stack_log_likelihood(
+            {**stack, name: stack[name] + sign * change}, windows[:1], 4
+        ).mean()
+        for sign in (1, -1)
     ]
     assert float(rows[0, place + 3 * stack[name].shape[2] + 5]) == pytest.approx(
         (sides[0] - sides[1]) / 2 / h, abs=1e-3
@@ -177,7 +198,10 @@ def test_gradients_are_those_of_the_loss_and_find_the_author() -> None:
 
 def test_fisher_influence_is_the_inverse_written_out() -> None:
     random = torch.Generator().manual_seed(0)
-    authors, rows = torch.randn(2, 3, 5, generator=random), torch.randn(4, 5, generator=random)
+    authors, rows = (
+        torch.randn(2, 3, 5, generator=random),
+        torch.randn(4, 5, generator=random),
+    )
     flat = authors.flatten(0, 1).double()
     fisher = flat.T @ flat / 6
     strength = 0.1 * (flat @ flat.T / 6).diagonal().mean()
@@ -192,5 +216,7 @@ def test_shapley_of_a_stack_adds_up_to_what_everybody_is_worth() -> None:
     windows = np.stack([cycle(1, CONTEXT), cycle(2, CONTEXT)])
     log_p = per_completion(stack_log_likelihood(stack, windows, 4), 2)
     table = np.concatenate([np.full((1, 2), -np.log(VOCABULARY)), log_p])
-    assert shapley_of(table).sum(0) == pytest.approx(log_p[-1] + np.log(VOCABULARY), abs=1e-12)
+    assert shapley_of(table).sum(0) == pytest.approx(
+        log_p[-1] + np.log(VOCABULARY), abs=1e-12
+    )
     assert isinstance(count(LIBRARIES, windows, 4, VOCABULARY), Counts)

@@ -41,7 +41,10 @@ def results(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
     done = subprocess.run(
         command("run", "all", "--scale", "tiny", "--out", str(out)),
         cwd=ROOT,
-        env=environment(SMALLSCALE_CACHE=str(tmp_path_factory.mktemp("cache")), OMP_WAIT_POLICY="PASSIVE"),
+        env=environment(
+            SMALLSCALE_CACHE=str(tmp_path_factory.mktemp("cache")),
+            OMP_WAIT_POLICY="PASSIVE",
+        ),
         capture_output=True,
         text=True,
         timeout=300,
@@ -53,8 +56,13 @@ def results(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
 @pytest.fixture(scope="module")
 def pages(results: Path) -> dict[str, Path]:
     """The gallery and each notebook's page, by name."""
-    runs = {json.loads(record.read_text())["notebook"]: record.parent for record in results.glob("runs/*/run.json")}
-    return {"gallery": results / "index.html"} | {name: run / "notebook.html" for name, run in runs.items()}
+    runs = {
+        json.loads(record.read_text())["notebook"]: record.parent
+        for record in results.glob("runs/*/run.json")
+    }
+    return {"gallery": results / "index.html"} | {
+        name: run / "notebook.html" for name, run in runs.items()
+    }
 
 
 @pytest.fixture(params=["gallery", *NOTEBOOKS])
@@ -96,7 +104,9 @@ def test_images_load_and_have_alt_text_and_nothing_is_printed_or_fetched(
     assert all(alt.strip() and width > 0 for alt, width in shown)
     assert watched.console == []
     assert watched.exceptions == []
-    assert [url for url in watched.requests if not url.startswith(("file:", "data:"))] == []
+    assert [
+        url for url in watched.requests if not url.startswith(("file:", "data:"))
+    ] == []
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -105,7 +115,11 @@ def test_the_alt_text_is_what_the_notebook_says(
 ) -> None:
     node = nbformat.read(pages[notebook].with_name("notebook.ipynb"), as_version=4)
     outputs = [output for cell in node.cells for output in cell.get("outputs", [])]
-    said = [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+    said = [
+        output.metadata["image/png"]["alt"]
+        for output in outputs
+        if "image/png" in output.get("data", {})
+    ]
     assert said
     assert [alt for alt, _ in images(visit(notebook).page)] == said
     record = json.loads(pages[notebook].with_name("run.json").read_text())
@@ -113,7 +127,9 @@ def test_the_alt_text_is_what_the_notebook_says(
     assert set(said) <= {alt for alt, _ in images(visit("gallery").page)}
 
 
-def test_a_screen_reader_finds_one_main_part_and_one_title(name: str, visit: Callable[..., Watched]) -> None:
+def test_a_screen_reader_finds_one_main_part_and_one_title(
+    name: str, visit: Callable[..., Watched]
+) -> None:
     page = visit(name).page
     assert page.get_by_role("main").count() == 1
     assert page.get_by_role("navigation").count() == 1
@@ -121,7 +137,9 @@ def test_a_screen_reader_finds_one_main_part_and_one_title(name: str, visit: Cal
     assert page.title().strip()
     assert page.locator("html").get_attribute("lang") == "en"
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.getAttribute('href')") == "#main", "the content is one key away"
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#main", (
+        "the content is one key away"
+    )
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -143,25 +161,37 @@ def test_a_thumbnail_leads_to_its_figure(visit: Callable[..., Watched]) -> None:
     thumbnail.press("Enter")
     page.wait_for_url("**/notebook.html#figure-*")
     assert page.locator(":target").get_attribute("alt") == alt
-    page.wait_for_function("() => document.querySelector(':target').getBoundingClientRect().top < innerHeight")
+    page.wait_for_function(
+        "() => document.querySelector(':target').getBoundingClientRect().top < innerHeight"
+    )
 
 
-def test_nothing_sticks_out_on_a_phone(name: str, visit: Callable[..., Watched]) -> None:
+def test_nothing_sticks_out_on_a_phone(
+    name: str, visit: Callable[..., Watched]
+) -> None:
     page = visit(name, width=PHONE, height=740).page
     images(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
 
 
-def test_text_is_readable_by_day_and_by_night(name: str, visit: Callable[..., Watched]) -> None:
+def test_text_is_readable_by_day_and_by_night(
+    name: str, visit: Callable[..., Watched]
+) -> None:
     looks = []
     for dark in (False, True):
         page = visit(name, dark=dark).page
         page.wait_for_function("document.readyState === 'complete'", timeout=PATIENCE)
         texts = page.evaluate(COLOURS)
-        faint = {(text, ink, paper) for text, ink, paper in texts if contrast(ink, paper) < READABLE}
+        faint = {
+            (text, ink, paper)
+            for text, ink, paper in texts
+            if contrast(ink, paper) < READABLE
+        }
         assert not faint
         looks.append(
-            page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+            page.evaluate(
+                "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+            )
         )
     (ink, paper), (night_ink, night_paper) = looks
     assert luminance(paper) > luminance(ink)
@@ -178,10 +208,14 @@ def luminance(colour: str) -> float:
     """Of a colour as the browser computes it, rgb(r, g, b)."""
     assert colour.startswith("rgb("), f"{colour} is not opaque"
     shares = [int(part) / 255 for part in colour[4:-1].split(",")]
-    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+    red, green, blue = (
+        s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_black_on_white_is_the_most_contrast_there_is() -> None:
     assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
-    assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(4.54, abs=0.01)
+    assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(
+        4.54, abs=0.01
+    )

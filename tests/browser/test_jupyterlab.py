@@ -29,9 +29,17 @@ LOOPBACK = {"127.0.0.1", "localhost"}
 SLOW = 2000  # milliseconds: slower than this, an answer to a key is broken even on a busy machine
 WANTED = 150
 
-FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
+FOLDERS = (
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTERLAB_SETTINGS_DIR",
+)
 FOLDERS += ("JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR", "SMALLSCALE_CACHE")
-NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}  # JupyterLab would ask its makers, or ask us whether to
+NO_NEWS = {
+    "fetchNews": "false",
+    "checkForUpdates": False,
+}  # JupyterLab would ask its makers, or ask us whether to
 
 # Run All Cells marks every cell with a star at once; each star becomes a number, or goes with the first error.
 RESTING = """() => {
@@ -68,8 +76,17 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
     token = secrets.token_hex(16)
-    words = ["--no-browser", "--ip=127.0.0.1", "--port=0", f"--IdentityProvider.token={token}"]
-    words += ["--allow-root", "--LabApp.extension_manager=readonly", f"--notebook-dir={folder / 'notebooks'}"]
+    words = [
+        "--no-browser",
+        "--ip=127.0.0.1",
+        "--port=0",
+        f"--IdentityProvider.token={token}",
+    ]
+    words += [
+        "--allow-root",
+        "--LabApp.extension_manager=readonly",
+        f"--notebook-dir={folder / 'notebooks'}",
+    ]
     own = {name: str(folder / name) for name in FOLDERS}
     with (folder / "log").open("w") as log:
         server = psutil.Popen(
@@ -92,7 +109,9 @@ def tiny_copies(folder: Path) -> None:
         copy = folder / f"{notebook.name}.ipynb"
         node = nbformat.read(copy, as_version=4)
         cell = node.cells[notebook.parameters_at]
-        cell.source, changed = re.subn(r'^scale: str = "\w+"', 'scale: str = "tiny"', cell.source, flags=re.M)
+        cell.source, changed = re.subn(
+            r'^scale: str = "\w+"', 'scale: str = "tiny"', cell.source, flags=re.M
+        )
         assert changed == 1
         for cell in node.cells:
             if cell.cell_type == "code":
@@ -121,17 +140,23 @@ def stop(server: psutil.Popen) -> None:
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
-def ran(request: pytest.FixtureRequest, browser: Browser, jupyterlab: tuple[str, str]) -> Iterator[Watched]:
+def ran(
+    request: pytest.FixtureRequest, browser: Browser, jupyterlab: tuple[str, str]
+) -> Iterator[Watched]:
     """The notebook in JupyterLab after Run All Cells."""
     address, token = jupyterlab
     watched = watch(browser)
     page = watched.page
     page.goto(f"{address}lab/tree/{quote(request.param)}.ipynb?reset&token={token}")
-    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()  # only then is there a kernel to run them
+    page.locator("#jp-main-statusbar").get_by_text(
+        "| Idle"
+    ).wait_for()  # only then is there a kernel to run them
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function(RESTING)
-    assert errors(page) == []  # here, once: no test below need wait for what cannot come
+    assert (
+        errors(page) == []
+    )  # here, once: no test below need wait for what cannot come
     yield watched
     for kernel in page.request.get(f"{address}api/kernels?token={token}").json():
         page.request.delete(f"{address}api/kernels/{kernel['id']}?token={token}")
@@ -140,7 +165,11 @@ def ran(request: pytest.FixtureRequest, browser: Browser, jupyterlab: tuple[str,
 
 def errors(page: Page) -> list[str]:
     """The tracebacks that cells show."""
-    return [text for text in outputs(page).all_text_contents() if "Traceback (most recent call last)" in text]
+    return [
+        text
+        for text in outputs(page).all_text_contents()
+        if "Traceback (most recent call last)" in text
+    ]
 
 
 def outputs(page: Page) -> Locator:
@@ -150,7 +179,9 @@ def outputs(page: Page) -> Locator:
 def controls(page: Page) -> list[Locator]:
     """What can be operated in the notebook's widgets."""
     widgets = outputs(page).filter(has=page.locator(".jupyter-widgets"))
-    return widgets.locator("[role=slider], input[type=range], select, button:enabled").all()
+    return widgets.locator(
+        "[role=slider], input[type=range], select, button:enabled"
+    ).all()
 
 
 def sentence(page: Page) -> Locator:
@@ -189,7 +220,9 @@ def test_every_figure_has_its_visible_sentence(ran: Watched) -> None:
     pictures = outputs(ran.page).locator("img").all()
     assert pictures
     for picture in pictures:
-        below = picture.locator("xpath=ancestor::*[contains(@class, 'jp-OutputArea-child')]/following-sibling::*[1]")
+        below = picture.locator(
+            "xpath=ancestor::*[contains(@class, 'jp-OutputArea-child')]/following-sibling::*[1]"
+        )
         said = below.locator("p").first
         said.scroll_into_view_if_needed()
         expect(said).to_be_visible(timeout=PATIENCE)
@@ -212,33 +245,54 @@ def test_each_widget_answers_the_keyboard(ran: Watched) -> None:
         before = control.evaluate(REST)
         control.focus()
         page.keyboard.press(key(control))
-        page.wait_for_function(f"([e, before]) => ({REST})(e) !== before", arg=[control.element_handle(), before])
+        page.wait_for_function(
+            f"([e, before]) => ({REST})(e) !== before",
+            arg=[control.element_handle(), before],
+        )
 
 
 def key(control: Locator) -> str:
     """The key that certainly moves it: to the end at which it does not stand."""
     if control.evaluate("e => e.tagName") == "BUTTON":
         return "Enter"
-    if control.evaluate("e => e.tagName") == "SELECT":  # JupyterLab takes its ArrowDown as a step to the next cell
-        return "Home" if control.evaluate("e => e.selectedIndex === e.length - 1") else "End"
-    return "Home" if control.evaluate("e => +(e.ariaValueNow ?? e.value) >= +(e.ariaValueMax ?? e.max)") else "End"
+    if (
+        control.evaluate("e => e.tagName") == "SELECT"
+    ):  # JupyterLab takes its ArrowDown as a step to the next cell
+        return (
+            "Home"
+            if control.evaluate("e => e.selectedIndex === e.length - 1")
+            else "End"
+        )
+    return (
+        "Home"
+        if control.evaluate(
+            "e => +(e.ariaValueNow ?? e.value) >= +(e.ariaValueMax ?? e.max)"
+        )
+        else "End"
+    )
 
 
 @pytest.mark.parametrize("ran", [IMAGES], indirect=True)
-def test_moving_eps_changes_drawing_description_sentence_and_readout(ran: Watched) -> None:
+def test_moving_eps_changes_drawing_description_sentence_and_readout(
+    ran: Watched,
+) -> None:
     page = ran.page
     slider = page.get_by_role("slider").last
     slider.scroll_into_view_if_needed()
     slider.focus()
     page.keyboard.press("End")
-    page.wait_for_function("e => e.ariaValueNow === e.ariaValueMax", arg=slider.element_handle())
+    page.wait_for_function(
+        "e => e.ariaValueNow === e.ariaValueMax", arg=slider.element_handle()
+    )
     seen = state(page)
     for press in ("Home", "ArrowRight", "ArrowRight", "ArrowLeft", "End"):
         page.keyboard.press(press)
         changed(page, seen[-1])
         before, seen = seen, state(page)
         assert all(old != new for old, new in zip(before, seen, strict=True)), press
-        assert seen[3] in seen[2], "the description says more than the sentence, not something else"
+        assert seen[3] in seen[2], (
+            "the description says more than the sentence, not something else"
+        )
     page.keyboard.press("Home")
     changed(page, seen[-1])
     assert state(page)[0] == "0"
@@ -252,24 +306,39 @@ def test_another_image_can_be_chosen_by_keyboard(ran: Watched) -> None:
     images.scroll_into_view_if_needed()
     images.focus()
     first = key(images)
-    then = ("Home", "ArrowRight", "ArrowRight") if first == "End" else ("End", "ArrowLeft", "ArrowLeft")
+    then = (
+        ("Home", "ArrowRight", "ArrowRight")
+        if first == "End"
+        else ("End", "ArrowLeft", "ArrowLeft")
+    )
     for press in (first, *then):
         before = state(page)
         page.keyboard.press(press)
         changed(page, before[-1])
-        chosen = outputs(page).filter(has=page.get_by_role("slider").last).locator(".widget-readout").first
+        chosen = (
+            outputs(page)
+            .filter(has=page.get_by_role("slider").last)
+            .locator(".widget-readout")
+            .first
+        )
         assert state(page)[1] != before[1], "another image is drawn"
-        assert sentence(page).inner_text().startswith(f"True {chosen.inner_text()[-1]},")
+        assert (
+            sentence(page).inner_text().startswith(f"True {chosen.inner_text()[-1]},")
+        )
 
 
 @pytest.mark.parametrize("ran", [IMAGES], indirect=True)
-def test_the_widget_follows_the_keys(ran: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_widget_follows_the_keys(
+    ran: Watched, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = ran.page
     slider = page.get_by_role("slider").last
     sentence(page).evaluate(CLOCK)
     slider.focus()
     slider.press("Home")
-    page.wait_for_function("e => e.ariaValueNow === e.ariaValueMin", arg=slider.element_handle())
+    page.wait_for_function(
+        "e => e.ariaValueNow === e.ariaValueMin", arg=slider.element_handle()
+    )
     page.evaluate("window.latencies.length = 0")
     presses = ["ArrowRight"] * 10 + ["ArrowLeft"] * 10
     for n, press in enumerate(presses, 1):
@@ -289,9 +358,17 @@ def test_the_widget_follows_the_keys(ran: Watched, capsys: pytest.CaptureFixture
 def test_the_town_map_says_what_it_draws_at_any_width(ran: Watched) -> None:
     page = ran.page
     region = page.locator(".town-map")
-    slider, canvas, clock = region.locator("input"), region.locator("canvas"), region.locator("output")
+    slider, canvas, clock = (
+        region.locator("input"),
+        region.locator("canvas"),
+        region.locator("output"),
+    )
     seen = set()
-    for press, time_of_day in (("Home", "Monday 00:00"), ("End", "Tuesday 23:00"), ("ArrowLeft", "Tuesday 22:00")):
+    for press, time_of_day in (
+        ("Home", "Monday 00:00"),
+        ("End", "Tuesday 23:00"),
+        ("ArrowLeft", "Tuesday 22:00"),
+    ):
         slider.press(press)
         expect(clock).to_have_text(time_of_day)
         said = region.locator("strong").inner_text()
@@ -301,14 +378,20 @@ def test_the_town_map_says_what_it_draws_at_any_width(ran: Watched) -> None:
         seen.add(canvas.evaluate("e => e.toDataURL()"))
     assert len(seen) == 3
     region.locator("summary").click()
-    assert sum(line.count(",") + 1 for line in region.locator("li").all_text_contents()) == 25
+    assert (
+        sum(line.count(",") + 1 for line in region.locator("li").all_text_contents())
+        == 25
+    )
     slider.press("Home")
     region.get_by_role("button", name="Play").press("Enter")
     expect(clock).to_have_text(re.compile("Monday 0[1-9]:00"))
     region.get_by_role("button", name="Pause").press("Enter")
     wide, size = canvas.bounding_box(), page.viewport_size
     page.set_viewport_size({"width": 700, "height": 800})
-    page.wait_for_function("([e, wide]) => e.clientWidth < wide", arg=[canvas.element_handle(), wide["width"]])
+    page.wait_for_function(
+        "([e, wide]) => e.clientWidth < wide",
+        arg=[canvas.element_handle(), wide["width"]],
+    )
     assert region.evaluate("e => e.scrollWidth <= e.clientWidth")
     page.set_viewport_size(size)
 
@@ -326,12 +409,20 @@ def test_training_images_are_taken_out_by_keyboard(ran: Watched) -> None:
     ):
         page.keyboard.press(press)
         expect(sentence(page)).to_have_text(re.compile(words))
-        expect(widget.locator("image"), "the test image, and each that was taken out").to_have_count(pictures)
+        expect(
+            widget.locator("image"), "the test image, and each that was taken out"
+        ).to_have_count(pictures)
         expect(widget.locator("td", has_text="true")).to_have_count(1)
 
 
 def test_nothing_was_complained_about_and_nobody_else_asked(ran: Watched) -> None:
     """Stands last: it judges all that the tests above did on this page."""
     assert ran.complaints() == []
-    hosts = {urlsplit(url).hostname for url in ran.requests if not url.startswith(("data:", "blob:"))}
-    assert hosts <= LOOPBACK, [url for url in ran.requests if urlsplit(url).hostname not in LOOPBACK]
+    hosts = {
+        urlsplit(url).hostname
+        for url in ran.requests
+        if not url.startswith(("data:", "blob:"))
+    }
+    assert hosts <= LOOPBACK, [
+        url for url in ran.requests if urlsplit(url).hostname not in LOOPBACK
+    ]

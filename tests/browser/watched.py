@@ -5,9 +5,19 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser, Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")  # as Debian, Ubuntu and Google call it
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+)  # as Debian, Ubuntu and Google call it
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-sync",
+]
 QUIET += ["--disable-component-update"]
 PATIENCE = 120_000  # milliseconds: the machine may be busy with other things
 
@@ -23,16 +33,25 @@ class Watched:
 
     def complaints(self) -> list[str]:
         """The console's errors and warnings, and the exceptions."""
-        return [line for line in self.console if line.startswith(("error", "warning"))] + self.exceptions
+        return [
+            line for line in self.console if line.startswith(("error", "warning"))
+        ] + self.exceptions
 
 
-def watch(browser: Browser, *, width: int = 1280, height: int = 900, dark: bool = False) -> Watched:
+def watch(
+    browser: Browser, *, width: int = 1280, height: int = 900, dark: bool = False
+) -> Watched:
     """A new, empty page with a profile of its own; close it with `page.context.close()`."""
     scheme = "dark" if dark else "light"
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme
+    )
     context.set_default_timeout(PATIENCE)
     watched = Watched(context.new_page())
-    context.on("console", lambda message: watched.console.append(f"{message.type}: {message.text}"))
+    context.on(
+        "console",
+        lambda message: watched.console.append(f"{message.type}: {message.text}"),
+    )
     context.on("weberror", lambda error: watched.exceptions.append(str(error.error)))
     context.on("request", lambda request: watched.requests.append(request.url))
     watched.page.on("websocket", lambda socket: watched.requests.append(socket.url))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from smallscale.dpo import all_logps, code
-from smallscale.dpo.code import (
+from smallscale.dpo import all_logps, code_rewards
+from smallscale.dpo.code_rewards import (
     NEWLINE,
     code_pairs,
     code_prompts,
@@ -47,8 +47,23 @@ HEADS = (
     "finally:",
     "except (A, B) as e:",
 )
-MORE = ("with open(p) as f:", "def f(self, *, a=1) -> int:", "class A(B):", "async def f():", "@property", "match x:")
-ODD = ("case [1, *_]:", "match = 3", "case", "x = [i for i in y]", "raise ValueError(f'#{x}')", "y = '#'", "if x: pass")
+MORE = (
+    "with open(p) as f:",
+    "def f(self, *, a=1) -> int:",
+    "class A(B):",
+    "async def f():",
+    "@property",
+    "match x:",
+)
+ODD = (
+    "case [1, *_]:",
+    "match = 3",
+    "case",
+    "x = [i for i in y]",
+    "raise ValueError(f'#{x}')",
+    "y = '#'",
+    "if x: pass",
+)
 
 
 @pytest.mark.parametrize("line", [*SIMPLE, *HEADS, *MORE, *ODD])
@@ -75,7 +90,11 @@ def test_the_library_itself_parses_line_by_line() -> None:
     lines = [line for text in stdlib_modules(SIZE) for line in text.split("\n")]
     assert len(lines) > 1000
     assert np.mean([parses(line) for line in lines]) > 0.98
-    spoilt = [line[: len(line) // 2] + ")" + line[len(line) // 2 :] for line in lines if not set(line) & set("'\"")]
+    spoilt = [
+        line[: len(line) // 2] + ")" + line[len(line) // 2 :]
+        for line in lines
+        if not set(line) & set("'\"")
+    ]
     assert not any(parses(line) for line in spoilt)
 
 
@@ -91,9 +110,13 @@ def test_the_corpus_is_code_and_always_the_same() -> None:
             assert line.strip()[0] not in "#'\""  # neither comments nor docstrings
 
 
-def test_modules_come_in_an_order_that_no_file_system_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_come_in_an_order_that_no_file_system_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     root = Path(sysconfig.get_paths()["stdlib"])
-    monkeypatch.setattr(code, "_plain", lambda file: file.relative_to(root).as_posix())
+    monkeypatch.setattr(
+        code_rewards, "_plain", lambda file: file.relative_to(root).as_posix()
+    )
     names = stdlib_modules.__wrapped__(2000)
     assert len(names) > 50
     assert list(names) == sorted(names, key=lambda name: sha256(name.encode()).digest())
@@ -101,9 +124,13 @@ def test_modules_come_in_an_order_that_no_file_system_decides(monkeypatch: pytes
 
 def test_tokens_are_the_text_and_prompts_end_a_line() -> None:
     tokens, bpe = code_tokens(SIZE), tokenizer(SIZE)
-    text = "".join("\n" if t == NEWLINE else bpe.decode([t]) for t in tokens[:500].tolist())
+    text = "".join(
+        "\n" if t == NEWLINE else bpe.decode([t]) for t in tokens[:500].tolist()
+    )
     assert "\n".join(stdlib_modules(SIZE)).startswith(text[: text.rindex("\n")])
-    assert (tokens == NEWLINE).sum() == sum(module.count("\n") + 1 for module in stdlib_modules(SIZE))
+    assert (tokens == NEWLINE).sum() == sum(
+        module.count("\n") + 1 for module in stdlib_modules(SIZE)
+    )
     prompts = code_prompts(tokens, 40, 12, seed=1)
     assert prompts.shape == (40, 12)
     assert (prompts[:, -1] == NEWLINE).all()
@@ -114,7 +141,9 @@ def test_tokens_are_the_text_and_prompts_end_a_line() -> None:
 def test_pairs_by_hand() -> None:
     good = [[True, False, False, True], [False, False, False, False]]
     lengths = [[5, 9, 6, 30], [1, 2, 3, 4]]
-    assert code_pairs(good, lengths, slack=1).tolist() == [[0, 2]]  # 5 against 6; nothing is near 30
+    assert code_pairs(good, lengths, slack=1).tolist() == [
+        [0, 2]
+    ]  # 5 against 6; nothing is near 30
     loose = code_pairs(good, lengths, slack=None).tolist()
     assert sorted(a for a, _ in loose) == [0, 3]
     assert sorted(b for _, b in loose) == [1, 2]
@@ -135,20 +164,33 @@ def test_matched_pairs_stay_near_and_within_their_prompt() -> None:
 
 def test_lines_are_the_models_and_measured_as_they_are() -> None:
     bpe, prompts = tokenizer(SIZE), code_prompts(code_tokens(SIZE), 30, 8)
-    model, other = small_llama(512, length=32, width=16), small_llama(512, length=32, width=16, seed=1)
+    model, other = (
+        small_llama(512, length=32, width=16),
+        small_llama(512, length=32, width=16, seed=1),
+    )
     with torch.no_grad():
-        model.lm_head.weight[NEWLINE] += 1  # an untrained model would hardly ever end a line
+        model.lm_head.weight[NEWLINE] += (
+            1  # an untrained model would hardly ever end a line
+        )
     lines = write_lines(model, prompts, bpe, most=10)
     assert lines.text == write_lines(model, prompts, bpe, most=10).text
     assert len(lines.text) == len(lines.good) == len(lines.answers) == 30
     assert lines.good.tolist() == [parses(line) for line in lines.text]
-    for line, length, labels in zip(lines.text, lines.lengths, lines.answers.labels, strict=True):
+    for line, length, labels in zip(
+        lines.text, lines.lengths, lines.answers.labels, strict=True
+    ):
         written = labels[labels >= 0].tolist()
         assert len(written) == length <= 10
         assert line == (bpe.decode(written[:-1]) if written[-1] == NEWLINE else "")
-    same, apart = (measure_lines(lines, model, reference) for reference in (model, other))
+    same, apart = (
+        measure_lines(lines, model, reference) for reference in (model, other)
+    )
     assert same["kl"] == 0
-    gain = (all_logps(model, lines.answers) - all_logps(other, lines.answers)).double().numpy()
+    gain = (
+        (all_logps(model, lines.answers) - all_logps(other, lines.answers))
+        .double()
+        .numpy()
+    )
     assert apart["kl"] == pytest.approx(gain.mean())
     assert apart["kl"] > 0
     assert apart["kl_error"] == pytest.approx(gain.std(ddof=1) / 30**0.5)

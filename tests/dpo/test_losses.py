@@ -23,13 +23,21 @@ def by_hand(logits: Tensor, labels: Tensor) -> list[float]:
         total = 0.0
         for scores, target in zip(row[:-1], targets[1:], strict=True):
             if target != MASKED:
-                total += scores[target] - math.log(sum(math.exp(score) for score in scores))
+                total += scores[target] - math.log(
+                    sum(math.exp(score) for score in scores)
+                )
         totals.append(total)
     return totals
 
 
 def some_logits(batch: int = 3, length: int = 6, vocabulary: int = 5) -> Tensor:
-    return torch.randn(batch, length, vocabulary, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return torch.randn(
+        batch,
+        length,
+        vocabulary,
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64,
+    )
 
 
 def loss_of(margin: float, **options: Any) -> float:
@@ -43,15 +51,29 @@ def loss_of(margin: float, **options: Any) -> float:
 def test_two_tokens_by_hand() -> None:
     # After the first token: 1/4 and 3/4; after the second: 1/2 and 1/2. The last logits predict nothing.
     logits = [[[0.0, math.log(3)], [0.0, 0.0], [9.0, -9.0]]]
-    assert sequence_logps(logits, [[0, 1, 0]]).item() == pytest.approx(math.log(3 / 4) + math.log(1 / 2))
-    assert sequence_logps(logits, [[0, MASKED, 0]]).item() == pytest.approx(math.log(1 / 2))
-    assert sequence_logps(logits, [[0, 0, MASKED]]).item() == pytest.approx(math.log(1 / 4))
+    assert sequence_logps(logits, [[0, 1, 0]]).item() == pytest.approx(
+        math.log(3 / 4) + math.log(1 / 2)
+    )
+    assert sequence_logps(logits, [[0, MASKED, 0]]).item() == pytest.approx(
+        math.log(1 / 2)
+    )
+    assert sequence_logps(logits, [[0, 0, MASKED]]).item() == pytest.approx(
+        math.log(1 / 4)
+    )
 
 
 def test_it_is_the_masked_shifted_sum() -> None:
     logits = some_logits()
-    labels = torch.tensor([[1, 2, 3, 4, 0, 1], [MASKED, MASKED, 2, 2, 2, MASKED], [4, MASKED, 0, MASKED, MASKED, 3]])
-    assert sequence_logps(logits, labels).tolist() == pytest.approx(by_hand(logits, labels))
+    labels = torch.tensor(
+        [
+            [1, 2, 3, 4, 0, 1],
+            [MASKED, MASKED, 2, 2, 2, MASKED],
+            [4, MASKED, 0, MASKED, MASKED, 3],
+        ]
+    )
+    assert sequence_logps(logits, labels).tolist() == pytest.approx(
+        by_hand(logits, labels)
+    )
 
 
 def test_every_answer_of_a_length_together_has_probability_one() -> None:
@@ -59,19 +81,27 @@ def test_every_answer_of_a_length_together_has_probability_one() -> None:
     table = some_logits(1, 4, 3)[0]
     texts = torch.cartesian_prod(*[torch.arange(3)] * 3)
     labels = torch.cat([torch.full((27, 1), MASKED), texts], 1)
-    assert sequence_logps(table.expand(27, 4, 3), labels).exp().sum().item() == pytest.approx(1)
+    assert sequence_logps(
+        table.expand(27, 4, 3), labels
+    ).exp().sum().item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_half_precision_is_summed_in_single(kind: torch.dtype) -> None:
     logits, labels = some_logits(2, 40).to(kind), torch.zeros(2, 40, dtype=torch.long)
     assert sequence_logps(logits, labels).dtype == torch.float32
-    assert torch.allclose(sequence_logps(logits, labels), sequence_logps(logits.float(), labels))
+    assert torch.allclose(
+        sequence_logps(logits, labels), sequence_logps(logits.float(), labels)
+    )
 
 
 def test_impossible_tokens_and_large_logits() -> None:
-    logits = torch.tensor([[[0.0, -math.inf, 0.0], [0.0, 0.0, 0.0]], [[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]])
-    assert sequence_logps(logits, [[MASKED, 0], [MASKED, 1]]).tolist() == pytest.approx([math.log(1 / 2), -2e4])
+    logits = torch.tensor(
+        [[[0.0, -math.inf, 0.0], [0.0, 0.0, 0.0]], [[1e4, -1e4, 0.0], [0.0, 0.0, 0.0]]]
+    )
+    assert sequence_logps(logits, [[MASKED, 0], [MASKED, 1]]).tolist() == pytest.approx(
+        [math.log(1 / 2), -2e4]
+    )
     assert sequence_logps(logits[:1], [[MASKED, 1]]).item() == -math.inf
 
 
@@ -79,7 +109,9 @@ def test_the_gradient_is_zero_where_nothing_is_asked() -> None:
     logits = some_logits(1).requires_grad_()
     sequence_logps(logits, [[0, MASKED, 3, 1, MASKED, MASKED]]).sum().backward()
     assert logits.grad is not None
-    assert (logits.grad != 0).any(2).tolist() == [[False, True, True, False, False, False]]
+    assert (logits.grad != 0).any(2).tolist() == [
+        [False, True, True, False, False, False]
+    ]
 
 
 def test_numpy_lists_and_tensors_are_the_same() -> None:
@@ -93,7 +125,11 @@ def test_numpy_lists_and_tensors_are_the_same() -> None:
     ("shape", "labels", "message"),
     [
         ((1, 3, 5), [[MASKED, MASKED, MASKED]], "leave nothing"),
-        ((1, 3, 5), [[2, MASKED, MASKED]], "leave nothing"),  # the first label is never predicted
+        (
+            (1, 3, 5),
+            [[2, MASKED, MASKED]],
+            "leave nothing",
+        ),  # the first label is never predicted
         ((2, 3, 5), [[0, 1, 2], [MASKED] * 3], r"row 1 \(1 of 2 rows\)"),
         ((1, 1, 5), [[2]], "leave nothing"),
         ((1, 3, 5), [[0, 1]], "got"),
@@ -105,7 +141,9 @@ def test_numpy_lists_and_tensors_are_the_same() -> None:
         ((0, 3, 5), torch.zeros(0, 3).long(), "none of them 0"),
     ],
 )
-def test_what_cannot_be_right_is_refused(shape: tuple[int, ...], labels: Any, message: str) -> None:
+def test_what_cannot_be_right_is_refused(
+    shape: tuple[int, ...], labels: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         sequence_logps(torch.zeros(shape), labels)
 
@@ -122,21 +160,37 @@ def test_by_hand() -> None:
 
 @given(margin=st.floats(-30, 30), beta=st.floats(0.01, 3), e=st.floats(0, 0.49))
 def test_the_formulas(margin: float, beta: float, e: float) -> None:
-    right, flipped = math.log1p(math.exp(-beta * margin)), math.log1p(math.exp(beta * margin))
+    right, flipped = (
+        math.log1p(math.exp(-beta * margin)),
+        math.log1p(math.exp(beta * margin)),
+    )
     near = {"rel": 1e-9, "abs": 1e-9}
     assert loss_of(margin, beta=beta) == pytest.approx(right, **near)
-    assert loss_of(margin, beta=beta, label_smoothing=e) == pytest.approx((1 - e) * right + e * flipped, **near)
+    assert loss_of(margin, beta=beta, label_smoothing=e) == pytest.approx(
+        (1 - e) * right + e * flipped, **near
+    )
     robust = (right * (1 - e) - flipped * e) / (1 - 2 * e)
-    assert loss_of(margin, beta=beta, loss="robust", label_smoothing=e) == pytest.approx(robust, **near)
-    assert loss_of(margin, beta=beta, loss="ipo") == pytest.approx((margin - 1 / (2 * beta)) ** 2, **near)
-    assert loss_of(margin, beta=beta, loss="hinge") == pytest.approx(max(0.0, 1 - beta * margin), **near)
+    assert loss_of(
+        margin, beta=beta, loss="robust", label_smoothing=e
+    ) == pytest.approx(robust, **near)
+    assert loss_of(margin, beta=beta, loss="ipo") == pytest.approx(
+        (margin - 1 / (2 * beta)) ** 2, **near
+    )
+    assert loss_of(margin, beta=beta, loss="hinge") == pytest.approx(
+        max(0.0, 1 - beta * margin), **near
+    )
 
 
 @given(margin=st.floats(-20, 20), e=st.floats(0.01, 0.45))
 def test_robust_is_unbiased(margin: float, e: float) -> None:
     """With labels flipped with probability e, its mean is the loss of the true labels: what it was made for."""
-    right, wrong = (loss_of(m, beta=0.3, loss="robust", label_smoothing=e) for m in (margin, -margin))
-    assert (1 - e) * right + e * wrong == pytest.approx(loss_of(margin, beta=0.3), rel=1e-6, abs=1e-9)
+    right, wrong = (
+        loss_of(m, beta=0.3, loss="robust", label_smoothing=e)
+        for m in (margin, -margin)
+    )
+    assert (1 - e) * right + e * wrong == pytest.approx(
+        loss_of(margin, beta=0.3), rel=1e-6, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -171,12 +225,17 @@ def test_an_identical_pair_costs_ln_2_and_moves_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "e", "minimum"),
-    [("ipo", 0.0, 1 / (2 * 0.2)), ("dpo", 0.1, math.log(9) / 0.2), ("hinge", 0.0, 1 / 0.2)],
+    [
+        ("ipo", 0.0, 1 / (2 * 0.2)),
+        ("dpo", 0.1, math.log(9) / 0.2),
+        ("hinge", 0.0, 1 / 0.2),
+    ],
 )
 def test_where_the_loss_is_least(loss: str, e: float, minimum: float) -> None:
     """IPO at 1/(2 beta), conservative DPO at log((1 - e)/e)/beta; the hinge is flat from 1/beta on."""
     here, below, above = (
-        loss_of(minimum + step, beta=0.2, loss=loss, label_smoothing=e) for step in (0.0, -0.01, 0.01)
+        loss_of(minimum + step, beta=0.2, loss=loss, label_smoothing=e)
+        for step in (0.0, -0.01, 0.01)
     )
     assert here < below
     assert here <= above
@@ -193,7 +252,9 @@ def test_rewards_and_reference_carry_no_gradient() -> None:
 
 
 @given(st.lists(st.tuples(FINITE, FINITE, FINITE, FINITE), min_size=1, max_size=5))
-def test_a_batch_is_its_pairs_and_kinds_of_input_are_one(rows: list[tuple[float, ...]]) -> None:
+def test_a_batch_is_its_pairs_and_kinds_of_input_are_one(
+    rows: list[tuple[float, ...]],
+) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     together = preference_loss(*columns, beta=0.1)
     arrays = preference_loss(*map(np.array, columns), beta=0.1)
@@ -201,7 +262,9 @@ def test_a_batch_is_its_pairs_and_kinds_of_input_are_one(rows: list[tuple[float,
         assert torch.equal(a, b)
     for i, row in enumerate(rows):
         alone = preference_loss(*[[value] for value in row], beta=0.1)
-        assert [part.item() for part in alone] == pytest.approx([part[i].item() for part in together])
+        assert [part.item() for part in alone] == pytest.approx(
+            [part[i].item() for part in together]
+        )
 
 
 @pytest.mark.parametrize(
@@ -216,10 +279,15 @@ def test_a_batch_is_its_pairs_and_kinds_of_input_are_one(rows: list[tuple[float,
         ({"beta": 0.1, "label_smoothing": math.nan}, r"\[0, 0.5\)"),
         ({"beta": 0.1, "loss": "sigmoid"}, "dpo, ipo, hinge, robust"),
         ({"beta": 0.1, "loss": "ipo", "label_smoothing": 0.1}, "no meaning with ipo"),
-        ({"beta": 0.1, "loss": "hinge", "label_smoothing": 0.1}, "no meaning with hinge"),
+        (
+            {"beta": 0.1, "loss": "hinge", "label_smoothing": 0.1},
+            "no meaning with hinge",
+        ),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+def test_options_out_of_range_are_refused(
+    options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         preference_loss([-1.0], [-2.0], [-1.0], [-2.0], **options)
 
@@ -234,6 +302,8 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
         ((["a"], [-1.0], [-1.0], [-1.0]), "policy_chosen must be numbers"),
     ],
 )
-def test_values_that_cannot_be_right_are_refused(values: tuple[Any, ...], message: str) -> None:
+def test_values_that_cannot_be_right_are_refused(
+    values: tuple[Any, ...], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         preference_loss(*values, beta=0.1)

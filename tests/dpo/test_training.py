@@ -26,6 +26,8 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from smallscale.core.devices import few_threads
+from smallscale.core.seeds import seeded
 from smallscale.dpo import (
     Answers,
     Tabular,
@@ -37,8 +39,6 @@ from smallscale.dpo import (
     train_preferences,
 )
 from smallscale.dpo.losses import MASKED
-from smallscale.dpo.training import few_threads
-from smallscale.models import seeded
 
 END = 9
 PROMPTS = [[1, 2, 3], [4], [5, 6], [1, 2, 3]]
@@ -60,7 +60,9 @@ def token_by_token(model: nn.Module, prompt: list[int], completion: list[int]) -
     total, text = 0.0, list(prompt)
     with torch.no_grad():
         for token in completion:
-            total += float(model(torch.tensor([text])).logits[0, -1].log_softmax(0)[token])
+            total += float(
+                model(torch.tensor([text])).logits[0, -1].log_softmax(0)[token]
+            )
             text.append(token)
     return total
 
@@ -71,7 +73,10 @@ def token_by_token(model: nn.Module, prompt: list[int], completion: list[int]) -
 def test_answers_by_hand() -> None:
     texts = padded_answers([[1, 2], [3]], [[4, END], [END]], pad=0)
     assert texts.ids.tolist() == [[1, 2, 4, END], [3, END, 0, 0]]
-    assert texts.labels.tolist() == [[MASKED, MASKED, 4, END], [MASKED, END, MASKED, MASKED]]
+    assert texts.labels.tolist() == [
+        [MASKED, MASKED, 4, END],
+        [MASKED, END, MASKED, MASKED],
+    ]
     assert texts.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
     left = padded_answers([[1, 2], [3]], [[4, END], [END]], pad=7, side="left")
     assert left.ids.tolist() == [[1, 2, 4, END], [7, 7, 3, END]]
@@ -106,8 +111,12 @@ def test_answers_that_cannot_be_scored_are_refused(
 
 def test_the_logps_are_those_of_the_answer_token_by_token() -> None:
     model = tiny_gpt2()
-    expected = [token_by_token(model, p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)]
-    assert all_logps(model, padded_answers(PROMPTS, COMPLETIONS)).tolist() == pytest.approx(expected, abs=1e-5)
+    expected = [
+        token_by_token(model, p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
+    ]
+    assert all_logps(
+        model, padded_answers(PROMPTS, COMPLETIONS)
+    ).tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_end_of_text_counts() -> None:
@@ -116,11 +125,20 @@ def test_the_end_of_text_counts() -> None:
     Were the end of text no part of the answer, "7" and "7 8" would share their first token and count twice.
     """
     model, words = tiny_gpt2(), [t for t in range(10) if t != END]
-    completions = [[END], *([a, END] for a in words), *([a, b, END] for a in words for b in words)]
+    completions = [
+        [END],
+        *([a, END] for a in words),
+        *([a, b, END] for a in words for b in words),
+    ]
     logps = all_logps(model, padded_answers([[1]] * len(completions), completions))
     ended = logps.exp().sum().item()
     unfinished = [[a, b, c] for a in words for b in words for c in words]
-    open_ = all_logps(model, padded_answers([[1]] * len(unfinished), unfinished)).exp().sum().item()
+    open_ = (
+        all_logps(model, padded_answers([[1]] * len(unfinished), unfinished))
+        .exp()
+        .sum()
+        .item()
+    )
     assert ended + open_ == pytest.approx(1, abs=1e-5)
 
 
@@ -128,10 +146,14 @@ def test_the_end_of_text_counts() -> None:
 def test_padding_on_either_side_changes_nothing(side: str) -> None:
     """Beside a longer text or alone, whatever the padding token: a batch of one is the batch."""
     model = tiny_gpt2()
-    expected = [token_by_token(model, p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)]
+    expected = [
+        token_by_token(model, p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
+    ]
     for pad in (0, 5, END):
         texts = padded_answers(PROMPTS, COMPLETIONS, pad=pad, side=side)
-        wider = padded_answers([*PROMPTS, [1] * 12], [*COMPLETIONS, [2] * 8], pad=pad, side=side)
+        wider = padded_answers(
+            [*PROMPTS, [1] * 12], [*COMPLETIONS, [2] * 8], pad=pad, side=side
+        )
         alone = torch.cat([all_logps(model, texts[[i]]) for i in range(4)])
         for logps in (all_logps(model, texts), all_logps(model, wider)[:4], alone):
             assert logps.tolist() == pytest.approx(expected, abs=1e-5)
@@ -150,7 +172,9 @@ class TrustsItsMask(nn.Module):
         with seeded(0):
             self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **rest: Any) -> Any:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **rest: Any
+    ) -> Any:
         seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         total = (self.embed(input_ids) * seen[:, :, None]).cumsum(1)
         logits = self.head(total / seen.cumsum(1).clamp(min=1)[:, :, None])
@@ -158,8 +182,16 @@ class TrustsItsMask(nn.Module):
 
 
 def test_a_model_is_told_what_is_padding() -> None:
-    model, texts = TrustsItsMask(), padded_answers(PROMPTS, COMPLETIONS, side="left", pad=5)
-    alone = torch.cat([all_logps(model, padded_answers([p], [c])) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)])
+    model, texts = (
+        TrustsItsMask(),
+        padded_answers(PROMPTS, COMPLETIONS, side="left", pad=5),
+    )
+    alone = torch.cat(
+        [
+            all_logps(model, padded_answers([p], [c]))
+            for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
+        ]
+    )
     assert all_logps(model, texts).tolist() == pytest.approx(alone.tolist(), abs=1e-5)
 
 
@@ -167,7 +199,10 @@ def test_the_reference_has_no_dropout() -> None:
     """A reference in training mode would be drawn anew: the first margin would not be exactly 0."""
     model = tiny_gpt2(dropout=0.5).train()
     texts = padded_answers(PROMPTS, COMPLETIONS)
-    expected = [token_by_token(tiny_gpt2(), p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)]
+    expected = [
+        token_by_token(tiny_gpt2(), p, c)
+        for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
+    ]
     assert all_logps(model, texts).tolist() == pytest.approx(expected, abs=1e-5)
     assert model.training  # put back
 
@@ -179,7 +214,9 @@ def test_it_starts_at_ln_2_and_the_reference_stays_what_it_was() -> None:
     model, texts = tiny_gpt2(), padded_answers(PROMPTS, COMPLETIONS)
     reference = copy.deepcopy(model)
     before = all_logps(reference, texts)
-    table = train_preferences(model, texts, [[0, 3], [1, 2]], beta=0.1, steps=20, batch_size=2)
+    table = train_preferences(
+        model, texts, [[0, 3], [1, 2]], beta=0.1, steps=20, batch_size=2
+    )
     assert table.loss[0] == pytest.approx(math.log(2), abs=1e-6)
     assert table.accuracy[0] == 0  # equal rewards are no win
     assert table.loss.iloc[-1] < 0.5
@@ -187,13 +224,22 @@ def test_it_starts_at_ln_2_and_the_reference_stays_what_it_was() -> None:
     assert torch.equal(all_logps(reference, texts), before)
     assert not model.training
     assert not torch.allclose(all_logps(model, texts), before, atol=0.1)
-    assert list(table.columns) == ["step", "loss", "accuracy", "margin", "chosen", "rejected"]
+    assert list(table.columns) == [
+        "step",
+        "loss",
+        "accuracy",
+        "margin",
+        "chosen",
+        "rejected",
+    ]
 
 
 def test_the_policy_has_its_dropout_while_it_trains() -> None:
     """So its first loss is not the ln 2 of a policy that is the reference."""
     texts = padded_answers(PROMPTS, COMPLETIONS)
-    table = train_preferences(tiny_gpt2(dropout=0.5), texts, [[0, 3]], beta=1.0, steps=1, batch_size=1)
+    table = train_preferences(
+        tiny_gpt2(dropout=0.5), texts, [[0, 3]], beta=1.0, steps=1, batch_size=1
+    )
     assert abs(table.loss[0] - math.log(2)) > 0.01
 
 
@@ -201,17 +247,37 @@ def test_the_rate_falls_along_a_line() -> None:
     """Under a gradient that never changes each step of Adam is as long as the rate: 0.1 times 1, 3/4, 1/2, 1/4."""
     policy = Tabular([[0.5, 0.5]])
     texts = padded_answers([[0], [0]], [[0], [1]])
-    train_preferences(policy, texts, [[0, 1]], beta=0.01, steps=4, batch_size=1, lr=0.1, loss="hinge")
-    assert (policy.logits[0] - math.log(0.5)).tolist() == pytest.approx([0.25, -0.25], rel=1e-4)
+    train_preferences(
+        policy, texts, [[0, 1]], beta=0.01, steps=4, batch_size=1, lr=0.1, loss="hinge"
+    )
+    assert (policy.logits[0] - math.log(0.5)).tolist() == pytest.approx(
+        [0.25, -0.25], rel=1e-4
+    )
 
 
 def test_given_reference_logps_are_used() -> None:
     texts = padded_answers(PROMPTS, COMPLETIONS)
     reference = all_logps(tiny_gpt2(), texts)
-    first = train_preferences(tiny_gpt2(), texts, [[0, 3]], beta=0.5, steps=3, batch_size=1, reference=reference)
-    same = train_preferences(tiny_gpt2(), texts, [[0, 3]], beta=0.5, steps=3, batch_size=1)
+    first = train_preferences(
+        tiny_gpt2(),
+        texts,
+        [[0, 3]],
+        beta=0.5,
+        steps=3,
+        batch_size=1,
+        reference=reference,
+    )
+    same = train_preferences(
+        tiny_gpt2(), texts, [[0, 3]], beta=0.5, steps=3, batch_size=1
+    )
     shifted = train_preferences(
-        tiny_gpt2(), texts, [[0, 3]], beta=0.5, steps=3, batch_size=1, reference=reference - torch.eye(4)[0] * 2
+        tiny_gpt2(),
+        texts,
+        [[0, 3]],
+        beta=0.5,
+        steps=3,
+        batch_size=1,
+        reference=reference - torch.eye(4)[0] * 2,
     )
     assert first.equals(same)
     assert shifted.loss[0] == pytest.approx(math.log(1 + math.exp(-0.5 * 2)), abs=1e-6)
@@ -222,7 +288,9 @@ def test_the_same_seed_is_the_same_run_and_touches_no_global_state() -> None:
 
     def run(seed: int) -> Any:
         pairs = [[0, 3], [1, 2], [3, 1], [2, 0]]
-        return train_preferences(tiny_gpt2(0.1), texts, pairs, beta=0.1, steps=6, batch_size=2, seed=seed)
+        return train_preferences(
+            tiny_gpt2(0.1), texts, pairs, beta=0.1, steps=6, batch_size=2, seed=seed
+        )
 
     assert run(1).equals(run(1))
     assert not run(1).equals(run(2))
@@ -257,7 +325,9 @@ def test_every_pair_comes_once_before_any_comes_again() -> None:
 
     texts = padded_answers([[0]] * 4, [[0], [1], [2], [3]])
     pairs = [[0, 1], [1, 2], [2, 3], [3, 0], [0, 2]]
-    train_preferences(Tabular([[0.25] * 4]), texts, pairs, beta=1, steps=5, batch_size=2, combine=note)
+    train_preferences(
+        Tabular([[0.25] * 4]), texts, pairs, beta=1, steps=5, batch_size=2, combine=note
+    )
     order = torch.cat(seen).tolist()
     assert sorted(order[:5]) == sorted(order[5:]) == [0, 1, 2, 3, 4]
     assert order[:5] != order[5:]  # shuffled again
@@ -278,7 +348,12 @@ def test_watch_sees_every_step_in_eval_mode() -> None:
     seen: list[tuple[int, bool]] = []
     texts = padded_answers(PROMPTS, COMPLETIONS)
     train_preferences(
-        tiny_gpt2(), texts, [[0, 1]], beta=0.1, steps=2, watch=lambda step, model: seen.append((step, model.training))
+        tiny_gpt2(),
+        texts,
+        [[0, 1]],
+        beta=0.1,
+        steps=2,
+        watch=lambda step, model: seen.append((step, model.training)),
     )
     assert seen == [(0, False), (1, False), (2, False)]
 
@@ -291,16 +366,22 @@ def test_the_tabular_optimum_is_reached() -> None:
     """
     random = np.random.default_rng(0)
     prompts, answers, beta = 2, 5, 0.7
-    reference, reward = random.dirichlet(np.ones(answers), prompts), random.normal(size=(prompts, answers))
+    reference, reward = (
+        random.dirichlet(np.ones(answers), prompts),
+        random.normal(size=(prompts, answers)),
+    )
     texts = padded_answers(
-        [[p] for p in range(prompts) for _ in range(answers)], [[a] for _ in range(prompts) for a in range(answers)]
+        [[p] for p in range(prompts) for _ in range(answers)],
+        [[a] for _ in range(prompts) for a in range(answers)],
     )
     pairs = [
         [p * answers + a, p * answers + b]
         for p in range(prompts) for a in range(answers) for b in range(answers) if a != b
     ]  # fmt: skip
     rewards = torch.tensor(reward.ravel())
-    share = torch.sigmoid(rewards[[a for a, _ in pairs]] - rewards[[b for _, b in pairs]])
+    share = torch.sigmoid(
+        rewards[[a for a, _ in pairs]] - rewards[[b for _, b in pairs]]
+    )
     policy = Tabular(reference)
     train_preferences(
         policy, texts, pairs, beta=beta, steps=800, batch_size=len(pairs), lr=0.03,
@@ -315,7 +396,9 @@ def test_the_tabular_optimum_is_reached() -> None:
 def test_a_tabular_policy_is_its_table() -> None:
     table = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
     texts = padded_answers([[0], [1]], [[2], [0]])
-    assert answer_logps(Tabular(table), texts).exp().tolist() == pytest.approx([0.5, 0.6])
+    assert answer_logps(Tabular(table), texts).exp().tolist() == pytest.approx(
+        [0.5, 0.6]
+    )
     assert Tabular(table).probabilities() == pytest.approx(table)
     for wrong in ([0.5, 0.5], [[0.5, 0.6]], [[1.0, 0.0]]):
         with pytest.raises(ValueError, match="probabilities above 0"):
@@ -337,7 +420,11 @@ def test_a_tabular_policy_is_its_table() -> None:
         ([[0, 1]], {"reference": [0.0]}, "reference"),
     ],
 )
-def test_training_refuses_what_cannot_be_right(pairs: Any, options: dict[str, Any], message: str) -> None:
+def test_training_refuses_what_cannot_be_right(
+    pairs: Any, options: dict[str, Any], message: str
+) -> None:
     texts: Answers = padded_answers(PROMPTS, COMPLETIONS)
     with pytest.raises(ValueError, match=message):
-        train_preferences(tiny_gpt2(), texts, pairs, **{"beta": 0.1, "steps": 1, **options})
+        train_preferences(
+            tiny_gpt2(), texts, pairs, **{"beta": 0.1, "steps": 1, **options}
+        )

@@ -7,12 +7,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.kernels import Traffic, elements_moved, fast_memory, largest_block, tiled
-from smallscale.kernels.levels import naive
+from smallscale.kernels import (
+    Traffic,
+    elements_moved,
+    fast_memory,
+    largest_block,
+    tiled,
+)
+from smallscale.kernels.attention import naive
 
 
 def counted(level: str, n: int, d: int, block: int, causal: bool) -> int:
-    q, k, v = torch.randn(3, 1, 1, n, d, generator=torch.Generator().manual_seed(0)).unbind()
+    q, k, v = torch.randn(
+        3, 1, 1, n, d, generator=torch.Generator().manual_seed(0)
+    ).unbind()
     traffic, offset = Traffic(), 0 if causal else n
     if level == "naive":
         naive(q, k, v, 1.0, offset, traffic=traffic)
@@ -23,8 +31,12 @@ def counted(level: str, n: int, d: int, block: int, causal: bool) -> int:
 
 @pytest.mark.parametrize("level", ["naive", "tiled"])
 @given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 60), st.booleans())
-def test_the_prediction_is_the_count(level: str, n: int, d: int, block: int, causal: bool) -> None:
-    assert elements_moved(level, n, d, block, causal) == counted(level, n, d, block, causal)
+def test_the_prediction_is_the_count(
+    level: str, n: int, d: int, block: int, causal: bool
+) -> None:
+    assert elements_moved(level, n, d, block, causal) == counted(
+        level, n, d, block, causal
+    )
 
 
 def test_by_hand() -> None:
@@ -35,7 +47,11 @@ def test_by_hand() -> None:
     # causal: the first query tile reads half of k and v.
     assert elements_moved("tiled", 4, 2, 2, causal=True) == 20 + 8 + 16
     # A block as long as the sequence reads everything once, causal or not.
-    assert elements_moved("tiled", 4, 2, 4) == elements_moved("tiled", 4, 2, 4, causal=True) == 20 + 16
+    assert (
+        elements_moved("tiled", 4, 2, 4)
+        == elements_moved("tiled", 4, 2, 4, causal=True)
+        == 20 + 16
+    )
 
 
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 30))
@@ -43,7 +59,10 @@ def test_the_formulas_of_the_papers(tiles: int, d: int, block: int) -> None:
     n = tiles * block
     assert elements_moved("tiled", n, d, block) == 2 * n * d + n + 2 * n * d * tiles
     visits = tiles * (tiles + 1) // 2
-    assert elements_moved("tiled", n, d, block, causal=True) == 2 * n * d + n + 2 * d * block * visits
+    assert (
+        elements_moved("tiled", n, d, block, causal=True)
+        == 2 * n * d + n + 2 * d * block * visits
+    )
 
 
 @given(st.integers(1, 100), st.integers(0, 10**6))

@@ -20,7 +20,9 @@ from smallscale.notebook import explore
 
 
 def test_the_stepper_walks_every_tile_and_ends_at_the_true_sum() -> None:
-    q, k, v = torch.randn(3, 1, 1, 12, 4, generator=torch.Generator().manual_seed(0)).unbind()
+    q, k, v = torch.randn(
+        3, 1, 1, 12, 4, generator=torch.Generator().manual_seed(0)
+    ).unbind()
     box = explore(*tile_stepper(q, k, v, block=4))
     sight, step, view = box.children
     assert (sight.value, step.max) == ("causal", 6)
@@ -32,7 +34,9 @@ def test_the_stepper_walks_every_tile_and_ends_at_the_true_sum() -> None:
     assert f"maximum {scores.max():.3f}" in view.value
     assert f"sum {(scores - scores.max()).exp().sum():.3f}" in view.value
     assert "Step 9 of 9: query tile 3 meets key tile 3." in view.value
-    moved = elements_moved("tiled", 12, 4, 4) - 4 * 4 - 4  # the last tile's output and lse are not yet written
+    moved = (
+        elements_moved("tiled", 12, 4, 4) - 4 * 4 - 4
+    )  # the last tile's output and lse are not yet written
     assert f"Moved so far: {moved:,}." in view.value
     sight.value = "causal"  # fewer steps: the slider stays in range
     assert step.value == 6
@@ -40,7 +44,11 @@ def test_the_stepper_walks_every_tile_and_ends_at_the_true_sum() -> None:
 
 
 def test_the_traffic_explorer_counts_predicts_and_says_what_fits() -> None:
-    box = explore(*traffic_explorer(64, 4, [4, 16, 64], [fast_memory(4, size) for size in (4, 16, 64)]))
+    box = explore(
+        *traffic_explorer(
+            64, 4, [4, 16, 64], [fast_memory(4, size) for size in (4, 16, 64)]
+        )
+    )
     block, memory, view = box.children
     assert "which do not fit into" in view.value
     block.value = 16
@@ -77,7 +85,10 @@ def half_forgets(top: Any, total: Any, out: Any, scores: Any, values: Any) -> An
         (half_forgets, "the output is not"),
         (lambda top, total, out, s, v: (s.max(), total, out), "The sum should be"),
         (lambda top, total, out, s, v: (top, total, out), "Something is not finite"),
-        (lambda top, total, out, s, v: (s.min().clamp(max=0), total, out), "The maximum should be"),
+        (
+            lambda top, total, out, s, v: (s.min().clamp(max=0), total, out),
+            "The maximum should be",
+        ),
         (lambda *_: 1, "Return three things"),
     ],
 )
@@ -85,35 +96,68 @@ def test_merge_is_judged(answer: Callable[..., Any], words: str) -> None:
     assert re.search(words, check_merge(answer))
 
 
-def window_attention(q: Any, k: Any, v: Any, window: int, block: int, traffic: Any, first_tile: bool = False) -> Any:
+def window_attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    window: int,
+    block: int,
+    traffic: Any,
+    first_tile: bool = False,
+) -> Any:
     n, out = len(q), torch.empty_like(q)
     for i in range(0, n, block):
         start = 0 if first_tile else max(0, i - window + 1) // block * block
-        k_i, v_i = traffic.read(k[start : i + block]), traffic.read(v[start : i + block])
-        behind = torch.arange(i, min(n, i + block))[:, None] - torch.arange(start, start + len(k_i))[None, :]
+        k_i, v_i = (
+            traffic.read(k[start : i + block]),
+            traffic.read(v[start : i + block]),
+        )
+        behind = (
+            torch.arange(i, min(n, i + block))[:, None]
+            - torch.arange(start, start + len(k_i))[None, :]
+        )
         scores = q[i : i + block] @ k_i.T / math.sqrt(q.shape[1])
-        out[i : i + block] = scores.masked_fill((behind < 0) | (behind >= window), -math.inf).softmax(-1) @ v_i
+        out[i : i + block] = (
+            scores.masked_fill((behind < 0) | (behind >= window), -math.inf).softmax(-1)
+            @ v_i
+        )
     return out
 
 
 def test_window_is_judged() -> None:
     assert check_window(lambda *_: None) == NOT_YET
     assert check_window(window_attention).startswith("Right: ")
-    assert "were read, where" in check_window(lambda *a: window_attention(*a, first_tile=True))
-    assert "That is causal attention" in check_window(lambda q, k, v, w, b, t: window_attention(q, k, v, 64, b, t))
-    assert "The values differ" in check_window(lambda q, k, v, w, b, t: window_attention(q, k, v, w + 1, b, t))
+    assert "were read, where" in check_window(
+        lambda *a: window_attention(*a, first_tile=True)
+    )
+    assert "That is causal attention" in check_window(
+        lambda q, k, v, w, b, t: window_attention(q, k, v, 64, b, t)
+    )
+    assert "The values differ" in check_window(
+        lambda q, k, v, w, b, t: window_attention(q, k, v, w + 1, b, t)
+    )
     assert "Now let traffic.read" in check_window(
-        lambda q, k, v, w, b, t: window_attention(q, k, v, w, b, type("Silent", (), {"read": lambda self, x: x})())
+        lambda q, k, v, w, b, t: window_attention(
+            q, k, v, w, b, type("Silent", (), {"read": lambda self, x: x})()
+        )
     )
 
 
 def test_measuring() -> None:
-    assert 4 * 1000 * 1000 <= peak_bytes(lambda: torch.zeros(1000, 1000).sum()) < 4 * 1000 * 1000 + 10_000
+    assert (
+        4 * 1000 * 1000
+        <= peak_bytes(lambda: torch.zeros(1000, 1000).sum())
+        < 4 * 1000 * 1000 + 10_000
+    )
     held = torch.zeros(1000)
     assert peak_bytes(lambda: held.mul_(2)) < 4000  # nothing new
-    assert 8_000_000 <= peak_bytes(lambda: (torch.zeros(1000, 1000) + 1).sum()) < 8_010_000
+    assert (
+        8_000_000 <= peak_bytes(lambda: (torch.zeros(1000, 1000) + 1).sum()) < 8_010_000
+    )
     calls: list[int] = []
-    first, second = seconds([lambda: calls.append(0), lambda: sum(range(200_000))], rounds=3)
+    first, second = seconds(
+        [lambda: calls.append(0), lambda: sum(range(200_000))], rounds=3
+    )
     assert len(calls) == 4
     assert 0 <= first < second
     assert flops(4, 8) == 2 * 2 * 4 * 4 * 8
@@ -142,6 +186,10 @@ for kernel in (gpu._forward, gpu._dq, gpu._dkdv):
     built = compile(ASTSource(kernel.fn, signature, values), target=GPUTarget("cuda", 90, 32))
     print("wgmma" in built.asm["ptx"], len(built.asm["cubin"]) > 1000)
 """
-    own = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}  # other tests interpret
-    run = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True)
+    own = {
+        name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"
+    }  # other tests interpret
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=own, capture_output=True, text=True
+    )
     assert run.stdout.split() == ["True"] * 6, run.stderr[-2000:]

@@ -13,20 +13,34 @@ from smallscale.notebook.claims import CLAIMS
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     bundles: list[dict[str, Any]] = []
-    monkeypatch.setattr("smallscale.notebook.claims.display", lambda bundle, raw: bundles.append(bundle))
+    monkeypatch.setattr(
+        "smallscale.notebook.claims.display", lambda bundle, raw: bundles.append(bundle)
+    )
     return bundles
 
 
-def test_a_table_for_readers_and_a_record_for_the_bench(shown: list[dict[str, Any]]) -> None:
+def test_a_table_for_readers_and_a_record_for_the_bench(
+    shown: list[dict[str, Any]],
+) -> None:
     claims = Claims()
-    claims.add("PGD beats FGSM", measured="0.45 < 0.51", holds=True, tolerance="any", paper="yes", reproduced=True)
+    claims.add(
+        "PGD beats FGSM",
+        measured="0.45 < 0.51",
+        holds=True,
+        tolerance="any",
+        paper="yes",
+        reproduced=True,
+    )
     claims.add("a < b", measured=0.123456, holds=np.bool_(False))
     claims.metric("acc", torch.tensor(0.5)).metric("n", 3).metric("gap", float("nan"))
     claims.show()
     (bundle,) = shown
     record = bundle[CLAIMS]
     assert record["metrics"] == {"acc": 0.5, "n": 3, "gap": None}
-    assert [(c["holds"], c["judged"]) for c in record["claims"]] == [(True, True), (False, True)]
+    assert [(c["holds"], c["judged"]) for c in record["claims"]] == [
+        (True, True),
+        (False, True),
+    ]
     assert record["claims"][0]["reproduced"] is True
     assert record["claims"][1]["measured"] == "0.1235"
     assert "<td" in bundle["text/html"]
@@ -51,14 +65,23 @@ def test_tiny_is_printed_and_not_judged(shown: list[dict[str, Any]]) -> None:
 
 def test_judged_at_chooses_the_scales() -> None:
     def judged(scale: str) -> bool:
-        return bool(Claims(scale).add("x", measured=1, holds=True, judged_at=("medium",))._claims["x"]["judged"])
+        return bool(
+            Claims(scale)
+            .add("x", measured=1, holds=True, judged_at=("medium",))
+            ._claims["x"]["judged"]
+        )
 
-    assert [judged(scale) for scale in ("tiny", "small", "medium", "full")] == [False, False, True, False]
+    assert [judged(scale) for scale in ("tiny", "small", "medium", "full")] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_the_scale_is_the_notebooks_own(monkeypatch: pytest.MonkeyPatch) -> None:
     class Shell:
-        user_ns = {"scale": "medium"}  # noqa: RUF012
+        user_ns = {"scale": "medium"}
 
     monkeypatch.setattr("smallscale.notebook.claims.get_ipython", Shell)
     assert Claims().scale == "medium"
@@ -78,7 +101,10 @@ def test_stated_again_it_is_replaced(shown: list[dict[str, Any]]) -> None:
         (lambda c: c.add("x", measured=1, holds="yes"), "holds must be True or False"),
         (lambda c: c.add("x", measured=1, holds=True, reproduced=1), "reproduced"),
         (lambda c: c.add("x", measured=1, holds=True, judged_at="small"), "judged_at"),
-        (lambda c: c.add("x", measured=1, holds=True, judged_at=("large",)), "judged_at"),
+        (
+            lambda c: c.add("x", measured=1, holds=True, judged_at=("large",)),
+            "judged_at",
+        ),
         (lambda c: c.metric("two words", 1), "name"),
         (lambda c: c.metric("x", "1"), "value of metric x must be a number"),
     ],
@@ -89,5 +115,7 @@ def test_what_cannot_be_right_is_refused(call: Any, complaint: str) -> None:
 
 
 def test_an_unknown_scale_is_refused() -> None:
-    with pytest.raises(ValueError, match="scale must be one of tiny, small, medium, full"):
+    with pytest.raises(
+        ValueError, match="scale must be one of tiny, small, medium, full"
+    ):
         Claims("large")

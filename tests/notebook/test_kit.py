@@ -12,7 +12,9 @@ from smallscale.notebook import at_scale, check_guess, explore, figure, source
 from smallscale.notebook.figures import ROWS, STYLE
 
 
-@pytest.mark.parametrize(("scale", "value"), [("tiny", 1), ("small", 10), ("medium", 10), ("full", 1000)])
+@pytest.mark.parametrize(
+    ("scale", "value"), [("tiny", 1), ("small", 10), ("medium", 10), ("full", 1000)]
+)
 def test_the_nearest_smaller_scale_given(scale: str, value: int) -> None:
     assert at_scale(scale, tiny=1, small=10, full=1000) == value
 
@@ -23,33 +25,53 @@ def test_zero_and_false_are_values() -> None:
 
 
 def test_an_unknown_scale_is_refused() -> None:
-    with pytest.raises(ValueError, match="scale must be one of tiny, small, medium, full; got 'big'"):
+    with pytest.raises(
+        ValueError, match="scale must be one of tiny, small, medium, full; got 'big'"
+    ):
         at_scale("big", tiny=1, small=2)
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     calls: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
-    def display(bundle: dict[str, Any], *, metadata: dict[str, Any] | None = None, raw: bool) -> None:
+    def display(
+        bundle: dict[str, Any], *, metadata: dict[str, Any] | None = None, raw: bool
+    ) -> None:
         calls.append((bundle, metadata or {}))
 
     monkeypatch.setattr("smallscale.notebook.figures.display", display)
-    monkeypatch.setattr("smallscale.notebook.living.display", display)
+    monkeypatch.setattr("smallscale.notebook.living_source.display", display)
     return calls
 
 
 def test_a_figure_is_a_picture_a_sentence_and_its_numbers(shown: list[Any]) -> None:
     fig, ax = plt.subplots()
     ax.plot([1, 2])
-    assert figure(fig, title="It rises", alt="A line from 1 <to> 2", data={"x": [1], "y": [0.123456]}) is None
+    assert (
+        figure(
+            fig,
+            title="It rises",
+            alt="A line from 1 <to> 2",
+            data={"x": [1], "y": [0.123456]},
+        )
+        is None
+    )
     (picture, metadata), (words, _) = shown
     assert picture["image/png"].startswith(b"\x89PNG")
     assert metadata["image/png"]["alt"] == "A line from 1 <to> 2"
-    assert words["text/html"].startswith("<p>Figure: It rises. A line from 1 &lt;to&gt; 2.</p>")
+    assert words["text/html"].startswith(
+        "<p>Figure: It rises. A line from 1 &lt;to&gt; 2.</p>"
+    )
     assert "<details>" in words["text/html"]
     assert "0.1235" in words["text/html"]
-    assert picture["text/plain"] == words["text/plain"] == "Figure: It rises. A line from 1 <to> 2."
+    assert (
+        picture["text/plain"]
+        == words["text/plain"]
+        == "Figure: It rises. A line from 1 <to> 2."
+    )
     assert not plt.fignum_exists(fig.number)
 
 
@@ -77,14 +99,18 @@ def test_the_same_figure_gives_the_same_bytes(shown: list[Any]) -> None:
             fig, ax = plt.subplots()
             ax.plot([1, 2])
         figure(fig, title="t", alt="a")
-    assert base64.b64encode(shown[0][0]["image/png"]) == base64.b64encode(shown[2][0]["image/png"])
+    assert base64.b64encode(shown[0][0]["image/png"]) == base64.b64encode(
+        shown[2][0]["image/png"]
+    )
 
 
 def test_source_is_the_living_one_with_the_file_it_stands_in(shown: list[Any]) -> None:
     source(at_scale)
     bundle, _ = shown[0]
     assert bundle["text/plain"].startswith("def at_scale(")
-    assert bundle["text/markdown"].startswith("`lib/smallscale/notebook/scale.py`\n\n```python\ndef at_scale(")
+    assert bundle["text/markdown"].startswith(
+        "`lib/smallscale/notebook/scale.py`\n\n```python\ndef at_scale("
+    )
 
 
 def test_a_fence_inside_the_source_does_not_end_it(shown: list[Any]) -> None:
@@ -122,9 +148,16 @@ def test_explore_names_its_sliders_and_shows_the_scene_of_their_values() -> None
         seen.append((size, where))
         return f"<p>{where} {size}</p>"
 
-    sliders = {"size": IntSlider(min=1, max=9, value=4), "where": SelectionSlider(options=["here", "there"])}
+    sliders = {
+        "size": IntSlider(min=1, max=9, value=4),
+        "where": SelectionSlider(options=["here", "there"]),
+    }
     size, where, view = explore(scene, sliders).children
-    assert (size.description, where.description, view.value) == ("size", "where", "<p>here 4</p>")
+    assert (size.description, where.description, view.value) == (
+        "size",
+        "where",
+        "<p>here 4</p>",
+    )
     size.value, where.value = 7, "there"
     assert view.value == "<p>there 7</p>"
     assert seen == [(4, "here"), (7, "here"), (7, "there")]  # once for each change

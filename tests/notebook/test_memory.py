@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smallscale.notebook import remember
-from smallscale.notebook.memory import cache_folder, value_hash
+from smallscale.notebook.disk_cache import cache_folder, value_hash
 
 calls: list[Any] = []
 FACTOR = 2
@@ -26,7 +26,9 @@ def double(x: Any, *, bias: float = 0.0) -> Any:
 
 
 def record(x: Any) -> None:
-    os.environ["SMALLSCALE_TEST_CALLS"] = str(int(os.environ.get("SMALLSCALE_TEST_CALLS", "0")) + 1)
+    os.environ["SMALLSCALE_TEST_CALLS"] = str(
+        int(os.environ.get("SMALLSCALE_TEST_CALLS", "0")) + 1
+    )
 
 
 @pytest.fixture
@@ -43,7 +45,9 @@ def test_the_second_call_reads_the_first_ones_result(count: Callable[[], int]) -
     assert count() == 1
 
 
-def test_an_argument_by_name_or_at_its_default_is_the_same_step(count: Callable[[], int]) -> None:
+def test_an_argument_by_name_or_at_its_default_is_the_same_step(
+    count: Callable[[], int],
+) -> None:
     remember(double)(1.5)
     remember(double)(x=1.5, bias=0.0)
     assert count() == 1
@@ -51,19 +55,35 @@ def test_an_argument_by_name_or_at_its_default_is_the_same_step(count: Callable[
     assert count() == 2
 
 
-def test_another_argument_dtype_or_shape_is_another_step(count: Callable[[], int]) -> None:
-    for x in (torch.zeros(2), torch.zeros(2, 1), torch.zeros(2, dtype=torch.float64), np.zeros(2), [0.0, 0.0], 0, 0.0):
-        remember(double)(x) if not isinstance(x, list) else remember(double)(np.array([[0.0], [0.0]]))
+def test_another_argument_dtype_or_shape_is_another_step(
+    count: Callable[[], int],
+) -> None:
+    for x in (
+        torch.zeros(2),
+        torch.zeros(2, 1),
+        torch.zeros(2, dtype=torch.float64),
+        np.zeros(2),
+        [0.0, 0.0],
+        0,
+        0.0,
+    ):
+        remember(double)(x) if not isinstance(x, list) else remember(double)(
+            np.array([[0.0], [0.0]])
+        )
     assert count() == 7
 
 
-def test_a_global_that_the_code_names_counts(count: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_global_that_the_code_names_counts(
+    count: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert remember(double)(1.0) == 2
     monkeypatch.setattr(sys.modules[__name__], "FACTOR", 3)
     assert remember(double)(1.0) == 3
 
 
-def test_a_helper_in_the_same_file_counts(count: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_helper_in_the_same_file_counts(
+    count: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     remember(double)(1.0)
 
     def other(x: Any) -> None:
@@ -91,7 +111,9 @@ def test_a_model_counts_by_its_weights_and_layers() -> None:
     with torch.no_grad():
         model.weight += 1
     assert remember(weight)(model) == pytest.approx(before + 4)
-    assert value_hash(torch.nn.Conv2d(1, 1, 3, padding=1).requires_grad_(False)) != value_hash(torch.nn.Conv2d(1, 1, 3))
+    assert value_hash(
+        torch.nn.Conv2d(1, 1, 3, padding=1).requires_grad_(False)
+    ) != value_hash(torch.nn.Conv2d(1, 1, 3))
 
 
 def test_a_path_counts_by_what_it_holds(tmp_path: Path) -> None:
@@ -104,10 +126,20 @@ def test_a_path_counts_by_what_it_holds(tmp_path: Path) -> None:
     assert remember(length)(tmp_path / "a") == 3
 
 
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(codec="utf-8"))
+)
 trees = st.recursive(
     leaves,
-    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers(), inner)
+    ),
     max_leaves=8,
 )
 
@@ -143,7 +175,9 @@ def test_tensors_come_back_in_shape_and_dtype(value: torch.Tensor) -> None:
         assert torch.equal(back, value)
 
 
-@pytest.mark.parametrize("value", [np.arange(3), np.float32(1.5), np.zeros((2, 0)), np.array(2.0)])
+@pytest.mark.parametrize(
+    "value", [np.arange(3), np.float32(1.5), np.zeros((2, 0)), np.array(2.0)]
+)
 def test_arrays_stay_arrays(value: Any) -> None:
     def same(v: Any) -> Any:
         return v
@@ -169,7 +203,9 @@ def test_what_cannot_be_stored_is_handed_back_with_a_warning() -> None:
     def model() -> Any:
         return torch.nn.Linear(1, 1)
 
-    with pytest.warns(UserWarning, match=r"did not keep the result of model: a Linear .* state_dict"):
+    with pytest.warns(
+        UserWarning, match=r"did not keep the result of model: a Linear .* state_dict"
+    ):
         assert isinstance(remember(model)(), torch.nn.Linear)
 
 
@@ -189,5 +225,8 @@ def test_another_process_reads_it(tmp_path: Path) -> None:
         "print(remember(step)(float(sys.argv[1])))\n"
     )
     run = [sys.executable, str(program), "1.5"]
-    outputs = [subprocess.run(run, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    outputs = [
+        subprocess.run(run, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
     assert outputs == ["computed\n{'x': 1.5}\n", "{'x': 1.5}\n"]

@@ -30,18 +30,28 @@ def node(notebook: Notebook) -> Any:
 
 def headings(notebook: Notebook) -> list[tuple[int, str]]:
     text = re.sub(r"^```.*?^```", "", "\n".join(notebook.markdown), flags=re.M | re.S)
-    return [(len(marks), words.strip()) for marks, words in re.findall(r"^(#+) +(.+)$", text, re.M)]
+    return [
+        (len(marks), words.strip())
+        for marks, words in re.findall(r"^(#+) +(.+)$", text, re.M)
+    ]
 
 
 def outputs(node: Any) -> list[Any]:
-    return [output for cell in node.cells if cell.cell_type == "code" for output in cell.outputs]
+    return [
+        output
+        for cell in node.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    ]
 
 
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
-def test_the_first_cell_has_the_topic_the_question_and_the_table(notebook: Notebook) -> None:
+def test_the_first_cell_has_the_topic_the_question_and_the_table(
+    notebook: Notebook,
+) -> None:
     kind, text, _ = notebook.cells[0]
     assert kind == "markdown"
     assert text.startswith("# ")
@@ -63,15 +73,25 @@ def test_it_ends_in_claims_exercises_summary_and_references(notebook: Notebook) 
     assert [words for level, words in headings(notebook) if level == 2][-4:] == LAST
 
 
-def test_parameters_are_declared_and_start_with_scale_and_seed(notebook: Notebook) -> None:
+def test_parameters_are_declared_and_start_with_scale_and_seed(
+    notebook: Notebook,
+) -> None:
     scale, seed = list(notebook.parameters.values())[:2]
-    assert (scale.name, scale.default, scale.choices) == ("scale", "small", ("tiny", "small", "medium", "full"))
+    assert (scale.name, scale.default, scale.choices) == (
+        "scale",
+        "small",
+        ("tiny", "small", "medium", "full"),
+    )
     assert (seed.name, seed.kind, seed.default) == ("seed", int, 0)
     assert all(parameter.help for parameter in notebook.parameters.values())
 
 
 def test_three_exercises_each_with_difficulty_and_minutes(notebook: Notebook) -> None:
-    exercises = [words for level, words in headings(notebook) if level == 3 and words.startswith("Exercise ")]
+    exercises = [
+        words
+        for level, words in headings(notebook)
+        if level == 3 and words.startswith("Exercise ")
+    ]
     assert len(exercises) == 3
     text = "\n".join(notebook.markdown)
     assert len(re.findall(r"Difficulty: [●○]{3}, about \d+ minutes", text)) == 3
@@ -79,7 +99,9 @@ def test_three_exercises_each_with_difficulty_and_minutes(notebook: Notebook) ->
 
 def test_every_figure_has_alt_text_and_a_visible_sentence(node: Any) -> None:
     shown = outputs(node)
-    pictures = [i for i, output in enumerate(shown) if "image/png" in output.get("data", {})]
+    pictures = [
+        i for i, output in enumerate(shown) if "image/png" in output.get("data", {})
+    ]
     assert pictures
     for i in pictures:
         alt = shown[i].metadata["image/png"]["alt"]
@@ -90,7 +112,9 @@ def test_every_figure_has_alt_text_and_a_visible_sentence(node: Any) -> None:
         assert "<details>" in sentence, "a figure's numbers must be reachable as text"
 
 
-def test_committed_outputs_are_whole_and_free_of_noise(notebook: Notebook, node: Any) -> None:
+def test_committed_outputs_are_whole_and_free_of_noise(
+    notebook: Notebook, node: Any
+) -> None:
     assert all(cell.execution_count for cell in node.cells if cell.cell_type == "code")
     for output in outputs(node):
         assert output.output_type != "error"
@@ -117,9 +141,15 @@ def test_the_living_source_is_shown(notebook: Notebook) -> None:
 
 
 def test_nothing_is_imported_below_the_top(notebook: Notebook) -> None:
-    first = next(i for i, text in enumerate(notebook.code) if re.search(r"^(import|from) ", text, re.M))
+    first = next(
+        i
+        for i, text in enumerate(notebook.code)
+        if re.search(r"^(import|from) ", text, re.M)
+    )
     for text in notebook.code[first + 1 :]:
-        assert not re.search(r"^\s*(import|from) \w", text, re.M), "imports stand together at the top"
+        assert not re.search(r"^\s*(import|from) \w", text, re.M), (
+            "imports stand together at the top"
+        )
 
 
 def test_renewing_strips_noise_and_keeps_what_is_looked_at(tmp_path: Path) -> None:
@@ -130,7 +160,9 @@ def test_renewing_strips_noise_and_keeps_what_is_looked_at(tmp_path: Path) -> No
         "import sys\nfrom IPython.display import display\nfrom ipywidgets import HTML\n"
         "print('kept')\nprint('dropped', file=sys.stderr)\ndisplay(HTML('x'))"
     )
-    node.cells = [nbformat.v4.new_code_cell(code, metadata={"tags": ["t"], "editor": 1})]
+    node.cells = [
+        nbformat.v4.new_code_cell(code, metadata={"tags": ["t"], "editor": 1})
+    ]
     nbformat.write(node, tmp_path / "nb.ipynb")
     main([str(tmp_path / "nb.ipynb")])
     (cell,) = nbformat.read(tmp_path / "nb.ipynb", as_version=4).cells

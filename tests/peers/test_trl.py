@@ -19,7 +19,9 @@ from smallscale.dpo import train_preferences
 from smallscale.dpo.reviews import END, WORDS, judged_pairs, reviews, small_llama
 from smallscale.dpo.sampling import fit_texts
 
-trl = pytest.importorskip("trl", reason="trl is not installed: pip install 'smallscale[peers]'")
+trl = pytest.importorskip(
+    "trl", reason="trl is not installed: pip install 'smallscale[peers]'"
+)
 datasets = pytest.importorskip("datasets")
 
 STEPS, PAIRS, BETA, LR = 20, 8, 0.2, 1e-3
@@ -32,16 +34,22 @@ def reference() -> torch.nn.Module:
 
 
 def words_tokenizer() -> PreTrainedTokenizerFast:
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<end>"))
+    words = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<end>")
+    )
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", pad_token="<end>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, eos_token="<end>", pad_token="<end>"
+    )
 
 
 def in_words(row: list[int]) -> str:
     return " ".join(WORDS[token] for token in row)
 
 
-def their_losses(policy: Any, rows: list[dict[str, str]], folder: Path, **options: Any) -> list[float]:
+def their_losses(
+    policy: Any, rows: list[dict[str, str]], folder: Path, **options: Any
+) -> list[float]:
     """The losses of trl's trainer on the rows in their order, at its defaults but for what would hide the loss."""
     losses: list[float] = []
 
@@ -51,7 +59,9 @@ def their_losses(policy: Any, rows: list[dict[str, str]], folder: Path, **option
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().compute_loss(*args, **kwargs)
-            losses.append(float((loss[0] if isinstance(loss, tuple) else loss).detach()))
+            losses.append(
+                float((loss[0] if isinstance(loss, tuple) else loss).detach())
+            )
             return loss
 
     config = trl.DPOConfig(
@@ -75,7 +85,10 @@ def their_losses(policy: Any, rows: list[dict[str, str]], folder: Path, **option
     [
         ({}, {}),
         ({"loss": "hinge"}, {"loss_type": ["hinge"]}),
-        ({"loss": "robust", "label_smoothing": 0.2}, {"loss_type": ["robust"], "label_smoothing": 0.2}),
+        (
+            {"loss": "robust", "label_smoothing": 0.2},
+            {"loss_type": ["robust"], "label_smoothing": 0.2},
+        ),
     ],
     ids=["dpo", "hinge", "robust"],
 )
@@ -92,16 +105,26 @@ def test_the_same_losses_over_twenty_steps(
     ended = (texts.labels == END).any(1).numpy()
     pairs = pairs[ended[pairs].all(1)]  # to a text without an end trl adds one
     options = {"beta": BETA, "lr": LR, "steps": STEPS, "batch_size": PAIRS, **ours}
-    table = train_preferences(copy.deepcopy(reference), texts, pairs, combine=note, **options)
+    table = train_preferences(
+        copy.deepcopy(reference), texts, pairs, combine=note, **options
+    )
     written = [
-        in_words([token for token, label in zip(ids, labels, strict=True) if label >= 0][:-1])
+        in_words(
+            [token for token, label in zip(ids, labels, strict=True) if label >= 0][:-1]
+        )
         for ids, labels in zip(texts.ids.tolist(), texts.labels.tolist(), strict=True)
     ]
     rows = [
-        {"prompt": "<start> ", "chosen": written[a] + " <end>", "rejected": written[b] + " <end>"}
+        {
+            "prompt": "<start> ",
+            "chosen": written[a] + " <end>",
+            "rejected": written[b] + " <end>",
+        }
         for a, b in pairs[torch.cat(order).numpy()].tolist()
     ]
-    assert their_losses(copy.deepcopy(reference), rows, tmp_path, **theirs) == pytest.approx(
-        table.loss.tolist(), abs=1e-5
-    )
-    assert table.loss[0] - table.loss.min() > 0.05  # it learns, so the two had something to part over
+    assert their_losses(
+        copy.deepcopy(reference), rows, tmp_path, **theirs
+    ) == pytest.approx(table.loss.tolist(), abs=1e-5)
+    assert (
+        table.loss[0] - table.loss.min() > 0.05
+    )  # it learns, so the two had something to part over

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import smallscale.robustness.attacks as attacks
-import smallscale.robustness.ball as ball
+import smallscale.robustness.images.attacks as attacks
+import smallscale.robustness.images.norms as ball
 from smallscale.robustness import dlr_loss, fgsm, pgd
 
 
@@ -34,8 +34,12 @@ def network(*, seed: int = 0) -> nn.Sequential:
     return net.eval()
 
 
-def some_images(n: int, *, low: float = 0.0, high: float = 1.0, seed: int = 0) -> Tensor:
-    return low + (high - low) * torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+def some_images(
+    n: int, *, low: float = 0.0, high: float = 1.0, seed: int = 0
+) -> Tensor:
+    return low + (high - low) * torch.rand(
+        n, 1, 4, 4, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def read(model: nn.Module, images: Tensor) -> Tensor:
@@ -52,7 +56,11 @@ def margin(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def length(change: Tensor, norm: str) -> Tensor:
-    return change.flatten(1).abs().amax(1) if norm == "linf" else change.flatten(1).norm(dim=1)
+    return (
+        change.flatten(1).abs().amax(1)
+        if norm == "linf"
+        else change.flatten(1).norm(dim=1)
+    )
 
 
 class OnePixel(nn.Module):
@@ -84,7 +92,9 @@ def test_a_linear_margin_falls_by_eps_times_the_dual_norm(attack, norm, dual):
     adversarial = attack(model, images, labels, eps, norm=norm)
     w = model[1].weight[0] - model[1].weight[1]
     expected = margin(model, images, labels) - eps * w.norm(p=dual)
-    torch.testing.assert_close(margin(model, adversarial, labels), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        margin(model, adversarial, labels), expected, atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
@@ -94,8 +104,12 @@ def test_one_step_by_hand(attack):
     model[1].weight.data = torch.tensor([[3.0, -4.0], [0.0, 0.0]])
     image = torch.tensor([0.5, 0.5]).reshape(1, 1, 1, 2)
     l2, linf = attack(model, image, [0], 0.1, norm="l2"), attack(model, image, [0], 0.1)
-    torch.testing.assert_close(l2.flatten(), torch.tensor([0.44, 0.58]), atol=1e-6, rtol=0)
-    torch.testing.assert_close(linf.flatten(), torch.tensor([0.4, 0.6]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        l2.flatten(), torch.tensor([0.44, 0.58]), atol=1e-6, rtol=0
+    )
+    torch.testing.assert_close(
+        linf.flatten(), torch.tensor([0.4, 0.6]), atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
@@ -118,7 +132,9 @@ def test_the_default_step_is_two_and_a_half_radii_over_the_steps():
         return torch.stack([0.7 - images.flatten(), torch.zeros(len(images))], dim=1)
 
     result = pgd(model, pixel(0.5), [0], 0.2, steps=10)
-    assert visited[1:] == pytest.approx([0.5, 0.55, 0.6, 0.65] + 7 * [0.7])  # the first call only looks
+    assert visited[1:] == pytest.approx(
+        [0.5, 0.55, 0.6, 0.65] + 7 * [0.7]
+    )  # the first call only looks
     assert float(result) == pytest.approx(0.7)
 
 
@@ -150,7 +166,9 @@ def test_dlr_needs_three_classes():
     targeted=st.booleans(),
     seed=st.integers(0, 50),
 )
-def test_pgd_stays_in_the_ball_and_the_bounds(eps, norm, steps, step_size, restarts, targeted, seed):
+def test_pgd_stays_in_the_ball_and_the_bounds(
+    eps, norm, steps, step_size, restarts, targeted, seed
+):
     images, labels = some_images(5, seed=seed), torch.arange(5) % 3
     adversarial = pgd(
         network(seed=seed),
@@ -172,7 +190,9 @@ def test_pgd_stays_in_the_ball_and_the_bounds(eps, norm, steps, step_size, resta
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)
-@given(eps=st.floats(0, 1.5), norm=st.sampled_from(["linf", "l2"]), seed=st.integers(0, 50))
+@given(
+    eps=st.floats(0, 1.5), norm=st.sampled_from(["linf", "l2"]), seed=st.integers(0, 50)
+)
 def test_fgsm_stays_in_the_ball_and_the_bounds(eps, norm, seed):
     images, labels = some_images(5, seed=seed), torch.arange(5) % 3
     adversarial = fgsm(network(seed=seed), images, labels, eps, norm=norm)
@@ -195,8 +215,12 @@ def test_eps_zero_returns_the_images_themselves(norm):
 def test_the_ball_stays_around_the_original_on_a_long_walk():
     """Steps of 0.04 for ever upwards from 0.5 end at 0.6, the edge of the ball, not where 50 steps would lead."""
     model = OnePixel(lambda a: -a, lambda a: a)
-    assert float(pgd(model, pixel(0.5), [0], 0.1, steps=50, step_size=0.04)) == pytest.approx(0.6)
-    assert float(pgd(model, pixel(0.5), [0], 0.1, steps=50, step_size=0.04, norm="l2")) == pytest.approx(0.6)
+    assert float(
+        pgd(model, pixel(0.5), [0], 0.1, steps=50, step_size=0.04)
+    ) == pytest.approx(0.6)
+    assert float(
+        pgd(model, pixel(0.5), [0], 0.1, steps=50, step_size=0.04, norm="l2")
+    ) == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -210,7 +234,9 @@ def test_inside_the_ball_nothing_is_projected(norm):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_starts_fill_the_ball(norm):
     x, generator = torch.zeros(1, 1, 1, 3), torch.Generator().manual_seed(0)
-    radii = torch.cat([length(ball.random_change(x, 2.0, norm, generator), norm) for _ in range(2000)])
+    radii = torch.cat(
+        [length(ball.random_change(x, 2.0, norm, generator), norm) for _ in range(2000)]
+    )
     assert radii.max() <= 2
     # Uniform in a ball of three dimensions: half the volume lies within 2^(-1/3) = 0.794 of the radius.
     assert (radii <= 2 * 0.5 ** (1 / 3)).float().mean() == pytest.approx(0.5, abs=0.04)
@@ -229,11 +255,15 @@ def two_valleys() -> OnePixel:
     def left(a: Tensor) -> Tensor:
         return (6.6 * (0.5 - a).relu()).clamp(max=1.96)
 
-    return OnePixel(lambda a: torch.full_like(a, 2.0), lambda a: left(a) + right(a), left)
+    return OnePixel(
+        lambda a: torch.full_like(a, 2.0), lambda a: left(a) + right(a), left
+    )
 
 
 def test_a_failing_restart_with_a_higher_loss_never_overwrites_a_success():
-    adversarial = pgd(two_valleys(), pixel(0.55), [0], 0.4, restarts=20)  # from 0.55 it climbs to the right
+    adversarial = pgd(
+        two_valleys(), pixel(0.55), [0], 0.4, restarts=20
+    )  # from 0.55 it climbs to the right
     assert float(adversarial) > 0.75
     assert read(two_valleys(), adversarial).item() == 1
 
@@ -242,7 +272,12 @@ def test_a_restart_that_succeeds_replaces_a_failure_with_a_higher_loss():
     once = pgd(two_valleys(), pixel(0.45), [0], 0.4)  # from 0.45 it climbs to the left
     assert float(once) < 0.25
     assert read(two_valleys(), once).item() == 0
-    assert read(two_valleys(), pgd(two_valleys(), pixel(0.45), [0], 0.4, restarts=20)).item() == 1
+    assert (
+        read(
+            two_valleys(), pgd(two_valleys(), pixel(0.45), [0], 0.4, restarts=20)
+        ).item()
+        == 1
+    )
 
 
 @pytest.mark.parametrize("targeted", [False, True])
@@ -253,13 +288,28 @@ def test_more_restarts_are_never_worse_for_any_image(norm, targeted):
     scores = []
     for restarts in (1, 2, 5):
         with torch.no_grad():
-            logits = model(pgd(model, images, labels, 0.15, norm=norm, steps=3, restarts=restarts, targeted=targeted))
-        loss = nn.functional.cross_entropy(logits, labels, reduction="none") * (-1 if targeted else 1)
+            logits = model(
+                pgd(
+                    model,
+                    images,
+                    labels,
+                    0.15,
+                    norm=norm,
+                    steps=3,
+                    restarts=restarts,
+                    targeted=targeted,
+                )
+            )
+        loss = nn.functional.cross_entropy(logits, labels, reduction="none") * (
+            -1 if targeted else 1
+        )
         scores.append(((logits.argmax(1) == labels) == targeted, loss))
     for (fooled, loss), (fooled_later, loss_later) in pairwise(scores):
         assert (fooled_later >= fooled).all()
         assert (loss_later >= loss - 1e-6)[fooled_later == fooled].all()
-    assert (scores[-1][1] > scores[0][1] + 1e-4).any()  # and for some it helps: the starts are really random
+    assert (
+        scores[-1][1] > scores[0][1] + 1e-4
+    ).any()  # and for some it helps: the starts are really random
 
 
 def test_the_best_point_of_the_walk_is_kept():
@@ -281,7 +331,9 @@ def test_an_image_read_wrong_stays_wrong(attack):
 def test_targeted_images_are_read_as_the_target():
     model, images = linear(4), some_images(12)
     targets = (read(model, images) + 1) % 4
-    assert (read(model, pgd(model, images, targets, 0.5, targeted=True)) == targets).all()
+    assert (
+        read(model, pgd(model, images, targets, 0.5, targeted=True)) == targets
+    ).all()
     untargeted = read(model, pgd(model, images, read(model, images), 0.5))
     assert not (untargeted == targets).all()
 
@@ -294,7 +346,9 @@ def test_dlr_finds_what_saturated_cross_entropy_cannot():
     labels = read(model, images)
 
     def survivors(attacked: nn.Module, loss: str) -> int:
-        return int((read(model, pgd(attacked, images, labels, 0.1, loss=loss)) == labels).sum())
+        return int(
+            (read(model, pgd(attacked, images, labels, 0.1, loss=loss)) == labels).sum()
+        )
 
     assert survivors(loud, "ce") >= 28
     assert survivors(model, "ce") < 20
@@ -329,22 +383,46 @@ def test_a_tiny_gradient_is_a_direction_all_the_same():
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("restarts", [1, 3])
 def test_no_image_depends_on_the_others(norm, restarts, monkeypatch):
-    model, images, labels = network().double(), some_images(11).double(), torch.arange(11) % 3
+    model, images, labels = (
+        network().double(),
+        some_images(11).double(),
+        torch.arange(11) % 3,
+    )
     together = pgd(model, images, labels, 0.1, norm=norm, restarts=restarts)
-    alone = [pgd(model, images[i : i + 1], labels[i : i + 1], 0.1, norm=norm, restarts=restarts) for i in range(11)]
+    alone = [
+        pgd(
+            model,
+            images[i : i + 1],
+            labels[i : i + 1],
+            0.1,
+            norm=norm,
+            restarts=restarts,
+        )
+        for i in range(11)
+    ]
     torch.testing.assert_close(torch.cat(alone), together, atol=1e-12, rtol=0)
-    backwards = pgd(model, images.flip(0), labels.flip(0), 0.1, norm=norm, restarts=restarts).flip(0)
+    backwards = pgd(
+        model, images.flip(0), labels.flip(0), 0.1, norm=norm, restarts=restarts
+    ).flip(0)
     torch.testing.assert_close(backwards, together, atol=1e-12, rtol=0)
     monkeypatch.setattr(attacks, "CHUNK", 4)
     torch.testing.assert_close(
-        pgd(model, images, labels, 0.1, norm=norm, restarts=restarts), together, atol=1e-12, rtol=0
+        pgd(model, images, labels, 0.1, norm=norm, restarts=restarts),
+        together,
+        atol=1e-12,
+        rtol=0,
     )
 
 
 def test_fgsm_is_the_same_in_pieces():
     model, images, labels = network(), some_images(9), torch.arange(9) % 3
-    pieces = [fgsm(model, x, y, 0.1, norm="l2") for x, y in zip(images.split(2), labels.split(2), strict=True)]
-    torch.testing.assert_close(torch.cat(pieces), fgsm(model, images, labels, 0.1, norm="l2"))
+    pieces = [
+        fgsm(model, x, y, 0.1, norm="l2")
+        for x, y in zip(images.split(2), labels.split(2), strict=True)
+    ]
+    torch.testing.assert_close(
+        torch.cat(pieces), fgsm(model, images, labels, 0.1, norm="l2")
+    )
 
 
 def test_an_empty_batch_comes_back_empty():
@@ -360,7 +438,11 @@ class Bodied(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.drop, self.last = nn.BatchNorm2d(1), nn.Dropout(0.5), nn.Linear(16, 3)
+        self.norm, self.drop, self.last = (
+            nn.BatchNorm2d(1),
+            nn.Dropout(0.5),
+            nn.Linear(16, 3),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         images -= 0.5
@@ -377,17 +459,26 @@ def test_the_model_is_left_as_it_was(attack, mode):
     model.last.bias.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
-    given, torch_rng, numpy_rng = images.clone(), torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    given, torch_rng, numpy_rng = (
+        images.clone(),
+        torch.get_rng_state(),
+        np.random.get_state()[1].copy(),
+    )
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         first = attack(model, images, labels, 0.1)
         second = attack(model, images, labels, 0.1)
     assert len(caught) == (0 if mode == "eval" else 2)  # one for each call
-    assert all("training mode" in str(each.message) and each.filename == __file__ for each in caught)
+    assert all(
+        "training mode" in str(each.message) and each.filename == __file__
+        for each in caught
+    )
 
     assert torch.equal(first, second)  # in eval mode, dropout is still
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in model.state_dict().items()
+    )
     assert [module.training for module in model.modules()] == modes
     assert (model.last.weight.grad == 7).all()
     assert model.norm.weight.grad is None
@@ -395,12 +486,15 @@ def test_the_model_is_left_as_it_was(attack, mode):
     assert not model.last.bias.requires_grad
     assert torch.equal(images, given)
     assert torch.equal(torch.get_rng_state(), torch_rng)
-    assert (np.random.get_state()[1] == numpy_rng).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == numpy_rng).all()
 
 
 def test_the_model_is_put_back_when_the_attack_is_refused():
     model = network().train()
-    with pytest.warns(UserWarning, match="training mode"), pytest.raises(ValueError, match="labels"):
+    with (
+        pytest.warns(UserWarning, match="training mode"),
+        pytest.raises(ValueError, match="labels"),
+    ):
         pgd(model, some_images(1), [3], 0.1)
     assert all(module.training for module in model.modules())
 
@@ -436,11 +530,22 @@ def test_the_generator_decides_the_random_starts_and_nothing_else_does():
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_arrays_lists_and_both_precisions(attack):
-    model, images, labels = network(), some_images(4), np.array([0, 1, 2, 0], dtype=np.uint8)
+    model, images, labels = (
+        network(),
+        some_images(4),
+        np.array([0, 1, 2, 0], dtype=np.uint8),
+    )
     expected = attack(model, images, torch.tensor([0, 1, 2, 0]), 0.1)
-    assert torch.equal(attack(model, images.numpy(), labels, np.float32(0.1)), attack(model, images, labels, 0.1))
-    torch.testing.assert_close(attack(model, images.tolist(), labels.tolist(), torch.tensor(0.1)), expected)
-    double = attack(model, images.double(), labels, 0.1)  # the model is in single precision, the ball in double
+    assert torch.equal(
+        attack(model, images.numpy(), labels, np.float32(0.1)),
+        attack(model, images, labels, 0.1),
+    )
+    torch.testing.assert_close(
+        attack(model, images.tolist(), labels.tolist(), torch.tensor(0.1)), expected
+    )
+    double = attack(
+        model, images.double(), labels, 0.1
+    )  # the model is in single precision, the ball in double
     assert double.dtype == torch.float64
     assert (double - images.double()).abs().max() <= 0.1 + 1e-15
     assert expected.dtype == torch.float32
@@ -454,7 +559,13 @@ def test_outputs_that_look_like_probabilities_are_warned_of():
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pgd(nn.Sequential(network(), nn.LogSoftmax(dim=1)).eval(), some_images(3), [0, 1, 2], 0.1, steps=2)
+        pgd(
+            nn.Sequential(network(), nn.LogSoftmax(dim=1)).eval(),
+            some_images(3),
+            [0, 1, 2],
+            0.1,
+            steps=2,
+        )
 
 
 @pytest.mark.parametrize(
@@ -467,20 +578,44 @@ def test_outputs_that_look_like_probabilities_are_warned_of():
         ({"norm": "l1"}, "norm must be 'linf' or 'l2'; got 'l1'"),
         ({"bounds": (1.0, 0.0)}, "bounds must be .*low < high"),
         ({"bounds": (0.0, math.nan)}, "bounds must be .*low < high"),
-        ({"images": some_images(3) * 2}, r"images must lie within bounds \[0, 1\].*normalise inside the model"),
+        (
+            {"images": some_images(3) * 2},
+            r"images must lie within bounds \[0, 1\].*normalise inside the model",
+        ),
         ({"images": some_images(3) - 0.5}, "images must lie within bounds"),
-        ({"images": torch.full((3, 1, 4, 4), math.nan)}, "images must lie within bounds"),
-        ({"images": torch.ones(3, 1, 4, 4, dtype=torch.uint8)}, "images must be floating-point"),
-        ({"images": torch.ones(3)}, r"images must be floating-point, \(batch, channels"),
-        ({"labels": [0, 1]}, r"labels must be whole numbers, one for each image: \(3,\)"),
-        ({"labels": [[0], [1], [2]]}, "labels must be whole numbers, one for each image"),
+        (
+            {"images": torch.full((3, 1, 4, 4), math.nan)},
+            "images must lie within bounds",
+        ),
+        (
+            {"images": torch.ones(3, 1, 4, 4, dtype=torch.uint8)},
+            "images must be floating-point",
+        ),
+        (
+            {"images": torch.ones(3)},
+            r"images must be floating-point, \(batch, channels",
+        ),
+        (
+            {"labels": [0, 1]},
+            r"labels must be whole numbers, one for each image: \(3,\)",
+        ),
+        (
+            {"labels": [[0], [1], [2]]},
+            "labels must be whole numbers, one for each image",
+        ),
         ({"labels": 1}, "labels must be whole numbers, one for each image"),
         ({"labels": [0.0, 1.0, 2.0]}, "labels must be whole numbers"),
         ({"labels": [True, False, True]}, "labels must be whole numbers"),
-        ({"labels": [0, 1, 3]}, r"labels must lie in 0\.\.2, the model's classes; got 0\.\.3"),
+        (
+            {"labels": [0, 1, 3]},
+            r"labels must lie in 0\.\.2, the model's classes; got 0\.\.3",
+        ),
         ({"labels": [0, 1, -1]}, r"labels must lie in 0\.\.2"),
         ({"model": nn.Identity()}, r"model must return logits \(batch, classes\)"),
-        ({"model": nn.Sequential(nn.Flatten(), nn.Linear(16, 1))}, "at least 2 classes"),
+        (
+            {"model": nn.Sequential(nn.Flatten(), nn.Linear(16, 1))},
+            "at least 2 classes",
+        ),
         ({"model": lambda x: x.flatten(1) / 0}, "model must return finite logits"),
         ({"model": lambda x: x.flatten(1).detach()}, "model must be differentiable"),
     ],
@@ -488,7 +623,12 @@ def test_outputs_that_look_like_probabilities_are_warned_of():
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 @pytest.mark.filterwarnings("ignore:the model is in training mode")
 def test_what_cannot_be_right_is_refused_in_one_line(attack, change, message):
-    arguments = {"model": network(), "images": some_images(3), "labels": [0, 1, 2], "eps": 0.1} | change
+    arguments = {
+        "model": network(),
+        "images": some_images(3),
+        "labels": [0, 1, 2],
+        "eps": 0.1,
+    } | change
     with pytest.raises(ValueError, match=message) as error:
         attack(**arguments)
     assert "\n" not in str(error.value)

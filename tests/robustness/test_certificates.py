@@ -7,14 +7,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import smallscale.robustness.certificates as certificates
-import smallscale.robustness.ensemble as ensemble
-from smallscale.corpus import digits
-from smallscale.models import small_cnn
+import smallscale.robustness.images.autoattack as ensemble
+import smallscale.robustness.images.certificates as certificates
+from smallscale.datasets.digits import digits
+from smallscale.models.classifiers import small_cnn
 from smallscale.robustness import fgsm, pgd
-from smallscale.robustness.certificates import certified, crown_bounds, ibp_bounds, ibp_loss
-from smallscale.robustness.ensemble import autoattack
-from smallscale.training import accuracy, predict_logits, train_classifier
+from smallscale.robustness.images.autoattack import autoattack
+from smallscale.robustness.images.certificates import (
+    certified,
+    crown_bounds,
+    ibp_bounds,
+    ibp_loss,
+)
+from smallscale.training.evaluation import accuracy, predict_logits
+from smallscale.training.loop import train_classifier
 
 BOTH = pytest.mark.parametrize("bound", [ibp_bounds, crown_bounds])
 METHODS = pytest.mark.parametrize("method", ["ibp", "crown"])
@@ -25,14 +31,31 @@ def network(kind: str, *, seed: int = 0, classes: int = 3) -> nn.Sequential:
     torch.manual_seed(seed)
     nets = {
         "linear": [nn.Flatten(), nn.Linear(16, classes)],
-        "mlp": [nn.Flatten(), nn.Linear(16, 20), nn.ReLU(), nn.Linear(20, 12), nn.ReLU(), nn.Linear(12, classes)],
+        "mlp": [
+            nn.Flatten(),
+            nn.Linear(16, 20),
+            nn.ReLU(),
+            nn.Linear(20, 12),
+            nn.ReLU(),
+            nn.Linear(12, classes),
+        ],
         "conv": [
             nn.Sequential(nn.Conv2d(1, 3, 3, stride=1, padding=1), nn.ReLU()),
-            nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False), nn.ReLU(), nn.Flatten()),
+            nn.Sequential(
+                nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),
+                nn.ReLU(),
+                nn.Flatten(),
+            ),
             nn.Linear(16, classes, bias=False),
         ],
         "odd": [
-            nn.Sequential(nn.ReLU(), nn.Conv2d(1, 2, (2, 3), stride=(2, 1)), nn.Flatten(), nn.ReLU(), nn.ReLU()),
+            nn.Sequential(
+                nn.ReLU(),
+                nn.Conv2d(1, 2, (2, 3), stride=(2, 1)),
+                nn.Flatten(),
+                nn.ReLU(),
+                nn.ReLU(),
+            ),
             nn.Sequential(nn.Linear(8, 5), nn.Linear(5, classes), nn.ReLU()),
         ],
     }
@@ -57,20 +80,35 @@ def test_one_linear_layer_is_bounded_exactly(bound):
     low, high = ((images + change).clamp(0, 1).flatten(1) for change in (-0.2, 0.2))
     lower, upper = bound(model, images, 0.2)
     torch.testing.assert_close(
-        lower, low @ weight.clamp_min(0).T + high @ weight.clamp_max(0).T + bias, atol=1e-5, rtol=0
+        lower,
+        low @ weight.clamp_min(0).T + high @ weight.clamp_max(0).T + bias,
+        atol=1e-5,
+        rtol=0,
     )
     torch.testing.assert_close(
-        upper, high @ weight.clamp_min(0).T + low @ weight.clamp_max(0).T + bias, atol=1e-5, rtol=0
+        upper,
+        high @ weight.clamp_min(0).T + low @ weight.clamp_max(0).T + bias,
+        atol=1e-5,
+        rtol=0,
     )
     inner = 0.3 + 0.4 * images
     lower, upper = bound(model, inner, 0.2)
-    torch.testing.assert_close(upper - model(inner), 0.2 * weight.abs().sum(1).expand(5, -1), atol=1e-5, rtol=0)
-    torch.testing.assert_close(model(inner) - lower, 0.2 * weight.abs().sum(1).expand(5, -1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        upper - model(inner), 0.2 * weight.abs().sum(1).expand(5, -1), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        model(inner) - lower, 0.2 * weight.abs().sum(1).expand(5, -1), atol=1e-5, rtol=0
+    )
 
 
 def by_hand(outer: list[float]) -> nn.Sequential:
     """outer · (relu(a + b), relu(a - b)), twice, the second time times -1, of a picture of two pixels."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 2, bias=False)).eval()
+    model = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(2, 2, bias=False),
+        nn.ReLU(),
+        nn.Linear(2, 2, bias=False),
+    ).eval()
     model[1].weight.data = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
     model[3].weight.data = torch.tensor([outer, [-each for each in outer]])
     return model
@@ -84,19 +122,33 @@ def test_a_network_of_two_layers_by_hand():
     expected = {ibp_bounds: [0.0, 4.0], crown_bounds: [0.0, 3.0]}
     for bound, (low, high) in expected.items():
         lower, upper = bound(by_hand([1.0, 1.0]), centre, 1.0, bounds=(-5.0, 5.0))
-        torch.testing.assert_close(lower, torch.tensor([[low, -high]]), atol=1e-4, rtol=0)
-        torch.testing.assert_close(upper, torch.tensor([[high, -low]]), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            lower, torch.tensor([[low, -high]]), atol=1e-4, rtol=0
+        )
+        torch.testing.assert_close(
+            upper, torch.tensor([[high, -low]]), atol=1e-4, rtol=0
+        )
 
 
 def test_the_line_below_follows_the_larger_side():
     """z = relu(a) - a/2 has its least, 0, at a = 0. With a in [-1, 3] the line below relu is a itself, so that
     z >= a/2 >= -1/2; with a in [-3, 1] it is 0, and z >= -a/2 >= -1/2. The other line would give -3/2 in both.
     """
-    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2)).eval()
-    model[1].weight.data, model[1].bias.data = torch.tensor([[1.0], [1.0]]), torch.tensor([0.0, 10.0])
-    model[3].weight.data, model[3].bias.data = torch.tensor([[1.0, -0.5], [0.0, 0.0]]), torch.tensor([5.0, 0.0])
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2)
+    ).eval()
+    model[1].weight.data, model[1].bias.data = (
+        torch.tensor([[1.0], [1.0]]),
+        torch.tensor([0.0, 10.0]),
+    )
+    model[3].weight.data, model[3].bias.data = (
+        torch.tensor([[1.0, -0.5], [0.0, 0.0]]),
+        torch.tensor([5.0, 0.0]),
+    )
     for centre in (1.0, -1.0):
-        lower, _ = crown_bounds(model, torch.full((1, 1, 1, 1), centre), 2.0, bounds=(-5.0, 5.0))
+        lower, _ = crown_bounds(
+            model, torch.full((1, 1, 1, 1), centre), 2.0, bounds=(-5.0, 5.0)
+        )
         assert float(lower[0, 0]) == pytest.approx(-0.5, abs=1e-4)
 
 
@@ -117,12 +169,22 @@ def test_a_convolution_is_its_explicit_matrix():
         dense = nn.Linear(60, constant.numel())
         dense.weight.data, dense.bias.data = matrix.T.contiguous(), constant.flatten()
         tail = [nn.ReLU(), nn.Linear(constant.numel(), 7), nn.ReLU(), nn.Linear(7, 3)]
-        as_conv, as_matrix = nn.Sequential(conv, nn.Flatten(), *tail), nn.Sequential(nn.Flatten(), dense, *tail)
-        first = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU())  # a convolution carried back to a ReLU, not to the box
+        as_conv, as_matrix = (
+            nn.Sequential(conv, nn.Flatten(), *tail),
+            nn.Sequential(nn.Flatten(), dense, *tail),
+        )
+        first = nn.Sequential(
+            nn.Conv2d(2, 2, 1), nn.ReLU()
+        )  # a convolution carried back to a ReLU, not to the box
         spread = nn.Sequential(first, nn.Flatten(), dense, *tail)
         for bound in (ibp_bounds, crown_bounds):
-            for ours, theirs in ((as_conv, as_matrix), (nn.Sequential(first, as_conv), spread)):
-                for end, expected in zip(bound(ours, images, 0.1), bound(theirs, images, 0.1), strict=True):
+            for ours, theirs in (
+                (as_conv, as_matrix),
+                (nn.Sequential(first, as_conv), spread),
+            ):
+                for end, expected in zip(
+                    bound(ours, images, 0.1), bound(theirs, images, 0.1), strict=True
+                ):
                     torch.testing.assert_close(end, expected, atol=2e-5, rtol=1e-5)
 
 
@@ -131,7 +193,9 @@ def test_a_convolution_is_its_explicit_matrix():
 def test_eps_zero_is_the_network_itself(bound, kind):
     model, images = network(kind), some_images(6)
     for end in bound(model, images, 0):
-        torch.testing.assert_close(end, predict_logits(model, images), atol=2e-5, rtol=0)
+        torch.testing.assert_close(
+            end, predict_logits(model, images), atol=2e-5, rtol=0
+        )
 
 
 @METHODS
@@ -139,7 +203,8 @@ def test_eps_zero_certifies_what_is_read_right(method):
     model, images = network("mlp"), some_images(50)
     labels = torch.arange(50) % 3
     assert torch.equal(
-        certified(model, images, labels, 0, method=method), predict_logits(model, images).argmax(1) == labels
+        certified(model, images, labels, 0, method=method),
+        predict_logits(model, images).argmax(1) == labels,
     )
 
 
@@ -148,20 +213,33 @@ def test_a_tie_is_not_certified(method):
     model = network("linear")
     model[1].weight.data.zero_()
     model[1].bias.data = torch.tensor([1.0, 1.0, 0.0])
-    assert certified(model, some_images(2), [0, 0], 0.1, method=method).tolist() == [False, False]
+    assert certified(model, some_images(2), [0, 0], 0.1, method=method).tolist() == [
+        False,
+        False,
+    ]
     model[1].bias.data = torch.tensor([1.001, 1.0, 0.0])
-    assert certified(model, some_images(2), [0, 1], 0.1, method=method).tolist() == [True, False]
+    assert certified(model, some_images(2), [0, 1], 0.1, method=method).tolist() == [
+        True,
+        False,
+    ]
 
 
 def test_margins_are_bounded_as_margins():
     """z_0 - z_1 = 1 whatever the image, though each logit swings by 100: the bounds overlap, the margin's do not."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval()
-    model[1].weight.data, model[1].bias.data = torch.full((2, 16), 100.0), torch.tensor([1.0, 0.0])
+    model[1].weight.data, model[1].bias.data = (
+        torch.full((2, 16), 100.0),
+        torch.tensor([1.0, 0.0]),
+    )
     images = some_images(3)
     lower, upper = ibp_bounds(model, images, 0.1)
     assert (lower[:, 0] < upper[:, 1]).all()
     for method in ("ibp", "crown"):
-        assert certified(model, images, [0, 0, 1], 0.1, method=method).tolist() == [True, True, False]
+        assert certified(model, images, [0, 0, 1], 0.1, method=method).tolist() == [
+            True,
+            True,
+            False,
+        ]
 
 
 # Soundness
@@ -187,9 +265,13 @@ def test_no_search_crosses_the_bounds(bound, kind, eps):
 
                 def scored(x, sign=sign, logit=logit, model=model):
                     """The more sign·z, the less the first class: what cross-entropy then raises."""
-                    return torch.stack([-sign * model(x)[:, logit], torch.zeros(len(x))], 1)
+                    return torch.stack(
+                        [-sign * model(x)[:, logit], torch.zeros(len(x))], 1
+                    )
 
-                z = predict_logits(model, pgd(scored, images, [0] * 4, eps, steps=15, restarts=2))
+                z = predict_logits(
+                    model, pgd(scored, images, [0] * 4, eps, steps=15, restarts=2)
+                )
                 assert (lower <= z).all()
                 assert (z <= upper).all()
 
@@ -207,11 +289,17 @@ def test_large_weights_and_offsets_round_inside_the_bounds(bound):
         assert (z <= upper).all()
         line = network("linear", seed=seed)
         line[1].weight.data *= 100
-        lower, upper = bound(line, images, 0.1)  # exact but for rounding: the corners reach the very ends
+        lower, upper = bound(
+            line, images, 0.1
+        )  # exact but for rounding: the corners reach the very ends
         for corner in (-1, 1):
             for row in range(3):
                 z = predict_logits(
-                    line, (images + 0.1 * corner * line[1].weight[row].sign().reshape(1, 4, 4)).clamp(0, 1)
+                    line,
+                    (
+                        images
+                        + 0.1 * corner * line[1].weight[row].sign().reshape(1, 4, 4)
+                    ).clamp(0, 1),
                 )
                 assert (lower <= z).all()
                 assert (z <= upper).all()
@@ -222,7 +310,10 @@ def test_crown_lies_within_ibp(kind):
     for seed in range(5):
         model, images = network(kind, seed=seed), some_images(5, seed=seed)
         for eps in (0.0, 0.03, 0.3):
-            (low, high), (inner_low, inner_high) = ibp_bounds(model, images, eps), crown_bounds(model, images, eps)
+            (low, high), (inner_low, inner_high) = (
+                ibp_bounds(model, images, eps),
+                crown_bounds(model, images, eps),
+            )
             assert (inner_low >= low).all()
             assert (inner_high <= high).all()
             assert (inner_low <= inner_high).all()
@@ -257,7 +348,12 @@ def test_no_image_depends_on_the_others(bound, monkeypatch):
 @pytest.fixture(scope="module")
 def data():
     d = digits()
-    return d.images[d.train][:700], d.labels[d.train][:700], d.images[d.test][:25], d.labels[d.test][:25]
+    return (
+        d.images[d.train][:700],
+        d.labels[d.train][:700],
+        d.images[d.test][:25],
+        d.labels[d.test][:25],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -267,10 +363,15 @@ def models(data):
     def hardened(model, images, labels):
         return pgd(model, images, labels, 0.1, steps=3)
 
-    ways = {"standard": {}, "adversarial": {"perturb": hardened}, "ibp": {"loss": ibp_loss(0.1)}}
+    ways = {
+        "standard": {},
+        "adversarial": {"perturb": hardened},
+        "ibp": {"loss": ibp_loss(0.1)},
+    }
     epochs = {"standard": 12, "adversarial": 8, "ibp": 40}
     return {
-        name: train_classifier(small_cnn((1, 8, 8)), x, y, epochs=epochs[name], **way) for name, way in ways.items()
+        name: train_classifier(small_cnn((1, 8, 8)), x, y, epochs=epochs[name], **way)
+        for name, way in ways.items()
     }
 
 
@@ -286,7 +387,11 @@ def test_what_is_certified_no_attack_finds(models, data, name, eps, monkeypatch)
         return predict_logits(model, attacked).argmax(1) == y
 
     ibp, crown = certified(model, x, y, eps, method="ibp"), certified(model, x, y, eps)
-    hard, many, one = autoattack(model, x, y, eps), pgd(model, x, y, eps, restarts=5), fgsm(model, x, y, eps)
+    hard, many, one = (
+        autoattack(model, x, y, eps),
+        pgd(model, x, y, eps, restarts=5),
+        fgsm(model, x, y, eps),
+    )
     assert (crown >= ibp).all()
     for attacked in (hard, many, one, x):
         assert survives(attacked)[crown].all()
@@ -305,7 +410,10 @@ def test_certificates_fall_as_eps_grows(models, data, method):
 
 def test_ibp_training_makes_certificates_and_not_by_giving_up_accuracy(models, data):
     *_, x, y = data
-    shares = {name: float(certified(model, x, y, 0.05, method="ibp").float().mean()) for name, model in models.items()}
+    shares = {
+        name: float(certified(model, x, y, 0.05, method="ibp").float().mean())
+        for name, model in models.items()
+    }
     assert shares["standard"] == shares["adversarial"] == 0
     assert shares["ibp"] >= 0.5
     assert accuracy(models["ibp"], x, y) >= 0.85
@@ -316,15 +424,22 @@ def test_the_loss_starts_plain_and_ends_half_worst_case():
     loss, plain = ibp_loss(0.1), nn.functional.cross_entropy(model(images), labels)
     assert loss(model, images, labels, 0.0) == plain
     layers = list(certificates.layers_of(model))
-    boxes = certificates.propagate(layers, ((images - 0.1).clamp(0, 1), (images + 0.1).clamp(0, 1)), crown=False)
+    boxes = certificates.propagate(
+        layers, ((images - 0.1).clamp(0, 1), (images + 0.1).clamp(0, 1)), crown=False
+    )
     low, high = (end.detach() for end in boxes[-2])
     difference = (model[-1].weight[labels][:, None] - model[-1].weight).detach()
     shift = (model[-1].bias[labels][:, None] - model[-1].bias).detach()
-    least = (difference.clamp_min(0) * low[:, None] + difference.clamp_max(0) * high[:, None]).sum(2) + shift
+    least = (
+        difference.clamp_min(0) * low[:, None] + difference.clamp_max(0) * high[:, None]
+    ).sum(2) + shift
     worst = nn.functional.cross_entropy(-least, labels)
     assert worst > plain
     torch.testing.assert_close(loss(model, images, labels, 0.99), (plain + worst) / 2)
-    middle = [loss(model, images, labels, done).item() for done in (0.0, 0.15, 0.25, 0.35, 0.45, 0.6)]
+    middle = [
+        loss(model, images, labels, done).item()
+        for done in (0.0, 0.15, 0.25, 0.35, 0.45, 0.6)
+    ]
     assert middle == sorted(middle)
 
 
@@ -336,8 +451,12 @@ def test_the_model_is_left_as_it_was(bound):
     model, images = network("conv"), some_images(3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     lower, _ = bound(model, images, 0.1)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(each.grad is None and each.dtype == torch.float32 for each in model.parameters())
+    assert all(
+        torch.equal(value, before[name]) for name, value in model.state_dict().items()
+    )
+    assert all(
+        each.grad is None and each.dtype == torch.float32 for each in model.parameters()
+    )
     assert lower.dtype == torch.float32
     assert not lower.requires_grad
     assert bound(model, images.double().numpy(), 0.1)[0].dtype == torch.float64
@@ -368,7 +487,11 @@ class Doubled(nn.Sequential):
 def test_a_layer_without_bounds_is_named(layer, name):
     model = nn.Sequential(layer, nn.Flatten(), nn.LazyLinear(3)).eval()
     model(some_images(2))
-    for ask in (ibp_bounds, crown_bounds, lambda *given: certified(*given[:2], [0], given[2])):
+    for ask in (
+        ibp_bounds,
+        crown_bounds,
+        lambda *given: certified(*given[:2], [0], given[2]),
+    ):
         with pytest.raises(ValueError, match=f"Linear, Conv2d.*ReLU.*got {name}"):
             ask(model, some_images(1), 0.1)
 

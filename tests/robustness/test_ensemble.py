@@ -7,12 +7,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import smallscale.robustness.ensemble as ensemble
-from smallscale.corpus import digits
-from smallscale.models import small_cnn
+import smallscale.robustness.images.autoattack as ensemble
+from smallscale.datasets.digits import digits
+from smallscale.models.classifiers import small_cnn
 from smallscale.robustness import pgd
-from smallscale.robustness.ensemble import apgd, autoattack, checkpoints, square
-from smallscale.training import predict_logits, train_classifier
+from smallscale.robustness.images.autoattack import (
+    apgd,
+    autoattack,
+    checkpoints,
+    square,
+)
+from smallscale.training.evaluation import predict_logits
+from smallscale.training.loop import train_classifier
 
 NORMS = pytest.mark.parametrize("norm", ["linf", "l2"])
 
@@ -20,14 +26,20 @@ NORMS = pytest.mark.parametrize("norm", ["linf", "l2"])
 def network(classes: int = 3, *, seed: int = 0) -> nn.Sequential:
     """A random nonlinear classifier of 1x4x4 images."""
     generator = torch.Generator().manual_seed(seed)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, classes))
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, classes)
+    )
     for parameter in net.parameters():
         nn.init.normal_(parameter, generator=generator)
     return net.eval()
 
 
-def some_images(n: int, *, low: float = 0.0, high: float = 1.0, seed: int = 0) -> Tensor:
-    return low + (high - low) * torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+def some_images(
+    n: int, *, low: float = 0.0, high: float = 1.0, seed: int = 0
+) -> Tensor:
+    return low + (high - low) * torch.rand(
+        n, 1, 4, 4, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def read(model, images: Tensor) -> Tensor:
@@ -35,7 +47,11 @@ def read(model, images: Tensor) -> Tensor:
 
 
 def length(change: Tensor, norm: str) -> Tensor:
-    return change.flatten(1).abs().amax(1) if norm == "linf" else change.flatten(1).norm(dim=1)
+    return (
+        change.flatten(1).abs().amax(1)
+        if norm == "linf"
+        else change.flatten(1).norm(dim=1)
+    )
 
 
 def private(seed: int = 0) -> torch.Generator:
@@ -51,7 +67,9 @@ def test_set():
 @pytest.fixture(scope="module")
 def model():
     d = digits()
-    return train_classifier(small_cnn((1, 8, 8)), d.images[d.train], d.labels[d.train], epochs=8)
+    return train_classifier(
+        small_cnn((1, 8, 8)), d.images[d.train], d.labels[d.train], epochs=8
+    )
 
 
 # Strength
@@ -78,7 +96,9 @@ def test_a_linear_classifier_falls_exactly_where_its_margin_is_smaller(norm):
 def test_no_weaker_than_pgd(model, test_set, norm, eps):
     images, labels = test_set
     ours = read(model, autoattack(model, images, labels, eps, norm=norm)) == labels
-    theirs = read(model, pgd(model, images, labels, eps, norm=norm, restarts=5)) == labels
+    theirs = (
+        read(model, pgd(model, images, labels, eps, norm=norm, restarts=5)) == labels
+    )
     assert ours.double().mean() <= theirs.double().mean() + 0.005
 
 
@@ -89,7 +109,9 @@ def test_one_ascent_beats_pgd_at_as_many_steps(model, test_set, norm, loss):
     eps = {"linf": 0.1, "l2": 0.6}[norm]
     found = apgd(model, images, labels, images, eps, norm, (0.0, 1.0), loss)
     plain = pgd(model, images, labels, eps, norm=norm, steps=100, loss=loss)
-    shares = [float((read(model, each) == labels).double().mean()) for each in (found, plain)]
+    shares = [
+        float((read(model, each) == labels).double().mean()) for each in (found, plain)
+    ]
     assert shares[0] <= shares[1] + 0.02
 
 
@@ -98,7 +120,11 @@ def test_square_alone_comes_near_the_gradient(model, test_set, norm):
     images, labels = test_set
     eps = {"linf": 0.1, "l2": 0.8}[norm]
     found = square(model, images, labels, eps, norm, (0.0, 1.0), private())
-    white = float((read(model, pgd(model, images, labels, eps, norm=norm)) == labels).double().mean())
+    white = float(
+        (read(model, pgd(model, images, labels, eps, norm=norm)) == labels)
+        .double()
+        .mean()
+    )
     black = float((read(model, found) == labels).double().mean())
     assert length(found - images, norm).max() <= eps + 1e-6
     assert black <= white + {"linf": 0.03, "l2": 0.15}[norm]
@@ -143,7 +169,9 @@ def test_the_checkpoints_are_the_papers():
     """p: 0, .22, then each gap .03 shorter than the last, at least .06 (Croce and Hein 2020, section 3.2)."""
     expected = [22, 41, 57, 70, 80, 87, 93, 99]
     found = [place for place in checkpoints(100) if place <= 100]
-    assert all(abs(a - b) <= 1 for a, b in zip(found, expected, strict=True))  # .41 · 100 may round to 42
+    assert all(
+        abs(a - b) <= 1 for a, b in zip(found, expected, strict=True)
+    )  # .41 · 100 may round to 42
     assert next(iter(checkpoints(100).values())) == 22
 
 
@@ -159,7 +187,9 @@ def test_the_step_halves_where_the_loss_stops_rising():
 
     def deep(images):
         visited.append(float(images.detach()))
-        return valley(images) + torch.tensor([1.0, 0.0])  # nothing fools it, so that it walks to the end
+        return valley(images) + torch.tensor(
+            [1.0, 0.0]
+        )  # nothing fools it, so that it walks to the end
 
     x = torch.full((1, 1, 1, 1), 0.5)
     best = apgd(deep, x, torch.tensor([0]), x, 0.1, "linf", (0.0, 1.0), "ce")
@@ -171,7 +201,9 @@ def test_the_step_halves_where_the_loss_stops_rising():
 def test_an_ascent_that_walks_on_keeps_its_success(monkeypatch):
     """From .45 the first step ends at .55, which fools, the second at .425, which does not; .9 keeps it walking."""
     monkeypatch.setattr(ensemble, "STEPS", 2)
-    monkeypatch.setattr(ensemble, "checkpoints", lambda steps: {})  # nothing sends it back to its best point
+    monkeypatch.setattr(
+        ensemble, "checkpoints", lambda steps: {}
+    )  # nothing sends it back to its best point
     x = torch.tensor([0.45, 0.9]).reshape(2, 1, 1, 1)
     found = apgd(valley, x, torch.tensor([0, 0]), x, 0.1, "linf", (0.0, 1.0), "ce")
     assert float(found[0]) == pytest.approx(0.55)
@@ -214,7 +246,10 @@ def test_no_image_depends_on_the_others(norm, monkeypatch):
     labels = read(model, images)
     eps = {"linf": 0.06, "l2": 0.25}[norm]
     together = autoattack(model, images, labels, eps, norm=norm)
-    alone = [autoattack(model, images[i : i + 1], labels[i : i + 1], eps, norm=norm) for i in range(7)]
+    alone = [
+        autoattack(model, images[i : i + 1], labels[i : i + 1], eps, norm=norm)
+        for i in range(7)
+    ]
     torch.testing.assert_close(torch.cat(alone), together, atol=1e-9, rtol=0)
     assert 0 < (together == images).flatten(1).all(1).sum() < 7
 
@@ -224,7 +259,9 @@ def test_the_generator_decides_and_nothing_else_does(model, test_set, monkeypatc
     images, labels = test_set[0][:30], test_set[1][:30]
     before = torch.get_rng_state()
     first = autoattack(model, images, labels, 0.1)
-    assert torch.equal(autoattack(model, images, labels, 0.1, generator=private()), first)
+    assert torch.equal(
+        autoattack(model, images, labels, 0.1, generator=private()), first
+    )
     assert not torch.equal(
         square(model, images, labels, 0.1, "l2", (0, 1), private(5)),
         square(model, images, labels, 0.1, "l2", (0, 1), private()),

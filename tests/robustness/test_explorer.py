@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from smallscale.notebook import explore
 from smallscale.robustness import attack_explorer
-from smallscale.robustness.explorer import scene
-from smallscale.training import predict_logits
+from smallscale.robustness.images.explorer import scene
+from smallscale.training.evaluation import predict_logits
 
 GRID = [0, 0.05, 0.1, 0.15, 0.2, 0.25]
 
@@ -39,7 +39,9 @@ def parts(widget):
 
 def test_it_opens_one_notch_before_the_soonest_flip():
     """From 0.1, 0.38 and 0.34 the middle, 0.5, is 0.4, 0.12 and 0.16 away: flips at none, 0.15, 0.2 of the grid."""
-    image, eps, view = parts(explore(*attack_explorer(Brightness(), flat(0.1, 0.38, 0.34), [0, 0, 0], GRID)))
+    image, eps, view = parts(
+        explore(*attack_explorer(Brightness(), flat(0.1, 0.38, 0.34), [0, 0, 0], GRID))
+    )
     assert (image.value, eps.label) == (1, "0.1")
     assert "True 0, read as 0" in view.value
     eps.value += 1
@@ -47,12 +49,16 @@ def test_it_opens_one_notch_before_the_soonest_flip():
 
 
 def test_an_image_wrong_from_the_start_or_flipped_at_the_first_notch_is_not_where_it_opens():
-    image, _, _ = parts(explore(*attack_explorer(Brightness(), flat(0.6, 0.48, 0.3), [0, 0, 0], GRID)))
+    image, _, _ = parts(
+        explore(*attack_explorer(Brightness(), flat(0.6, 0.48, 0.3), [0, 0, 0], GRID))
+    )
     assert image.value == 2
 
 
 def test_where_nothing_flips_it_opens_on_the_largest_radius():
-    image, eps, _ = parts(explore(*attack_explorer(Brightness(), flat(0.1, 0.1), [0, 0], GRID)))
+    image, eps, _ = parts(
+        explore(*attack_explorer(Brightness(), flat(0.1, 0.1), [0, 0], GRID))
+    )
     assert (image.value, eps.value) == (0, len(GRID) - 1)
 
 
@@ -80,20 +86,33 @@ def test_the_picture_speaks():
     assert svg.find("title").text == sentence
     assert "var(--jp-ui-font-color1, currentColor)" in page.get("style")
     words = [text.text for text in svg.iter("text")]
-    assert any(re.fullmatch(r"0\.\d\d, true, read", text) for text in words)  # not by colour alone
+    assert any(
+        re.fullmatch(r"0\.\d\d, true, read", text) for text in words
+    )  # not by colour alone
     assert "change, 10 times as strong" in words
 
 
 def test_controls_are_labelled():
-    image, eps, _ = parts(explore(*attack_explorer(Brightness(), flat(0.38, 0.6), [0, 1], GRID)))
+    image, eps, _ = parts(
+        explore(*attack_explorer(Brightness(), flat(0.38, 0.6), [0, 1], GRID))
+    )
     assert (image.description, eps.description) == ("image", "eps")
     assert list(image.options) == [("1: a 0", 0), ("2: a 1", 1)]
-    assert [label for label, _ in eps.options] == ["0", "0.05", "0.1", "0.15", "0.2", "0.25"]
+    assert [label for label, _ in eps.options] == [
+        "0",
+        "0.05",
+        "0.1",
+        "0.15",
+        "0.2",
+        "0.25",
+    ]
 
 
 def test_colours_say_brighter_and_darker():
     before = np.array([[0.5, 0.5, 0.5]])
-    page = scene(before, np.array([[0.6, 0.4, 0.5]]), np.array([0.9, 0.1]), 0, 0.1, "linf")
+    page = scene(
+        before, np.array([[0.6, 0.4, 0.5]]), np.array([0.9, 0.1]), 0, 0.1, "linf"
+    )
     orange, blue = "#d55e00", "#0072b2"
     assert f'<path fill="{orange}" d="M0 0h1v1h-1z"/>' in page
     assert f'<path fill="{blue}" d="M1 0h1v1h-1z"/>' in page
@@ -101,20 +120,26 @@ def test_colours_say_brighter_and_darker():
 
 
 def test_l2_says_length():
-    page = scene(np.zeros((2, 2)), np.full((2, 2), 0.1), np.array([0.9, 0.1]), 0, 0.2, "l2")
+    page = scene(
+        np.zeros((2, 2)), np.full((2, 2), 0.1), np.array([0.9, 0.1]), 0, 0.2, "l2"
+    )
     assert "perturbation at most 0.2 in length." in page
 
 
 @pytest.mark.parametrize("side", [8, 28])
 def test_an_update_takes_less_than_20_ms(side):
     images = torch.rand(3, 1, side, side, generator=torch.Generator().manual_seed(0))
-    _, eps, _ = parts(explore(*attack_explorer(Brightness(), images, [0, 0, 0], GRID, steps=3)))
+    _, eps, _ = parts(
+        explore(*attack_explorer(Brightness(), images, [0, 0, 0], GRID, steps=3))
+    )
     seconds = []
     for notch in range(len(GRID) - 1):  # it opens on the last
         start = time.perf_counter()
         eps.value = notch
         seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.02  # the least is what the code costs; the rest is what else the machine does
+    assert (
+        min(seconds) < 0.02
+    )  # the least is what the code costs; the rest is what else the machine does
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from smallscale.corpus import digits
-from smallscale.models import small_cnn
+from smallscale.core.intervals import binomial_interval
+from smallscale.datasets.digits import digits
+from smallscale.models.classifiers import small_cnn
 from smallscale.notebook import explore
-from smallscale.robustness.corruptions import CORRUPTIONS, corrupt, corruption_accuracy
-from smallscale.robustness.exercises import NOT_YET, check_group_weights, check_worst_group
-from smallscale.robustness.explorer import corruption_explorer, corruption_scene
-from smallscale.robustness.shift import (
+from smallscale.robustness.images.exercises import (
+    NOT_YET,
+    check_group_weights,
+    check_worst_group,
+)
+from smallscale.robustness.images.explorer import corruption_explorer, corruption_scene
+from smallscale.robustness.shift.corruptions import (
+    CORRUPTIONS,
+    corrupt,
+    corruption_accuracy,
+)
+from smallscale.robustness.shift.groups import (
     METHODS,
     Striped,
     average_and_worst,
@@ -29,14 +38,15 @@ from smallscale.robustness.shift import (
     train_groups,
     worst_group_accuracy,
 )
-from smallscale.training import binomial_interval
 
 NAMES = list(CORRUPTIONS)
 PLACES = torch.arange(20) % 10
 
 
 def some_images(n: int = 20, side: int = 8, channels: int = 1) -> Tensor:
-    return torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(0))
+    return torch.rand(
+        n, channels, side, side, generator=torch.Generator().manual_seed(0)
+    )
 
 
 class Brightest(nn.Module):
@@ -50,7 +60,9 @@ class Brightest(nn.Module):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_corruption_keeps_shape_and_range_is_seeded_and_leaves_its_input_alone(name: str) -> None:
+def test_a_corruption_keeps_shape_and_range_is_seeded_and_leaves_its_input_alone(
+    name: str,
+) -> None:
     for images in (some_images(), some_images(3, 28), some_images(2, 9, channels=3)):
         before, state = images.clone(), torch.get_rng_state()
         for severity in range(1, 6):
@@ -68,25 +80,44 @@ def test_a_corruption_keeps_shape_and_range_is_seeded_and_leaves_its_input_alone
 @pytest.mark.parametrize("name", NAMES)
 def test_a_higher_severity_changes_real_digits_more(name: str) -> None:
     images = digits().images[:200]
-    change = [float((corrupt(images, name, k) - images).square().mean()) for k in range(6)]
+    change = [
+        float((corrupt(images, name, k) - images).square().mean()) for k in range(6)
+    ]
     assert change[0] == 0
     assert all(low < high for low, high in pairwise(change))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "noise" in name or name in ("rotation", "translation")])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in NAMES if "noise" in name or name in ("rotation", "translation")],
+)
 def test_what_is_random_depends_on_the_seed(name: str) -> None:
-    assert not torch.equal(corrupt(some_images(), name, 3, seed=0), corrupt(some_images(), name, 3, seed=1))
+    assert not torch.equal(
+        corrupt(some_images(), name, 3, seed=0), corrupt(some_images(), name, 3, seed=1)
+    )
 
 
 def test_corruptions_by_hand() -> None:
     image = torch.tensor([[0.0, 1.0], [0.5, 0.5]]).view(1, 1, 2, 2)
-    assert torch.allclose(corrupt(image, "brightness", 2), torch.tensor([[0.2, 1.0], [0.7, 0.7]]).view(1, 1, 2, 2))
+    assert torch.allclose(
+        corrupt(image, "brightness", 2),
+        torch.tensor([[0.2, 1.0], [0.7, 0.7]]).view(1, 1, 2, 2),
+    )
     # The mean is .5; a tenth of each distance is left.
-    assert torch.allclose(corrupt(image, "contrast", 4), torch.tensor([[0.45, 0.55], [0.5, 0.5]]).view(1, 1, 2, 2))
+    assert torch.allclose(
+        corrupt(image, "contrast", 4),
+        torch.tensor([[0.45, 0.55], [0.5, 0.5]]).view(1, 1, 2, 2),
+    )
     blank = torch.full((1, 1, 64, 64), 0.5)
-    assert (corrupt(blank, "gaussian noise", 1) - blank).std() == pytest.approx(0.08, abs=0.005)
-    assert (corrupt(blank, "shot noise", 2) - blank).std() == pytest.approx(math.sqrt(0.5 / 25), abs=0.01)
-    assert (corrupt(blank, "impulse noise", 5) != blank).float().mean() == pytest.approx(0.27, abs=0.02)
+    assert (corrupt(blank, "gaussian noise", 1) - blank).std() == pytest.approx(
+        0.08, abs=0.005
+    )
+    assert (corrupt(blank, "shot noise", 2) - blank).std() == pytest.approx(
+        math.sqrt(0.5 / 25), abs=0.01
+    )
+    assert (
+        corrupt(blank, "impulse noise", 5) != blank
+    ).float().mean() == pytest.approx(0.27, abs=0.02)
 
 
 def test_blur_and_translation_of_a_point() -> None:
@@ -96,12 +127,16 @@ def test_blur_and_translation_of_a_point() -> None:
     assert blurred.sum() == pytest.approx(1, abs=1e-5)  # light is spread, not lost
     assert torch.allclose(blurred, blurred.flip(2).transpose(2, 3), atol=1e-7)
     rows = blurred[0, 0].sum(1)
-    assert (rows * (torch.arange(21) - 10) ** 2).sum().sqrt() == pytest.approx(0.05 * 21, rel=0.03)
+    assert (rows * (torch.arange(21) - 10) ** 2).sum().sqrt() == pytest.approx(
+        0.05 * 21, rel=0.03
+    )
     moved = corrupt(point, "translation", 4)[:, 0]  # by a fifth of 21 pixels
     place = torch.arange(21.0) - 10
     down, right = (moved.sum(2) * place).sum(1), (moved.sum(1) * place).sum(1)
     assert torch.allclose(moved.sum((1, 2)), torch.ones(50), atol=1e-4)
-    assert torch.allclose((down**2 + right**2).sqrt(), torch.full((50,), 4.2), atol=1e-3)
+    assert torch.allclose(
+        (down**2 + right**2).sqrt(), torch.full((50,), 4.2), atol=1e-3
+    )
     assert min(down.min(), right.min()) < -3
     assert max(down.max(), right.max()) > 3
 
@@ -113,7 +148,9 @@ def test_rotation_keeps_the_distance_from_the_centre_also_in_an_oblong_image() -
     down = (turned.sum(2) * (torch.arange(21.0) - 10)).sum(1) / turned.sum((1, 2))
     right = (turned.sum(1) * (torch.arange(41.0) - 20)).sum(1) / turned.sum((1, 2))
     assert torch.allclose((down**2 + right**2).sqrt(), torch.full((30,), 8.0), atol=0.2)
-    assert torch.allclose(down.abs(), torch.full((30,), 8 * math.sin(math.radians(32))), atol=0.3)
+    assert torch.allclose(
+        down.abs(), torch.full((30,), 8 * math.sin(math.radians(32))), atol=0.3
+    )
     assert min(down) < 0 < max(down)
 
 
@@ -121,24 +158,43 @@ def test_accuracy_by_corruption_counts_and_brings_intervals() -> None:
     table = corruption_accuracy(lambda x: torch.eye(10)[PLACES], some_images(), PLACES)
     assert len(table) == 5 * len(NAMES)
     assert (table.accuracy == 1).all()
-    half = corruption_accuracy(lambda x: torch.eye(10)[PLACES], some_images(), torch.where(PLACES < 5, PLACES, 0))
-    assert tuple(half.iloc[0][["accuracy", "low", "high"]]) == (0.5, *binomial_interval(10, 20))
+    half = corruption_accuracy(
+        lambda x: torch.eye(10)[PLACES],
+        some_images(),
+        torch.where(PLACES < 5, PLACES, 0),
+    )
+    assert tuple(half.iloc[0][["accuracy", "low", "high"]]) == (
+        0.5,
+        *binomial_interval(10, 20),
+    )
 
 
 @pytest.mark.parametrize(
     ("images", "name", "severity", "message"),
     [
         (some_images(), "fog", 1, "name must be one of gaussian noise, .*got 'fog'"),
-        (some_images(), "blur", 6, "severity must be a whole number from 0 to 5; got 6"),
+        (
+            some_images(),
+            "blur",
+            6,
+            "severity must be a whole number from 0 to 5; got 6",
+        ),
         (some_images(), "blur", 1.5, "severity must be a whole number"),
-        (some_images()[0], "blur", 1, "images must be \\(n, channels, height, width\\)"),
+        (
+            some_images()[0],
+            "blur",
+            1,
+            "images must be \\(n, channels, height, width\\)",
+        ),
         (some_images()[:0], "blur", 1, "not empty"),
         (some_images() * 2, "blur", 1, "images must lie in \\[0, 1\\]"),
         (some_images() - 1, "blur", 1, "images must lie in \\[0, 1\\]"),
         (some_images() * math.nan, "blur", 1, "images must lie in \\[0, 1\\]"),
     ],
 )
-def test_what_cannot_be_corrupted_says_why(images: Tensor, name: str, severity: Any, message: str) -> None:
+def test_what_cannot_be_corrupted_says_why(
+    images: Tensor, name: str, severity: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         corrupt(images, name, severity)
 
@@ -169,7 +225,9 @@ def test_a_scene_says_truth_and_reading() -> None:
 
 
 @given(st.floats(0, 1), st.integers(0, 5))
-def test_the_stripe_agrees_as_often_as_asked_and_covers_the_right_column(agree: float, seed: int) -> None:
+def test_the_stripe_agrees_as_often_as_asked_and_covers_the_right_column(
+    agree: float, seed: int
+) -> None:
     x, y = some_images(40), torch.arange(40) % 10
     before = x.clone()
     s = striped(x, y, agree=agree, seed=seed)
@@ -181,13 +239,17 @@ def test_the_stripe_agrees_as_often_as_asked_and_covers_the_right_column(agree: 
     assert (s.images[s.sides == 1, :, :, -1] == 1).all()
     assert torch.equal(s.images[:, :, :, 1:-1], x[:, :, :, 1:-1])
     assert torch.equal(s.images[s.sides == 0, :, :, -1], x[s.sides == 0, :, :, -1])
-    assert s.groups.tolist() == [2 * label + side for label, side in zip(s.labels, s.sides, strict=True)]
+    assert s.groups.tolist() == [
+        2 * label + side for label, side in zip(s.labels, s.sides, strict=True)
+    ]
     assert torch.equal(s.sides, striped(x, y, agree=agree, seed=seed).sides)
 
 
 def test_another_seed_picks_others_and_a_wide_image_has_a_wide_stripe() -> None:
     x, y = some_images(40, 28), torch.arange(40) % 10
-    assert not torch.equal(striped(x, y, agree=0.5, seed=0).sides, striped(x, y, agree=0.5, seed=1).sides)
+    assert not torch.equal(
+        striped(x, y, agree=0.5, seed=0).sides, striped(x, y, agree=0.5, seed=1).sides
+    )
     left = striped(x, y, agree=1).images[y < 5]
     assert (left[..., :4] == 1).all()  # an eighth of 28, rounded
     assert not (left[..., 4] == 1).any()
@@ -211,7 +273,9 @@ def test_both_ways_shows_every_digit_with_each_stripe() -> None:
         (2, [-1, 1], 0.9, "digits must lie in 0..9"),
     ],
 )
-def test_a_stripe_that_cannot_be_says_why(n: int, labels: list[int], agree: float, message: str) -> None:
+def test_a_stripe_that_cannot_be_says_why(
+    n: int, labels: list[int], agree: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         striped(some_images(n), labels, agree=agree)
 
@@ -226,30 +290,47 @@ def test_weights_by_hand() -> None:
     assert torch.allclose(new, torch.tensor([0.4, 0.4, 0.2]))
     assert new.dtype == q.dtype
     # eta 2 squares the factor: (1, 4) / 5
-    assert group_dro_weights([1, 1], [0, math.log(2)], 2).tolist() == pytest.approx([0.2, 0.8])
-    assert group_dro_weights(np.array([3, 1]), np.array([7.0, 7.0]), 1).tolist() == pytest.approx([0.75, 0.25])
+    assert group_dro_weights([1, 1], [0, math.log(2)], 2).tolist() == pytest.approx(
+        [0.2, 0.8]
+    )
+    assert group_dro_weights(
+        np.array([3, 1]), np.array([7.0, 7.0]), 1
+    ).tolist() == pytest.approx([0.75, 0.25])
 
 
 @pytest.mark.parametrize("empty", [math.nan, None])
-def test_an_empty_group_keeps_its_weight_up_to_normalisation(empty: float | None) -> None:
+def test_an_empty_group_keeps_its_weight_up_to_normalisation(
+    empty: float | None,
+) -> None:
     # factors 1 and 3: (1/2, 3/2) / 2
-    assert group_dro_weights([0.5, 0.5], [empty, math.log(3)], 1).tolist() == pytest.approx([0.25, 0.75])
-    assert group_dro_weights([0.2, 0.8], [empty, empty], 1).tolist() == pytest.approx([0.2, 0.8])
+    assert group_dro_weights(
+        [0.5, 0.5], [empty, math.log(3)], 1
+    ).tolist() == pytest.approx([0.25, 0.75])
+    assert group_dro_weights([0.2, 0.8], [empty, empty], 1).tolist() == pytest.approx(
+        [0.2, 0.8]
+    )
 
 
 def test_large_losses_are_safe() -> None:
     assert group_dro_weights([0.5, 0.5], [1e6, 1e6], 10).tolist() == [0.5, 0.5]
     assert group_dro_weights([0.5, 0.5], [1e308, 0], 1e3).tolist() == [1, 0]
     assert group_dro_weights([0.9, 0.1], [0, math.inf], 0.01).tolist() == [0, 1]
-    assert group_dro_weights([0.0, 1.0], [math.inf, 1], 1).tolist() == [0, 1]  # weight 0 stays 0
+    assert group_dro_weights([0.0, 1.0], [math.inf, 1], 1).tolist() == [
+        0,
+        1,
+    ]  # weight 0 stays 0
     assert group_dro_weights([0.5, 0.5], [math.inf, 0], 0).tolist() == [0.5, 0.5]
 
 
-LOSSES = st.lists(st.one_of(st.floats(0, 1e9), st.just(math.nan)), min_size=1, max_size=6)
+LOSSES = st.lists(
+    st.one_of(st.floats(0, 1e9), st.just(math.nan)), min_size=1, max_size=6
+)
 
 
 @given(LOSSES, st.floats(0, 100), st.randoms(use_true_random=False))
-def test_weights_are_a_distribution_and_follow_the_losses(losses: list[float], eta: float, random: Any) -> None:
+def test_weights_are_a_distribution_and_follow_the_losses(
+    losses: list[float], eta: float, random: Any
+) -> None:
     q = torch.tensor([random.random() + 0.01 for _ in losses], dtype=torch.float64)
     given_losses = torch.tensor(losses, dtype=torch.float64, requires_grad=True)
     before = q.clone(), given_losses.detach().clone()
@@ -280,7 +361,9 @@ def test_weights_are_a_distribution_and_follow_the_losses(losses: list[float], e
         ([1, 1], [1, 1], math.inf, "eta must be finite"),
     ],
 )
-def test_weights_that_cannot_be_say_why(q: Any, losses: Any, eta: float, message: str) -> None:
+def test_weights_that_cannot_be_say_why(
+    q: Any, losses: Any, eta: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         group_dro_weights(q, losses, eta)
 
@@ -291,8 +374,13 @@ def test_weights_that_cannot_be_say_why(q: Any, losses: Any, eta: float, message
 def test_worst_group_by_hand() -> None:
     correct = [1, 1, 0, 1, 0, 0]
     assert worst_group_accuracy(correct, ["a", "a", "a", "b", "b", "a"]) == 0.5
-    assert worst_group_accuracy(np.array(correct) == 1, np.array([1, 1, 1, 7, 7, 7])) == pytest.approx(1 / 3)
-    assert worst_group_accuracy(torch.tensor(correct), torch.tensor([0, 0, 1, 0, 0, 0])) == 0
+    assert worst_group_accuracy(
+        np.array(correct) == 1, np.array([1, 1, 1, 7, 7, 7])
+    ) == pytest.approx(1 / 3)
+    assert (
+        worst_group_accuracy(torch.tensor(correct), torch.tensor([0, 0, 1, 0, 0, 0]))
+        == 0
+    )
     assert worst_group_accuracy([True, False], [("low", 1), ("low", 1)]) == 0.5
     assert worst_group_accuracy([True, False, True], [None, None, "a"]) == 0.5
     assert worst_group_accuracy([True, False], torch.tensor([[0, 1], [0, 1]])) == 0.5
@@ -316,7 +404,9 @@ def test_worst_group_is_the_least_of_the_means(pairs: list[tuple[bool, int]]) ->
         ([1, math.nan], [1, 1], "correct must hold only"),
     ],
 )
-def test_a_worst_group_that_cannot_be_says_why(correct: Any, groups: Any, message: str) -> None:
+def test_a_worst_group_that_cannot_be_says_why(
+    correct: Any, groups: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         worst_group_accuracy(correct, groups)
 
@@ -327,7 +417,9 @@ def test_group_accuracy_of_a_model_that_reads_the_stripe_alone() -> None:
     assert table.accuracy.tolist() == [1, 0, 0, 1]
     assert table.n.tolist() == [10] * 4
     assert tuple(table.iloc[1][["low", "high"]]) == binomial_interval(0, 10)
-    assert len(group_accuracy(Brightest(), striped(x, y, agree=1))) == 2  # groups without images are left out
+    assert (
+        len(group_accuracy(Brightest(), striped(x, y, agree=1))) == 2
+    )  # groups without images are left out
     seen = average_and_worst(Brightest(), striped(x, y, agree=0.9), both_ways(x, y))
     assert (seen["average"], seen["worst"]) == (0.9, 0)
     assert (seen["average_low"], seen["average_high"]) == binomial_interval(18, 20)
@@ -350,13 +442,18 @@ def fit(train: Striped, **settings: Any) -> nn.Module:
 
 def test_attention_to_groups_lifts_the_worst_where_training_stops_early() -> None:
     train, test = small_set(1000)
-    worst = {m: float(group_accuracy(fit(train, method=m, epochs=6), test).accuracy.min()) for m in METHODS}
+    worst = {
+        m: float(group_accuracy(fit(train, method=m, epochs=6), test).accuracy.min())
+        for m in METHODS
+    }
     assert worst["erm"] < 0.3
     assert min(worst["reweight"], worst["dro"]) > worst["erm"] + 0.3
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_training_is_seeded_touches_no_global_state_and_stopping_is_training_less(method: str) -> None:
+def test_training_is_seeded_touches_no_global_state_and_stopping_is_training_less(
+    method: str,
+) -> None:
     train, _ = small_set(120)
     state, seen = torch.get_rng_state(), []
 
@@ -369,17 +466,26 @@ def test_training_is_seeded_touches_no_global_state_and_stopping_is_training_les
     assert torch.equal(torch.get_rng_state(), state)
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
     assert not longer.training
-    assert all(torch.equal(a, b) for a, b in zip(shorter.parameters(), seen[1][1], strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(longer.parameters(), seen[2][1], strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(shorter.parameters(), seen[1][1], strict=True)
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(longer.parameters(), seen[2][1], strict=True)
+    )
     other = fit(train, method=method, epochs=2, batch_size=16, seed=1)
-    assert not all(torch.equal(a, b) for a, b in zip(other.parameters(), shorter.parameters(), strict=True))
+    assert not all(
+        torch.equal(a, b)
+        for a, b in zip(other.parameters(), shorter.parameters(), strict=True)
+    )
 
 
 def test_dro_survives_batches_that_miss_a_group_and_learns_the_heavy_one() -> None:
     """Two images that contradict each other, in groups of their own: with a large eta, neither is given up."""
     x = torch.ones(2, 1, 2, 2)
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    train_groups(model, x, [0, 1], [3, 8], method="dro", epochs=60, batch_size=1, eta=1.0)
+    train_groups(
+        model, x, [0, 1], [3, 8], method="dro", epochs=60, batch_size=1, eta=1.0
+    )
     assert all(torch.isfinite(p).all() for p in model.parameters())
     with torch.no_grad():
         assert model(x[:1]).softmax(1).max() < 0.9
@@ -420,7 +526,10 @@ def test_dro_ends_where_the_groups_losses_are_equal() -> None:
 def test_weight_decay_shrinks() -> None:
     train, _ = small_set(120)
     sizes = [
-        sum(float(p.detach().square().sum()) for p in fit(train, epochs=5, weight_decay=w).parameters())
+        sum(
+            float(p.detach().square().sum())
+            for p in fit(train, epochs=5, weight_decay=w).parameters()
+        )
         for w in (0, 0.1)
     ]
     assert sizes[1] < 0.9 * sizes[0]
@@ -436,8 +545,16 @@ def test_weight_decay_shrinks() -> None:
         ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
     ],
 )
-def test_training_that_cannot_be_says_why(changed: dict[str, Any], message: str) -> None:
-    given_all = {"images": some_images(2), "labels": [0, 1], "groups": [0, 1], "epochs": 1, **changed}
+def test_training_that_cannot_be_says_why(
+    changed: dict[str, Any], message: str
+) -> None:
+    given_all = {
+        "images": some_images(2),
+        "labels": [0, 1],
+        "groups": [0, 1],
+        "epochs": 1,
+        **changed,
+    }
     with pytest.raises(ValueError, match=message):
         train_groups(small_cnn((1, 8, 8), 2), **given_all)
 
@@ -455,10 +572,18 @@ def _raised(q: Tensor, losses: Tensor, eta: float) -> Tensor:
         (lambda q, losses, eta: None, NOT_YET),
         (lambda q, losses, eta: q[:2], "shape of q"),
         (_raised, "divide by their sum"),
-        (lambda q, losses, eta: (eta * losses).softmax(0), "old weights were forgotten"),
+        (
+            lambda q, losses, eta: (eta * losses).softmax(0),
+            "old weights were forgotten",
+        ),
         (lambda q, losses, eta: (q.log() - eta * losses).softmax(0), "sign is wrong"),
         (lambda q, losses, eta: q, "compare with the equation"),
-        (lambda q, losses, eta: _raised(q, losses, eta) / _raised(q, losses, eta).sum(), "a loss of 1000 gives NaN"),
+        (
+            lambda q, losses, eta: (
+                _raised(q, losses, eta) / _raised(q, losses, eta).sum()
+            ),
+            "a loss of 1000 gives NaN",
+        ),
         (group_dro_weights, "Right"),
     ],
 )
@@ -472,14 +597,18 @@ def test_answers_on_the_worst_group_are_told_what_is_wrong() -> None:
     seen = striped(x, PLACES, agree=1)
     told = {"beat": 0.3, "average": 0.75}
     assert check_worst_group(lambda x, y: None, seen, test, **told) == NOT_YET
-    stripe = check_worst_group(lambda x, y: Brightest(), seen, both_ways(x, PLACES), **told)
+    stripe = check_worst_group(
+        lambda x, y: Brightest(), seen, both_ways(x, PLACES), **told
+    )
     assert stripe == "The worst group is at 0.00, and the goal is above 0.30."
 
     def truth(images: Tensor) -> Tensor:
         return torch.eye(2)[test.labels]
 
     def half(images: Tensor) -> Tensor:
-        return torch.eye(2)[torch.where(torch.arange(20) % 2 == 0, test.labels, 1 - test.labels)]
+        return torch.eye(2)[
+            torch.where(torch.arange(20) % 2 == 0, test.labels, 1 - test.labels)
+        ]
 
     assert "below 0.75" in check_worst_group(lambda x, y: half, seen, test, **told)
     assert check_worst_group(lambda x, y: truth, seen, test, **told).startswith("Right")

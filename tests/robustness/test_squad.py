@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.robustness.squad import exact_match, f1, load_squad, normalize_answer, questions, score_squad
+from smallscale.robustness.reading.squad import (
+    exact_match,
+    f1,
+    load_squad,
+    normalize_answer,
+    questions,
+    score_squad,
+)
 from tests.conftest import DATA
 
 CONTEXT = "The tower in Paris was built by Gustave Eiffel in 1889."
@@ -20,7 +27,12 @@ def question(id_: str, *texts: str, **more: Any) -> dict[str, Any]:
 
 
 def dataset(*qas: dict[str, Any], version: str = "1.1") -> dict[str, Any]:
-    return {"version": version, "data": [{"title": "t", "paragraphs": [{"context": CONTEXT, "qas": list(qas)}]}]}
+    return {
+        "version": version,
+        "data": [
+            {"title": "t", "paragraphs": [{"context": CONTEXT, "qas": list(qas)}]}
+        ],
+    }
 
 
 def v2(*qas: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +57,9 @@ def test_normalisation(text: str, normal: str) -> None:
 
 
 @given(st.text())
-def test_normalising_twice_changes_nothing_more_but_articles_set_free(text: str) -> None:
+def test_normalising_twice_changes_nothing_more_but_articles_set_free(
+    text: str,
+) -> None:
     normal = normalize_answer(text)
     assert normal == " ".join(normal.split())
     assert normalize_answer(text.upper().lower()) == normalize_answer(text.upper())
@@ -55,7 +69,9 @@ def test_exact_match_and_f1_take_the_best_gold_answer() -> None:
     assert exact_match("the Eiffel", ["Gustave Eiffel", "Eiffel"]) == 1
     assert exact_match("Gustave", ["Gustave Eiffel", "Eiffel"]) == 0
     # words Gustave, Eiffel, himself: two of three shared, both of two: 2 * 2/3 * 1 / (2/3 + 1) = 4/5
-    assert f1("Gustave Eiffel himself", ["1889", "Gustave Eiffel"]) == pytest.approx(0.8)
+    assert f1("Gustave Eiffel himself", ["1889", "Gustave Eiffel"]) == pytest.approx(
+        0.8
+    )
     # counted with repeats: one of two, one of one
     assert f1("Paris Paris", ["Paris"]) == pytest.approx(2 / 3)
     assert f1("", ["Paris"]) == 0
@@ -74,12 +90,16 @@ def test_f1_is_symmetric_bounded_and_1_for_the_same_words(a: str, b: str) -> Non
 @pytest.mark.parametrize("golds", [[], "Paris"])
 def test_golds_must_be_a_list_of_texts(golds: Any) -> None:
     for score in (exact_match, f1):
-        with pytest.raises(ValueError, match="golds must be a list of at least one text"):
+        with pytest.raises(
+            ValueError, match="golds must be a list of at least one text"
+        ):
             score("x", golds)
 
 
 def test_v1_a_missing_prediction_scores_0_and_stays_in_the_denominator() -> None:
-    data = dataset(question("a", "Paris"), question("b", "1889"), question("c", "Gustave Eiffel"))
+    data = dataset(
+        question("a", "Paris"), question("b", "1889"), question("c", "Gustave Eiffel")
+    )
     assert score_squad(data, {"a": "paris.", "c": "Eiffel"}) == {
         "exact_match": pytest.approx(100 / 3),
         "f1": pytest.approx(100 * (1 + 2 / 3) / 3),
@@ -87,7 +107,9 @@ def test_v1_a_missing_prediction_scores_0_and_stays_in_the_denominator() -> None
 
 
 def test_v2_counts_answerable_and_unanswerable_and_leaves_out_the_missing() -> None:
-    data = v2(question("a", "Paris"), question("b", "1889"), question("n"), question("m"))
+    data = v2(
+        question("a", "Paris"), question("b", "1889"), question("n"), question("m")
+    )
     scores = score_squad(data, {"a": "Paris", "n": "", "m": "Paris"})
     assert scores == {
         "exact": pytest.approx(200 / 3),
@@ -102,10 +124,14 @@ def test_v2_counts_answerable_and_unanswerable_and_leaves_out_the_missing() -> N
     }
 
 
-def test_v2_golds_that_normalise_to_nothing_are_dropped_and_two_empty_answers_are_equal() -> None:
+def test_v2_golds_that_normalise_to_nothing_are_dropped_and_two_empty_answers_are_equal() -> (
+    None
+):
     data = v2(question("a", "The", "Paris"), question("b", "The"))
     scores = score_squad(data, {"a": "the", "b": "a"})
-    assert scores["exact"] == 50  # a: "the" against Paris; b: no gold is left, and "a" normalises to nothing
+    assert (
+        scores["exact"] == 50
+    )  # a: "the" against Paris; b: no gold is left, and "a" normalises to nothing
     assert scores["f1"] == 50
 
 
@@ -113,9 +139,15 @@ def test_v2_the_threshold_is_strict_and_empties_the_prediction() -> None:
     data = v2(question("a", "Paris"), question("n"))
     predictions, doubt = {"a": "Paris", "n": "Paris"}, {"a": 0.5, "n": 0.5}
     at = score_squad(data, predictions, doubt, threshold=0.5)
-    assert (at["HasAns_exact"], at["NoAns_exact"]) == (100, 0)  # at the threshold both still count as answered
+    assert (at["HasAns_exact"], at["NoAns_exact"]) == (
+        100,
+        0,
+    )  # at the threshold both still count as answered
     assert score_squad(data, predictions, doubt, threshold=0.4)["exact"] == 50
-    assert score_squad(data, predictions, {"a": 0.3, "n": 0.6}, threshold=0.5)["exact"] == 100
+    assert (
+        score_squad(data, predictions, {"a": 0.3, "n": 0.6}, threshold=0.5)["exact"]
+        == 100
+    )
 
 
 def test_v2_the_best_threshold_is_swept_from_all_unanswered() -> None:
@@ -127,7 +159,10 @@ def test_v2_the_best_threshold_is_swept_from_all_unanswered() -> None:
     assert (scores["best_f1"], scores["best_f1_thresh"]) == (100, 0.3)
     assert "best_exact" not in score_squad(data, predictions)
     # of those predicted: b is not, so at .1 it is 2 of 2 (nothing answered: 1)
-    assert score_squad(data, {"a": "Paris", "n": ""}, {"a": 0.1, "n": 0.0})["best_exact"] == 100
+    assert (
+        score_squad(data, {"a": "Paris", "n": ""}, {"a": 0.1, "n": 0.0})["best_exact"]
+        == 100
+    )
     # an empty answer to a question without one costs nothing, at any threshold
     scores = score_squad(data, predictions | {"n": ""}, {"a": 0.1, "b": 0.3, "n": 0.0})
     assert (scores["best_exact"], scores["best_exact_thresh"]) == (100, 0.3)
@@ -149,7 +184,9 @@ def test_ids_that_are_not_in_the_dataset_are_ignored_with_one_warning() -> None:
         ({}, None, "nothing to score"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(predictions: Any, na_prob: Any, complaint: str) -> None:
+def test_what_cannot_be_scored_is_refused(
+    predictions: Any, na_prob: Any, complaint: str
+) -> None:
     with pytest.raises(ValueError, match=complaint):
         score_squad(v2(question("a", "Paris")), predictions, na_prob)
 
@@ -169,11 +206,20 @@ def broken(change: Any) -> dict[str, Any]:
         ('{"data": [{}]}', "article 0 has no 'paragraphs'"),
         ('{"data": [{"paragraphs": [{"qas": []}]}]}', "paragraph 0 has no 'context'"),
         (broken(lambda qas: qas[1].update(id="q1")), "id 'q1' comes twice"),
-        (broken(lambda qas: qas[1]["answers"][0].update(answer_start=3)), "'q2': answer_start 3 must point at '1889'"),
-        (broken(lambda qas: qas[1]["answers"][0].update(answer_start=-4)), "'q2': answer_start -4"),
+        (
+            broken(lambda qas: qas[1]["answers"][0].update(answer_start=3)),
+            "'q2': answer_start 3 must point at '1889'",
+        ),
+        (
+            broken(lambda qas: qas[1]["answers"][0].update(answer_start=-4)),
+            "'q2': answer_start -4",
+        ),
         (broken(lambda qas: qas[0].pop("question")), "'q1' has no 'question'"),
         (broken(lambda qas: qas[0].update(answers=[])), "'q1' has no answers"),
-        (broken(lambda qas: qas[0].update(is_impossible=True)), "'q1' is_impossible and has answers"),
+        (
+            broken(lambda qas: qas[0].update(is_impossible=True)),
+            "'q1' is_impossible and has answers",
+        ),
         (broken(lambda qas: qas[0].pop("id")), "question 0 has no 'id'"),
     ],
 )
@@ -193,7 +239,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_squad(tmp_path / "nowhere.json")
 
 
-@pytest.mark.skipif(not (DATA / "squad").is_dir(), reason="the real SQuAD file is not beside the project")
+@pytest.mark.skipif(
+    not (DATA / "squad").is_dir(),
+    reason="the real SQuAD file is not beside the project",
+)
 def test_on_the_real_file_gold_answers_score_100_and_no_answer_what_it_must() -> None:
     data = load_squad(DATA / "squad" / "dev-v2.0.json")
     asked = list(questions(data))

@@ -2,12 +2,14 @@
 
 import pytest
 
-from smallscale.robustness.passages import RELATIONS, passages
-from smallscale.robustness.squad import all_text
-from smallscale.robustness.statements import Verbs, as_statement, past, third
+from smallscale.robustness.reading.squad import all_text
+from smallscale.robustness.reading.statements import Verbs, as_statement, past, third
+from smallscale.robustness.reading.synthetic_squad import RELATIONS, passages
 
 VERBS = Verbs(
-    ["He studies, studied, studying. They refused, refusing; it stands. She invented, inventing. started starting"]
+    [
+        "He studies, studied, studying. They refused, refusing; it stands. She invented, inventing. started starting"
+    ]
 )
 
 
@@ -23,7 +25,10 @@ VERBS = Verbs(
         ("When was Ada born?", "Ada was born in X."),
         ("In what year was Ada born?", "Ada was born in X."),
         ("When did the war start?", "The war started in X."),
-        ("Where did the Norse king win the battle?", "The Norse king won the battle in X."),
+        (
+            "Where did the Norse king win the battle?",
+            "The Norse king won the battle in X.",
+        ),
         ("Which country refused the treaty?", "X refused the treaty."),
         ("On what river does Warsaw stand?", "Warsaw stands on X."),
         ("How many children did Ada have?", "Ada had X children."),
@@ -42,7 +47,9 @@ def test_rules(question: str, statement: str) -> None:
     assert found.plain("X") == statement
 
 
-@pytest.mark.parametrize("question", ["", "?", "Rome", "Is Rome old?", "What", "Yes or no?"])
+@pytest.mark.parametrize(
+    "question", ["", "?", "Rome", "Is Rome old?", "What", "Yes or no?"]
+)
 def test_what_no_rule_fits(question: str) -> None:
     assert as_statement(question, VERBS) is None
 
@@ -57,7 +64,13 @@ def test_cleft_and_a_preposition_that_the_answer_brings_itself() -> None:
 def test_forms() -> None:
     bases = ["found", "carry", "take", "die", "play"]
     assert list(map(past, bases)) == ["founded", "carried", "took", "died", "played"]
-    assert list(map(third, ["lie", "carry", "teach", "have", "play"])) == ["lies", "carries", "teaches", "has", "plays"]
+    assert list(map(third, ["lie", "carry", "teach", "have", "play"])) == [
+        "lies",
+        "carries",
+        "teaches",
+        "has",
+        "plays",
+    ]
 
 
 def test_every_question_of_the_made_up_world_can_be_turned() -> None:
@@ -69,4 +82,6 @@ def test_every_question_of_the_made_up_world_can_be_turned() -> None:
                 found = as_statement(ask.format(s=subjects[kind]), verbs)
                 assert found is not None, ask
                 assert subjects[kind].removeprefix("the ") in found.plain("X")
-                assert "X" in found.plain("X").split() or "X." in found.plain("X").split()
+                assert (
+                    "X" in found.plain("X").split() or "X." in found.plain("X").split()
+                )

@@ -67,8 +67,14 @@ figure(
     ("markdown", "## What it is made of\n\nThe method, as it runs:"),
     ("code", "from smallscale.notebook import at_scale\n\nsource(at_scale)"),
     ("code", "plt.plot([1, 2]);"),
-    ("code", "from tqdm import tqdm\n\nfor _ in tqdm(range(3), desc='a bar', mininterval=0):\n    print('step')"),
-    ("code", 'print("<script>alert(1)</script>", "\\x1b[31mred\\x1b[0m")\nprint(" 10%\\r 20%\\r100%")'),
+    (
+        "code",
+        "from tqdm import tqdm\n\nfor _ in tqdm(range(3), desc='a bar', mininterval=0):\n    print('step')",
+    ),
+    (
+        "code",
+        'print("<script>alert(1)</script>", "\\x1b[31mred\\x1b[0m")\nprint(" 10%\\r 20%\\r100%")',
+    ),
     (
         "code",
         """claims = Claims()
@@ -77,7 +83,10 @@ claims.add("Trained against it, it is right on all", measured=0.81, holds=False,
 claims.show()""",
     ),
     ("code", "import ipywidgets\n\nipywidgets.IntSlider(description='eps')"),
-    ("code", "pd.DataFrame(np.arange(60).reshape(3, 20) * 1001, columns=[f'column {i}' for i in range(20)])"),
+    (
+        "code",
+        "pd.DataFrame(np.arange(60).reshape(3, 20) * 1001, columns=[f'column {i}' for i in range(20)])",
+    ),
     ("code", "long_line = " + " + ".join(f"{i:>3}" for i in range(60))),
     ("code", "raise ValueError('eps must be at least 0; got <b>-1</b>')"),
 ]
@@ -133,13 +142,19 @@ def markdown(source):
 
 def code(output):
     notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell("pass", outputs=[nbformat.from_dict(output)])]
+    notebook.cells = [
+        nbformat.v4.new_code_cell("pass", outputs=[nbformat.from_dict(output)])
+    ]
     return notebook
 
 
 def assert_closed(page):
     """The page runs nothing and loads nothing but what lies beside it, and says so to the browser."""
-    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        meta["content"]
+        for meta in page.all("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src ")
     for tag, attributes in page.tags:
         assert tag not in ("script", "iframe", "object", "embed", "base")
@@ -154,10 +169,16 @@ def executed():
     """A small notebook with one of everything, really executed."""
     notebook = nbformat.v4.new_notebook()
     for kind, source in CELLS:
-        make = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
+        make = (
+            nbformat.v4.new_markdown_cell
+            if kind == "markdown"
+            else nbformat.v4.new_code_cell
+        )
         tags = {"tags": [kind]} if "parameters" in kind else {}
         notebook.cells.append(make(source, metadata=tags))
-    NotebookClient(notebook, timeout=120, allow_errors=True, kernel_name="python3").execute()
+    NotebookClient(
+        notebook, timeout=120, allow_errors=True, kernel_name="python3"
+    ).execute()
     return notebook
 
 
@@ -179,7 +200,9 @@ def test_the_page_of_a_notebook(executed):
     assert len(page.all("math")) == 4
     assert r"<code>\nosuchcommand{x}</code>" in text
     assert len(page.all("h1")) == 1
-    assert [tag for tag, _ in page.tags if tag in ("header", "nav", "main", "footer")] == [
+    assert [
+        tag for tag, _ in page.tags if tag in ("header", "nav", "main", "footer")
+    ] == [
         "header",
         "nav",
         "main",
@@ -190,7 +213,9 @@ def test_the_page_of_a_notebook(executed):
     assert text.count("Parameters of this run</p>") == 1
     assert '<table class="claims">' in text
     assert "The value for this scale" in text  # source(), rendered
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; red\n100%\n" in text  # no colours, the last of the progress
+    assert (
+        "&lt;script&gt;alert(1)&lt;/script&gt; red\n100%\n" in text
+    )  # no colours, the last of the progress
     assert text.count("a bar") == 1  # in the source: a bar that is done says nothing
     assert 'class="output stderr"' not in text
     assert "\x1b" not in text
@@ -200,9 +225,13 @@ def test_the_page_of_a_notebook(executed):
 
 
 def test_formulas_are_well_formed_whatever_stands_in_them():
-    notebook = markdown(r"$$\text{a<script>} \max_x \frac{1}{2}$$ and $x_{$ and $\frac{1}$, as $5 & 6$")
+    notebook = markdown(
+        r"$$\text{a<script>} \max_x \frac{1}{2}$$ and $x_{$ and $\frac{1}$, as $5 & 6$"
+    )
     text = notebook_page(notebook, record())
-    assert "<mtext>a&lt;script&gt;</mtext><munder><mo>max</mo><mi>x</mi></munder>" in text
+    assert (
+        "<mtext>a&lt;script&gt;</mtext><munder><mo>max</mo><mi>x</mi></munder>" in text
+    )
     assert r"<code>x_{</code>" in text
     assert r"<code>\frac{1}</code>" in text
     assert "<code>5 &amp; 6</code>" in text
@@ -210,26 +239,42 @@ def test_formulas_are_well_formed_whatever_stands_in_them():
 
 
 def test_latex_output_is_a_formula():
-    notebook = code({"output_type": "display_data", "metadata": {}, "data": {"text/latex": r"$\displaystyle a < b$"}})
+    notebook = code(
+        {
+            "output_type": "display_data",
+            "metadata": {},
+            "data": {"text/latex": r"$\displaystyle a < b$"},
+        }
+    )
     assert "<mi>a</mi><mo>&lt;</mo><mi>b</mi>" in notebook_page(notebook, record())
 
 
 def test_headings_can_be_linked_and_there_is_one_h1():
-    text = notebook_page(markdown('# One\n\n## Why *so*\n\n## Why *so*\n\n# Two "&"'), record())
+    text = notebook_page(
+        markdown('# One\n\n## Why *so*\n\n## Why *so*\n\n# Two "&"'), record()
+    )
     assert re.findall(r"<(h\d) id=\"([^\"]*)\"", text) == [
         ("h1", "One"),
         ("h2", "Why-so"),
         ("h2", "Why-so-2"),
         ("h2", "Two-&quot;&amp;&quot;"),
     ]
-    assert "<h1>How little must change</h1>" in notebook_page(markdown("no heading"), record())
+    assert "<h1>How little must change</h1>" in notebook_page(
+        markdown("no heading"), record()
+    )
 
 
 def test_links_that_would_lead_nowhere_are_words():
     text = notebook_page(
-        markdown("[a](../x.ipynb) [b](https://arxiv.org) [c](#d) [e](javascript:f) ![g](h.png)"), record()
+        markdown(
+            "[a](../x.ipynb) [b](https://arxiv.org) [c](#d) [e](javascript:f) ![g](h.png)"
+        ),
+        record(),
     )
-    assert '<p>a <a href="https://arxiv.org">b</a> <a href="#d">c</a> e <em>g</em></p>' in text
+    assert (
+        '<p>a <a href="https://arxiv.org">b</a> <a href="#d">c</a> e <em>g</em></p>'
+        in text
+    )
 
 
 def test_an_image_attached_to_a_cell_comes_along():
@@ -245,7 +290,13 @@ HOSTILE = '"><script>alert(1)</script>'
 
 @pytest.mark.parametrize("html", [True, False])
 def test_nothing_hostile_comes_through(html):
-    claim = {"statement": HOSTILE, "measured": HOSTILE, "holds": False, "tolerance": "", "paper": ""}
+    claim = {
+        "statement": HOSTILE,
+        "measured": HOSTILE,
+        "holds": False,
+        "tolerance": "",
+        "paper": "",
+    }
     run = record(
         run=HOSTILE,
         notebook=f"{HOSTILE}/{HOSTILE}",
@@ -279,55 +330,123 @@ def test_thumbnails_are_files_with_words(executed, tmp_path):
 
 
 def test_an_image_that_is_none_is_left_out(tmp_path):
-    notebook = code({"output_type": "display_data", "metadata": {}, "data": {"image/png": "bm90IGFuIGltYWdl"}})
+    notebook = code(
+        {
+            "output_type": "display_data",
+            "metadata": {},
+            "data": {"image/png": "bm90IGFuIGltYWdl"},
+        }
+    )
     assert save_figures(notebook, tmp_path) == []
 
 
 def test_the_gallery_leads_to_files(executed, tmp_path):
     runs = []
     for seed, html in ((0, True), (1, False)):
-        run = record(run=f"adversarial images #{seed}", html=html, parameters={"scale": "small", "seed": seed})
+        run = record(
+            run=f"adversarial images #{seed}",
+            html=html,
+            parameters={"scale": "small", "seed": seed},
+        )
         folder = tmp_path / "runs" / run["run"]
         folder.mkdir(parents=True)
         run["figures"] = save_figures(executed, folder)
         nbformat.write(executed, folder / "notebook.ipynb")
         if html:
-            (folder / "notebook.html").write_text(notebook_page(executed, run), encoding="utf-8")
+            (folder / "notebook.html").write_text(
+                notebook_page(executed, run), encoding="utf-8"
+            )
         runs.append(run)
     (tmp_path / "index.html").write_text(gallery(runs), encoding="utf-8")
     (tmp_path / "runs.csv").touch()
 
-    for path in (tmp_path / "index.html", tmp_path / "runs" / runs[0]["run"] / "notebook.html"):
+    for path in (
+        tmp_path / "index.html",
+        tmp_path / "runs" / runs[0]["run"] / "notebook.html",
+    ):
         page = Page(path.read_text(encoding="utf-8"))
-        for target in [a["href"] for a in page.all("a")] + [image["src"] for image in page.all("img")]:
+        for target in [a["href"] for a in page.all("a")] + [
+            image["src"] for image in page.all("img")
+        ]:
             link = urlsplit(target)
             if link.scheme == "data":
                 continue
-            leads_to = (path.parent / unquote(link.path)).resolve() if link.path else path
+            leads_to = (
+                (path.parent / unquote(link.path)).resolve() if link.path else path
+            )
             assert leads_to.is_file(), target
             if link.fragment:
                 there = Page(leads_to.read_text(encoding="utf-8"))
-                assert unquote(link.fragment) in [attributes.get("id") for _, attributes in there.tags]
+                assert unquote(link.fragment) in [
+                    attributes.get("id") for _, attributes in there.tags
+                ]
 
 
 def test_the_gallery_says_how_it_went():
-    holds = {"statement": "It holds", "measured": "1", "holds": True, "tolerance": "", "paper": ""}
+    holds = {
+        "statement": "It holds",
+        "measured": "1",
+        "holds": True,
+        "tolerance": "",
+        "paper": "",
+    }
     holds |= {"reproduced": None, "judged": True}
     runs = [
-        record(run="a", claims=[holds], parameters={"eps": 10, "seed": 0, "scale": "small"}),
-        record(run="b", claims=[holds], parameters={"eps": 9.5, "seed": 1, "scale": "small"}),
-        record(run="c", claims=[holds | {"holds": False}], parameters={"eps": 10, "seed": 1, "scale": "small"}),
-        record(run="d", status="timed-out", error="stopped after 9 seconds", parameters={"eps": 11, "seed": 0}),
-        record(run="e", claims=[holds | {"judged": False}], notebook="outside", title="Elsewhere"),
+        record(
+            run="a", claims=[holds], parameters={"eps": 10, "seed": 0, "scale": "small"}
+        ),
+        record(
+            run="b",
+            claims=[holds],
+            parameters={"eps": 9.5, "seed": 1, "scale": "small"},
+        ),
+        record(
+            run="c",
+            claims=[holds | {"holds": False}],
+            parameters={"eps": 10, "seed": 1, "scale": "small"},
+        ),
+        record(
+            run="d",
+            status="timed-out",
+            error="stopped after 9 seconds",
+            parameters={"eps": 11, "seed": 0},
+        ),
+        record(
+            run="e",
+            claims=[holds | {"judged": False}],
+            notebook="outside",
+            title="Elsewhere",
+        ),
     ]
     text = gallery(runs)
     page = Page(text)
-    assert re.findall(r"<(h\d)", text) == ["h1", "h2", "h3", "h4", "h4", "h4", "h4", "h2", "h3", "h4"]
-    assert re.findall(r"<h4>eps&nbsp;=&nbsp;([\d.]+)", text) == ["11", "10", "9.5", "10"]
+    assert re.findall(r"<(h\d)", text) == [
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h4",
+        "h4",
+        "h4",
+        "h2",
+        "h3",
+        "h4",
+    ]
+    assert re.findall(r"<h4>eps&nbsp;=&nbsp;([\d.]+)", text) == [
+        "11",
+        "10",
+        "9.5",
+        "10",
+    ]
     assert "5 runs: 4 completed, 1 timed out. 2 of 3 judged claims hold." in text
     assert "stopped after 9 seconds" in text
     assert text.index("Robustness</h2>") < text.index("Other</h2>")
-    for words in ("holds:", "does not hold:", "not judged:", "1 claim, not judged at this scale"):
+    for words in (
+        "holds:",
+        "does not hold:",
+        "not judged:",
+        "1 claim, not judged at this scale",
+    ):
         assert words in text
     assert len(page.all("main")) == 1
     assert_closed(page)
@@ -338,9 +457,18 @@ def test_no_runs_is_a_page_too():
 
 
 def test_thousands_of_runs_stay_usable():
-    claim = {"statement": "It holds", "measured": "1", "holds": True, "tolerance": "", "paper": ""}
+    claim = {
+        "statement": "It holds",
+        "measured": "1",
+        "holds": True,
+        "tolerance": "",
+        "paper": "",
+    }
     claims = [claim | {"reproduced": None, "judged": True}] * 4
-    runs = [record(run=f"run-{i}", parameters={"seed": i, "eps": i / 7}, claims=claims) for i in range(3000)]
+    runs = [
+        record(run=f"run-{i}", parameters={"seed": i, "eps": i / 7}, claims=claims)
+        for i in range(3000)
+    ]
     begin = time.perf_counter()
     text = gallery(runs)
     assert time.perf_counter() - begin < 2

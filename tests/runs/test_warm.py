@@ -12,7 +12,9 @@ from smallscale.runs import warm
 
 Write = Callable[..., Path]
 Smallscale = Callable[..., subprocess.CompletedProcess[str]]
-pytestmark = pytest.mark.skipif(not warm.SUPPORTED, reason="kernels are forked on Linux only")
+pytestmark = pytest.mark.skipif(
+    not warm.SUPPORTED, reason="kernels are forked on Linux only"
+)
 
 REPORT = """\
 import json, os, random, sys, signal, multiprocessing
@@ -33,26 +35,40 @@ assert out == 0 and float(big.sum()) > 0"""
 
 
 def test_kernels_are_warm_separate_and_have_the_callers_environment(
-    write: Write, smallscale: Smallscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write,
+    smallscale: Smallscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SMALLSCALE_TEST_VARIABLE", "handed down")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    write("theme/nb", "import sklearn.datasets\nimport matplotlib.pyplot, torch", REPORT)
+    write(
+        "theme/nb", "import sklearn.datasets\nimport matplotlib.pyplot, torch", REPORT
+    )
     done = smallscale("run", "all", "-p", "seed=0,1", "--workers", "2")
     assert done.returncode == 0, done.stdout
-    reports = [json.loads((tmp_path / f"report-{seed}.json").read_text()) for seed in (0, 1)]
+    reports = [
+        json.loads((tmp_path / f"report-{seed}.json").read_text()) for seed in (0, 1)
+    ]
     for report in reports:
         assert report["modules"]
         assert report["leader"]
         assert report["chld"]
         assert "inline" in report["backend"]
         assert report["variable"] == "handed down"
-    assert all(a != b for a, b in zip(reports[0]["draws"], reports[1]["draws"], strict=True))
-    records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/*/run.json")]
+    assert all(
+        a != b for a, b in zip(reports[0]["draws"], reports[1]["draws"], strict=True)
+    )
+    records = [
+        json.loads(path.read_text())
+        for path in tmp_path.glob("results/runs/*/run.json")
+    ]
     assert {record["kernel"] for record in records} == {"warm"}
 
 
-def test_cold_and_warm_give_the_same_result(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
+def test_cold_and_warm_give_the_same_result(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
     write(
         "theme/nb",
         "import torch",
@@ -63,7 +79,10 @@ def test_cold_and_warm_give_the_same_result(write: Write, smallscale: Smallscale
     )
     assert smallscale("run", "all", "--out", "warm").returncode == 0
     assert smallscale("run", "all", "--out", "cold", "--cold").returncode == 0
-    records = [json.loads(next(tmp_path.glob(f"{kind}/runs/*/run.json")).read_text()) for kind in ("warm", "cold")]
+    records = [
+        json.loads(next(tmp_path.glob(f"{kind}/runs/*/run.json")).read_text())
+        for kind in ("warm", "cold")
+    ]
     assert [record["kernel"] for record in records] == ["warm", "cold"]
     assert records[0]["metrics"] == records[1]["metrics"]
     assert records[0]["run"] == records[1]["run"]
@@ -87,23 +106,31 @@ def test_where_no_warm_process_answers_an_ordinary_kernel_steps_in(
     assert (record["status"], record["kernel"]) == ("completed", "cold")
 
 
-def test_an_import_that_fails_is_told_in_its_own_cell(write: Write, smallscale: Smallscale) -> None:
+def test_an_import_that_fails_is_told_in_its_own_cell(
+    write: Write, smallscale: Smallscale
+) -> None:
     write("theme/nb", "import no_such_module")
     done = smallscale("run", "all")
     assert done.returncode == 1
     assert "ModuleNotFoundError: No module named 'no_such_module'" in done.stdout
 
 
-def test_import_statements_are_done_by_name_and_nothing_else_is_run(tmp_path: Path) -> None:
+def test_import_statements_are_done_by_name_and_nothing_else_is_run(
+    tmp_path: Path,
+) -> None:
     import sys
 
-    warm._load("import json.tool, no_such_module\nfrom xml.dom import minidom, nothing\nboom = 1 / 0")
+    warm._load(
+        "import json.tool, no_such_module\nfrom xml.dom import minidom, nothing\nboom = 1 / 0"
+    )
     assert "json.tool" in sys.modules
     assert "xml.dom.minidom" in sys.modules
 
 
 @pytest.mark.parametrize("cold", [False, True])
-def test_what_a_notebook_started_ends_with_it(write: Write, smallscale: Smallscale, tmp_path: Path, cold: bool) -> None:
+def test_what_a_notebook_started_ends_with_it(
+    write: Write, smallscale: Smallscale, tmp_path: Path, cold: bool
+) -> None:
     import psutil
 
     write(
@@ -116,10 +143,18 @@ def test_what_a_notebook_started_ends_with_it(write: Write, smallscale: Smallsca
     for eps in ("0.1", "0.9"):
         smallscale("run", "all", "-p", f"eps={eps}", *(["--cold"] if cold else []))
         for pid in (tmp_path / "pids").read_text().split():
-            assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+            assert (
+                not psutil.pid_exists(int(pid))
+                or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+            )
 
 
-def test_exit_functions_run(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
-    write("theme/nb", "import atexit\natexit.register(lambda: open('../../left', 'w').close())")
+def test_exit_functions_run(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    write(
+        "theme/nb",
+        "import atexit\natexit.register(lambda: open('../../left', 'w').close())",
+    )
     assert smallscale("run", "all").returncode == 0
     assert (tmp_path / "left").exists()

@@ -20,9 +20,16 @@ from smallscale.simulation.brains import Question
 from smallscale.simulation.language import experience, new_model, word_tokenizer
 from smallscale.simulation.server import RULES, ServerBrain
 
-SERVE = shutil.which("transformers", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-pytestmark = pytest.mark.skipif(SERVE is None, reason="transformers serve is missing: pip install 'smallscale[llm]'")
-pytest.importorskip("openai", reason="openai is not installed: pip install 'smallscale[llm]'")
+SERVE = shutil.which(
+    "transformers",
+    path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+)
+pytestmark = pytest.mark.skipif(
+    SERVE is None, reason="transformers serve is missing: pip install 'smallscale[llm]'"
+)
+pytest.importorskip(
+    "openai", reason="openai is not installed: pip install 'smallscale[llm]'"
+)
 
 TEMPLATE = "{% for m in messages %}{{ m['content'] }} {% endfor %}Reply :"
 HOURS = 12
@@ -35,7 +42,10 @@ def reply(question: Question) -> str:
 
 @pytest.fixture(scope="module")
 def asked() -> list[Question]:
-    return [question for question, _ in experience(Town(seed=s).run(HOURS) for s in range(6))]
+    return [
+        question
+        for question, _ in experience(Town(seed=s).run(HOURS) for s in range(6))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +56,25 @@ def folder(asked: list[Question], tmp_path_factory: pytest.TempPathFactory) -> P
     tokenizer.add_special_tokens({"eos_token": "<eos>"})
     tokenizer.chat_template = TEMPLATE
     model = new_model(tokenizer, hidden_size=64, intermediate_size=128)
-    rows = [torch.tensor([*tokenizer(line).input_ids, tokenizer.eos_token_id]) for line in lines]
+    rows = [
+        torch.tensor([*tokenizer(line).input_ids, tokenizer.eos_token_id])
+        for line in lines
+    ]
     tail = 5  # first name, last name, colon, letter, end
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(30):
         for batch in torch.randperm(len(rows), generator=generator).split(32):
-            ids = torch.nn.utils.rnn.pad_sequence([rows[i] for i in batch], batch_first=True)
+            ids = torch.nn.utils.rnn.pad_sequence(
+                [rows[i] for i in batch], batch_first=True
+            )
             targets = torch.full_like(ids, -100)
             for k, i in enumerate(batch):
                 targets[k, len(rows[i]) - tail : len(rows[i])] = rows[i][-tail:]
             logits = model(input_ids=ids).logits[:, :-1]
-            loss = F.cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=-100)
+            loss = F.cross_entropy(
+                logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=-100
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -77,7 +94,15 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("hf")
     (home / "hub").mkdir()
-    words = [str(SERVE), "serve", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    words = [
+        str(SERVE),
+        "serve",
+        str(folder),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     words += ["--device", "cpu", "--dtype", "float32"]
     log = home / "log"
     with log.open("w") as stream:
@@ -103,12 +128,18 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         server.wait(timeout=30)
 
 
-def test_the_model_is_asked_and_understood(address: str, folder: Path, asked: list[Question]) -> None:
+def test_the_model_is_asked_and_understood(
+    address: str, folder: Path, asked: list[Question]
+) -> None:
     brain = ServerBrain(address, str(folder), workers=2)
     some = asked[:: max(1, len(asked) // 25)]
     answers = brain.answer(some)
     right = [
-        list(answer) == [float(letter == question.letters[question.fallback]) for letter in question.letters]
+        list(answer)
+        == [
+            float(letter == question.letters[question.fallback])
+            for letter in question.letters
+        ]
         for question, answer in zip(some, answers, strict=True)
         if not isinstance(answer, str)
     ]
@@ -128,14 +159,27 @@ def test_a_town_lives_by_a_served_model(address: str, folder: Path) -> None:
     ("settings", "fault"),
     [({"longest": 1}, "cut off"), ({"timeout": 1e-4}, "late")],
 )
-def test_real_faults_are_counted(address: str, folder: Path, asked: list[Question], settings: Any, fault: str) -> None:
-    assert ServerBrain(address, str(folder), tries=1, **settings).answer(asked[:2]) == [fault] * 2
+def test_real_faults_are_counted(
+    address: str, folder: Path, asked: list[Question], settings: Any, fault: str
+) -> None:
+    assert (
+        ServerBrain(address, str(folder), tries=1, **settings).answer(asked[:2])
+        == [fault] * 2
+    )
 
 
-def test_a_model_that_is_not_there(address: str, asked: list[Question], tmp_path: Path) -> None:
-    (answer,) = ServerBrain(address, str(tmp_path / "nothing"), tries=1).answer(asked[:1])
+def test_a_model_that_is_not_there(
+    address: str, asked: list[Question], tmp_path: Path
+) -> None:
+    (answer,) = ServerBrain(address, str(tmp_path / "nothing"), tries=1).answer(
+        asked[:1]
+    )
     assert answer.startswith("status ")
 
 
-def test_a_server_that_is_stopped_is_unreachable(folder: Path, asked: list[Question]) -> None:
-    assert ServerBrain("http://127.0.0.1:9/v1", str(folder), tries=1).answer(asked[:1]) == ["unreachable"]
+def test_a_server_that_is_stopped_is_unreachable(
+    folder: Path, asked: list[Question]
+) -> None:
+    assert ServerBrain("http://127.0.0.1:9/v1", str(folder), tries=1).answer(
+        asked[:1]
+    ) == ["unreachable"]

@@ -9,7 +9,13 @@ import pytest
 
 from smallscale.simulation import retrieval_scores
 from smallscale.simulation.brains import Question, Scripted
-from smallscale.simulation.exercises import NOT_YET, check_brain, check_person, check_scores, guests
+from smallscale.simulation.exercises import (
+    NOT_YET,
+    check_brain,
+    check_person,
+    check_scores,
+    guests,
+)
 from smallscale.simulation.world import PEOPLE
 
 BO = next(person for person in PEOPLE if person.name == "Bo Lindqvist")
@@ -19,7 +25,9 @@ def scaled(values: np.ndarray) -> np.ndarray:
     return (values - values.min()) / (values.max() - values.min())
 
 
-def by_hand(last: np.ndarray, weight: np.ndarray, match: np.ndarray, now: float) -> np.ndarray:
+def by_hand(
+    last: np.ndarray, weight: np.ndarray, match: np.ndarray, now: float
+) -> np.ndarray:
     return scaled(0.995 ** (now - last)) + scaled(weight) + scaled(match)
 
 
@@ -28,13 +36,23 @@ def by_hand(last: np.ndarray, weight: np.ndarray, match: np.ndarray, now: float)
     [
         (lambda *a: None, NOT_YET),
         (lambda last, weight, match, now: np.zeros(3), "One score for each memory"),
-        (lambda last, weight, match, now: 0.995 ** (now - last) + weight + match, "drowns the others"),
         (
-            lambda last, weight, match, now: scaled(-(0.995 ** (now - last))) + scaled(weight) + scaled(match),
+            lambda last, weight, match, now: 0.995 ** (now - last) + weight + match,
+            "drowns the others",
+        ),
+        (
+            lambda last, weight, match, now: (
+                scaled(-(0.995 ** (now - last))) + scaled(weight) + scaled(match)
+            ),
             "wrong way",
         ),
         (lambda *a: retrieval_scores(*a, rule="code"), "authors' program"),
-        (lambda last, weight, match, now: scaled(last) + scaled(weight) + scaled(match), "the same factor"),
+        (
+            lambda last, weight, match, now: (
+                scaled(last) + scaled(weight) + scaled(match)
+            ),
+            "the same factor",
+        ),
         (lambda last, weight, match, now: scaled(weight) + scaled(match), "is right"),
         (by_hand, "equal importance give NaN"),
         (retrieval_scores, "Right, also"),
@@ -50,11 +68,19 @@ def test_a_changed_person_is_judged_by_the_guests() -> None:
     assert check_person(None, more=1, seeds=seeds) == NOT_YET
     assert "Give a Person" in check_person("Bo", more=1, seeds=seeds)  # type: ignore[arg-type]
     assert "as before" in check_person(BO, more=1, seeds=seeds)
-    assert "Nobody here is called Zeus" in check_person(replace(BO, name="Zeus"), more=1, seeds=seeds)
-    assert "cannot live here: Bo Lindqvist works at" in check_person(replace(BO, work="mine"), more=1, seeds=seeds)
+    assert "Nobody here is called Zeus" in check_person(
+        replace(BO, name="Zeus"), more=1, seeds=seeds
+    )
+    assert "cannot live here: Bo Lindqvist works at" in check_person(
+        replace(BO, work="mine"), more=1, seeds=seeds
+    )
     silent = replace(BO, routine="." * 24)
     assert "Who hears the host speak?" in check_person(silent, more=1, seeds=seeds)
-    wide = replace(BO, friends=tuple(p.name for p in PEOPLE if p is not BO), routine=".....hlpscplscpcccccccc.")
+    wide = replace(
+        BO,
+        friends=tuple(p.name for p in PEOPLE if p is not BO),
+        routine=".....hlpscplscpcccccccc.",
+    )
     assert check_person(wide, more=1, seeds=range(5)).startswith("Right: ")
 
 
@@ -64,7 +90,10 @@ class Host(Scripted):
     name = "host"
 
     def answer(self, questions: Sequence[Question]) -> list[Any]:
-        return [self.one(q, weights) for q, weights in zip(questions, super().answer(questions), strict=True)]
+        return [
+            self.one(q, weights)
+            for q, weights in zip(questions, super().answer(questions), strict=True)
+        ]
 
     def one(self, question: Question, weights: Any) -> Any:
         if question.kind in ("talk", "join"):

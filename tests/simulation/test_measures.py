@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from smallscale.simulation import Town
 from smallscale.simulation.brains import Fault
-from smallscale.simulation.measures import audit, chains, clock, density, diary, interview, name, networks, spread
+from smallscale.simulation.measures import (
+    audit,
+    chains,
+    clock,
+    density,
+    diary,
+    interview,
+    name,
+    networks,
+    spread,
+)
 
 ADA, ANOUK, BO, CLARA, DARIO = range(5)  # the first five by name; Bo gives the party
 PARTY = 2
@@ -25,7 +35,13 @@ def test_a_chain_follows_time() -> None:
     town = with_log(
         (9, ADA, CLARA, PARTY, 0),  # Ada does not know yet: Clara learns nothing
         (10, BO, ADA, PARTY, 5),
-        (10, ADA, DARIO, PARTY, 0),  # in the same hour: what Ada heard just now she cannot tell
+        (
+            10,
+            ADA,
+            DARIO,
+            PARTY,
+            0,
+        ),  # in the same hour: what Ada heard just now she cannot tell
         (12, ANOUK, ADA, 0, PARTY),  # the second of a pair speaks
         (13, BO, ANOUK, PARTY, 0),  # too late, Anouk knows
         (14, ANOUK, DARIO, PARTY, PARTY),
@@ -40,8 +56,16 @@ def test_a_chain_follows_time() -> None:
 
 
 def test_what_was_heard_in_an_hour_is_not_told_in_it_whoever_comes_first() -> None:
-    assert set(chains(with_log((10, BO, CLARA, PARTY, 0), (10, CLARA, DARIO, PARTY, 0)), "party")) == {BO, CLARA}
-    assert set(chains(with_log((10, BO, CLARA, PARTY, 0), (11, CLARA, DARIO, PARTY, 0)), "party")) == {BO, CLARA, DARIO}
+    assert set(
+        chains(
+            with_log((10, BO, CLARA, PARTY, 0), (10, CLARA, DARIO, PARTY, 0)), "party"
+        )
+    ) == {BO, CLARA}
+    assert set(
+        chains(
+            with_log((10, BO, CLARA, PARTY, 0), (11, CLARA, DARIO, PARTY, 0)), "party"
+        )
+    ) == {BO, CLARA, DARIO}
 
 
 def test_a_claim_of_another_hour_than_the_chains_is_not_proved() -> None:
@@ -64,10 +88,16 @@ def test_everybody_who_knows_has_a_chain(seed: int, planning: bool) -> None:
     for f, fact in enumerate(town.world.facts, 1):
         table = audit(town, fact.name)
         assert table.proved.all()
-        assert len(table) == (town.heard[:, f] >= 0).sum() == spread(town)[fact.name].iloc[-1]
+        assert (
+            len(table)
+            == (town.heard[:, f] >= 0).sum()
+            == spread(town)[fact.name].iloc[-1]
+        )
         found = chains(town, fact.name)
         assert {who: chain[-1][1] for who, chain in found.items()} == {
-            int(who): int(hour) for who, hour in zip(town.ids, town.heard[:, f], strict=True) if hour >= 0
+            int(who): int(hour)
+            for who, hour in zip(town.ids, town.heard[:, f], strict=True)
+            if hour >= 0
         }
         for chain in found.values():
             hours = [hour for _, hour in chain]
@@ -86,12 +116,17 @@ def test_a_claim_without_a_chain_is_found() -> None:
     assert not broken[broken.person == town.world.names[ignorant]].proved.any()
     assert broken[~broken.proved].links.min() == -1
     town.heard[ignorant, PARTY] = -1
-    town.memory.topic[0, ignorant], town.memory.kind[0, ignorant] = PARTY, 2  # a memory of being told
+    town.memory.topic[0, ignorant], town.memory.kind[0, ignorant] = (
+        PARTY,
+        2,
+    )  # a memory of being told
     assert len(audit(town, "party")) == len(broken)
 
 
 def test_density_by_hand() -> None:
-    assert density(4, [(0, 1), (1, 0), (2, 3), (3, 3)]) == pytest.approx(2 * 2 / (4 * 3))
+    assert density(4, [(0, 1), (1, 0), (2, 3), (3, 3)]) == pytest.approx(
+        2 * 2 / (4 * 3)
+    )
     assert density(2, [(0, 1)]) == 1
     assert density(5, []) == 0
     with pytest.raises(ValueError, match="n must be at least 2"):
@@ -155,9 +190,13 @@ def test_words() -> None:
 
 
 def test_questions_that_cannot_be_say_why() -> None:
-    with pytest.raises(ValueError, match="fact must be one of candidacy, party; got 'ball'"):
+    with pytest.raises(
+        ValueError, match="fact must be one of candidacy, party; got 'ball'"
+    ):
         audit(Town(), "ball")
     with pytest.raises(ValueError, match="person must be one of Ada Brandt, "):
         interview(Town(), "Zeus", "party")
-    with pytest.raises(ValueError, match="Yusuf Demir is not among the 3 people of this run"):
+    with pytest.raises(
+        ValueError, match="Yusuf Demir is not among the 3 people of this run"
+    ):
         diary(Town(3), "Yusuf Demir")

@@ -14,7 +14,9 @@ from smallscale.simulation import Town, World
 from smallscale.simulation.brains import Fault, Question, Scripted
 from smallscale.simulation.server import ServerBrain, parse
 
-openai = pytest.importorskip("openai", reason="openai is not installed: pip install 'smallscale[llm]'")
+openai = pytest.importorskip(
+    "openai", reason="openai is not installed: pip install 'smallscale[llm]'"
+)
 
 WORLD = World()
 QUESTION = Question(WORLD, "talk", WORLD.names.index("Maya Okoro"), (1,))
@@ -29,7 +31,9 @@ def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
     """
     servers: list[ThreadingHTTPServer] = []
 
-    def start(reply: Reply, send: Callable[..., Any] = lambda write, data: write(data)) -> tuple[str, list[str]]:
+    def start(
+        reply: Reply, send: Callable[..., Any] = lambda write, data: write(data)
+    ) -> tuple[str, list[str]]:
         seen: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,11 +64,23 @@ def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
 
 
 def said(content: Any, finish: str = "stop") -> tuple[int, Any]:
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content}}
-    return 200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+    choice = {
+        "index": 0,
+        "finish_reason": finish,
+        "message": {"role": "assistant", "content": content},
+    }
+    return 200, {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [choice],
+    }
 
 
-@pytest.mark.parametrize("text", ["Maya Okoro: B", " Maya Okoro : B.\n", "Maya Okoro:B"])
+@pytest.mark.parametrize(
+    "text", ["Maya Okoro: B", " Maya Okoro : B.\n", "Maya Okoro:B"]
+)
 def test_a_reply_in_the_grammar_decides(text: str, serve: Any) -> None:
     assert parse(text, QUESTION) == [0, 1]
     address, seen = serve(lambda _: said(text))
@@ -96,7 +112,9 @@ def test_a_reply_in_the_grammar_decides(text: str, serve: Any) -> None:
         ((200, {"choices": []}), "not a reply"),
     ],
 )
-def test_every_other_reply_is_a_fault_of_its_kind(reply: tuple[int, Any], fault: str, serve: Any) -> None:
+def test_every_other_reply_is_a_fault_of_its_kind(
+    reply: tuple[int, Any], fault: str, serve: Any
+) -> None:
     address, _ = serve(lambda _: reply)
     (answer,) = ServerBrain(address, "m", tries=1).answer([QUESTION])
     assert isinstance(answer, Fault)
@@ -113,7 +131,9 @@ def test_a_busy_server_is_asked_again(serve: Any) -> None:
 def test_a_slow_server_is_not_waited_for(serve: Any) -> None:
     address, _ = serve(lambda _: (time.sleep(2), said("Maya Okoro: A"))[1])
     begin = time.monotonic()
-    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == ["late"]
+    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == [
+        "late"
+    ]
     assert time.monotonic() - begin < 1.5
 
 
@@ -127,15 +147,24 @@ def test_a_reply_that_drips_is_late(serve: Any) -> None:
 
     address, _ = serve(lambda _: said("Maya Okoro: A"), drip)
     begin = time.monotonic()
-    assert ServerBrain(address, "m", timeout=0.3, tries=1).answer([QUESTION]) == ["late"]
+    assert ServerBrain(address, "m", timeout=0.3, tries=1).answer([QUESTION]) == [
+        "late"
+    ]
     assert time.monotonic() - begin < 2
 
 
 def test_a_reply_whose_connection_breaks_is_cut_off(serve: Any) -> None:
-    address, _ = serve(lambda _: said("Maya Okoro: A"), lambda write, data: write(data[:-20]))
+    address, _ = serve(
+        lambda _: said("Maya Okoro: A"), lambda write, data: write(data[:-20])
+    )
     assert ServerBrain(address, "m", tries=1).answer([QUESTION]) == ["cut off"]
-    address, _ = serve(lambda _: said("Maya Okoro: A"), lambda write, data: (write(data[:-20]), time.sleep(1)))
-    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == ["late"]
+    address, _ = serve(
+        lambda _: said("Maya Okoro: A"),
+        lambda write, data: (write(data[:-20]), time.sleep(1)),
+    )
+    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == [
+        "late"
+    ]
 
 
 class Silent(Scripted):
@@ -145,16 +174,23 @@ class Silent(Scripted):
 
     def answer(self, questions: Sequence[Question]) -> list[Any]:
         return [
-            Fault("late") if q.person.name[0] == "A" else [float(x == q.letters[-1]) for x in q.letters]
+            Fault("late")
+            if q.person.name[0] == "A"
+            else [float(x == q.letters[-1]) for x in q.letters]
             for q in questions
         ]
 
 
-def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(serve: Any) -> None:
+def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(
+    serve: Any,
+) -> None:
     """Ada's and Anouk's answers come, whole and in the grammar, but late: the town is as if they had never come."""
 
     def reply(text: str) -> tuple[int, Any]:
-        name, letters = text.split(",")[0], [part.split()[0] for part in text.split(". ")[-2].split(", ")]
+        name, letters = (
+            text.split(",")[0],
+            [part.split()[0] for part in text.split(". ")[-2].split(", ")],
+        )
         if name[0] == "A":
             time.sleep(0.6)
         return said(f"{name}: {letters[-1]}")
@@ -171,23 +207,41 @@ def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(serve: Any)
 
 
 def test_a_server_that_is_down() -> None:
-    assert ServerBrain("http://127.0.0.1:9/v1", "m", tries=1).answer([QUESTION] * 3) == ["unreachable"] * 3
+    assert (
+        ServerBrain("http://127.0.0.1:9/v1", "m", tries=1).answer([QUESTION] * 3)
+        == ["unreachable"] * 3
+    )
 
 
 def test_a_town_goes_on_beside_a_server_that_fails_now_and_then(serve: Any) -> None:
     """A right answer for some, each kind of fault for others: what is stored is only what was decided."""
 
     def reply(text: str) -> tuple[int, Any]:
-        name, letters = text.split(",")[0], [part.split()[0] for part in text.split(". ")[-2].split(", ")]
-        bad = {"A": said("gibberish"), "B": (500, b"broken pipe"), "C": said("Zeus: A"), "D": said("", "length")}
+        name, letters = (
+            text.split(",")[0],
+            [part.split()[0] for part in text.split(". ")[-2].split(", ")],
+        )
+        bad = {
+            "A": said("gibberish"),
+            "B": (500, b"broken pipe"),
+            "C": said("Zeus: A"),
+            "D": said("", "length"),
+        }
         return bad.get(name[0], said(f"{name}: {letters[-1]}"))
 
     address, seen = serve(reply)
     town = Town(seed=1, brain=ServerBrain(address, "m", tries=1)).run(12)
-    assert set(town.faults) == {"not in the grammar", "status 500", "for somebody else", "cut off"}
+    assert set(town.faults) == {
+        "not in the grammar",
+        "status 500",
+        "for somebody else",
+        "cut off",
+    }
     assert town.answers.counts["asked"] == len(seen)
     faulty = np_rows(town, "ABCD")
-    talkers = set(town.log[town.log[:, 3] > 0, 1]) | set(town.log[town.log[:, 4] > 0, 2])
+    talkers = set(town.log[town.log[:, 3] > 0, 1]) | set(
+        town.log[town.log[:, 4] > 0, 2]
+    )
     assert talkers
     assert not talkers & faulty, "nobody whose brain failed has said a word"
     assert not any(question.person.name[0] in "ABCD" for question in questions(town))

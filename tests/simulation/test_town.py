@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from benchmarks.plain_town import Country
 from smallscale.simulation import Person, Town, World
-from smallscale.simulation.chance import bits, pick, uniform
+from smallscale.simulation.counter_rng import bits, pick, uniform
 from smallscale.simulation.memory import THOUGHT
 from smallscale.simulation.world import FACTS, PEOPLE
 
@@ -36,7 +36,9 @@ from smallscale.simulation.world import FACTS, PEOPLE
         (60, {"seed": 5}),  # two towns and a part of a third
     ],
 )
-def test_arrays_do_what_the_rules_say_one_person_at_a_time(people: int, settings: dict[str, Any]) -> None:
+def test_arrays_do_what_the_rules_say_one_person_at_a_time(
+    people: int, settings: dict[str, Any]
+) -> None:
     country, town = Country(people, **settings), Town(people, **settings)
     for _ in range(50):
         country.hour()
@@ -44,17 +46,28 @@ def test_arrays_do_what_the_rules_say_one_person_at_a_time(people: int, settings
         assert [r.place for r in country.residents] == town.place.tolist()
         assert sorted(country.log) == sorted(map(tuple, town.log.tolist()))
         for i, resident in enumerate(country.residents):
-            assert (resident.trigger, resident.made) == (town.trigger[i], town.memory.count[i])
+            assert (resident.trigger, resident.made) == (
+                town.trigger[i],
+                town.memory.count[i],
+            )
             for m in resident.memories:
                 at = m.serial % town.memory.slots, i
                 array = [
-                    getattr(town.memory, name)[at] for name in ("kind", "topic", "subject", "importance", "accessed")
+                    getattr(town.memory, name)[at]
+                    for name in ("kind", "topic", "subject", "importance", "accessed")
                 ]
                 assert array == [m.kind, m.topic, m.subject, m.importance, m.accessed]
-                assert m.kind != THOUGHT or tuple(town.memory.evidence[at]) == m.evidence
+                assert (
+                    m.kind != THOUGHT or tuple(town.memory.evidence[at]) == m.evidence
+                )
             for f in (1, 2):
-                assert (town.heard[i, f], town.told_by[i, f]) == resident.heard.get(f, (-1, -1))
-                assert (town.means[i, f], town.attended[i, f]) == (f in resident.means, f in resident.attended)
+                assert (town.heard[i, f], town.told_by[i, f]) == resident.heard.get(
+                    f, (-1, -1)
+                )
+                assert (town.means[i, f], town.attended[i, f]) == (
+                    f in resident.means,
+                    f in resident.attended,
+                )
 
 
 def test_a_night_is_quiet_and_a_day_is_not() -> None:
@@ -71,7 +84,11 @@ def permuted(town: Town, order: np.ndarray) -> Town:
         setattr(town, name, getattr(town, name)[order])
     for name, array in vars(town.memory).items():
         if isinstance(array, np.ndarray):
-            setattr(town.memory, name, array[order] if name == "count" else array.take(order, 1))
+            setattr(
+                town.memory,
+                name,
+                array[order] if name == "count" else array.take(order, 1),
+            )
     return town
 
 
@@ -81,7 +98,9 @@ def test_the_order_of_people_does_not_matter(seed: int, planning: bool) -> None:
     order = np.random.default_rng(seed).permutation(70)
     straight = Town(70, seed=seed, planning=planning).run(30).run(15)
     mixed = permuted(Town(70, seed=seed, planning=planning).run(30), order).run(15)
-    assert {tuple(row) for row in mixed.log.tolist()} == {tuple(row) for row in straight.log.tolist()}
+    assert {tuple(row) for row in mixed.log.tolist()} == {
+        tuple(row) for row in straight.log.tolist()
+    }
     mixed.log = straight.log
     assert permuted(mixed, np.argsort(order)).digest() == straight.digest()
 
@@ -93,7 +112,9 @@ def test_people_in_another_order_are_saved_in_it(tmp_path: Path) -> None:
 
 
 def test_the_order_in_which_people_are_given_does_not_matter() -> None:
-    digests = {Town(people).run(20).digest() for people in (PEOPLE, PEOPLE[::-1], 25, World())}
+    digests = {
+        Town(people).run(20).digest() for people in (PEOPLE, PEOPLE[::-1], 25, World())
+    }
     assert len(digests) == 1
 
 
@@ -110,7 +131,12 @@ def test_seeds_differ_and_repeat() -> None:
 
 def test_switches_change_the_run_and_people_without_news_live_too() -> None:
     base = Town().run(48).digest()
-    for changed in ({"memory": 8}, {"reflection": False}, {"planning": False}, {"rule": "code"}):
+    for changed in (
+        {"memory": 8},
+        {"reflection": False},
+        {"planning": False},
+        {"rule": "code"},
+    ):
         assert Town(**changed).run(48).digest() != base
     assert Town(1).run(48).step == 48
     nobody = Town([replace(PEOPLE[0], friends=())])
@@ -125,7 +151,9 @@ def test_chance_is_uniform_and_each_use_has_its_own() -> None:
     ids = np.arange(20_000)
     u = uniform(ids, 0, 5, "go")
     assert 0 <= u.min() < u.max() < 1
-    assert np.histogram(u, 20, (0, 1))[0] == pytest.approx(1000, abs=150)  # five standard deviations
+    assert np.histogram(u, 20, (0, 1))[0] == pytest.approx(
+        1000, abs=150
+    )  # five standard deviations
     others = [
         uniform(ids, 0, 6, "go"),
         uniform(ids, 1, 5, "go"),
@@ -140,10 +168,14 @@ def test_chance_is_uniform_and_each_use_has_its_own() -> None:
 
 def test_pick_takes_the_option_that_the_draw_falls_on() -> None:
     weights = np.array([[0, 1, 0], [0.5, 0.25, 0.25]])
-    assert pick(weights, np.array([0, 0.49, 0.5, 0.75, 0.999]), np.ones(5, int)).tolist() == [0, 0, 1, 2, 2]
+    assert pick(
+        weights, np.array([0, 0.49, 0.5, 0.75, 0.999]), np.ones(5, int)
+    ).tolist() == [0, 0, 1, 2, 2]
     assert pick(weights, np.array([0, 0.999]), np.zeros(2, int)).tolist() == [1, 1]
     # Ten times a tenth is a little less than 1: even the largest draw falls on an option that weighs something.
-    assert pick(np.array([[0.1] * 10 + [0]]), np.array([1 - 2.0**-53]), np.zeros(1, int)).tolist() == [9]
+    assert pick(
+        np.array([[0.1] * 10 + [0]]), np.array([1 - 2.0**-53]), np.zeros(1, int)
+    ).tolist() == [9]
 
 
 # saving and resuming
@@ -154,13 +186,24 @@ def test_resuming_in_a_new_process_is_going_on(tmp_path: Path) -> None:
     town = Town(60, seed=4)
     town.run(31).save(path)
     code = f"from smallscale.simulation import Town; print(Town.load({str(path)!r}).run(17).digest())"
-    resumed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert resumed.stdout.strip() == town.run(17).digest() == Town(60, seed=4).run(48).digest()
+    resumed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert (
+        resumed.stdout.strip()
+        == town.run(17).digest()
+        == Town(60, seed=4).run(48).digest()
+    )
 
 
-@pytest.mark.parametrize("changed", [{"memory": 7}, {"reflection": False}, {"planning": False}, {"rule": "code"}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"memory": 7}, {"reflection": False}, {"planning": False}, {"rule": "code"}],
+)
 def test_settings_and_people_come_back(changed: dict[str, Any], tmp_path: Path) -> None:
-    town = Town([replace(p, friends=()) for p in PEOPLE[3:9]], seed=9, **changed).run(20)
+    town = Town([replace(p, friends=()) for p in PEOPLE[3:9]], seed=9, **changed).run(
+        20
+    )
     town.save(tmp_path / "t")
     assert Town.load(tmp_path / "t").run(20).digest() == town.run(20).digest()
 
@@ -170,7 +213,9 @@ def everything(town: Town) -> list[np.ndarray]:
         name: value for name, value in vars(town).items() if name not in ("who", "town")
     }  # which follow from the ids
     arrays = [value for value in own.values() if isinstance(value, np.ndarray)]
-    return arrays + [value for value in vars(town.memory).values() if isinstance(value, np.ndarray)]
+    return arrays + [
+        value for value in vars(town.memory).values() if isinstance(value, np.ndarray)
+    ]
 
 
 def test_any_change_of_state_changes_the_digest() -> None:
@@ -197,9 +242,14 @@ def test_any_change_of_state_changes_the_digest() -> None:
         seen.add(town.digest())
 
 
-def damaged(path: Path, change: Callable[[dict[str, np.ndarray], dict[str, str]], None]) -> None:
+def damaged(
+    path: Path, change: Callable[[dict[str, np.ndarray], dict[str, str]], None]
+) -> None:
     with safe_open(path, framework="numpy") as file:
-        arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+        arrays, metadata = (
+            {name: file.get_tensor(name) for name in file.keys()},
+            file.metadata(),
+        )
     change(arrays, metadata)
     save_file(arrays, path, metadata=metadata)
 
@@ -211,22 +261,39 @@ def record(metadata: dict[str, str], **changed: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda arrays, meta: meta.update(version="0"), "version 0, this program reads version 3"),
+        (
+            lambda arrays, meta: meta.update(version="0"),
+            "version 0, this program reads version 3",
+        ),
         (lambda arrays, meta: meta.pop("version"), "not a checkpoint of a town"),
         (lambda arrays, meta: meta.pop("digest"), "is damaged"),
         (lambda arrays, meta: meta.pop("record"), "is damaged"),
         (lambda arrays, meta: meta.update(record="{"), "is damaged"),
         (lambda arrays, meta: meta.update(record="[]"), "is damaged"),
         (lambda arrays, meta: record(meta, step=21), "do not match their digest"),
-        (lambda arrays, meta: record(meta, settings={"memory": 5}), "do not match their digest"),
+        (
+            lambda arrays, meta: record(meta, settings={"memory": 5}),
+            "do not match their digest",
+        ),
         (lambda arrays, meta: record(meta, brain="gpt"), "do not match their digest"),
         (lambda arrays, meta: arrays.pop("heard"), "do not match their digest"),
-        (lambda arrays, meta: arrays.update(heard=arrays["heard"][:3]), "do not match their digest"),
-        (lambda arrays, meta: arrays.update(heard=arrays["heard"] * 1.0), "do not match their digest"),
-        (lambda arrays, meta: arrays["place"].__setitem__(0, 1), "do not match their digest"),
+        (
+            lambda arrays, meta: arrays.update(heard=arrays["heard"][:3]),
+            "do not match their digest",
+        ),
+        (
+            lambda arrays, meta: arrays.update(heard=arrays["heard"] * 1.0),
+            "do not match their digest",
+        ),
+        (
+            lambda arrays, meta: arrays["place"].__setitem__(0, 1),
+            "do not match their digest",
+        ),
     ],
 )
-def test_checkpoints_that_cannot_be_are_refused_in_a_line(tmp_path: Path, change: Any, message: str) -> None:
+def test_checkpoints_that_cannot_be_are_refused_in_a_line(
+    tmp_path: Path, change: Any, message: str
+) -> None:
     path = tmp_path / "town"
     Town().run(20).save(path)
     damaged(path, change)
@@ -236,23 +303,33 @@ def test_checkpoints_that_cannot_be_are_refused_in_a_line(tmp_path: Path, change
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.999])
-def test_a_checkpoint_that_was_cut_off_is_refused_in_a_line(tmp_path: Path, keep: float) -> None:
+def test_a_checkpoint_that_was_cut_off_is_refused_in_a_line(
+    tmp_path: Path, keep: float
+) -> None:
     path = tmp_path / "town"
     Town().run(20).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole))])
-    with pytest.raises(ValueError, match="town is cut off or not a checkpoint") as caught:
+    with pytest.raises(
+        ValueError, match="town is cut off or not a checkpoint"
+    ) as caught:
         Town.load(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
         Town.load(tmp_path / "elsewhere")
 
 
-def test_a_checkpoint_is_read_by_the_brain_that_is_named_and_folders_are_made(tmp_path: Path) -> None:
+def test_a_checkpoint_is_read_by_the_brain_that_is_named_and_folders_are_made(
+    tmp_path: Path,
+) -> None:
     town = Town(np.int64(25), seed=np.int64(1)).run(3)  # numpy's numbers are numbers
     path = tmp_path / "a" / "new" / "folder"
     town.save(path)
-    assert Town.load(path, brain="scripted").digest() == town.digest() == Town(seed=1).run(3).digest()
+    assert (
+        Town.load(path, brain="scripted").digest()
+        == town.digest()
+        == Town(seed=1).run(3).digest()
+    )
     with pytest.raises(ValueError, match="brain must be"):
         Town.load(path, brain="llm")
 
@@ -271,7 +348,9 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_crash_while_saving_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_saving_keeps_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "town"
     town = Town().run(10)
     town.save(path)
@@ -288,7 +367,9 @@ def test_a_crash_while_saving_keeps_the_old_checkpoint(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == [path], "no half file is left"
 
 
-def test_a_checkpoint_is_replaced_by_a_rename_never_written_into(tmp_path: Path) -> None:
+def test_a_checkpoint_is_replaced_by_a_rename_never_written_into(
+    tmp_path: Path,
+) -> None:
     path, kept = tmp_path / "town", tmp_path / "kept"
     town = Town().run(3)
     town.save(path)
@@ -314,11 +395,16 @@ def test_a_checkpoint_is_replaced_by_a_rename_never_written_into(tmp_path: Path)
         ({"seed": 0.5}, "seed must be a whole number"),
         ({"memory": 0}, "memory must be a whole number of at least 1"),
         ({"rule": "best"}, "rule must be one of paper, code; got 'best'"),
-        ({"brain": "llm"}, 'brain must be "scripted" or an object with a name and answer'),
+        (
+            {"brain": "llm"},
+            'brain must be "scripted" or an object with a name and answer',
+        ),
         ({"brain": object()}, "brain must be"),
     ],
 )
-def test_a_town_that_cannot_be_says_why(arguments: dict[str, Any], message: str) -> None:
+def test_a_town_that_cannot_be_says_why(
+    arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         Town(**arguments)
 
@@ -336,9 +422,15 @@ ADA = Person("Ada", 40, "baker", "even", "1 Mill Lane", "café", "." * 24)
     ("people", "message"),
     [
         ([ADA, replace(ADA, age=5)], "Ada is there twice"),
-        ([replace(ADA, work="mine")], "Ada works at an unknown place, 'mine'; known are home, café"),
+        (
+            [replace(ADA, work="mine")],
+            "Ada works at an unknown place, 'mine'; known are home, café",
+        ),
         ([replace(ADA, routine="." * 23)], "Ada's routine must be 24 letters"),
-        ([replace(ADA, routine="x" * 24)], "Ada's routine must be 24 letters of .hwcpsl"),
+        (
+            [replace(ADA, routine="x" * 24)],
+            "Ada's routine must be 24 letters of .hwcpsl",
+        ),
         ([replace(ADA, tone="loud")], "tone must be one of quiet, even, chatty"),
         ([replace(ADA, friends=("Bo",))], "a friend who does not live here, 'Bo'"),
     ],

@@ -26,10 +26,17 @@ def test_a_film_is_what_happened(recorded: dict[str, Any]) -> None:
         town.run(1)
         assert frame["at"] == town.place.tolist()
         talks = town.log[before:].tolist()
-        assert [talk[:2] for talk in frame["talks"]] == [[a, b] for _, a, b, _, _ in talks]
+        assert [talk[:2] for talk in frame["talks"]] == [
+            [a, b] for _, a, b, _, _ in talks
+        ]
         for f in (1, 2):
-            assert frame["knows"][f - 1] == (town.heard[:, f] >= 0).nonzero()[0].tolist()
-            assert f"{len(frame['knows'][f - 1])} know of {town.world.topics[f]}" in frame["sentence"]
+            assert (
+                frame["knows"][f - 1] == (town.heard[:, f] >= 0).nonzero()[0].tolist()
+            )
+            assert (
+                f"{len(frame['knows'][f - 1])} know of {town.world.topics[f]}"
+                in frame["sentence"]
+            )
         for _, a, b, said, answered in talks:
             for who, to, topic in ((a, b, said), (b, a, answered)):
                 if topic in (1, 2):
@@ -49,7 +56,10 @@ def test_it_opens_where_most_news_is_told(recorded: dict[str, Any]) -> None:
 
 
 def test_maps_that_cannot_be_say_why(recorded: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be those of one town, at most 100, to be drawn; got 26 in 2 towns"):
+    with pytest.raises(
+        ValueError,
+        match="must be those of one town, at most 100, to be drawn; got 26 in 2 towns",
+    ):
         film(Town(26), 1)
     with pytest.raises(ValueError, match="at least one hour"):
         town_map(film(Town(), 0))
@@ -57,10 +67,17 @@ def test_maps_that_cannot_be_say_why(recorded: dict[str, Any]) -> None:
         town_map(recorded, 48)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here (Debian: apt install chromium)")
-def test_the_script_draws_and_says_each_hour(recorded: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="no Chromium is installed here (Debian: apt install chromium)",
+)
+def test_the_script_draws_and_says_each_hour(
+    recorded: dict[str, Any], tmp_path: Path
+) -> None:
     page_file = tmp_path / "map.html"
-    script = SCRIPT.read_text(encoding="utf-8").replace("export default", "const widget =")
+    script = SCRIPT.read_text(encoding="utf-8").replace(
+        "export default", "const widget ="
+    )
     state = json.dumps({"film": recorded, "hour": 10})
     page_file.write_text(
         f"<meta charset=utf-8><body style='background: white'><div id=map></div><script type=module>{script}"
@@ -77,24 +94,36 @@ def test_the_script_draws_and_says_each_hour(recorded: dict[str, Any], tmp_path:
         page.goto(page_file.as_uri())
         slider, drawn = page.locator("input[type=range]"), set()
         slider.focus()
-        for key, hour in (("Home", 0), ("ArrowRight", 1), ("End", 47), ("ArrowLeft", 46), ("PageDown", None)):
+        for key, hour in (
+            ("Home", 0),
+            ("ArrowRight", 1),
+            ("End", 47),
+            ("ArrowLeft", 46),
+            ("PageDown", None),
+        ):
             page.keyboard.press(key)
             hour = int(slider.input_value()) if hour is None else hour
             frame = recorded["frames"][hour]
             assert slider.input_value() == str(hour)
             assert slider.get_attribute("aria-valuetext") == frame["clock"]
             assert page.locator("strong").inner_text() == frame["sentence"]
-            assert page.locator("canvas").get_attribute("aria-label") == frame["sentence"]
+            assert (
+                page.locator("canvas").get_attribute("aria-label") == frame["sentence"]
+            )
             assert page.locator("li").all_text_contents() == frame["where"]
             assert page.evaluate("window.state.hour") == hour
             drawn.add(page.locator("canvas").evaluate("canvas => canvas.toDataURL()"))
-        assert len(drawn) == 5 - (recorded["frames"][0]["at"] == recorded["frames"][1]["at"])
+        assert len(drawn) == 5 - (
+            recorded["frames"][0]["at"] == recorded["frames"][1]["at"]
+        )
         page.keyboard.press("Home")
         page.get_by_role("button", name="Play").press("Enter")
         assert page.locator("output").inner_text() == recorded["frames"][1]["clock"]
         page.get_by_role("button", name="Pause").click()
         key = page.locator("p").nth(1).inner_text()
-        assert key.startswith("A blue ring knows of the candidacy, an orange disc of the party. A line is a talk")
+        assert key.startswith(
+            "A blue ring knows of the candidacy, an orange disc of the party. A line is a talk"
+        )
         assert broken == []
         for width in (320, 400, 700, 1000):
             boxes = page.evaluate(f"layout(state.film, {width}).boxes")
@@ -105,24 +134,35 @@ def test_the_script_draws_and_says_each_hour(recorded: dict[str, Any], tmp_path:
         for width in (400, 1000):
             page.set_viewport_size({"width": width, "height": 800})
             page.wait_for_function(
-                "canvas => canvas.width === 2 * canvas.clientWidth", arg=page.locator("canvas").element_handle()
+                "canvas => canvas.width === 2 * canvas.clientWidth",
+                arg=page.locator("canvas").element_handle(),
             )
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         browser.close()
 
 
-def lie_inside(recorded: dict[str, Any], boxes: list[Any], spots: list[Any], width: int) -> None:
+def lie_inside(
+    recorded: dict[str, Any], boxes: list[Any], spots: list[Any], width: int
+) -> None:
     """Boxes do not overlap, people stand in the box of their place, and nobody on somebody else's feet."""
     assert len(boxes) == len(recorded["places"])
     for i, a in enumerate(boxes):
         assert a["x"] >= 0
         assert a["x"] + a["width"] <= width + 1e-6
         for b in boxes[:i]:
-            apart = (a["x"] >= b["x"] + b["width"], b["x"] >= a["x"] + a["width"], a["y"] >= b["y"] + b["height"])
+            apart = (
+                a["x"] >= b["x"] + b["width"],
+                b["x"] >= a["x"] + a["width"],
+                a["y"] >= b["y"] + b["height"],
+            )
             assert any(apart)
     for frame, each in zip(recorded["frames"], spots, strict=True):
         for place, (x, y) in zip(frame["at"], each, strict=True):
             box = boxes[place]
             assert box["x"] + 13 <= x <= box["x"] + box["width"] - 13
             assert box["y"] + 13 <= y <= box["y"] + box["height"] - 13
-        assert all(abs(x - u) + abs(y - v) > 26 for i, (x, y) in enumerate(each) for u, v in each[:i])
+        assert all(
+            abs(x - u) + abs(y - v) > 26
+            for i, (x, y) in enumerate(each)
+            for u, v in each[:i]
+        )

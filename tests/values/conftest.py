@@ -35,7 +35,9 @@ def export(tmp_path: Path) -> Callable[..., Path]:
         ),
     ) -> Path:
         (tmp_path / "votes.csv").write_text(f"{heads[0]}\n{votes}", encoding="utf-8")
-        (tmp_path / "comments.csv").write_text(f"{heads[1]}\n{comments}", encoding="utf-8")
+        (tmp_path / "comments.csv").write_text(
+            f"{heads[1]}\n{comments}", encoding="utf-8"
+        )
         if people is not None:
             text = f"participant,group-id,n-comments,n-votes,n-agree,n-disagree,0,1,4\n{people}"
             (tmp_path / "participants-votes.csv").write_text(text, encoding="utf-8")
@@ -49,9 +51,13 @@ def camps() -> tuple[pd.DataFrame, pd.Series]:
     """Forty people in camps of 20, 12 and 8, twelve statements, a fifth of the votes missing, some of them noise."""
     rng = np.random.default_rng(0)
     camp = np.repeat([0, 1, 2], (20, 12, 8))
-    wish = np.array([[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1]])  # (kinds of statements, camps)
+    wish = np.array(
+        [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1]]
+    )  # (kinds of statements, camps)
     votes = np.repeat(wish, 3, axis=0)[:, camp].T.astype(float)
     votes = np.where(rng.random(votes.shape) < 0.05, -votes, votes)
     votes[rng.random(votes.shape) < 0.2] = np.nan
     people = [f"p{i:02}" for i in range(40)]
-    return pd.DataFrame(votes, index=people, columns=[f"s{j:02}" for j in range(12)]), pd.Series(camp, index=people)
+    return pd.DataFrame(
+        votes, index=people, columns=[f"s{j:02}" for j in range(12)]
+    ), pd.Series(camp, index=people)

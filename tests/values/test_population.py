@@ -7,7 +7,15 @@ from sklearn.metrics import adjusted_rand_score
 
 from smallscale.dpo import Tabular, all_logps
 from smallscale.values import opinion_groups
-from smallscale.values.population import CAMPS, PRINCIPLES, STATEMENTS, camp_utility, judge, population, replies
+from smallscale.values.population import (
+    CAMPS,
+    PRINCIPLES,
+    STATEMENTS,
+    camp_utility,
+    judge,
+    population,
+    replies,
+)
 
 
 @pytest.mark.parametrize(("majority", "size"), [(0.5, 120), (0.7, 168), (0.95, 228)])
@@ -26,7 +34,9 @@ def test_votes_follow_the_camps_wishes_and_the_statements_direction() -> None:
     for statement, row in votes.statements.iterrows():
         for camp, name in enumerate(CAMPS):
             utility = PRINCIPLES[row.principle][camp]
-            assert np.sign(mean.loc[name, statement]) == np.sign(utility * row.direction)
+            assert np.sign(mean.loc[name, statement]) == np.sign(
+                utility * row.direction
+            )
     # A wish of 1.2 and one of 1.0 look much alike; only a mild one shows by failing more often.
     strong, mild = mean.loc["minority", 12], mean.loc["majority", 12]
     assert strong < -0.9
@@ -48,10 +58,16 @@ def test_the_seed_decides() -> None:
 @pytest.mark.parametrize("majority", [0.5, 0.7, 0.9])
 def test_polis_rules_find_the_camps(majority: float) -> None:
     votes = population(majority=majority)
-    assert adjusted_rand_score(votes.groups, opinion_groups(votes.matrix).fillna(-1)) > 0.85
+    assert (
+        adjusted_rand_score(votes.groups, opinion_groups(votes.matrix).fillna(-1))
+        > 0.85
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"people": 3}, {"majority": 0.4}, {"majority": 1.0}, {"seen": 0.0}, {"seen": 1.1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"people": 3}, {"majority": 0.4}, {"majority": 1.0}, {"seen": 0.0}, {"seen": 1.1}],
+)
 def test_numbers_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="people must be at least 4, majority in"):
         population(**wrong)
@@ -61,11 +77,17 @@ def test_replies_are_all_different_and_worth_what_they_follow() -> None:
     every = replies()
     assert len(set(every.sentences)) == 64
     assert every.utility.shape == (64, 2)
-    assert every.sentences[0] == "in short, perhaps, studies say, you must, rest as your faith asks, ha ha"
+    assert (
+        every.sentences[0]
+        == "in short, perhaps, studies say, you must, rest as your faith asks, ha ha"
+    )
     np.testing.assert_allclose(every.utility[0], camp_utility().sum(1))
     np.testing.assert_allclose(every.utility[-1], 0)
     best = every.sentences[int(every.utility[:, 1].argmax())]
-    assert best == "at length, perhaps, studies say, you may, rest as your faith asks, take care"
+    assert (
+        best
+        == "at length, perhaps, studies say, you may, rest as your faith asks, take care"
+    )
 
 
 def test_replies_are_texts_that_a_policy_can_read() -> None:

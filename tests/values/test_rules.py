@@ -9,8 +9,7 @@ from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
 from smallscale.dpo import Tabular, optimal_policy, padded_answers, train_preferences
-from smallscale.values.population import replies
-from smallscale.values.rules import (
+from smallscale.values.group_rules import (
     RULES,
     GroupLoss,
     gains,
@@ -20,6 +19,7 @@ from smallscale.values.rules import (
     preference_losses,
     prefers,
 )
+from smallscale.values.population import replies
 
 UNIFORM = np.full(64, 1 / 64)
 UTILITY = replies().utility
@@ -49,11 +49,15 @@ def test_regret_counts_what_is_above_the_floor() -> None:
     assert rule(LOSSES, ALL) == pytest.approx(2 * q + 6 * (1 - q))
 
 
-def test_a_group_that_is_absent_from_a_batch_keeps_its_weight_and_adds_nothing() -> None:
+def test_a_group_that_is_absent_from_a_batch_keeps_its_weight_and_adds_nothing() -> (
+    None
+):
     for name in ("equal", "worst"):
         rule = GroupLoss(GROUPS, name, eta=0.1)
         assert rule(LOSSES[:3], ALL[:3]) == pytest.approx(2)
-    assert rule.weights[1] == pytest.approx(1 / (1 + math.exp(0.2)))  # an absent loss counts as 0
+    assert rule.weights[1] == pytest.approx(
+        1 / (1 + math.exp(0.2))
+    )  # an absent loss counts as 0
 
 
 def test_an_absent_group_is_not_below_its_floor() -> None:
@@ -73,9 +77,13 @@ def test_positions_pick_the_groups_and_gradients_flow() -> None:
 
 
 def test_what_cannot_be_right_is_refused() -> None:
-    with pytest.raises(ValueError, match="rule must be one of pooled, equal, worst, regret; got 'fair'"):
+    with pytest.raises(
+        ValueError, match="rule must be one of pooled, equal, worst, regret; got 'fair'"
+    ):
         GroupLoss(GROUPS, "fair")
-    with pytest.raises(ValueError, match="floors must be one for each of 2 groups; got 1"):
+    with pytest.raises(
+        ValueError, match="floors must be one for each of 2 groups; got 1"
+    ):
         GroupLoss(GROUPS, "regret", floors=(0.1,))
     with pytest.raises(ValueError, match="rule must be one of"):
         group_weights(UTILITY, "fair", [1, 1], UNIFORM)
@@ -84,8 +92,12 @@ def test_what_cannot_be_right_is_refused() -> None:
 def test_of_one_group_the_learned_reward_is_its_utility() -> None:
     centred = UTILITY - UTILITY.mean(0)
     for g in (0, 1):
-        np.testing.assert_allclose(learned_reward(UTILITY[:, [g]], [1], UNIFORM), centred[:, g], atol=1e-7)
-        np.testing.assert_allclose(learned_reward(UTILITY, np.eye(2)[g], UNIFORM), centred[:, g], atol=1e-7)
+        np.testing.assert_allclose(
+            learned_reward(UTILITY[:, [g]], [1], UNIFORM), centred[:, g], atol=1e-7
+        )
+        np.testing.assert_allclose(
+            learned_reward(UTILITY, np.eye(2)[g], UNIFORM), centred[:, g], atol=1e-7
+        )
 
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
@@ -93,20 +105,26 @@ def test_of_two_answers_it_is_the_pooled_vote(share: float) -> None:
     """P(a over b) = .7 sigmoid(1) + .3 sigmoid(-4) = .517: the reward's gap is its logit, however strong the 4."""
     utility = np.array([[1.0, -4.0], [0.0, 0.0]])
     reward = learned_reward(utility, [share, 1 - share], [0.5, 0.5])
-    assert reward[0] - reward[1] == pytest.approx(logit(share * expit(1) + (1 - share) * expit(-4)), abs=1e-8)
+    assert reward[0] - reward[1] == pytest.approx(
+        logit(share * expit(1) + (1 - share) * expit(-4)), abs=1e-8
+    )
 
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 def test_it_orders_answers_by_their_borda_count(share: float) -> None:
     reward = learned_reward(UTILITY, [share, 1 - share], UNIFORM)
-    borda = share * prefers(UTILITY[:, 0]).sum(1) + (1 - share) * prefers(UTILITY[:, 1]).sum(1)
+    borda = share * prefers(UTILITY[:, 0]).sum(1) + (1 - share) * prefers(
+        UTILITY[:, 1]
+    ).sum(1)
     assert spearmanr(reward.round(8), borda.round(8)).statistic == pytest.approx(1)
     np.testing.assert_allclose(prefers(reward).sum(1), borda, atol=1e-7)
     mean = UTILITY @ [share, 1 - share]
     assert spearmanr(mean, borda).statistic < 0.999  # and not by the mean utility
 
 
-def test_the_learned_reward_is_a_minimum_also_when_answers_are_not_equally_likely() -> None:
+def test_the_learned_reward_is_a_minimum_also_when_answers_are_not_equally_likely() -> (
+    None
+):
     rng = np.random.default_rng(0)
     reference, weights = rng.dirichlet(np.ones(64)), np.array([0.7, 0.3])
     reward = learned_reward(UTILITY, weights, reference)
@@ -121,7 +139,9 @@ def test_floors_are_the_entropy_of_choices() -> None:
     chance = expit(1.5)
     entropy = -chance * math.log(chance) - (1 - chance) * math.log(1 - chance)
     floors = loss_floors(np.array([[1.5, 0.0], [0.0, 0.0]]), [0.5, 0.5])
-    assert floors.tolist() == pytest.approx([0.5 * math.log(2) + 0.5 * entropy, math.log(2)])
+    assert floors.tolist() == pytest.approx(
+        [0.5 * math.log(2) + 0.5 * entropy, math.log(2)]
+    )
 
 
 def test_worst_equalises_losses_and_regret_what_exceeds_the_floors() -> None:
@@ -129,7 +149,12 @@ def test_worst_equalises_losses_and_regret_what_exceeds_the_floors() -> None:
     for rule, base in (("worst", 0 * floors), ("regret", floors)):
         weights = group_weights(UTILITY, rule, None, UNIFORM)
         assert weights.sum() == pytest.approx(1)
-        excess = preference_losses(UTILITY, learned_reward(UTILITY, weights, UNIFORM), UNIFORM) - base
+        excess = (
+            preference_losses(
+                UTILITY, learned_reward(UTILITY, weights, UNIFORM), UNIFORM
+            )
+            - base
+        )
         assert excess[0] == pytest.approx(excess[1], abs=1e-3)
     assert group_weights(UTILITY, "pooled", [30, 10], UNIFORM).tolist() == [0.75, 0.25]
     assert group_weights(UTILITY, "equal", [30, 10], UNIFORM).tolist() == [0.5, 0.5]
@@ -141,25 +166,48 @@ def test_gains_by_hand() -> None:
     own = expit(1)
     assert gains(reference, utility, reference, 1.0)[0] == pytest.approx(0)
     assert gains([own, 1 - own], utility, reference, 1.0)[0] == pytest.approx(1)
-    assert gains([0.0, 1.0], utility, reference, 1.0)[0] == pytest.approx(-0.5 / (own - 0.5))
-    assert gains([0.5, 0.0], utility, reference, 1.0)[0] == pytest.approx(0)  # the other half counts as the worst
+    assert gains([0.0, 1.0], utility, reference, 1.0)[0] == pytest.approx(
+        -0.5 / (own - 0.5)
+    )
+    assert gains([0.5, 0.0], utility, reference, 1.0)[0] == pytest.approx(
+        0
+    )  # the other half counts as the worst
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_dpo_ends_where_the_arithmetic_says(rule: str) -> None:
     """Four answers, two groups, pairs in exact proportions: a tabular policy reaches the rule's optimum."""
-    utility, sizes, beta = np.array([[2.0, -1.0], [1.0, 1.0], [0.0, 0.5], [0.5, 0.0]]), (3, 1), 0.5
+    utility, sizes, beta = (
+        np.array([[2.0, -1.0], [1.0, 1.0], [0.0, 0.5], [0.5, 0.0]]),
+        (3, 1),
+        0.5,
+    )
     reference = np.array([0.4, 0.3, 0.2, 0.1])
     seen = np.outer(reference, reference)
     pairs, groups = [], []
     for g, size in enumerate(sizes):
         counts = np.rint(4000 * size * seen * prefers(utility[:, g])).astype(int)
-        pairs += [(i, j) for i in range(4) for j in range(4) for _ in range(counts[i, j])]
+        pairs += [
+            (i, j) for i in range(4) for j in range(4) for _ in range(counts[i, j])
+        ]
         groups += [g] * int(counts.sum())
     policy = Tabular(reference[None])
     texts = padded_answers([[0]] * 4, [[i] for i in range(4)])
-    combine = GroupLoss(groups, rule, eta=0.05, floors=loss_floors(utility, reference).tolist())
-    train_preferences(policy, texts, np.array(pairs), beta=beta, steps=600, batch_size=2048, lr=0.03, combine=combine)
+    combine = GroupLoss(
+        groups, rule, eta=0.05, floors=loss_floors(utility, reference).tolist()
+    )
+    train_preferences(
+        policy,
+        texts,
+        np.array(pairs),
+        beta=beta,
+        steps=600,
+        batch_size=2048,
+        lr=0.03,
+        combine=combine,
+    )
     weights = group_weights(utility, rule, sizes, reference)
-    expected = optimal_policy(reference, learned_reward(utility, weights, reference), beta)
+    expected = optimal_policy(
+        reference, learned_reward(utility, weights, reference), beta
+    )
     np.testing.assert_allclose(policy.probabilities()[0], expected, atol=0.02)

@@ -9,9 +9,9 @@ from scipy.special import expit
 from torch import nn
 
 from smallscale.dpo import Answers
+from smallscale.values.group_rules import gains
+from smallscale.values.policy_training import aligned, camp_pairs, distribution, writer
 from smallscale.values.population import WORDS, replies
-from smallscale.values.rules import gains
-from smallscale.values.writing import aligned, camp_pairs, distribution, writer
 
 FLAT = np.full(64, 1 / 64)
 
@@ -21,7 +21,9 @@ def written() -> tuple[nn.Module, Answers]:
     return writer(steps=250)
 
 
-def test_the_reference_writes_replies_about_equally_often(written: tuple[nn.Module, Answers]) -> None:
+def test_the_reference_writes_replies_about_equally_often(
+    written: tuple[nn.Module, Answers],
+) -> None:
     chance = distribution(*written)
     assert chance.sum() > 0.97
     assert chance.min() > 0.6 / 64
@@ -37,8 +39,12 @@ def test_the_majority_compares_its_share_and_chooses_by_its_utility() -> None:
         utility = replies().utility[:, camp]
         # Of the pairs that differ, the share in which the better reply was chosen is the mean of sigmoid |difference|.
         differ = utility[chosen] != utility[rejected]
-        expected = expit(np.abs(utility[:, None] - utility[None]))[~np.isclose(utility[:, None], utility[None])].mean()
-        assert (utility[chosen] > utility[rejected])[differ].mean() == pytest.approx(expected, abs=0.012)
+        expected = expit(np.abs(utility[:, None] - utility[None]))[
+            ~np.isclose(utility[:, None], utility[None])
+        ].mean()
+        assert (utility[chosen] > utility[rejected])[differ].mean() == pytest.approx(
+            expected, abs=0.012
+        )
     assert not np.array_equal(pairs, camp_pairs(FLAT, 20_000, 0.7, seed=4)[0])
     np.testing.assert_array_equal(pairs, camp_pairs(FLAT, 20_000, 0.7, seed=3)[0])
 
@@ -53,7 +59,9 @@ def test_pairs_come_from_the_reference_and_may_follow_another_utility() -> None:
     assert (pairs[pairs[:, 0] != pairs[:, 1], 0] == 5).all()
 
 
-def test_training_moves_towards_the_camp_that_compares_and_leaves_the_model(written: tuple[nn.Module, Answers]) -> None:
+def test_training_moves_towards_the_camp_that_compares_and_leaves_the_model(
+    written: tuple[nn.Module, Answers],
+) -> None:
     model, texts = written
     before = {name: value.clone() for name, value in model.state_dict().items()}
     start = distribution(model, texts)
@@ -65,14 +73,18 @@ def test_training_moves_towards_the_camp_that_compares_and_leaves_the_model(writ
         gained.append(gains(after, replies().utility, start, 0.5))
     assert gained[0][0] > 0.5 > gained[0][1]
     assert gained[1][1] > 0.5 > gained[1][0]
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in model.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("rule", ["equal", "worst", "regret"])
 def test_every_rule_trains(written: tuple[nn.Module, Answers], rule: str) -> None:
     model, texts = written
     pairs, groups = camp_pairs(FLAT, 500, 0.7)
-    first, again = (aligned(model, texts, pairs, groups, rule, beta=0.5, steps=3) for _ in range(2))
+    first, again = (
+        aligned(model, texts, pairs, groups, rule, beta=0.5, steps=3) for _ in range(2)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, distribution(model, texts), atol=1e-6)
 
@@ -82,12 +94,25 @@ def test_another_causal_language_model_can_write(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    known = sorted({word for phrase in WORDS for word in phrase.split()} | set("IamwornoutWhatshalldo?.,"))
-    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["<unk>", "<s>", *known])}, unk_token="<unk>"))
+    known = sorted(
+        {word for phrase in WORDS for word in phrase.split()}
+        | set("IamwornoutWhatshalldo?.,")
+    )
+    tokenizer = Tokenizer(
+        models.WordLevel(
+            {w: i for i, w in enumerate(["<unk>", "<s>", *known])}, unk_token="<unk>"
+        )
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<s>", unk_token="<unk>").save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<s>", unk_token="<unk>"
+    ).save_pretrained(tmp_path)
     config = LlamaConfig(
-        vocab_size=len(known) + 2, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+        vocab_size=len(known) + 2,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
     )
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     model, texts = writer(str(tmp_path), steps=1, lr=1e-5)

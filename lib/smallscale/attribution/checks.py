@@ -17,13 +17,18 @@ def require(holds: Any, message: str) -> None:
 def require_not_negative(**numbers: float) -> None:
     """Numbers by name: each finite, 0 or above."""
     for name, value in numbers.items():
-        require(0 <= value < inf, f"{name} must be a finite number, at least 0; got {value}")
+        require(
+            0 <= value < inf, f"{name} must be a finite number, at least 0; got {value}"
+        )
 
 
 def require_counts(**numbers: float) -> None:
     """Numbers by name: each whole, 1 or above."""
     for name, value in numbers.items():
-        require(value >= 1 and value == int(value), f"{name} must be a whole number, at least 1; got {value}")
+        require(
+            value >= 1 and value == int(value),
+            f"{name} must be a whole number, at least 1; got {value}",
+        )
 
 
 def require_finite(**arrays: Any) -> None:

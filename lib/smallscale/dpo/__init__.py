@@ -2,7 +2,14 @@
 
 from smallscale.dpo.losses import preference_loss, sequence_logps
 from smallscale.dpo.optimum import best_of_n, kl_divergence, optimal_policy
-from smallscale.dpo.training import Answers, Tabular, all_logps, answer_logps, padded_answers, train_preferences
+from smallscale.dpo.policy_training import (
+    Answers,
+    Tabular,
+    all_logps,
+    answer_logps,
+    padded_answers,
+    train_preferences,
+)
 
 __all__ = [
     "Answers",

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
+from smallscale.dpo.policy_training import Answers, all_logps, train_preferences
 from smallscale.dpo.reviews import Reviews, distribution, judged_pairs, measure
-from smallscale.dpo.training import Answers, all_logps, train_preferences
 
 
 class Judged(NamedTuple):
@@ -31,17 +31,27 @@ class Judged(NamedTuple):
         return int((self.pairs[:, 0] == self.pairs[:, 1]).sum())
 
 
-def judge(reference: nn.Module, world: Reviews, n: int, *, held: int = 500, seed: int = 0) -> Judged:
+def judge(
+    reference: nn.Module, world: Reviews, n: int, *, held: int = 500, seed: int = 0
+) -> Judged:
     """n pairs to train on, and `held` to look at, of texts that the reference writes, as in `judged_pairs`."""
     texts, pairs = judged_pairs(reference, world, n + held, seed=seed)
     two = pairs[:held][pairs[:held, 0] != pairs[:held, 1]]
-    return Judged(distribution(reference, world), texts, all_logps(reference, texts), pairs[held:], two)
+    return Judged(
+        distribution(reference, world),
+        texts,
+        all_logps(reference, texts),
+        pairs[held:],
+        two,
+    )
 
 
 def flipped(judged: Judged, share: float, *, seed: int = 0) -> Judged:
     """The same, each label that is trained on turned around with probability `share`; held-out ones stay true."""
     turned = np.random.default_rng(seed).random(len(judged.pairs)) < share
-    return judged._replace(pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs))
+    return judged._replace(
+        pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs)
+    )
 
 
 def moved(judged: Judged, world: Reviews, policy: Any) -> tuple[float, float]:
@@ -49,14 +59,26 @@ def moved(judged: Judged, world: Reviews, policy: Any) -> tuple[float, float]:
 
     policy: (n + 1,) as from `distribution`. Means over pairs; texts that are no review move as all of them together.
     """
-    texts = zip(judged.texts.ids.tolist(), judged.texts.mask.sum(1).tolist(), strict=True)
-    places = np.array([world.place.get(tuple(ids[1:length]), -1) for ids, length in texts])
-    chosen, rejected = np.log(np.asarray(policy) / judged.start)[places[judged.held]].mean(0)
+    texts = zip(
+        judged.texts.ids.tolist(), judged.texts.mask.sum(1).tolist(), strict=True
+    )
+    places = np.array(
+        [world.place.get(tuple(ids[1:length]), -1) for ids, length in texts]
+    )
+    chosen, rejected = np.log(np.asarray(policy) / judged.start)[
+        places[judged.held]
+    ].mean(0)
     return float(chosen), float(rejected)
 
 
 def follow(
-    reference: nn.Module, world: Reviews, judged: Judged, *, steps: int, looks: Iterable[int] = (), **options: Any
+    reference: nn.Module,
+    world: Reviews,
+    judged: Judged,
+    *,
+    steps: int,
+    looks: Iterable[int] = (),
+    **options: Any,
 ) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
     """Train a copy of the reference with `train_preferences`, and look at it after these steps, and the last.
 
@@ -78,8 +100,16 @@ def follow(
         logps = all_logps(policy, judged.texts[used]).double().numpy()
         right = np.subtract(*(logps - fixed)[where].T) > 0
         row = {"beta": options["beta"], "step": step, **measure(p, judged.start, world)}
-        row |= {"on": float(p[:-1] @ world.reward / max(p[:-1].sum(), 1e-12)), "accuracy": float(right.mean())}
-        rows.append(row | dict(zip(("chosen", "rejected"), logps[where].mean(0).tolist(), strict=True)))
+        row |= {
+            "on": float(p[:-1] @ world.reward / max(p[:-1].sum(), 1e-12)),
+            "accuracy": float(right.mean()),
+        }
+        rows.append(
+            row
+            | dict(
+                zip(("chosen", "rejected"), logps[where].mean(0).tolist(), strict=True)
+            )
+        )
 
     options |= {"steps": steps, "reference": judged.logps, "watch": look}
     train_preferences(policy, judged.texts, judged.pairs, **options)

@@ -31,20 +31,33 @@ def sequence_logps(logits: Any, labels: Any) -> Tensor:
         raise ValueError(
             f"logits must be (batch, length, vocabulary) and labels (batch, length), none of them 0; {got}"
         )
-    if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers, token ids or {MASKED}; got {targets.dtype}")
-    scores, targets = scores[:, :-1], targets[:, 1:].to(scores.device).long()  # (batch, length - 1, ...)
+    if (
+        targets.is_floating_point()
+        or targets.is_complex()
+        or targets.dtype == torch.bool
+    ):
+        raise ValueError(
+            f"labels must be whole numbers, token ids or {MASKED}; got {targets.dtype}"
+        )
+    scores, targets = (
+        scores[:, :-1],
+        targets[:, 1:].to(scores.device).long(),
+    )  # (batch, length - 1, ...)
     asked = targets != MASKED
     if ((targets < 0) & asked).any() or (targets >= scores.shape[2]).any():
         got = f"got {targets[asked].min().item()} to {targets[asked].max().item()}"
-        raise ValueError(f"labels must be {MASKED} or lie in [0, {scores.shape[2]}), the vocabulary; {got}")
+        raise ValueError(
+            f"labels must be {MASKED} or lie in [0, {scores.shape[2]}), the vocabulary; {got}"
+        )
     empty = (~asked.any(1)).nonzero().flatten().tolist()
     if empty:
         rows = f"row {empty[0]} ({len(empty)} of {len(asked)} rows)"
         why = f"after the first position all are {MASKED}; drop the row, or cut its text off later"
         raise ValueError(f"labels of {rows} leave nothing to predict: {why}")
     # Only positions that are asked for: a long prompt costs nothing here.
-    logps = -F.cross_entropy(scores[asked], targets[asked], reduction="none")  # (labels left,)
+    logps = -F.cross_entropy(
+        scores[asked], targets[asked], reduction="none"
+    )  # (labels left,)
     return logps.new_zeros(len(scores)).index_add(0, asked.nonzero()[:, 0], logps)
 
 
@@ -77,22 +90,42 @@ def preference_loss(
         raise ValueError(f"beta must be finite and above 0; got {beta}")
     e = label_smoothing
     if not 0 <= e < 0.5:
-        raise ValueError(f"label_smoothing must lie in [0, 0.5): at one half the labels say nothing; got {e}")
+        raise ValueError(
+            f"label_smoothing must lie in [0, 0.5): at one half the labels say nothing; got {e}"
+        )
     if e > 0 and loss not in SMOOTHED:
-        raise ValueError(f"label_smoothing has no meaning with {loss}; leave it at 0, or use {' or '.join(SMOOTHED)}")
-    names = ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")
+        raise ValueError(
+            f"label_smoothing has no meaning with {loss}; leave it at 0, or use {' or '.join(SMOOTHED)}"
+        )
+    names = (
+        "policy_chosen",
+        "policy_rejected",
+        "reference_chosen",
+        "reference_rejected",
+    )
     given = (policy_chosen, policy_rejected, reference_chosen, reference_rejected)
-    logps = {name: floats(name, values) for name, values in zip(names, given, strict=True)}
+    logps = {
+        name: floats(name, values) for name, values in zip(names, given, strict=True)
+    }
     if len({value.shape for value in logps.values()}) > 1:
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in logps.items())
-        raise ValueError(f"the four log-probabilities must have one shape, a value for each pair; got {shapes}")
+        shapes = ", ".join(
+            f"{name} {tuple(value.shape)}" for name, value in logps.items()
+        )
+        raise ValueError(
+            f"the four log-probabilities must have one shape, a value for each pair; got {shapes}"
+        )
     for name, value in logps.items():
         if not torch.isfinite(value).all():
-            raise ValueError(f"{name} must be finite; a log-probability of -inf leaves no margin to speak of")
+            raise ValueError(
+                f"{name} must be finite; a log-probability of -inf leaves no margin to speak of"
+            )
     chosen = logps["policy_chosen"] - logps["reference_chosen"].detach()
     rejected = logps["policy_rejected"] - logps["reference_rejected"].detach()
     margin = chosen - rejected
-    right, flipped = -F.logsigmoid(beta * margin), -F.logsigmoid(-beta * margin)  # stable at any margin
+    right, flipped = (
+        -F.logsigmoid(beta * margin),
+        -F.logsigmoid(-beta * margin),
+    )  # stable at any margin
     losses = {
         "dpo": (1 - e) * right + e * flipped,
         "robust": ((1 - e) * right - e * flipped) / (1 - 2 * e),
@@ -105,9 +138,15 @@ def preference_loss(
 def floats(name: str, values: Any) -> Tensor:
     """As a tensor of float32 or finer; lists in double precision. A bfloat16 sum over an answer loses whole units."""
     try:
-        tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, dtype=float))
+        tensor = (
+            values
+            if isinstance(values, Tensor)
+            else torch.from_numpy(np.array(values, dtype=float))
+        )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers, as a tensor, an array or lists of one length") from error
+        raise ValueError(
+            f"{name} must be numbers, as a tensor, an array or lists of one length"
+        ) from error
     if tensor.is_complex() or tensor.dtype == torch.bool:
         raise ValueError(f"{name} must be real numbers; got {tensor.dtype}")
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()

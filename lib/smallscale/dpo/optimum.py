@@ -45,7 +45,9 @@ def best_of_n(reference: Any, reward: Any, n: int) -> np.ndarray:
     p, r = _policy_and_reward(reference, reward)
     if p.ndim > 1:
         return np.stack([best_of_n(a, b, n) for a, b in zip(p, r, strict=True)])
-    _, level = np.unique(r, return_inverse=True)  # the rewards that occur, in increasing order
+    _, level = np.unique(
+        r, return_inverse=True
+    )  # the rewards that occur, in increasing order
     share = np.bincount(level, weights=p)  # of probability at each
     upto = np.minimum(share.cumsum(), 1.0)
     won = np.diff(upto**n, prepend=0.0)
@@ -59,29 +61,45 @@ def kl_divergence(policy: Any, reference: Any) -> np.ndarray:
 
     policy, reference: (..., answers) probabilities. Raises ValueError where they are negative or do not sum to 1.
     """
-    terms = rel_entr(_probabilities("policy", policy), _probabilities("reference", reference))
-    return np.maximum(terms.sum(-1), 0.0)  # rounding may leave -1e-17 for two policies alike
+    terms = rel_entr(
+        _probabilities("policy", policy), _probabilities("reference", reference)
+    )
+    return np.maximum(
+        terms.sum(-1), 0.0
+    )  # rounding may leave -1e-17 for two policies alike
 
 
 def _policy_and_reward(reference: Any, reward: Any) -> tuple[np.ndarray, np.ndarray]:
     p, r = _probabilities("reference", reference), _array("reward", reward)
     if r.ndim == 0 or p.shape[-1] != r.shape[-1]:
-        raise ValueError(f"reference and reward must be (..., answers); got {p.shape} and {r.shape}")
+        raise ValueError(
+            f"reference and reward must be (..., answers); got {p.shape} and {r.shape}"
+        )
     try:
         p, r = np.broadcast_arrays(p, r)
     except ValueError as error:
-        raise ValueError(f"reference and reward must be of one shape; got {p.shape} and {r.shape}") from error
+        raise ValueError(
+            f"reference and reward must be of one shape; got {p.shape} and {r.shape}"
+        ) from error
     if not np.isfinite(r).all():
-        raise ValueError("reward must be finite; to forbid an answer, give it reference probability 0")
+        raise ValueError(
+            "reward must be finite; to forbid an answer, give it reference probability 0"
+        )
     return p, r
 
 
 def _probabilities(name: str, values: Any) -> np.ndarray:
     p = _array(name, values)
     if p.ndim == 0 or p.shape[-1] == 0:
-        raise ValueError(f"{name} must be (..., answers), at least one answer; got shape {p.shape}")
-    if not (np.isfinite(p).all() and (p >= 0).all() and (abs(p.sum(-1) - 1) < 1e-3).all()):
-        raise ValueError(f"{name} must hold probabilities: none negative, their sum over the last axis 1")
+        raise ValueError(
+            f"{name} must be (..., answers), at least one answer; got shape {p.shape}"
+        )
+    if not (
+        np.isfinite(p).all() and (p >= 0).all() and (abs(p.sum(-1) - 1) < 1e-3).all()
+    ):
+        raise ValueError(
+            f"{name} must hold probabilities: none negative, their sum over the last axis 1"
+        )
     return p / p.sum(-1, keepdims=True)  # what float32 rounded away
 
 

@@ -23,7 +23,9 @@ class Traffic:
 
     write = read  # it is the same road in both directions
 
-    def watch(self, rows: slice, cols: slice, top: Tensor, total: Tensor, acc: Tensor) -> None:
+    def watch(
+        self, rows: slice, cols: slice, top: Tensor, total: Tensor, acc: Tensor
+    ) -> None:
         """Called by `tiled.forward` after each tile of keys, for those who want to see what is in fast memory.
 
         top, total, acc: the running maximum (base 2), sum and output, (batch * kv heads, group * Br, 1 or d); they
@@ -42,11 +44,15 @@ def elements_moved(level: str, n: int, d: int, block: int, causal: bool = False)
     """
     for name, value, least in (("n", n, 0), ("d", d, 1), ("block", block, 1)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}")
+            raise ValueError(
+                f"{name} must be a whole number, at least {least}; got {value!r}"
+            )
     if level == "naive":
         return int(4 * n * d + 4 * n * n)
     if level != "tiled":
-        raise ValueError(f"level must be naive or tiled, whose code counts; got {level!r}")
+        raise ValueError(
+            f"level must be naive or tiled, whose code counts; got {level!r}"
+        )
     visited = sum(min(i + block, n) if causal else n for i in range(0, n, block))
     return int(2 * n * d + n + 2 * d * visited)
 

@@ -18,7 +18,10 @@ def check_merge(merge: Callable[..., Any]) -> str:
     top, total: numbers; out: (d,), not yet divided by total; scores: (n,); values: (n, d).
     """
     generator = torch.Generator().manual_seed(0)
-    scores, values = torch.randn(6, generator=generator), torch.randn(6, 3, generator=generator)
+    scores, values = (
+        torch.randn(6, generator=generator),
+        torch.randn(6, 3, generator=generator),
+    )
     scores[4] = 5.0  # in the last tile, so that what was summed must shrink
     state: Any = (torch.tensor(-math.inf), torch.tensor(0.0), torch.zeros(3))
     for tile in (slice(0, 2), slice(2, 4), slice(4, 6)):
@@ -59,7 +62,9 @@ def check_window(window_attention: Callable[..., Any]) -> str:
     behind = torch.arange(n)[:, None] - torch.arange(n)
     wrong = {}  # how far each query's output is from that of the window, and from that of a window as long as all
     for reach in (window, n):
-        scores = (q @ k.T / math.sqrt(d)).masked_fill((behind < 0) | (behind >= reach), -math.inf)
+        scores = (q @ k.T / math.sqrt(d)).masked_fill(
+            (behind < 0) | (behind >= reach), -math.inf
+        )
         wrong[reach] = (out - scores.softmax(-1) @ v).abs().amax(1)
     if not wrong[window].max() <= 1e-4:
         if wrong[n].max() <= 1e-4:
@@ -69,7 +74,9 @@ def check_window(window_attention: Callable[..., Any]) -> str:
     if traffic.elements == 0:
         return "The values are right. Now let traffic.read(...) count each tile of k and v as it is read."
     # Queries i0 .. i0+block-1 see from i0-window+1 on: the tiles from that key's to their own.
-    tiles = sum(i // block - max(0, i - window + 1) // block + 1 for i in range(0, n, block))
+    tiles = sum(
+        i // block - max(0, i - window + 1) // block + 1 for i in range(0, n, block)
+    )
     least = 2 * tiles * block * d
     if traffic.elements > least + 2 * n * d:
         return f"The values are right, but {traffic.elements:,} elements were read, where {least:,} of k and v suffice."

@@ -41,8 +41,14 @@ def _tuned(kernel: Any) -> Any:
     """
     if INTERPRETED:
         return kernel
-    tiles = [{"BM": m, "BN": n} for m, n in ((64, 32), (64, 64), (128, 32), (128, 64), (128, 128))]
-    configs = [triton.Config(t, num_warps=w, num_stages=s) for t, w, s in product(tiles, (4, 8), (2, 3, 4))]
+    tiles = [
+        {"BM": m, "BN": n}
+        for m, n in ((64, 32), (64, 64), (128, 32), (128, 64), (128, 128))
+    ]
+    configs = [
+        triton.Config(t, num_warps=w, num_stages=s)
+        for t, w, s in product(tiles, (4, 8), (2, 3, 4))
+    ]
     return triton.autotune(configs, key=["size", "full", "d"])(kernel)
 
 
@@ -51,7 +57,7 @@ def _load(X, rows, n, d: tl.constexpr, D: tl.constexpr, MASK: tl.constexpr):
     """Rows of a head's (n, d) matrix as (len(rows), D), D a power of two; zeros beyond its edges."""
     cols = tl.arange(0, D)
     at = X + rows[:, None] * d + cols[None, :]
-    if MASK or d < D:  # noqa: SIM108 - decided when the kernel is compiled
+    if MASK or d < D:
         x = tl.load(at, mask=(rows[:, None] < n) & (cols[None, :] < d), other=0.0)
     else:
         x = tl.load(at)
@@ -62,7 +68,11 @@ def _load(X, rows, n, d: tl.constexpr, D: tl.constexpr, MASK: tl.constexpr):
 def _store(X, x, rows, n, d: tl.constexpr, D: tl.constexpr):
     """The same rows, written, but for what lies beyond the edges."""
     cols = tl.arange(0, D)
-    tl.store(X + rows[:, None] * d + cols[None, :], x, mask=(rows[:, None] < n) & (cols[None, :] < d))
+    tl.store(
+        X + rows[:, None] * d + cols[None, :],
+        x,
+        mask=(rows[:, None] < n) & (cols[None, :] < d),
+    )
 
 
 @triton.jit
@@ -70,7 +80,9 @@ def _queries(n_q, n_k, offset, BM: tl.constexpr, BN: tl.constexpr):
     """This program's head and queries; where the tiles of keys end that all of them see whole, and that any sees."""
     tiles = (n_q + BM - 1) // BM
     i0 = (tiles - 1 - tl.program_id(0) % tiles) * BM
-    head = (tl.program_id(0) // tiles).to(tl.int64)  # one dimension holds any number of heads; 64 bits any offset
+    head = (tl.program_id(0) // tiles).to(
+        tl.int64
+    )  # one dimension holds any number of heads; 64 bits any offset
     whole = tl.maximum(tl.minimum(n_k, i0 + offset + 1), 0) // BN * BN
     return head, i0 + tl.arange(0, BM), whole, tl.minimum(n_k, i0 + BM + offset)
 
@@ -86,7 +98,9 @@ def _forward(
     V += head // group * n_k * d
     q = _load(Q + head * n_q * d, i, n_q, d, D, True)
     WORK = Lse.dtype.element_ty
-    top = tl.full([BM], -3.0e38, WORK)  # not -inf: as long as a row has seen no key, top - top is 0, not NaN
+    top = tl.full(
+        [BM], -3.0e38, WORK
+    )  # not -inf: as long as a row has seen no key, top - top is 0, not NaN
     total = tl.full([BM], 0.0, WORK)
     acc = tl.full([BM, D], 0.0, WORK)
     for edge in tl.static_range(2):
@@ -94,18 +108,33 @@ def _forward(
             j = j0 + tl.arange(0, BN)
             k = _load(K, j, n_k, d, D, edge)
             v = _load(V, j, n_k, d, D, edge)
-            s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * (scale * LOG2E)  # (BM, BN)
+            s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * (
+                scale * LOG2E
+            )  # (BM, BN)
             if edge:
-                s = tl.where((j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset), s, float("-inf"))
+                s = tl.where(
+                    (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset),
+                    s,
+                    float("-inf"),
+                )
             # tl.max and tl.sum by what they reduce with: they themselves cannot be interpreted if anything imported
             # triton before TRITON_INTERPRET was set.
             higher = tl.maximum(top, tl.reduce(s, 1, tl.standard._elementwise_max))
             p = tl.exp2(s - higher[:, None])
             shrink = tl.exp2(top - higher)
             total = total * shrink + tl.reduce(p, 1, tl.standard._sum_combine)
-            acc = acc * shrink[:, None] + tl.dot(p.to(v.dtype), v, input_precision="tf32x3")
+            acc = acc * shrink[:, None] + tl.dot(
+                p.to(v.dtype), v, input_precision="tf32x3"
+            )
             top = higher
-    _store(Out + head * n_q * d, acc / tl.where(total == 0, 1.0, total)[:, None], i, n_q, d, D)
+    _store(
+        Out + head * n_q * d,
+        acc / tl.where(total == 0, 1.0, total)[:, None],
+        i,
+        n_q,
+        d,
+        D,
+    )
     tl.store(Lse + head * n_q + i, (top + tl.log2(total)) * LN2, mask=i < n_q)
 
 
@@ -133,10 +162,18 @@ def _dq(
             j = j0 + tl.arange(0, BN)
             k = _load(K, j, n_k, d, D, edge)
             v = _load(V, j, n_k, d, D, edge)
-            s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * (scale * LOG2E)  # (BM, BN)
+            s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * (
+                scale * LOG2E
+            )  # (BM, BN)
             if edge:
-                s = tl.where((j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset), s, float("-inf"))
-            ds = tl.exp2(s - lse[:, None]) * (tl.dot(do, tl.trans(v), input_precision="tf32x3") - delta[:, None])
+                s = tl.where(
+                    (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset),
+                    s,
+                    float("-inf"),
+                )
+            ds = tl.exp2(s - lse[:, None]) * (
+                tl.dot(do, tl.trans(v), input_precision="tf32x3") - delta[:, None]
+            )
             dq += tl.dot(ds.to(k.dtype), k, input_precision="tf32x3")
     _store(DQ + head * n_q * d, dq * scale, i, n_q, d, D)
 
@@ -155,8 +192,12 @@ def _dkdv(
     v = _load(V + kv_head * n_k * d, j, n_k, d, D, True)
     dk = tl.full([BN, D], 0.0, Lse.dtype.element_ty)
     dv = tl.full([BN, D], 0.0, Lse.dtype.element_ty)
-    first = tl.maximum(j0 - offset, 0) // BM * BM  # the first tile of queries that sees one of these keys
-    whole = (tl.maximum(j0 + BN - 1 - offset, 0) + BM - 1) // BM * BM  # the first that sees all of them
+    first = (
+        tl.maximum(j0 - offset, 0) // BM * BM
+    )  # the first tile of queries that sees one of these keys
+    whole = (
+        (tl.maximum(j0 + BN - 1 - offset, 0) + BM - 1) // BM * BM
+    )  # the first that sees all of them
     whole = tl.minimum(tl.maximum(whole, first), (n_q + BM - 1) // BM * BM)
     for g in range(0, group):  # one after the other, so that the sum has one order
         head = kv_head * group + g
@@ -165,7 +206,9 @@ def _dkdv(
                 i = i0 + tl.arange(0, BM)
                 q = _load(Q + head * n_q * d, i, n_q, d, D, True)
                 do = _load(DOut + head * n_q * d, i, n_q, d, D, True)
-                lse = tl.load(Lse + head * n_q + i, mask=i < n_q, other=float("inf"))  # no such query: weights 0
+                lse = tl.load(
+                    Lse + head * n_q + i, mask=i < n_q, other=float("inf")
+                )  # no such query: weights 0
                 delta = tl.load(Delta + head * n_q + i, mask=i < n_q, other=0.0)
                 # (BN, BM): transposed, as dk and dv want it
                 s = tl.dot(k, tl.trans(q), input_precision="tf32x3") * (scale * LOG2E)
@@ -173,13 +216,17 @@ def _dkdv(
                     s = tl.where(j[:, None] <= i[None, :] + offset, s, float("-inf"))
                 p = tl.exp2(s - lse[None, :])
                 dv += tl.dot(p.to(do.dtype), do, input_precision="tf32x3")
-                ds = p * (tl.dot(v, tl.trans(do), input_precision="tf32x3") - delta[None, :])
+                ds = p * (
+                    tl.dot(v, tl.trans(do), input_precision="tf32x3") - delta[None, :]
+                )
                 dk += tl.dot(ds.to(q.dtype), q, input_precision="tf32x3")
     _store(DK + kv_head * n_k * d, dk * scale, j, n_k, d, D)
     _store(DV + kv_head * n_k * d, dv, j, n_k, d, D)
 
 
-def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int) -> tuple[Tensor, Tensor]:
+def forward(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int
+) -> tuple[Tensor, Tensor]:
     """(out, lse), as `tiled.forward`; on a GPU the autotuner chooses the tiles, and block is not used."""
     if not INTERPRETED and q.device.type != "cuda":
         raise ValueError(
@@ -194,7 +241,12 @@ def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: i
 
 
 def backward(
-    dout: Tensor, dlse: Tensor, saved: tuple[Tensor, ...], scale: float, offset: int, block: int
+    dout: Tensor,
+    dlse: Tensor,
+    saved: tuple[Tensor, ...],
+    scale: float,
+    offset: int,
+    block: int,
 ) -> tuple[Tensor, ...]:
     """(dq, dk, dv), as `tiled.backward`: delta and dq from the queries' kernel, then dk and dv from the keys'."""
     dtype, lse = saved[0].dtype, saved[4]
@@ -202,7 +254,9 @@ def backward(
     # In base 2, as the kernels want it; a row that saw no key gets the weights exp(-inf).
     lse = tiled.LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
     dq, dk, dv, delta = (torch.empty_like(x) for x in (q, k, v, lse))
-    _launch(_dq, "BM", q, (q, k, v, out, dout, lse, dlse, delta, dq), scale, offset, block)
+    _launch(
+        _dq, "BM", q, (q, k, v, out, dout, lse, dlse, delta, dq), scale, offset, block
+    )
     _launch(_dkdv, "BN", k, (q, k, v, dout, lse, delta, dk, dv), scale, offset, block)
     return dq.to(dtype), dk.to(dtype), dv.to(dtype)
 
@@ -212,12 +266,27 @@ def _ready(work: torch.dtype, *tensors: Tensor) -> list[Tensor]:
     return [(x.to(work) if INTERPRETED else x).contiguous() for x in tensors]
 
 
-def _launch(kernel: Any, tile: str, of: Tensor, tensors: Any, scale: float, offset: int, block: int) -> None:
+def _launch(
+    kernel: Any,
+    tile: str,
+    of: Tensor,
+    tensors: Any,
+    scale: float,
+    offset: int,
+    block: int,
+) -> None:
     """A program for each tile of each head of a tensor, in one dimension: the others end at 65,535."""
     if of.shape[:3].numel() == 0:
         return
     (_, heads, n_q, d), (_, kv_heads, n_k, _) = tensors[0].shape, tensors[1].shape
-    numbers = n_q, n_k, offset, heads // kv_heads, triton.next_power_of_2(max(n_q, n_k, 1)), int(offset >= n_k - 1)
+    numbers = (
+        n_q,
+        n_k,
+        offset,
+        heads // kv_heads,
+        triton.next_power_of_2(max(n_q, n_k, 1)),
+        int(offset >= n_k - 1),
+    )
     sizes = {"scale": scale, "d": d, "D": max(16, triton.next_power_of_2(d))}
     if INTERPRETED:
         sizes["BM"] = sizes["BN"] = min(128, max(16, triton.next_power_of_2(block)))

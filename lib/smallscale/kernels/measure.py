@@ -23,7 +23,11 @@ def peak_bytes(function: Callable[[], Any]) -> int:
     profiler: Any = profile(profile_memory=True)
     with _silence(), profiler:
         function()
-    steps = [event for event in profiler.kineto_results.events() if event.name() == "[memory]"]
+    steps = [
+        event
+        for event in profiler.kineto_results.events()
+        if event.name() == "[memory]"
+    ]
     steps.sort(key=lambda event: event.start_ns())
     return max(accumulate((event.nbytes() for event in steps), initial=0))
 

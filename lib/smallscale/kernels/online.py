@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 
-def online_row(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, block: int = 1) -> tuple[np.ndarray, float]:
+def online_row(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, block: int = 1
+) -> tuple[np.ndarray, float]:
     """One query's (output, lse), reading the keys once, `block` at a time. q: (d,); k, v: (n, d)."""
     top, total, out = q.dtype.type(-np.inf), q.dtype.type(0), np.zeros_like(q)
     for j in range(0, len(k), block):
@@ -25,16 +27,22 @@ def online_row(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, block:
     return (out / total, top + np.log(total)) if total != 0 else (out, -np.inf)
 
 
-def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int) -> tuple[Tensor, Tensor]:
+def forward(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int
+) -> tuple[Tensor, Tensor]:
     """All rows, one after the other; a row's keys end where its sight does."""
     work = torch.promote_types(q.dtype, torch.float32)
     rows, keys, values = (x.detach().cpu().to(work).numpy() for x in (q, k, v))
     out, lse = np.zeros_like(rows), np.full(rows.shape[:3], -np.inf, rows.dtype)
-    with np.errstate(all="ignore"):  # inf - inf is NaN here as in torch, which does not warn of it
+    with np.errstate(
+        all="ignore"
+    ):  # inf - inf is NaN here as in torch, which does not warn of it
         for b, h, i in np.ndindex(lse.shape):
             kv, seen = h // (q.shape[1] // k.shape[1]), max(0, i + offset + 1)
             k_i, v_i = keys[b, kv, :seen], values[b, kv, :seen]
-            out[b, h, i], lse[b, h, i] = online_row(rows[b, h, i], k_i, v_i, scale, block)
+            out[b, h, i], lse[b, h, i] = online_row(
+                rows[b, h, i], k_i, v_i, scale, block
+            )
     return torch.from_numpy(out).to(q), torch.from_numpy(lse).to(q.device)
 
 

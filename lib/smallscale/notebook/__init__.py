@@ -5,17 +5,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smallscale.notebook.claims import Claims
+    from smallscale.notebook.disk_cache import remember
+    from smallscale.notebook.exercises import check_guess
     from smallscale.notebook.explorer import explore
-    from smallscale.notebook.figures import figure
-    from smallscale.notebook.guess import check_guess
-    from smallscale.notebook.living import source
-    from smallscale.notebook.memory import remember
+    from smallscale.notebook.figures import figure, note
+    from smallscale.notebook.living_source import source
     from smallscale.notebook.scale import at_scale
 
-__all__ = ["Claims", "at_scale", "check_guess", "explore", "figure", "remember", "source"]
+__all__ = [
+    "Claims",
+    "at_scale",
+    "check_guess",
+    "explore",
+    "figure",
+    "note",
+    "remember",
+    "source",
+]
 
-HOMES = {"Claims": "claims", "at_scale": "scale", "check_guess": "guess", "figure": "figures", "remember": "memory"}
-HOMES |= {"source": "living", "explore": "explorer"}
+HOMES = {
+    "Claims": "claims",
+    "at_scale": "scale",
+    "check_guess": "exercises",
+    "figure": "figures",
+    "note": "figures",
+    "remember": "disk_cache",
+}
+HOMES |= {"source": "living_source", "explore": "explorer"}
 
 
 def __getattr__(name: str) -> Any:

@@ -60,14 +60,18 @@ class Claims:
             raise ValueError("statement must say something; got an empty text")
         unknown = set(judged_at) - set(SCALES)
         if isinstance(judged_at, str) or unknown:
-            raise ValueError(f"judged_at must be a tuple of {', '.join(SCALES)}; got {judged_at!r}")
+            raise ValueError(
+                f"judged_at must be a tuple of {', '.join(SCALES)}; got {judged_at!r}"
+            )
         self._claims[statement] = {
             "statement": statement,
             "measured": _words(measured),
             "holds": _truth("holds", holds),
             "tolerance": tolerance,
             "paper": paper,
-            "reproduced": None if reproduced is None else _truth("reproduced", reproduced),
+            "reproduced": None
+            if reproduced is None
+            else _truth("reproduced", reproduced),
             "judged": self.scale in judged_at,
         }
         return self
@@ -75,21 +79,38 @@ class Claims:
     def metric(self, name: str, value: float) -> Self:
         """A number for the table of runs (`runs.csv`); one that is not finite becomes an empty field."""
         if not name.isidentifier():
-            raise ValueError(f"name must be a word usable as a column name, such as pgd_accuracy; got {name!r}")
+            raise ValueError(
+                f"name must be a word usable as a column name, such as pgd_accuracy; got {name!r}"
+            )
         value = _plain(value)
         if not isinstance(value, Real):
-            raise ValueError(f"value of metric {name} must be a number; got {type(value).__name__}")
+            raise ValueError(
+                f"value of metric {name} must be a number; got {type(value).__name__}"
+            )
         number = value if isinstance(value, (bool, Integral)) else float(value)
         self._metrics[name] = number if math.isfinite(number) else None
         return self
 
     def show(self) -> None:
         """Print the table of claims, and hand claims and metrics to the bench."""
-        record = {"scale": self.scale, "claims": list(self._claims.values()), "metrics": self._metrics}
-        display({CLAIMS: record, "text/html": self._html(), "text/plain": str(self)}, raw=True)
+        record = {
+            "scale": self.scale,
+            "claims": list(self._claims.values()),
+            "metrics": self._metrics,
+        }
+        display(
+            {CLAIMS: record, "text/html": self._html(), "text/plain": str(self)},
+            raw=True,
+        )
+
+    def _ipython_display_(self) -> None:
+        """Show nothing where a cell ends in `claims.add(...)`: `show` prints the table."""
 
     def __str__(self) -> str:
-        return "\n".join(f"[{verdict(c)}] {c['statement']} ({c['measured']})" for c in self._claims.values())
+        return "\n".join(
+            f"[{verdict(c)}] {c['statement']} ({c['measured']})"
+            for c in self._claims.values()
+        )
 
     def _html(self) -> str:
         head = _line('th scope="col"', COLUMNS)
@@ -112,13 +133,19 @@ def _row(claim: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _line(tag: str, texts: tuple[str, ...]) -> str:
-    cells = (f'<{tag} style="text-align:left">{escape(text)}</{tag[:2]}>' for text in texts)
+    cells = (
+        f'<{tag} style="text-align:left">{escape(text)}</{tag[:2]}>' for text in texts
+    )
     return f"<tr>{''.join(cells)}</tr>"
 
 
 def _plain(value: Any) -> Any:
     """A single number of numpy's or torch's as Python's."""
-    return value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+    return (
+        value.item()
+        if hasattr(value, "item") and math.prod(value.shape) == 1
+        else value
+    )
 
 
 def _words(measured: Any) -> str:

@@ -6,7 +6,15 @@ from typing import Any
 import ipywidgets as widgets
 
 
-def explore(scene: Callable[..., str], sliders: Mapping[str, widgets.ValueWidget]) -> widgets.VBox:
+Scene = Callable[..., str]  # the values of the sliders -> the HTML to show
+Explorer = tuple[
+    Scene, dict[str, Any]
+]  # what a theme's explorer returns, for explore(*…)
+
+
+def explore(
+    scene: Callable[..., str], sliders: Mapping[str, widgets.ValueWidget]
+) -> widgets.VBox:
     """The sliders, each beside its name, and below them the HTML that scene(a value of each) returns, always anew.
 
     Sliders rather than drop-downs: left and right move them, while JupyterLab keeps a drop-down's up and down for
@@ -18,7 +26,11 @@ def explore(scene: Callable[..., str], sliders: Mapping[str, widgets.ValueWidget
         view.value = scene(*(slider.value for slider in sliders.values()))
 
     for name, slider in sliders.items():
-        slider.description, slider.layout.width, slider.style.description_width = name, "min(100%, 46em)", "9em"
+        slider.description, slider.layout.width, slider.style.description_width = (
+            name,
+            "min(100%, 46em)",
+            "9em",
+        )
         slider.observe(show, names="value")
     show()
     return widgets.VBox([*sliders.values(), view])

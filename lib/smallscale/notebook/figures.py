@@ -29,13 +29,19 @@ def figure(fig: Figure, *, title: str, alt: str, data: Any = None) -> None:
     """
     for name, text in (("title", title), ("alt", alt)):
         if not text.strip():
-            raise ValueError(f"{name} must say something: a figure that nobody can read aloud is not finished")
-    lines = textwrap.fill(title, int(9 * fig.get_figwidth()))  # about nine bold letters an inch
+            raise ValueError(
+                f"{name} must say something: a figure that nobody can read aloud is not finished"
+            )
+    lines = textwrap.fill(
+        title, int(9 * fig.get_figwidth())
+    )  # about nine bold letters an inch
     fig.suptitle(lines, x=0.01, ha="left", fontsize=12, fontweight="bold")
     png = io.BytesIO()
     fig.savefig(png, format="png", dpi=144, metadata={"Software": None})
     plt.close(fig)
-    width = round(fig.get_figwidth() * 100)  # drawn at 144 dots an inch, shown at 100: sharp on dense screens
+    width = round(
+        fig.get_figwidth() * 100
+    )  # drawn at 144 dots an inch, shown at 100: sharp on dense screens
     sentence = f"Figure: {_sentence(title)} {_sentence(alt)}"
     display(
         {"image/png": png.getvalue(), "text/plain": sentence},
@@ -43,7 +49,15 @@ def figure(fig: Figure, *, title: str, alt: str, data: Any = None) -> None:
         raw=True,
     )
     table = "" if data is None else _table(data)
-    display({"text/html": f"<p>{escape(sentence)}</p>{table}", "text/plain": sentence}, raw=True)
+    display(
+        {"text/html": f"<p>{escape(sentence)}</p>{table}", "text/plain": sentence},
+        raw=True,
+    )
+
+
+def note(text: str) -> None:
+    """Show a sentence as Markdown: for what a cell has to say in words from its numbers."""
+    display({"text/markdown": text, "text/plain": text}, raw=True)
 
 
 def _sentence(text: str) -> str:
@@ -54,6 +68,10 @@ def _sentence(text: str) -> str:
 def _table(data: Any) -> str:
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
     plain = isinstance(frame.index, pd.RangeIndex)
-    html = frame.head(ROWS).to_html(index=not plain, border=0, float_format="{:.4g}".format, na_rep="")
+    html = frame.head(ROWS).to_html(
+        index=not plain, border=0, float_format="{:.4g}".format, na_rep=""
+    )
     more = f"<p>The first {ROWS} of {len(frame)} rows.</p>" if len(frame) > ROWS else ""
-    return f"<details><summary>The numbers in this figure</summary>{html}{more}</details>"
+    return (
+        f"<details><summary>The numbers in this figure</summary>{html}{more}</details>"
+    )

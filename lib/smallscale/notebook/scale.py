@@ -5,7 +5,9 @@ from typing import Any
 SCALES = ("tiny", "small", "medium", "full")
 
 
-def at_scale(scale: str, *, tiny: Any, small: Any, medium: Any = None, full: Any = None) -> Any:
+def at_scale(
+    scale: str, *, tiny: Any, small: Any, medium: Any = None, full: Any = None
+) -> Any:
     """The value for this scale; where it is None, the nearest smaller scale's value.
 
     >>> at_scale("full", tiny=1, small=10, medium=100)

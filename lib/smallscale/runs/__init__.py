@@ -14,4 +14,6 @@ def refusing(message: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise Refused(f"{message}{error}" if message.endswith(" ") else message) from None
+        raise Refused(
+            f"{message}{error}" if message.endswith(" ") else message
+        ) from None

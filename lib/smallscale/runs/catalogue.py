@@ -23,7 +23,9 @@ class Notebook:
     """A notebook file, read once."""
 
     path: Path
-    name: str  # theme/file, or the file's path for a notebook outside a notebooks/ folder
+    name: (
+        str  # theme/file, or the file's path for a notebook outside a notebooks/ folder
+    )
 
     @cached_property
     def cells(self) -> list[tuple[str, str, list[str]]]:
@@ -33,14 +35,26 @@ class Notebook:
         """
         with refusing(f"{self.path} cannot be read: ", OSError):
             content = self.path.read_bytes()
-        with refusing(f"{self.path} is not a notebook: it is not valid JSON", ValueError):  # also what is no UTF-8
+        with refusing(
+            f"{self.path} is not a notebook: it is not valid JSON", ValueError
+        ):  # also what is no UTF-8
             node = json.loads(content)
-        no_list = f"{self.path} is not a notebook: its JSON has no list of cells in format 4"
+        no_list = (
+            f"{self.path} is not a notebook: its JSON has no list of cells in format 4"
+        )
         with refusing(no_list, KeyError, TypeError, AttributeError):
             if node["nbformat"] != 4:
-                raise Refused(f"{self.path} is in notebook format {node['nbformat']}; save it anew, in format 4")
-            tagged = [(cell, list(cell.get("metadata", {}).get("tags", []))) for cell in node["cells"]]
-            return [(cell["cell_type"], "".join(cell["source"]), tags) for cell, tags in tagged]
+                raise Refused(
+                    f"{self.path} is in notebook format {node['nbformat']}; save it anew, in format 4"
+                )
+            tagged = [
+                (cell, list(cell.get("metadata", {}).get("tags", [])))
+                for cell in node["cells"]
+            ]
+            return [
+                (cell["cell_type"], "".join(cell["source"]), tags)
+                for cell, tags in tagged
+            ]
 
     @cached_property
     def markdown(self) -> list[str]:
@@ -58,7 +72,9 @@ class Notebook:
         for index, (kind, _, tags) in enumerate(self.cells):
             if kind == "code" and "parameters" in tags:
                 return index
-        raise Refused(f"{self.path} has no parameters cell: tag the cell that declares them `parameters`")
+        raise Refused(
+            f"{self.path} has no parameters cell: tag the cell that declares them `parameters`"
+        )
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -74,19 +90,32 @@ class Notebook:
     @cached_property
     def question(self) -> str:
         """The first paragraph under the H1: what the notebook asks."""
-        found = re.search(r"^# .+\n+([^\n#|].+(?:\n.+)*)", "\n".join(self.markdown), re.M)
+        found = re.search(
+            r"^# .+\n+([^\n#|].+(?:\n.+)*)", "\n".join(self.markdown), re.M
+        )
         return " ".join(found[1].split()) if found else ""
 
-    def imports(self, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.iter_child_nodes) -> list[str]:
+    def imports(
+        self, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.iter_child_nodes
+    ) -> list[str]:
         """The import statements at the top level of its cells, which a warm kernel has run; with ast.walk, all."""
-        return [ast.unparse(node) for tree in self._trees for node in nodes(tree) if isinstance(node, IMPORT)]
+        return [
+            ast.unparse(node)
+            for tree in self._trees
+            for node in nodes(tree)
+            if isinstance(node, IMPORT)
+        ]
 
     @cached_property
     def missing(self) -> list[str]:
         """The top-level modules it imports that this machine does not have."""
-        names = {statement.split()[1].split(".")[0] for statement in self.imports(ast.walk)}
+        names = {
+            statement.split()[1].split(".")[0] for statement in self.imports(ast.walk)
+        }
         beside = {file.stem for file in self.path.parent.glob("*.py")}
-        return sorted(name for name in names - beside - {""} if not importlib.util.find_spec(name))
+        return sorted(
+            name for name in names - beside - {""} if not importlib.util.find_spec(name)
+        )
 
     @property
     def _trees(self) -> list[ast.Module]:
@@ -101,9 +130,16 @@ def notebooks_folder(start: Path) -> Path | None:
     """The nearest notebooks/ upward from here, else that of the checkout the package was installed from."""
     places = [start, *start.parents, Path(__file__).resolve().parents[3]]
     with suppress(importlib.metadata.PackageNotFoundError):
-        record = importlib.metadata.distribution("smallscale").read_text("direct_url.json")
-        places.append(Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path)))
-    return next((place / "notebooks" for place in places if (place / "notebooks").is_dir()), None)
+        record = importlib.metadata.distribution("smallscale").read_text(
+            "direct_url.json"
+        )
+        places.append(
+            Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path))
+        )
+    return next(
+        (place / "notebooks" for place in places if (place / "notebooks").is_dir()),
+        None,
+    )
 
 
 def find_all(start: Path) -> dict[str, Notebook]:
@@ -111,8 +147,14 @@ def find_all(start: Path) -> dict[str, Notebook]:
     folder = notebooks_folder(start)
     if not folder:
         return {}
-    files = [file for file in sorted(folder.rglob("*.ipynb")) if ".ipynb_checkpoints" not in file.parts]
-    named = [(file.relative_to(folder).with_suffix("").as_posix(), file) for file in files]
+    files = [
+        file
+        for file in sorted(folder.rglob("*.ipynb"))
+        if ".ipynb_checkpoints" not in file.parts
+    ]
+    named = [
+        (file.relative_to(folder).with_suffix("").as_posix(), file) for file in files
+    ]
     return {name: Notebook(file.resolve(), name) for name, file in named}
 
 
@@ -129,13 +171,24 @@ def choose(asked: Iterable[str], start: Path) -> list[Notebook]:
         elif plain in known:
             found = [known[plain]]
         elif path.is_file():
-            found = [next((n for n in known.values() if n.path == path), Notebook(path, path.stem))]
+            found = [
+                next(
+                    (n for n in known.values() if n.path == path),
+                    Notebook(path, path.stem),
+                )
+            ]
         elif plain in themes:
-            found = [notebook for name, notebook in known.items() if name.startswith(plain + "/")]
+            found = [
+                notebook
+                for name, notebook in known.items()
+                if name.startswith(plain + "/")
+            ]
         else:
             stems = {name.split("/")[-1]: name for name in known}
             hint = near(stems.get(plain, plain), [*known, *themes, "all"])
             where = "" if known else "; there is no notebooks/ folder here or above"
-            raise Refused(f"there is no notebook {word!r}{hint}{where}; `smallscale list` prints them")
+            raise Refused(
+                f"there is no notebook {word!r}{hint}{where}; `smallscale list` prints them"
+            )
         chosen |= {notebook.path: notebook for notebook in found}
     return list(chosen.values())

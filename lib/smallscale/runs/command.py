@@ -20,18 +20,33 @@ app = typer.Typer(
     rich_markup_mode=None,  # its markup reads a:b:step as an emoji
     help="Run the bundle's notebooks, over a grid of parameters if you like, and keep what came of it.",
 )
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")]
-Notebooks = Annotated[list[str], typer.Argument(metavar="NOTEBOOK…", help="A path, a name, a theme, or all.")]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")
+]
+Notebooks = Annotated[
+    list[str],
+    typer.Argument(metavar="NOTEBOOK…", help="A path, a name, a theme, or all."),
+]
 RESULTS = Path("results")
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's, wherever typer keeps it
 
 
 @app.command("list")
-def list_(notebooks: Annotated[list[str] | None, typer.Argument(metavar="[NOTEBOOK…]")] = None) -> None:
+def list_(
+    notebooks: Annotated[
+        list[str] | None, typer.Argument(metavar="[NOTEBOOK…]")
+    ] = None,
+) -> None:
     """Print the notebooks and what each asks; of the named ones, their parameters too."""
-    chosen = choose(notebooks, Path.cwd()) if notebooks else list(find_all(Path.cwd()).values())
+    chosen = (
+        choose(notebooks, Path.cwd())
+        if notebooks
+        else list(find_all(Path.cwd()).values())
+    )
     if not chosen:
-        raise Refused("there is no notebooks/ folder here, above, or where smallscale was installed from")
+        raise Refused(
+            "there is no notebooks/ folder here, above, or where smallscale was installed from"
+        )
     width = max(len(notebook.name) for notebook in chosen)
     for notebook in chosen:
         print(f"{notebook.name:<{width}}  {notebook.title}")
@@ -44,14 +59,33 @@ def run(
     notebooks: Notebooks,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("-p", "--parameter", metavar="NAME=VALUE[,VALUE…]", help="Values, or a range a:b:step."),
+        typer.Option(
+            "-p",
+            "--parameter",
+            metavar="NAME=VALUE[,VALUE…]",
+            help="Values, or a range a:b:step.",
+        ),
     ] = None,
-    scale: Annotated[str | None, typer.Option(metavar="S", help="tiny, small, medium or full.")] = None,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="How many runs at a time.")] = 1,
-    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="S", help="Seconds a run may take.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Also repeat what was completed before.")] = False,
-    html: Annotated[bool, typer.Option("--html", help="A page for each run, however many there are.")] = False,
-    cold: Annotated[bool, typer.Option("--cold", help="Ordinary kernels, started one by one.")] = False,
+    scale: Annotated[
+        str | None, typer.Option(metavar="S", help="tiny, small, medium or full.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many runs at a time.")
+    ] = 1,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="S", help="Seconds a run may take."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Also repeat what was completed before.")
+    ] = False,
+    html: Annotated[
+        bool,
+        typer.Option("--html", help="A page for each run, however many there are."),
+    ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Ordinary kernels, started one by one.")
+    ] = False,
     out: Out = RESULTS,
 ) -> None:
     """Run notebooks with every combination of the values given. What was completed before is not repeated."""
@@ -63,16 +97,29 @@ def run(
     records: list[Record] = []
     if todo.todo:
         results.prepare()
-        from smallscale.runs.sweep import carry_out  # what talks to kernels takes a while to import
+        from smallscale.runs.sweep import (
+            carry_out,  # what talks to kernels takes a while to import
+        )
 
         progress = Told(len(todo.todo))
         records = progress.records
         try:
             with progress.bar:
-                carry_out(todo, results, progress, workers=workers, timeout=timeout, html=html, warm=not cold)
+                carry_out(
+                    todo,
+                    results,
+                    progress,
+                    workers=workers,
+                    timeout=timeout,
+                    html=html,
+                    warm=not cold,
+                )
         except KeyboardInterrupt:
             kept = len(todo.done) + len(records)
-            print(f"interrupted: {kept} of {total} runs are kept in {out}", file=sys.stderr)
+            print(
+                f"interrupted: {kept} of {total} runs are kept in {out}",
+                file=sys.stderr,
+            )
             raise typer.Exit(130) from None
     else:
         results.keep_up()
@@ -82,7 +129,9 @@ def run(
     everything = todo.done + records
     failed = sum(record["status"] != "completed" for record in everything)
     held, judged = map(sum, zip(*map(claims_held, everything), strict=True))
-    print(f"{count(total, 'run')}, {failed} failed; {held} of {count(judged, 'judged claim')} held")
+    print(
+        f"{count(total, 'run')}, {failed} failed; {held} of {count(judged, 'judged claim')} held"
+    )
     print(f"gallery: {out / 'index.html'}\ntable:   {out / 'runs.csv'}")
     raise typer.Exit(0 if all(map(passed, everything)) else 1)
 
@@ -116,8 +165,13 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except UsageError as error:
-        if message := error.format_message().rstrip("."):  # else it was asked for nothing, and printed the help
-            print(f"smallscale: {message}; `smallscale --help` says what there is", file=sys.stderr)
+        if message := error.format_message().rstrip(
+            "."
+        ):  # else it was asked for nothing, and printed the help
+            print(
+                f"smallscale: {message}; `smallscale --help` says what there is",
+                file=sys.stderr,
+            )
         sys.exit(2)
     except Refused as error:
         print(f"smallscale: {error}", file=sys.stderr)
@@ -147,11 +201,18 @@ def _table(records: list[Record]) -> str:
 
     def shown(heading: str, *cells: object) -> bool:
         differs = len(set(map(str, cells))) > 1
-        return heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb"))
+        return heading in ("claims", "seconds") or (
+            differs and heading not in ("run", "peak_mb")
+        )
 
-    headings, *lines = zip(*(column for column in zip(*rows(records), strict=True) if shown(*column)), strict=True)
+    headings, *lines = zip(
+        *(column for column in zip(*rows(records), strict=True) if shown(*column)),
+        strict=True,
+    )
     frame = pd.DataFrame(lines, columns=list(headings))
-    return frame.to_string(index=False, na_rep="", float_format="{:.3g}".format, line_width=console.width)
+    return frame.to_string(
+        index=False, na_rep="", float_format="{:.3g}".format, line_width=console.width
+    )
 
 
 if __name__ == "__main__":

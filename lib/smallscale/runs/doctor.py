@@ -34,7 +34,14 @@ def examine(notebooks: Iterable[Notebook]) -> Iterator[str]:
         try:
             _ = notebook.parameters
             lacks = notebook.missing
-            cure = next((extra for extra, missing in extras.items() if set(lacks) & set(missing)), None)
+            cure = next(
+                (
+                    extra
+                    for extra, missing in extras.items()
+                    if set(lacks) & set(missing)
+                ),
+                None,
+            )
             yield f"{notebook.name}: {_lacking(lacks, cure)}"
         except Refused as error:
             yield f"{notebook.name}: {error}"
@@ -52,7 +59,11 @@ def _gpu() -> str:
 
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, {torch.cuda.get_device_properties(0).total_memory / 2**30:.0f} GiB"
-    return "Apple's, through mps" if torch.backends.mps.is_available() else "none: everything runs on the CPU"
+    return (
+        "Apple's, through mps"
+        if torch.backends.mps.is_available()
+        else "none: everything runs on the CPU"
+    )
 
 
 def _extras() -> dict[str, list[str]]:

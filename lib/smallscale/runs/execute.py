@@ -29,13 +29,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from smallscale.notebook.claims import CLAIMS
-from smallscale.notebook.code import versions
+from smallscale.notebook.fingerprints import versions
 from smallscale.runs import pages
 from smallscale.runs.plan import Task
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
 ERROR_LINES = 8
-INSIDE = "__import__('smallscale.runs.inside', fromlist=['inside'])"  # leaves no name in the notebook
+INSIDE = "__import__('smallscale.runs.kernel_side', fromlist=['kernel_side'])"  # leaves no name in the notebook
 SHUTDOWN = 5.0  # seconds a kernel has for its exit functions
 
 
@@ -44,7 +44,9 @@ class Interrupted(Exception):
 
 
 def execute(
-    task: Task, stop: threading.Event | None = None, on_cell: Callable[[float], None] = lambda share: None
+    task: Task,
+    stop: threading.Event | None = None,
+    on_cell: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Run the notebook, put its folder in place, and return its record (`run.json`).
 
@@ -55,37 +57,60 @@ def execute(
     started = datetime.now(UTC)
     outcome = asyncio.run(_drive(notebook, task, stop or threading.Event(), on_cell))
     for cell in notebook.cells:
-        if cell.cell_type == "code":  # a finished progress bar leaves an empty stream behind
-            cell.outputs = [output for output in cell.outputs if output.get("text", "some").strip()]
+        if (
+            cell.cell_type == "code"
+        ):  # a finished progress bar leaves an empty stream behind
+            cell.outputs = [
+                output for output in cell.outputs if output.get("text", "some").strip()
+            ]
     claims, metrics = read_claims(notebook)
     record: dict[str, Any] = {"run": task.run, "notebook": task.notebook.name}
     record |= {name: getattr(task.notebook, name) for name in ("title", "question")}
-    record |= {"parameters": task.parameters, "data": task.data, "claims": claims, "metrics": metrics}
+    record |= {
+        "parameters": task.parameters,
+        "data": task.data,
+        "claims": claims,
+        "metrics": metrics,
+    }
     record |= {name: task.parameters.get(name) for name in ("seed", "scale")}
     record |= outcome | {"figures": [], "html": False, "versions": versions()}
     times = {"started": started, "finished": datetime.now(UTC)}
-    record |= {name: moment.isoformat(timespec="seconds") for name, moment in times.items()}
+    record |= {
+        name: moment.isoformat(timespec="seconds") for name, moment in times.items()
+    }
     try:
         _keep(notebook, record, task)
     except OSError as failure:  # a full disk: the other runs may still fit
-        record |= {"status": "failed", "error": f"the run could not be kept: {failure}", "html": False}
+        record |= {
+            "status": "failed",
+            "error": f"the run could not be kept: {failure}",
+            "html": False,
+        }
     return record
 
 
 def _keep(notebook: Any, record: dict[str, Any], task: Task) -> None:
     """Write the run's folder under another name, then give it its own; an earlier one makes way."""
     mark = f".partial-{socket.gethostname()}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=mark, dir=task.folder.parent, ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix=mark, dir=task.folder.parent, ignore_cleanup_errors=True
+    ) as scratch:
         part = Path(scratch) / "new"
         part.mkdir()
         nbformat.write(notebook, part / "notebook.ipynb")
         try:
             record["figures"] = pages.save_figures(notebook, part)
             if task.html:
-                (part / "notebook.html").write_text(pages.notebook_page(notebook, record), encoding="utf-8")
+                (part / "notebook.html").write_text(
+                    pages.notebook_page(notebook, record), encoding="utf-8"
+                )
                 record["html"] = True
-        except Exception as failure:  # a page that cannot be drawn is no reason to lose an hour's run
-            record["error"] += f"its page could not be made: {type(failure).__name__}: {failure}"
+        except (
+            Exception
+        ) as failure:  # a page that cannot be drawn is no reason to lose an hour's run
+            record["error"] += (
+                f"its page could not be made: {type(failure).__name__}: {failure}"
+            )
         (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         with suppress(FileNotFoundError):
             task.folder.rename(part.with_name("old"))
@@ -96,15 +121,30 @@ def _inject(notebook: Any, task: Task) -> None:
     """The run's parameters as a cell of their own after the declared ones, as papermill does."""
     code = "\n".join(f"{name} = {value!r}" for name, value in task.parameters.items())
     cell = nbformat.v4.new_code_cell(code, metadata={"tags": ["injected-parameters"]})
-    notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    notebook.cells = [
+        c
+        for c in notebook.cells
+        if "injected-parameters" not in c.metadata.get("tags", [])
+    ]
     notebook.cells.insert(task.notebook.parameters_at + 1, cell)
 
 
-async def _drive(notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None]) -> dict[str, Any]:
+async def _drive(
+    notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None]
+) -> dict[str, Any]:
     """Start a kernel, execute the cells, end the kernel. Returns that part of the record."""
-    outcome: dict[str, Any] = {"status": "completed", "error": "", "kernel": "cold", "peak_mb": None}
+    outcome: dict[str, Any] = {
+        "status": "completed",
+        "error": "",
+        "kernel": "cold",
+        "peak_mb": None,
+    }
     gpu = None
-    cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    cells = [
+        (index, cell)
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code"
+    ]
     for _, cell in cells:
         cell.outputs, cell.execution_count = [], None
     run = asyncio.current_task()
@@ -118,8 +158,12 @@ async def _drive(notebook: Any, task: Task, stop: threading.Event, on_cell: Call
         try:
             async with limit:
                 client.kc = await _start(manager, task)
-                if isinstance(getattr(manager.provisioner, "process", None), ForkedKernel):
-                    outcome["kernel"] = "warm"  # asked for is not yet got: an ordinary kernel may have stepped in
+                if isinstance(
+                    getattr(manager.provisioner, "process", None), ForkedKernel
+                ):
+                    outcome["kernel"] = (
+                        "warm"  # asked for is not yet got: an ordinary kernel may have stepped in
+                    )
                 begin = time.monotonic()
                 limit.reschedule(begin + task.timeout if task.timeout else None)
                 for done, (index, cell) in enumerate(cells, 1):
@@ -130,17 +174,29 @@ async def _drive(notebook: Any, task: Task, stop: threading.Event, on_cell: Call
                 async with asyncio.timeout(SHUTDOWN):
                     outcome["peak_mb"], gpu = await _report(client)
             await manager.request_shutdown()
-            await manager.finish_shutdown(2 * SHUTDOWN, pollinterval=0.01)  # it is killed after half of it
-        except (Exception, asyncio.CancelledError) as failure:  # nbclient may turn the one into the other
+            await manager.finish_shutdown(
+                2 * SHUTDOWN, pollinterval=0.01
+            )  # it is killed after half of it
+        except (
+            Exception,
+            asyncio.CancelledError,
+        ) as failure:  # nbclient may turn the one into the other
             if stop.is_set():
                 raise Interrupted from None
             end = time.monotonic()
             outcome |= {"status": "failed", "error": await _why(failure, manager)}
             if limit.expired():
-                outcome |= {"status": "timed-out", "error": f"stopped after {task.timeout:g} seconds"}
+                outcome |= {
+                    "status": "timed-out",
+                    "error": f"stopped after {task.timeout:g} seconds",
+                }
         finally:
             watch.cancel()
-            await (manager.shutdown_kernel(now=True) if manager.has_kernel else manager.cleanup_resources())
+            await (
+                manager.shutdown_kernel(now=True)
+                if manager.has_kernel
+                else manager.cleanup_resources()
+            )
             if client.kc:
                 client.kc.stop_channels()
     return outcome | {"seconds": round(end - begin, 2), "hardware": _hardware(gpu)}
@@ -160,13 +216,17 @@ async def _start(manager: AsyncKernelManager, task: Task) -> Any:
         env[SOCKET] = str(task.warm)
     elif os.name == "posix":
         arguments.append(f"--IPKernelApp.exec_lines={INSIDE}.end_with_parent()")
-    await manager.start_kernel(cwd=str(task.notebook.path.parent), env=env, extra_arguments=arguments)
+    await manager.start_kernel(
+        cwd=str(task.notebook.path.parent), env=env, extra_arguments=arguments
+    )
     client = manager.client()
     client.start_channels()
     client.allow_stdin = False
     while await manager.is_alive():
         client.kernel_info()  # asked again until the answer comes by the output channel
-        with suppress(queue.Empty):  # jupyter_client's own wait for this takes 0.2 s longer
+        with suppress(
+            queue.Empty
+        ):  # jupyter_client's own wait for this takes 0.2 s longer
             await client.get_iopub_msg(timeout=0.2)
             return client
     client.stop_channels()
@@ -176,23 +236,35 @@ async def _start(manager: AsyncKernelManager, task: Task) -> Any:
 async def _report(client: NotebookClient) -> tuple[float | None, str | None]:
     """What the kernel says of itself (`inside.report`): its peak memory and its GPU."""
     assert client.kc is not None
-    message = client.kc.execute("", silent=True, user_expressions={"report": f"{INSIDE}.report()"})
+    message = client.kc.execute(
+        "", silent=True, user_expressions={"report": f"{INSIDE}.report()"}
+    )
     reply = await client.async_wait_for_reply(message)
     try:
         text = reply["content"]["user_expressions"]["report"]["data"]["text/plain"]  # type: ignore[index]
         said = json.loads(text[1:-1])
         return said["peak_mb"], said["gpu"]
-    except (KeyError, TypeError, ValueError):  # a notebook may break anything, but not its own run
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # a notebook may break anything, but not its own run
         return None, None
 
 
 async def _why(failure: BaseException, manager: AsyncKernelManager) -> str:
     """The failure in a few lines."""
     if isinstance(failure, CellExecutionError):
-        return "\n".join(pages.plain(failure.traceback).rstrip().splitlines()[-ERROR_LINES:])
+        return "\n".join(
+            pages.plain(failure.traceback).rstrip().splitlines()[-ERROR_LINES:]
+        )
     if isinstance(failure, DeadKernelError):
         code = await manager.provisioner.poll() if manager.provisioner else None
-        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        how = (
+            signal.Signals(-code).name
+            if code is not None and code < 0
+            else f"exit code {code}"
+        )
         return f"the kernel died ({how}): out of memory, or a crash in native code"
     return f"{type(failure).__name__}: {failure}"
 
@@ -201,10 +273,15 @@ def _manager(folder: Path) -> AsyncKernelManager:
     """A kernel of this very Python, whatever kernels are installed, talking through files where it can."""
     spec = get_kernel_dict()
     spec["metadata"] = {"kernel_provisioner": {"provisioner_name": "smallscale-warm"}}
-    manager = AsyncKernelManager(kernel_name="python3", connection_file=str(folder / "kernel.json"))
+    manager = AsyncKernelManager(
+        kernel_name="python3", connection_file=str(folder / "kernel.json")
+    )
     manager._kernel_spec = KernelSpec(resource_dir="", **spec)
     if os.name == "posix":
-        manager.transport, manager.ip = "ipc", str(folder / "kernel")  # no ports, so no races for them
+        manager.transport, manager.ip = (
+            "ipc",
+            str(folder / "kernel"),
+        )  # no ports, so no races for them
     return manager
 
 
@@ -212,7 +289,9 @@ def read_claims(notebook: Any) -> tuple[list[dict[str, Any]], dict[str, float | 
     """The claims and metrics that the executed notebook shows; stated twice, the last counts."""
     claims: dict[str, dict[str, Any]] = {}
     metrics: dict[str, float | None] = {}
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+    for output in (
+        output for cell in notebook.cells for output in cell.get("outputs", [])
+    ):
         record = output.get("data", {}).get(CLAIMS, {"claims": [], "metrics": {}})
         claims |= {claim["statement"]: claim for claim in record["claims"]}
         metrics |= record["metrics"]
@@ -222,4 +301,9 @@ def read_claims(notebook: Any) -> tuple[list[dict[str, Any]], dict[str, float | 
 def _hardware(gpu: str | None) -> dict[str, Any]:
     memory = psutil.virtual_memory().total
     cores = psutil.cpu_count(logical=True)
-    return {"machine": platform.machine(), "cores": cores, "memory_gb": round(memory / 1e9, 1), "gpu": gpu}
+    return {
+        "machine": platform.machine(),
+        "cores": cores,
+        "memory_gb": round(memory / 1e9, 1),
+        "gpu": gpu,
+    }

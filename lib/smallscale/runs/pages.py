@@ -31,17 +31,27 @@ from smallscale.runs.results import Record, claims_held, passed
 
 TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
 # The first of these that an output has is shown: an image before HTML, which may want a script.
-SHOWN = ["application/vnd.jupyter.widget-view+json", "image/png", "image/jpeg", "image/svg+xml"]
+SHOWN = [
+    "application/vnd.jupyter.widget-view+json",
+    "image/png",
+    "image/jpeg",
+    "image/svg+xml",
+]
 SHOWN += ["text/html", "text/markdown", "text/latex", "text/plain"]
 THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
 CARDS = 24  # runs of one notebook that are shown as cards; the rest is a table
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")  # each of its states comes as an output of its own
+BAR = re.compile(
+    r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]"
+)  # each of its states comes as an output of its own
 HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
 # The highlighter's classes that our style sheet leaves alone: names, operators, punctuation, white space.
 UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
-MATH = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>(?:(?!</?\w)[^$])+)\$|^(?P<bare>\\begin.+)$", re.S)
+MATH = re.compile(
+    r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>(?:(?!</?\w)[^$])+)\$|^(?P<bare>\\begin.+)$",
+    re.S,
+)
 # What the formula converter does not know, and what it knows instead.
 SPELLINGS = (
     (r"\\(begin|end)\{aligned\}", r"\\\1{align*}"),
@@ -51,14 +61,27 @@ SPELLINGS = (
     (r"\\operatorname\*?\{arg(?:\\,)?(max|min)\}|\\arg\s*\\(max|min)", r"\\arg\1\2"),
     (r"(\\[bB]igg?[lrm]?)\\\|", r"\1‖"),
 )
-ARITY = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3}
-LIMIT = re.compile(r"max|min|sup|inf|lim|arg\s(max|min)")  # what belongs to it stands below it in a display
+ARITY = {
+    "mfrac": 2,
+    "mroot": 2,
+    "msub": 2,
+    "msup": 2,
+    "munder": 2,
+    "mover": 2,
+    "msubsup": 3,
+    "munderover": 3,
+}
+LIMIT = re.compile(
+    r"max|min|sup|inf|lim|arg\s(max|min)"
+)  # what belongs to it stands below it in a display
 
 
 def notebook_page(notebook: Any, run: Record) -> str:
     """The executed notebook as one HTML page that needs nothing beside it; `run` is its record."""
     page = _environment().get_template("notebook.html.j2")
-    return page.render(run=run, cells=notebook.cells, number=itertools.count(1).__next__)
+    return page.render(
+        run=run, cells=notebook.cells, number=itertools.count(1).__next__
+    )
 
 
 def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
@@ -68,14 +91,20 @@ def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
     """
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     figures = []
-    for number, output in enumerate((o for o in outputs if "image/png" in o.get("data", {})), 1):
+    for number, output in enumerate(
+        (o for o in outputs if "image/png" in o.get("data", {})), 1
+    ):
         about = output.metadata.get("image/png", {})
         try:
-            image = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGBA")
+            image = Image.open(
+                io.BytesIO(base64.b64decode(output.data["image/png"]))
+            ).convert("RGBA")
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
         image.thumbnail((THUMBNAIL, image.height))
-        on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        on_white = Image.alpha_composite(
+            Image.new("RGBA", image.size, "white"), image
+        ).convert("RGB")
         file = f"figure-{number}.png"
         on_white.quantize(256).save(folder / file, optimize=True)
         alt = about.get("alt") or output.data.get("text/plain") or f"Figure {number}"
@@ -86,24 +115,45 @@ def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
 def gallery(runs: list[Record]) -> str:
     """The page of all runs, theme by theme; its links are relative to the results folder."""
     themes: dict[str, list[dict[str, Any]]] = {}
-    for name in sorted({run["notebook"] for run in runs}, key=lambda name: ("/" not in name, name)):
+    for name in sorted(
+        {run["notebook"] for run in runs}, key=lambda name: ("/" not in name, name)
+    ):
         theme = name.split("/")[0] if "/" in name else "other"
-        themes.setdefault(theme, []).append(_notebook(name, [run for run in runs if run["notebook"] == name]))
+        themes.setdefault(theme, []).append(
+            _notebook(name, [run for run in runs if run["notebook"] == name])
+        )
     held, judged = (sum(claims_held(run)[which] for run in runs) for which in (0, 1))
-    numbers = {"statuses": Counter(run["status"] for run in runs), "held": held, "judged": judged, "cards": CARDS}
-    return _environment().get_template("gallery.html.j2").render(themes=themes, **numbers, made=datetime.now(UTC))
+    numbers = {
+        "statuses": Counter(run["status"] for run in runs),
+        "held": held,
+        "judged": judged,
+        "cards": CARDS,
+    }
+    return (
+        _environment()
+        .get_template("gallery.html.j2")
+        .render(themes=themes, **numbers, made=datetime.now(UTC))
+    )
 
 
 def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
     """One notebook's part of the gallery: its newest title and question, its runs, the worst first."""
     newest = max(runs, key=lambda run: run["finished"])
     names = dict.fromkeys(name for run in runs for name in run["parameters"])
-    varied = [name for name in names if len({repr(run["parameters"].get(name)) for run in runs}) > 1]
-    varied.sort(key=lambda name: name == "seed")  # last, so that the seeds of one setting stand together
+    varied = [
+        name
+        for name in names
+        if len({repr(run["parameters"].get(name)) for run in runs}) > 1
+    ]
+    varied.sort(
+        key=lambda name: name == "seed"
+    )  # last, so that the seeds of one setting stand together
 
     def order(run: Record) -> list[Any]:
         values = [run["parameters"].get(name) for name in varied]
-        sizes = [(0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in values]
+        sizes = [
+            (0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in values
+        ]
         return [run["status"] == "completed", passed(run), *sizes]
 
     about = {"name": name, "title": newest["title"], "question": newest["question"]}
@@ -112,8 +162,15 @@ def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"inline": _inline, "markdown": _markdown, "code": _highlight, "latex": _latex}
+    environment = Environment(
+        loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "inline": _inline,
+        "markdown": _markdown,
+        "code": _highlight,
+        "latex": _latex,
+    }
     environment.filters |= {"headings": _headings, "seconds": _seconds, "text": plain}
     environment.globals |= {"claims_held": claims_held, "SHOWN": SHOWN}
     return environment
@@ -139,14 +196,24 @@ class _Renderer(HTMLRenderer):
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         # A relative link leads to a neighbour of the notebook's, and this page stands elsewhere.
-        return super().link(text, url, title) if re.match(r"https?:|mailto:|#", url, re.I) else text
+        return (
+            super().link(text, url, title)
+            if re.match(r"https?:|mailto:|#", url, re.I)
+            else text
+        )
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         # Nor does this page fetch images.
-        return super().image(text, url, title) if url.startswith("data:") else f"<em>{escape(text)}</em>"
+        return (
+            super().image(text, url, title)
+            if url.startswith("data:")
+            else f"<em>{escape(text)}</em>"
+        )
 
 
-def _markdown(source: str, attachments: dict[str, dict[str, str]] | None = None) -> Markup:
+def _markdown(
+    source: str, attachments: dict[str, dict[str, str]] | None = None
+) -> Markup:
     # Here, as it takes more than a second, which a gallery alone need not wait for.
     from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
@@ -154,14 +221,20 @@ def _markdown(source: str, attachments: dict[str, dict[str, str]] | None = None)
         kind, data = next(iter(kinds.items()))
         source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
     html = MarkdownWithMath(_Renderer(escape=False)).render(source)
-    return Markup(html.replace("<table", '<div class="scroll"><table').replace("</table>", "</table></div>"))
+    return Markup(
+        html.replace("<table", '<div class="scroll"><table').replace(
+            "</table>", "</table></div>"
+        )
+    )
 
 
 @lru_cache(1000)
 def _inline(text: str) -> Markup:
     """One line of Markdown; any HTML in it is shown, not obeyed."""
     renderer = _Renderer(escape=True)
-    tokens = create_markdown(renderer=renderer, plugins=["math"]).inline(text, {"ref_links": {}})
+    tokens = create_markdown(renderer=renderer, plugins=["math"]).inline(
+        text, {"ref_links": {}}
+    )
     return Markup(renderer(tokens, BlockState()))
 
 
@@ -196,12 +269,20 @@ def _mathml(latex: str, display: str) -> str:
     del math.attrib["xmlns"]  # HTML knows it
     for element in math.iter():
         element.text = unescape(element.text) if element.text else None
-        unknown = "\\" in (element.text or "") or element.text == "&" or "linebreak" in element.attrib
+        unknown = (
+            "\\" in (element.text or "")
+            or element.text == "&"
+            or "linebreak" in element.attrib
+        )
         if unknown or len(element) != ARITY.get(element.tag, len(element)):
             return f"<code>{escape(latex)}</code>"
         if element.tag == "mi" and element.text == "~":  # \sim
             element.tag, element.text = "mo", "∼"
-        if display == "block" and element.tag == "msub" and LIMIT.fullmatch(unescape(element[0].text or "")):
+        if (
+            display == "block"
+            and element.tag == "msub"
+            and LIMIT.fullmatch(unescape(element[0].text or ""))
+        ):
             element.tag = "munder"
     text = ElementTree.tostring(math, encoding="unicode")
     return f'<span class="formula">{text}</span>' if display == "block" else text
@@ -215,7 +296,9 @@ def _headings(body: str) -> Markup:
         level, attributes, text = found.groups()
         seen["<h1>"] += level == "1"
         level = "2" if level == "1" and seen["<h1>"] > 1 else level
-        name = escape(re.sub(r"\s+", "-", unescape(re.sub(r"<[^>]+>", "", text)).strip()))
+        name = escape(
+            re.sub(r"\s+", "-", unescape(re.sub(r"<[^>]+>", "", text)).strip())
+        )
         seen[name] += 1
         again = f"-{seen[name]}" if seen[name] > 1 else ""
         place = "" if "id=" in attributes else f' id="{name}{again}"'
@@ -234,4 +317,8 @@ def _seconds(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return (
+        f"{minutes} min {rest} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60} min"
+    )

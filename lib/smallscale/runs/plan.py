@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from smallscale.notebook.code import contents_hash, module_hashes, modules, versions
+from smallscale.notebook.fingerprints import (
+    contents_hash,
+    module_hashes,
+    modules,
+    versions,
+)
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.parameters import Value, grid, unknown
 from smallscale.runs.results import Record, Results
@@ -27,16 +32,26 @@ class Identifier:
 
     def __init__(self, notebook: Notebook) -> None:
         found = modules("\n".join(notebook.imports(ast.walk)), notebook.path.parent)
-        self.code = {"cells": notebook.code, "modules": module_hashes(found), "versions": versions()}
+        self.code = {
+            "cells": notebook.code,
+            "modules": module_hashes(found),
+            "versions": versions(),
+        }
         self.stem = notebook.path.stem
-        self.paths = [name for name, parameter in notebook.parameters.items() if parameter.path]
+        self.paths = [
+            name for name, parameter in notebook.parameters.items() if parameter.path
+        ]
 
     def run(self, parameters: Mapping[str, Value]) -> tuple[str, dict[str, str]]:
         """The run's name (the notebook's file name and twelve hexadecimal digits), and a hash of each path's contents.
 
         A path counts by what it holds, not by where it lies.
         """
-        data = {name: inputs_hash(Path(str(parameters[name]))) for name in self.paths if parameters[name]}
+        data = {
+            name: inputs_hash(Path(str(parameters[name])))
+            for name in self.paths
+            if parameters[name]
+        }
         record = json.dumps([self.code, {**parameters, **data}], sort_keys=True)
         return f"{self.stem}-{hashlib.sha256(record.encode()).hexdigest()[:12]}", data
 
@@ -66,7 +81,12 @@ class Plan:
 
 
 def plan(
-    notebooks: Iterable[Notebook], asked: Mapping[str, str], caller: Path, results: Results, *, fresh: bool = False
+    notebooks: Iterable[Notebook],
+    asked: Mapping[str, str],
+    caller: Path,
+    results: Results,
+    *,
+    fresh: bool = False,
 ) -> Plan:
     """Every run that the notebooks and parameters ask for. Raises Refused before anything has started."""
     done: dict[str, Record] = {}
@@ -83,6 +103,8 @@ def plan(
             if record and record["status"] == "completed" and not fresh:
                 done[run] = record
             else:
-                todo[run] = Task(run, notebook, parameters, data, results.folder / "runs" / run)
+                todo[run] = Task(
+                    run, notebook, parameters, data, results.folder / "runs" / run
+                )
         imports |= dict.fromkeys(notebook.imports())
     return Plan(list(done.values()), list(todo.values()), list(imports))

@@ -13,9 +13,15 @@ class Told:
     """The runs of a sweep, told as they come."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.records, self.shares = total, list[Record](), dict[str, float]()
+        self.total, self.records, self.shares = (
+            total,
+            list[Record](),
+            dict[str, float](),
+        )
         columns = TextColumn("{task.fields[runs]}"), BarColumn(), TimeRemainingColumn()
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
         self.task = self.bar.add_task("", total=total, runs=f"0/{total}")
         if self.bar.disable:
             print(f"{count(total, 'run')} to do", flush=True)
@@ -46,5 +52,7 @@ def count(number: int, noun: str) -> str:
 
 def _given(record: Record) -> str:
     """The parameters in short: a long text is cut."""
-    texts = (f"{name}={value}" for name, value in record["parameters"].items() if value != "")
+    texts = (
+        f"{name}={value}" for name, value in record["parameters"].items() if value != ""
+    )
     return " ".join(text if len(text) <= 40 else text[:39] + "…" for text in texts)

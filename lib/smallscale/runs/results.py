@@ -33,19 +33,25 @@ class Results:
         self.folder = folder
         self.records: dict[str, Record] = {}
         for path in sorted(folder.glob("runs/*/run.json")):
-            with suppress(ValueError, KeyError, TypeError, OSError):  # not ours, or damaged: it will be run again
+            with suppress(
+                ValueError, KeyError, TypeError, OSError
+            ):  # not ours, or damaged: it will be run again
                 record = json.loads(path.read_text(encoding="utf-8"))
                 self.records[record["run"]] = record
         self._refreshed = 0.0
 
     def prepare(self) -> None:
         """Make the folder ready for new runs. Raises Refused where it cannot be written."""
-        with refusing(f"--out {self.folder} cannot be written (choose another folder): ", OSError):
+        with refusing(
+            f"--out {self.folder} cannot be written (choose another folder): ", OSError
+        ):
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
             for folder in (self.folder, self.folder / "runs"):
                 tempfile.TemporaryFile(dir=folder).close()
         mine = f".partial-{socket.gethostname()}-"
-        for path in self.folder.glob(f"runs/{mine}*"):  # what killed commands on this machine left half-written
+        for path in self.folder.glob(
+            f"runs/{mine}*"
+        ):  # what killed commands on this machine left half-written
             pid = path.name.removeprefix(mine).split("-")[0]
             if pid.isdigit() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
@@ -70,7 +76,9 @@ class Results:
 
     def keep_up(self) -> None:
         """Make the table and the gallery if someone has removed them."""
-        if not all((self.folder / name).exists() for name in ("runs.csv", "index.html")):
+        if not all(
+            (self.folder / name).exists() for name in ("runs.csv", "index.html")
+        ):
             self.refresh()
 
     def current(self) -> list[Record]:
@@ -80,7 +88,9 @@ class Results:
         """
         when = itemgetter("finished")
         newest = {
-            json.dumps([record["notebook"], record["parameters"]], sort_keys=True): record
+            json.dumps(
+                [record["notebook"], record["parameters"]], sort_keys=True
+            ): record
             for record in sorted(self.records.values(), key=when)
         }
         return sorted(newest.values(), key=when)
@@ -100,14 +110,23 @@ def passed(record: Record) -> bool:
 
 def rows(records: list[Record]) -> list[list[Any]]:
     """The table of runs: its headings (FIRST, then parameters, then metrics), then a row a run."""
-    parameters = list(dict.fromkeys(name for record in records for name in record["parameters"]))
-    metrics = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    parameters = list(
+        dict.fromkeys(name for record in records for name in record["parameters"])
+    )
+    metrics = list(
+        dict.fromkeys(name for record in records for name in record["metrics"])
+    )
     taken = {*FIRST, *parameters}
-    table: list[list[Any]] = [[*FIRST, *parameters, *(f"metric_{n}" if n in taken else n for n in metrics)]]
+    table: list[list[Any]] = [
+        [*FIRST, *parameters, *(f"metric_{n}" if n in taken else n for n in metrics)]
+    ]
     for record in records:
         held, judged = claims_held(record)
         first = record | {"claims": f"{held} of {judged}" if judged else ""}
-        rest = [*map(record["parameters"].get, parameters), *map(record["metrics"].get, metrics)]
+        rest = [
+            *map(record["parameters"].get, parameters),
+            *map(record["metrics"].get, metrics),
+        ]
         table.append([*map(first.get, FIRST), *rest])
     return table
 

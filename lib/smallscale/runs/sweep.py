@@ -3,7 +3,14 @@
 import os
 import signal
 import threading
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,7 +26,14 @@ PAGES = 50  # up to so many runs, each gets its HTML page unasked
 
 
 def carry_out(
-    plan: Plan, results: Results, told: Told, *, workers: int, timeout: float | None, html: bool, warm: bool
+    plan: Plan,
+    results: Results,
+    told: Told,
+    *,
+    workers: int,
+    timeout: float | None,
+    html: bool,
+    warm: bool,
 ) -> None:
     """Do the runs that are to do, so many at a time, and keep each as it finishes.
 
@@ -29,7 +43,11 @@ def carry_out(
     """
     threads = max(1, (os.cpu_count() or 1) // workers)
     stop = threading.Event()
-    how: dict[str, Any] = {"timeout": timeout, "threads": threads, "html": html or len(plan.todo) <= PAGES}
+    how: dict[str, Any] = {
+        "timeout": timeout,
+        "threads": threads,
+        "html": html or len(plan.todo) <= PAGES,
+    }
 
     def keep(record: Record) -> None:
         results.add(record)
@@ -37,21 +55,36 @@ def carry_out(
 
     with ExitStack() as stack:
         if warm and SUPPORTED:
-            env = kernel_env(threads)  # read when the libraries load, so before the fork
+            env = kernel_env(
+                threads
+            )  # read when the libraries load, so before the fork
             how["warm"] = stack.enter_context(warm_process(plan.imports, env))
-        stack.callback(results.refresh)  # the last of them may have come within the two seconds
+        stack.callback(
+            results.refresh
+        )  # the last of them may have come within the two seconds
         pool: Executor = stack.enter_context(ThreadPoolExecutor(workers))
         _on_interrupt(signal.default_int_handler)
         waiting: set[Future[Record]] = set()
         try:
             for task in plan.todo:
-                waiting.add(pool.submit(execute, replace(task, **how), stop, partial(told.share, task.run)))
+                waiting.add(
+                    pool.submit(
+                        execute,
+                        replace(task, **how),
+                        stop,
+                        partial(told.share, task.run),
+                    )
+                )
             while waiting:
-                finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                finished, waiting = wait(
+                    waiting, timeout=0.2, return_when=FIRST_COMPLETED
+                )
                 for future in finished:
                     keep(future.result())
         except BaseException:
-            _on_interrupt(signal.SIG_IGN)  # once is enough: what is running is being ended
+            _on_interrupt(
+                signal.SIG_IGN
+            )  # once is enough: what is running is being ended
             stop.set()
             pool.shutdown(cancel_futures=True)
             for future in waiting:  # one may have finished meanwhile

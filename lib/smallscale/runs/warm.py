@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
-from smallscale.runs.inside import end_all, kill_descendants
+from smallscale.runs.kernel_side import end_all, kill_descendants
 
 SOCKET = "SMALLSCALE_WARM_SOCKET"  # the variable that names the warm process's socket
 SUPPORTED = sys.platform == "linux"
@@ -47,9 +47,17 @@ import matplotlib_inline.backend_inline, IPython.core.completer, jedi, debugpy, 
 
 def kernel_env(threads: int) -> dict[str, str]:
     """The caller's environment, with what the caller has not set: threads capped, hashes the same every time."""
-    env = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    env |= {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin while they wait slow the runs beside them tenfold
-    env |= {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # the debugger warns of nothing
+    env = {
+        name: str(threads)
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    }
+    env |= {
+        "OMP_WAIT_POLICY": "PASSIVE"
+    }  # threads that spin while they wait slow the runs beside them tenfold
+    env |= {
+        "PYTHONHASHSEED": "0",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }  # the debugger warns of nothing
     return env | os.environ
 
 
@@ -65,10 +73,21 @@ def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(where))
             listener.listen(64)
-            command = [sys.executable, "-m", "smallscale.runs.warm", str(listener.fileno()), str(imports)]
+            command = [
+                sys.executable,
+                "-m",
+                "smallscale.runs.warm",
+                str(listener.fileno()),
+                str(imports),
+            ]
             # Its standard input stays open: its end is the warm process's own lifeline.
-            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "pass_fds": [listener.fileno()]}
-            process = subprocess.Popen(command, env=env, start_new_session=True, **pipes)
+            pipes: dict[str, Any] = {
+                "stdin": subprocess.PIPE,
+                "pass_fds": [listener.fileno()],
+            }
+            process = subprocess.Popen(
+                command, env=env, start_new_session=True, **pipes
+            )
         with process:
             try:
                 yield where
@@ -105,11 +124,15 @@ class ForkedKernel:
 class WarmProvisioner(LocalProvisioner):
     """Forks a kernel from the warm process whose socket the environment names, else starts an ordinary one."""
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+    async def launch_kernel(
+        self, cmd: list[str], **kwargs: Any
+    ) -> KernelConnectionInfo:
         """Launch the kernel. `cmd` and `kwargs` are those of `LocalProvisioner`."""
         if SOCKET in kwargs["env"]:
             argv = cmd[cmd.index("ipykernel_launcher") + 1 :]
-            request = json.dumps({"argv": argv, "cwd": kwargs["cwd"], "env": kwargs["env"]})
+            request = json.dumps(
+                {"argv": argv, "cwd": kwargs["cwd"], "env": kwargs["env"]}
+            )
             connection = socket.socket(socket.AF_UNIX)
             connection.setblocking(False)
             loop = asyncio.get_running_loop()
@@ -156,7 +179,9 @@ def _load(statements: str) -> None:
     for node in ast.parse(statements).body:
         module = getattr(node, "module", None)
         for alias in getattr(node, "names", ()):
-            with suppress(Exception):  # the notebook will say what is wrong, in its own cell
+            with suppress(
+                Exception
+            ):  # the notebook will say what is wrong, in its own cell
                 found = importlib.import_module(module or alias.name)
                 if module and alias.name != "*" and not hasattr(found, alias.name):
                     importlib.import_module(f"{module}.{alias.name}")
@@ -167,7 +192,9 @@ def _keep(connection: socket.socket) -> NoReturn:
     try:
         request = json.loads(connection.makefile().readline())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what loses its parent below comes to this process
+        ctypes.CDLL(None).prctl(
+            PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0
+        )  # what loses its parent below comes to this process
         pid = os.fork()
         if not pid:
             _be_a_kernel(request, connection)
@@ -195,9 +222,13 @@ def _be_a_kernel(request: dict[str, Any], lifeline: socket.socket) -> NoReturn:
         os.environ.clear()
         os.environ.update({"MPLBACKEND": backend, **request["env"]})
         for name in {"random", "numpy.random", "torch"} & set(sys.modules):
-            sys.modules[name].seed()  # forked kernels would else draw the same "random" numbers
+            sys.modules[
+                name
+            ].seed()  # forked kernels would else draw the same "random" numbers
         sys.path[0] = ""  # as ipykernel_launcher starts
-        threading.Thread(target=_die_with, args=(lifeline,), daemon=True, name="lifeline").start()
+        threading.Thread(
+            target=_die_with, args=(lifeline,), daemon=True, name="lifeline"
+        ).start()
         from ipykernel.kernelapp import IPKernelApp
 
         sys.argv = ["ipykernel_launcher", *request["argv"]]
@@ -205,7 +236,9 @@ def _be_a_kernel(request: dict[str, Any], lifeline: socket.socket) -> NoReturn:
         code = 0
     finally:
         with suppress(BaseException):
-            atexit.unregister(IPKernelApp.instance().close)  # it can wait for ever on threads that wait for it
+            atexit.unregister(
+                IPKernelApp.instance().close
+            )  # it can wait for ever on threads that wait for it
             atexit._run_exitfuncs()
         os._exit(code)
 
@@ -217,4 +250,7 @@ def _die_with(lifeline: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]).read_text(encoding="utf-8"))
+    serve(
+        socket.socket(fileno=int(sys.argv[1])),
+        Path(sys.argv[2]).read_text(encoding="utf-8"),
+    )

@@ -5,4 +5,12 @@ from smallscale.simulation.opinions import bounded_confidence, degroot, friedkin
 from smallscale.simulation.town import Town
 from smallscale.simulation.world import Person, World
 
-__all__ = ["Person", "Town", "World", "bounded_confidence", "degroot", "friedkin_johnsen", "retrieval_scores"]
+__all__ = [
+    "Person",
+    "Town",
+    "World",
+    "bounded_confidence",
+    "degroot",
+    "friedkin_johnsen",
+    "retrieval_scores",
+]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from smallscale.simulation.chance import pick
+from smallscale.simulation.counter_rng import pick
 from smallscale.simulation.world import DAY, GO, ROUTINE, TONES, WRITTEN, World
 
 RELATIONS = ("a stranger", "an acquaintance", "somebody close")
@@ -40,8 +40,16 @@ class Question:
     the brain fails: keep to the plan (without one, home), be silent, small talk, do not go, do not claim to know.
     """
 
-    def __init__(self, world: World, kind: str, who: int, detail: tuple[int, ...]) -> None:
-        self.world, self.kind, self.who, self.detail, self.person = world, kind, who, detail, world.people[who]
+    def __init__(
+        self, world: World, kind: str, who: int, detail: tuple[int, ...]
+    ) -> None:
+        self.world, self.kind, self.who, self.detail, self.person = (
+            world,
+            kind,
+            who,
+            detail,
+            world.people[who],
+        )
         words: tuple[str, ...] = ("no", "yes")
         self.chosen: tuple[int, ...] = (0, 1)
         self.fallback = 0
@@ -49,7 +57,10 @@ class Question:
             words = (*GO, world.topics[detail[2]]) if detail[2] else GO
             self.chosen, self.fallback = tuple(range(len(words))), detail[1] % UNPLANNED
         elif kind == "say":
-            words, self.chosen = world.topics, tuple(sorted(set(detail[1:]) - {0})) or (0,)
+            words, self.chosen = (
+                world.topics,
+                tuple(sorted(set(detail[1:]) - {0})) or (0,),
+            )
             self.fallback = len(self.chosen) - 1  # the last: the facts come first
         self.options = tuple(words[choice] for choice in self.chosen)
         self.letters = "".join(chr(ord("A") + choice) for choice in self.chosen)
@@ -58,17 +69,35 @@ class Question:
     def text(self) -> str:
         """The question as a language model reads it; what follows is one of the letters."""
         said = _words(self.world)
-        words = {part: said[part][number] for part, number in zip(DETAIL[self.kind], self.detail, strict=True)}
-        choices = ", ".join(f"{letter} {option}" for letter, option in zip(self.letters, self.options, strict=True))
-        return WRITTEN["questions"][self.kind].format(**vars(self.person), **words, choices=choices)
+        words = {
+            part: said[part][number]
+            for part, number in zip(DETAIL[self.kind], self.detail, strict=True)
+        }
+        choices = ", ".join(
+            f"{letter} {option}"
+            for letter, option in zip(self.letters, self.options, strict=True)
+        )
+        return WRITTEN["questions"][self.kind].format(
+            **vars(self.person), **words, choices=choices
+        )
 
 
 def _words(world: World) -> dict[str, Sequence[Any]]:
     """What each number of a question's detail can be, by the names in DETAIL."""
     facts = world.topics[: len(world.facts) + 1]
     events = ("", *(f" {fact.capitalize()} is on now." for fact in facts[1:]))
-    words = {"hour": range(DAY), "plan": (*GO, "none"), "event": events, "relation": RELATIONS}
-    return {**words, "fact": facts, "mind": facts, **dict.fromkeys(("first", "second", "third"), world.topics)}
+    words = {
+        "hour": range(DAY),
+        "plan": (*GO, "none"),
+        "event": events,
+        "relation": RELATIONS,
+    }
+    return {
+        **words,
+        "fact": facts,
+        "mind": facts,
+        **dict.fromkeys(("first", "second", "third"), world.topics),
+    }
 
 
 class Fault(str):
@@ -80,7 +109,9 @@ class Brain(Protocol):
 
     name: str
 
-    def answer(self, questions: Sequence[Question]) -> Sequence[Sequence[float] | Fault]:
+    def answer(
+        self, questions: Sequence[Question]
+    ) -> Sequence[Sequence[float] | Fault]:
         """For each question the weight of each of its options, not negative, not all 0; or a Fault."""
 
 
@@ -95,18 +126,29 @@ class Scripted:
     JOINS = (0.3, 0.5, 0.7)  # by relation to the host
 
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
-        return [getattr(self, f"_{question.kind}")(question, *question.detail) for question in questions]
+        return [
+            getattr(self, f"_{question.kind}")(question, *question.detail)
+            for question in questions
+        ]
 
     def _go(self, question: Question, hour: int, plan: int, event: int) -> list[float]:
         if plan == UNPLANNED:  # as often as the routine has them there
-            routine = [ROUTINE[letter] for letter in question.person.routine if letter != "."]
+            routine = [
+                ROUTINE[letter] for letter in question.person.routine if letter != "."
+            ]
             weights = [float(routine.count(place)) for place in GO]
         else:
-            weights = [0.0, 0.0, *[(1 - self.KEEPS) / 4] * 4]  # café, park, shop, library
+            weights = [
+                0.0,
+                0.0,
+                *[(1 - self.KEEPS) / 4] * 4,
+            ]  # café, park, shop, library
             weights[plan] += self.KEEPS
         if not event:
             return weights
-        return [(1 - self.ATTENDS) * weight / sum(weights) for weight in weights] + [self.ATTENDS]
+        return [(1 - self.ATTENDS) * weight / sum(weights) for weight in weights] + [
+            self.ATTENDS
+        ]
 
     def _talk(self, question: Question, relation: int) -> list[float]:
         talks = self.TALKS[relation] * self.TONE[TONES.index(question.person.tone)]
@@ -114,7 +156,10 @@ class Scripted:
 
     def _say(self, question: Question, *detail: int) -> list[float]:
         facts = question.world.facts
-        return [1 + self.NEWS * facts[t - 1].importance if 0 < t <= len(facts) else 1.0 for t in question.chosen]
+        return [
+            1 + self.NEWS * facts[t - 1].importance if 0 < t <= len(facts) else 1.0
+            for t in question.chosen
+        ]
 
     def _join(self, question: Question, relation: int, fact: int) -> list[float]:
         return [1 - self.JOINS[relation], self.JOINS[relation]]
@@ -134,19 +179,31 @@ class Answers:
     def __init__(self, world: World, brain: Brain) -> None:
         self.world, self.brain, self.counts = world, brain, Counter[str]()
         words, people = _words(world), len(world.people)
-        asked = {kind: parts for kind, parts in DETAIL.items() if kind != "know"}  # which is asked after the run
-        self.sizes = {kind: (people, *(len(words[part]) for part in parts)) for kind, parts in asked.items()}
+        asked = {
+            kind: parts for kind, parts in DETAIL.items() if kind != "know"
+        }  # which is asked after the run
+        self.sizes = {
+            kind: (people, *(len(words[part]) for part in parts))
+            for kind, parts in asked.items()
+        }
         choices = {"go": len(GO) + 1, "say": len(world.topics)}
         self.codes = {kind: np.zeros(0, np.int64) for kind in self.sizes}
-        self.weights = {kind: np.zeros((0, choices.get(kind, 2))) for kind in self.sizes}
-        self.row = {kind: np.full(math.prod(sizes), -1, np.int32) for kind, sizes in self.sizes.items()}
+        self.weights = {
+            kind: np.zeros((0, choices.get(kind, 2))) for kind in self.sizes
+        }
+        self.row = {
+            kind: np.full(math.prod(sizes), -1, np.int32)
+            for kind, sizes in self.sizes.items()
+        }
 
     def said(self) -> list[tuple[Question, np.ndarray]]:
         """Every question that was answered, with the weights of its options."""
         return [
             (question, row[list(question.chosen)])
             for kind, codes in self.codes.items()
-            for question, row in zip(self.questions(kind, codes), self.weights[kind], strict=True)
+            for question, row in zip(
+                self.questions(kind, codes), self.weights[kind], strict=True
+            )
         ]
 
     def choose(self, kind: str, draws: np.ndarray, *columns: Any) -> np.ndarray:
@@ -160,7 +217,9 @@ class Answers:
         lost = row < 0
         if not lost.any():
             return pick(self.weights[kind], draws, row)
-        new = np.zeros(len(self.row[kind]), bool)  # each code once, and faster than by sorting
+        new = np.zeros(
+            len(self.row[kind]), bool
+        )  # each code once, and faster than by sorting
         new[codes[lost]] = True
         failed, fallbacks = self._ask(kind, np.flatnonzero(new))
         row = self.row[kind].take(codes)
@@ -172,7 +231,9 @@ class Answers:
         """Ask what was never answered. The codes of what failed, ascending, and the fallbacks' weights."""
         questions, failed = self.questions(kind, codes), np.zeros(len(codes), bool)
         table = np.zeros((len(codes), self.weights[kind].shape[1]))
-        for i, (question, reply) in enumerate(zip(questions, self._reply(questions), strict=True)):
+        for i, (question, reply) in enumerate(
+            zip(questions, self._reply(questions), strict=True)
+        ):
             weights = _distribution(reply, len(question.chosen))
             failed[i] = isinstance(weights, Fault)
             if failed[i]:
@@ -180,7 +241,9 @@ class Answers:
                 weights = np.eye(len(question.chosen))[question.fallback]
             table[i, question.chosen] = weights
         self.counts["asked"] += len(codes)
-        self.row[kind][codes[~failed]] = len(self.codes[kind]) + np.arange((~failed).sum())
+        self.row[kind][codes[~failed]] = len(self.codes[kind]) + np.arange(
+            (~failed).sum()
+        )
         self.codes[kind] = np.concatenate([self.codes[kind], codes[~failed]])
         self.weights[kind] = np.concatenate([self.weights[kind], table[~failed]])
         return codes[failed], table[failed]
@@ -193,9 +256,15 @@ class Answers:
     def _reply(self, questions: list[Question]) -> Sequence[Any]:
         try:
             replies = list(self.brain.answer(questions))
-        except Exception as error:  # whatever a brain does, the town goes on, and says so
+        except (
+            Exception
+        ) as error:  # whatever a brain does, the town goes on, and says so
             return [Fault(f"{type(error).__name__} raised")] * len(questions)
-        return replies if len(replies) == len(questions) else [Fault("wrong number of answers")] * len(questions)
+        return (
+            replies
+            if len(replies) == len(questions)
+            else [Fault("wrong number of answers")] * len(questions)
+        )
 
 
 def _distribution(reply: Any, options: int) -> list[float] | Fault:

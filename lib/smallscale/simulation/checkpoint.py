@@ -31,7 +31,11 @@ def write(path: str | Path, record: str, arrays: dict[str, np.ndarray]) -> None:
     metadata = {"version": VERSION, "record": record, "digest": digest(record, arrays)}
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         part = Path(folder) / path.name
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, metadata=metadata)
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            part,
+            metadata=metadata,
+        )
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(path)
@@ -43,14 +47,27 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata, arrays = (
+                file.metadata() or {},
+                {name: file.get_tensor(name) for name in file.keys()},
+            )
     except SafetensorError as error:
-        raise ValueError(f"{path} is cut off or not a checkpoint ({error}); save the town again") from error
+        raise ValueError(
+            f"{path} is cut off or not a checkpoint ({error}); save the town again"
+        ) from error
     version, record = metadata.get("version"), metadata.get("record", "")
     if version != VERSION:
-        what = f"a checkpoint of version {version}" if version else "not a checkpoint of a town"
+        what = (
+            f"a checkpoint of version {version}"
+            if version
+            else "not a checkpoint of a town"
+        )
         how = "run the town again, or use the program that wrote it"
-        raise ValueError(f"{path} is {what}, this program reads version {VERSION}; {how}")
+        raise ValueError(
+            f"{path} is {what}, this program reads version {VERSION}; {how}"
+        )
     if metadata.get("digest") != digest(record, arrays):
-        raise ValueError(f"{path} is damaged: its contents do not match their digest; save the town again")
+        raise ValueError(
+            f"{path} is damaged: its contents do not match their digest; save the town again"
+        )
     return json.loads(record), arrays

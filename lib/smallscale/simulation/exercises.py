@@ -14,7 +14,9 @@ HOURS = 48
 PARTY = 2
 
 
-def guests(people: Sequence[Person] | int, seeds: Sequence[int], brain: Any = "scripted") -> tuple[float, Town]:
+def guests(
+    people: Sequence[Person] | int, seeds: Sequence[int], brain: Any = "scripted"
+) -> tuple[float, Town]:
     """The mean number of people at the party over seeds, and the last of these towns."""
     towns = [Town(people, seed=seed, brain=brain).run(HOURS) for seed in seeds]
     return float(np.mean([town.attended[:, PARTY].sum() for town in towns])), towns[-1]
@@ -44,7 +46,11 @@ def check_person(changed: Person | None, *, more: float, seeds: Sequence[int]) -
 
 def check_scores(scores: Callable[..., Any]) -> str:
     """Check a function (last_access, importance, relevance, now) -> scores (m,), the paper's rule."""
-    last, weight, match = np.array([90.0, 40.0, 99.0, 0.0]), np.array([2.0, 9.0, 1.0, 4.0]), np.array([0.5, 0, 1, 0.5])
+    last, weight, match = (
+        np.array([90.0, 40.0, 99.0, 0.0]),
+        np.array([2.0, 9.0, 1.0, 4.0]),
+        np.array([0.5, 0, 1, 0.5]),
+    )
     answer = scores(last.copy(), weight.copy(), match.copy(), 100.0)
     if answer is None:
         return NOT_YET
@@ -54,10 +60,22 @@ def check_scores(scores: Callable[..., Any]) -> str:
     right, kept = retrieval_scores(last, weight, match, 100.0), 0.995 ** (100 - last)
     program = retrieval_scores(last, weight, match, 100.0, rule="code")
     for wrong, says in (
-        (kept + weight + match, "The three are added as they are, so importance drowns the others. Scale each first."),
-        (_scaled(-kept, weight, match), "Recency is the wrong way round: what was just thought of must score highest."),
-        (program, "The authors' program does that. The paper's recency falls with hours, and its weights are equal."),
-        (_scaled(last, weight, match), "Recency falls by the same amount each hour, the paper's by the same factor."),
+        (
+            kept + weight + match,
+            "The three are added as they are, so importance drowns the others. Scale each first.",
+        ),
+        (
+            _scaled(-kept, weight, match),
+            "Recency is the wrong way round: what was just thought of must score highest.",
+        ),
+        (
+            program,
+            "The authors' program does that. The paper's recency falls with hours, and its weights are equal.",
+        ),
+        (
+            _scaled(last, weight, match),
+            "Recency falls by the same amount each hour, the paper's by the same factor.",
+        ),
     ):
         if np.allclose(answer, wrong):
             return says
@@ -71,7 +89,10 @@ def check_scores(scores: Callable[..., Any]) -> str:
 
 
 def _scaled(*columns: np.ndarray) -> np.ndarray:
-    return sum(((c - c.min()) / (c.max() - c.min()) for c in columns), np.zeros(len(columns[0])))
+    return sum(
+        ((c - c.min()) / (c.max() - c.min()) for c in columns),
+        np.zeros(len(columns[0])),
+    )
 
 
 def check_brain(brain: Any, *, beat: float, seeds: Sequence[int]) -> str:
@@ -85,5 +106,7 @@ def check_brain(brain: Any, *, beat: float, seeds: Sequence[int]) -> str:
     if town.faults:
         return f"Some answers could not be used, and the fallback was taken: {town.faults}."
     if reached <= beat:
-        return f"{reached:.1f} people came on average; the goal is more than {beat:.1f}."
+        return (
+            f"{reached:.1f} people came on average; the goal is more than {beat:.1f}."
+        )
     return f"Right: {reached:.1f} people came on average, more than {beat:.1f}, and each of them was told."

@@ -16,11 +16,16 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from smallscale.models import seeded
+from smallscale.core.seeds import seeded
 from smallscale.simulation.brains import Fault, Question
 from smallscale.simulation.town import Town
 
-SIZES: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4}
+SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
 BATCH = 64  # lines in a step of training
 
 
@@ -30,22 +35,47 @@ class LanguageBrain:
     Raises ValueError where two letters would be the same token.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str = "language model", batch_size: int = 128) -> None:
-        self.model, self.tokenizer, self.name, self.batch_size = model.eval(), tokenizer, name, batch_size
-        ids = [tokenizer(f" {letter}", add_special_tokens=False).input_ids for letter in ascii_uppercase]
-        self.letters = {letter: each[-1] for letter, each in zip(ascii_uppercase, ids, strict=True) if each}
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str = "language model",
+        batch_size: int = 128,
+    ) -> None:
+        self.model, self.tokenizer, self.name, self.batch_size = (
+            model.eval(),
+            tokenizer,
+            name,
+            batch_size,
+        )
+        ids = [
+            tokenizer(f" {letter}", add_special_tokens=False).input_ids
+            for letter in ascii_uppercase
+        ]
+        self.letters = {
+            letter: each[-1]
+            for letter, each in zip(ascii_uppercase, ids, strict=True)
+            if each
+        }
         if len(set(self.letters.values())) < len(ascii_uppercase):
-            raise ValueError("tokenizer must have a token of its own for each capital letter")
+            raise ValueError(
+                "tokenizer must have a token of its own for each capital letter"
+            )
 
     @torch.no_grad()
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
         weights: list[Sequence[float] | Fault] = []
         for start in range(0, len(questions), self.batch_size):
             batch = questions[start : start + self.batch_size]
-            ids, lengths = _padded(self.tokenizer([question.text for question in batch]).input_ids)
+            ids, lengths = _padded(
+                self.tokenizer([question.text for question in batch]).input_ids
+            )
             mask = torch.arange(ids.shape[1]) < lengths[:, None]
             ids, mask = ids.to(self.model.device), mask.to(self.model.device)
-            last = self.model(input_ids=ids, attention_mask=mask).logits[torch.arange(len(batch)), lengths - 1]
+            last = self.model(input_ids=ids, attention_mask=mask).logits[
+                torch.arange(len(batch)), lengths - 1
+            ]
             for question, logits in zip(batch, last.double().cpu(), strict=True):
                 offered = [self.letters[letter] for letter in question.letters]
                 weights.append(logits[offered].softmax(0).tolist())
@@ -58,7 +88,9 @@ def _padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, torch.tensor([len(row) for row in rows])
 
 
-def diary_lines(asked: Sequence[tuple[Question, np.ndarray]], copies: int, *, seed: int = 0) -> list[str]:
+def diary_lines(
+    asked: Sequence[tuple[Question, np.ndarray]], copies: int, *, seed: int = 0
+) -> list[str]:
     """What people did, a line each: every question `copies` times, answered as often as its weights say.
 
     asked: questions and the weights of their options, as `experience` gives them.
@@ -74,30 +106,48 @@ def diary_lines(asked: Sequence[tuple[Question, np.ndarray]], copies: int, *, se
 def experience(towns: Iterable[Town]) -> list[tuple[Question, np.ndarray]]:
     """Every situation that came up in some towns, each text once, with the weights that the brain gave the options."""
     said = (each for town in towns for each in town.answers.said())
-    return list({question.text: (question, weights) for question, weights in said}.values())
+    return list(
+        {question.text: (question, weights) for question, weights in said}.values()
+    )
 
 
 def word_tokenizer(lines: Sequence[str]) -> PreTrainedTokenizerFast:
     """A token for each word and each mark of these lines, and one for all others."""
     split = pre_tokenizers.Whitespace()
-    words = sorted({word for line in lines for word, _ in split.pre_tokenize_str(line)} | set(ascii_uppercase))
+    words = sorted(
+        {word for line in lines for word, _ in split.pre_tokenize_str(line)}
+        | set(ascii_uppercase)
+    )
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<unk>", *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = split
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>"
+    )
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, **sizes: Any) -> LlamaForCausalLM:
+def new_model(
+    tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, **sizes: Any
+) -> LlamaForCausalLM:
     """A small Llama with random weights for this tokenizer; sizes: as in its configuration, else `SIZES`."""
     config = LlamaConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=256, tie_word_embeddings=True, **{**SIZES, **sizes}
+        vocab_size=len(tokenizer),
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        **{**SIZES, **sizes},
     )
     with seeded(seed):
         return LlamaForCausalLM(config)
 
 
 def train_diarist(
-    model: Any, tokenizer: Any, lines: Sequence[str], *, lr: float = 3e-3, seed: int = 0, progress: str = ""
+    model: Any,
+    tokenizer: Any,
+    lines: Sequence[str],
+    *,
+    lr: float = 3e-3,
+    seed: int = 0,
+    progress: str = "",
 ) -> list[float]:
     """Fit the model in place to lines that end in a letter, each seen once; returns the letters' loss by batch.
 
@@ -105,16 +155,22 @@ def train_diarist(
     would be one in forty.
     """
     rows = tokenizer(list(lines)).input_ids
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, foreach=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=lr, weight_decay=0.01, foreach=True
+    )
     losses = []
     model.train()
     with seeded(seed):
         batches = torch.randperm(len(rows)).split(BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, lr, total_steps=len(batches), pct_start=0.1
+        )
         for batch in tqdm(batches, desc=progress, leave=False, disable=not progress):
             ids, lengths = _padded([rows[i] for i in batch])
             logits = model(input_ids=ids).logits[:, :-1]
-            each = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")  # (batch, length - 1)
+            each = F.cross_entropy(
+                logits.transpose(1, 2), ids[:, 1:], reduction="none"
+            )  # (batch, length - 1)
             letter = each[torch.arange(len(batch)), lengths - 2].mean()
             words = torch.arange(each.shape[1]) < lengths[:, None] - 2
             loss = (letter + each[words].mean()) / 2
@@ -127,8 +183,13 @@ def train_diarist(
     return losses
 
 
-def disagreement(brain: Any, asked: Sequence[tuple[Question, np.ndarray]]) -> np.ndarray:
+def disagreement(
+    brain: Any, asked: Sequence[tuple[Question, np.ndarray]]
+) -> np.ndarray:
     """Total variation distance between the brain's weights and those given, for each question: 0 same, 1 disjoint."""
     replies = brain.answer([question for question, _ in asked])
-    pairs = [(np.asarray(r) / np.sum(r), w / w.sum()) for r, (_, w) in zip(replies, asked, strict=True)]
+    pairs = [
+        (np.asarray(r) / np.sum(r), w / w.sum())
+        for r, (_, w) in zip(replies, asked, strict=True)
+    ]
     return np.array([np.abs(a - b).sum() / 2 for a, b in pairs])

@@ -40,8 +40,13 @@ def spread(town: Town) -> pd.DataFrame:
     """A row for each hour that has begun and one for now: hour, and for each fact how many have heard it."""
     hours = np.arange(town.step + 1)
     heard = {fact.name: town.heard[:, f] for f, fact in enumerate(town.world.facts, 1)}
-    ends = np.maximum(hours, 1)  # what is heard during an hour is known at its end, but for what was known at the start
-    known = {fact: np.searchsorted(np.sort(when[when >= 0]), ends) for fact, when in heard.items()}
+    ends = np.maximum(
+        hours, 1
+    )  # what is heard during an hour is known at its end, but for what was known at the start
+    known = {
+        fact: np.searchsorted(np.sort(when[when >= 0]), ends)
+        for fact, when in heard.items()
+    }
     return pd.DataFrame({"hour": hours, **known})
 
 
@@ -53,11 +58,17 @@ def chains(town: Town, fact: str) -> dict[int, tuple[tuple[int, int], ...]]:
     """
     f = fact_number(town, fact)
     source = town.world.sources[f]
-    known: dict[int, tuple[tuple[int, int], ...]] = {source: ((source, 0),)} if source in town.ids else {}
+    known: dict[int, tuple[tuple[int, int], ...]] = (
+        {source: ((source, 0),)} if source in town.ids else {}
+    )
     a, b = town.log[town.log[:, 3] == f], town.log[town.log[:, 4] == f]
     told = np.concatenate([a[:, [0, 1, 2]], b[:, [0, 2, 1]]])  # hour, teller, hearer
     for hour, teller, hearer in told[np.lexsort((told[:, 1], told[:, 0]))].tolist():
-        if teller in known and hearer not in known and (teller == source or known[teller][-1][1] < hour):
+        if (
+            teller in known
+            and hearer not in known
+            and (teller == source or known[teller][-1][1] < hour)
+        ):
             known[hearer] = (*known[teller], (hearer, hour))
     return known
 
@@ -69,13 +80,17 @@ def audit(town: Town, fact: str) -> pd.DataFrame:
     that ends at the claimed hour; a claim without one is a hallucination.
     """
     f, known = fact_number(town, fact), chains(town, fact)
-    claims = (town.heard[:, f] >= 0) | ((town.memory.topic == f) & (town.memory.kind == HEARD)).any(0)
+    claims = (town.heard[:, f] >= 0) | (
+        (town.memory.topic == f) & (town.memory.kind == HEARD)
+    ).any(0)
     rows = []
     for row in np.flatnonzero(claims):
         who, hour = int(town.ids[row]), int(town.heard[row, f])
         chain = known.get(who, ())
         path = " > ".join(name(town, link) for link, _ in chain)
-        rows.append((name(town, who), hour, len(chain) - 1, path, chain[-1:] == ((who, hour),)))
+        rows.append(
+            (name(town, who), hour, len(chain) - 1, path, chain[-1:] == ((who, hour),))
+        )
     table = pd.DataFrame(rows, columns=["person", "hour", "links", "chain", "proved"])
     return table.sort_values(["hour", "person"], ignore_index=True)
 
@@ -93,7 +108,9 @@ def networks(town: Town) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
     here = set(town.ids.tolist())
     pairs = ((t * many + a, t * many + b) for t in range(town.towns) for a, b in tied)
     before = {pair for pair in pairs if here.issuperset(pair)}
-    return before, before | {(min(a, b), max(a, b)) for a, b in town.log[:, 1:3].tolist()}
+    return before, before | {
+        (min(a, b), max(a, b)) for a, b in town.log[:, 1:3].tolist()
+    }
 
 
 @dataclass(frozen=True)
@@ -114,37 +131,57 @@ class Interview:
 def interview(town: Town, person: str, fact: str) -> Interview:
     """Ask a person of the first town whether they have heard of a fact. The town does not notice: nothing changes."""
     f, row = fact_number(town, fact), _row(town, person)
-    slots = town.memory.retrieve(np.array([row]), f, -1, town.step, ASKED, town.rule, touch=False)[:, 0]
+    slots = town.memory.retrieve(
+        np.array([row]), f, -1, town.step, ASKED, town.rule, touch=False
+    )[:, 0]
     slots = slots[slots >= 0]
     mind = f * int((town.memory.topic[slots, row] == f).any())
     question = Question(town.world, "know", int(town.who[row]), (f, mind))
     (weights,) = town.brain.answer([question])
-    says = question.options[question.fallback if isinstance(weights, Fault) else int(np.argmax(weights))]
-    minds, heard = tuple(sentence(town, row, slot) for slot in slots), bool(town.heard[row, f] >= 0)
-    return Interview(person, fact, says, minds, heard, hallucinated=says == "yes" and not heard)
+    says = question.options[
+        question.fallback if isinstance(weights, Fault) else int(np.argmax(weights))
+    ]
+    minds, heard = (
+        tuple(sentence(town, row, slot) for slot in slots),
+        bool(town.heard[row, f] >= 0),
+    )
+    return Interview(
+        person, fact, says, minds, heard, hallucinated=says == "yes" and not heard
+    )
 
 
 def diary(town: Town, person: str) -> list[str]:
     """All that a person of the first town still remembers, in the order in which it was noted."""
     row = _row(town, person)
-    slots = town.memory.latest(np.array([row]), min(town.memory.slots, int(town.memory.count[row])))[::-1, 0]
+    slots = town.memory.latest(
+        np.array([row]), min(town.memory.slots, int(town.memory.count[row]))
+    )[::-1, 0]
     return [sentence(town, row, slot) for slot in slots]
 
 
 def sentence(town: Town, row: int, slot: int) -> str:
     """One memory, in words."""
     fields = ("kind", "topic", "subject", "created")
-    kind, topic, subject, hour = (int(getattr(town.memory, field)[slot, row]) for field in fields)
+    kind, topic, subject, hour = (
+        int(getattr(town.memory, field)[slot, row]) for field in fields
+    )
     who, news = name(town, subject), topic <= len(town.world.facts)
     about = town.world.facts[topic - 1].words if news else town.world.topics[topic]
     if kind == HEARD and subject == town.ids[row]:
         return f"{clock(hour)}: knew that {about}"
     told = f"{who} {'said that' if news else 'talked of'}"
-    said = {SEEN: f"saw {who}, at", HEARD: told, THOUGHT: f"thought about {who} and this:"}[kind]
+    said = {
+        SEEN: f"saw {who}, at",
+        HEARD: told,
+        THOUGHT: f"thought about {who} and this:",
+    }[kind]
     return f"{clock(hour)}: {said} {about}"
 
 
 def _row(town: Town, person: str) -> int:
     rows = np.flatnonzero(town.ids == one_of("person", person, town.world.names))
-    require(len(rows), f"{person} is not among the {len(town.ids)} people of this run; run with more people")
+    require(
+        len(rows),
+        f"{person} is not among the {len(town.ids)} people of this run; run with more people",
+    )
     return int(rows[0])

@@ -14,7 +14,10 @@ import numpy as np
 from smallscale.simulation.checks import finite, one_of, require
 
 DECAY = 0.995  # recency lost in an hour (paper), or from one rank to the next (code)
-SHARES = {"paper": (1.0, 1.0, 1.0), "code": (0.5, 2.0, 3.0)}  # of recency, importance, relevance
+SHARES = {
+    "paper": (1.0, 1.0, 1.0),
+    "code": (0.5, 2.0, 3.0),
+}  # of recency, importance, relevance
 SEEN, HEARD, THOUGHT = 1, 2, 3  # kinds of memory
 EVIDENCE = 3  # memories that a thought is drawn from
 CORES = joblib.cpu_count()  # that this process may use
@@ -27,12 +30,20 @@ def in_blocks(work: Callable[[slice], None], n: int) -> None:
     if min(len(parts), CORES) < 2:
         list(map(work, parts))
     else:
-        with ThreadPoolExecutor(CORES) as pool:  # numpy lets go of the interpreter while it works
+        with ThreadPoolExecutor(
+            CORES
+        ) as pool:  # numpy lets go of the interpreter while it works
             list(pool.map(work, parts))
 
 
 def retrieval_scores(
-    last_access: Any, importance: Any, relevance: Any, now: Any, *, rule: str = "paper", where: Any = None
+    last_access: Any,
+    importance: Any,
+    relevance: Any,
+    now: Any,
+    *,
+    rule: str = "paper",
+    where: Any = None,
 ) -> np.ndarray:
     """How much each of m memories comes to mind, float64, of the shape of the arguments: (..., m).
 
@@ -49,14 +60,21 @@ def retrieval_scores(
     names = ("last_access", "importance", "relevance")
     last, weight, match = map(finite, names, (last_access, importance, relevance))
     shapes = [last.shape, weight.shape, match.shape]
-    require(len(set(shapes)) == 1 and last.ndim, f"{', '.join(names)} must have one shape, (..., m); got {shapes}")
-    counts = np.broadcast_to(True if where is None else np.asarray(where, dtype=bool), last.shape)
+    require(
+        len(set(shapes)) == 1 and last.ndim,
+        f"{', '.join(names)} must have one shape, (..., m); got {shapes}",
+    )
+    counts = np.broadcast_to(
+        True if where is None else np.asarray(where, dtype=bool), last.shape
+    )
     age = finite("now", now) - last
     require((age >= 0).all(where=counts), "last_access must not be after now")
     recency = DECAY**age
     if rule == "code":
         order = np.argsort(np.where(counts, last, np.inf), axis=-1, kind="stable")
-        recency = DECAY ** (1.0 + np.argsort(order, axis=-1))  # the rank is where one stands in that order, from 1
+        recency = DECAY ** (
+            1.0 + np.argsort(order, axis=-1)
+        )  # the rank is where one stands in that order, from 1
     total = np.zeros(last.shape)
     for share, column in zip(SHARES[rule], (recency, weight, match), strict=True):
         least = column.min(-1, keepdims=True, where=counts, initial=np.inf)
@@ -74,15 +92,23 @@ def _scaled(values: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarr
     return scaled
 
 
-def _of_whole_numbers(now: int, last: Any, weight: Any, match: Any, filled: np.ndarray) -> np.ndarray:
+def _of_whole_numbers(
+    now: int, last: Any, weight: Any, match: Any, filled: np.ndarray
+) -> np.ndarray:
     """The paper's scores, memories along the first axis, all whole numbers that are 0 where no memory is.
 
     The same digits as `retrieval_scores`, several times faster.
     """
-    decay = np.array([DECAY**age for age in range(now + 1)])  # one at a time: the same digits on every machine
+    decay = np.array(
+        [DECAY**age for age in range(now + 1)]
+    )  # one at a time: the same digits on every machine
     age = (now - last) * filled
-    total = _scaled(decay.take(age), decay.take(age.max(0)), decay.take(now - last.max(0)))
-    lift = (filled.view(np.int8) - np.int8(1)) & np.int8(127)  # what is not there is not the least
+    total = _scaled(
+        decay.take(age), decay.take(age.max(0)), decay.take(now - last.max(0))
+    )
+    lift = (filled.view(np.int8) - np.int8(1)) & np.int8(
+        127
+    )  # what is not there is not the least
     for values in (weight, match):
         total += _scaled(values, np.maximum(values, lift).min(0), values.max(0))
     if not filled.all():
@@ -101,8 +127,12 @@ class Memory:
 
     def __init__(self, people: int, slots: int) -> None:
         self.slots = slots
-        self.topic, self.kind, self.importance = (np.zeros((slots, people), np.int8) for _ in range(3))
-        self.created, self.accessed = (np.zeros((slots, people), np.int32) for _ in range(2))
+        self.topic, self.kind, self.importance = (
+            np.zeros((slots, people), np.int8) for _ in range(3)
+        )
+        self.created, self.accessed = (
+            np.zeros((slots, people), np.int32) for _ in range(2)
+        )
         self.subject = np.full((slots, people), -1, np.int32)
         self.evidence = np.full((slots, people, EVIDENCE), -1, np.int32)
         self.count = np.zeros(people, np.int32)
@@ -117,7 +147,9 @@ class Memory:
         for name, value in (fields | {"created": now, "accessed": now}).items():
             array = getattr(self, name)
             array.reshape(-1, *array.shape[2:])[at] = value
-        self.count[rows] = serial + 1  # of several for one person, the last stays: also in a slot that is used twice
+        self.count[rows] = (
+            serial + 1
+        )  # of several for one person, the last stays: also in a slot that is used twice
 
     def _flat(self, slots: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Positions in the flat arrays: one index is faster than two."""
@@ -125,7 +157,9 @@ class Memory:
 
     def latest(self, rows: np.ndarray, few: int) -> np.ndarray:
         """The slots of the latest few memories of each of these people, latest first, (few, rows); few <= slots."""
-        return (self.count[rows] - 1 - np.arange(few, dtype=np.int32)[:, None]) % self.slots
+        return (
+            self.count[rows] - 1 - np.arange(few, dtype=np.int32)[:, None]
+        ) % self.slots
 
     def at(self, name: str, slots: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The field of that name in these slots, (..., rows), of these people."""
@@ -136,7 +170,15 @@ class Memory:
         return (self.subject.take(rows, 1) == subject).any(0)
 
     def retrieve(
-        self, rows: np.ndarray, topic: Any, subject: Any, now: int, few: int, rule: str, *, touch: bool = True
+        self,
+        rows: np.ndarray,
+        topic: Any,
+        subject: Any,
+        now: int,
+        few: int,
+        rule: str,
+        *,
+        touch: bool = True,
     ) -> np.ndarray:
         """The slots of the few memories that come to mind most, best first, (few, rows), -1 for none.
 
@@ -145,7 +187,10 @@ class Memory:
         vectors: 1 if both are the same, 1/2 if one is, else 0. Equal scores: the lower slot.
         """
         found = np.full((few, len(rows)), -1)
-        topic, subject = np.full(len(rows), topic, np.int8), np.full(len(rows), subject, np.int32)
+        topic, subject = (
+            np.full(len(rows), topic, np.int8),
+            np.full(len(rows), subject, np.int32),
+        )
         last_first = np.arange(self.slots, 0, -1, dtype=np.int16)[:, None]
 
         def best(part: slice) -> None:
@@ -153,11 +198,15 @@ class Memory:
             fields = (self.topic, self.subject, self.importance, self.accessed)
             about, concerns, weight, last = (field.take(mine, 1) for field in fields)
             filled = about > 0
-            match = (about == topic[part]).view(np.int8) + ((concerns == subject[part]) & filled)
+            match = (about == topic[part]).view(np.int8) + (
+                (concerns == subject[part]) & filled
+            )
             if rule == "paper":
                 scores = _of_whole_numbers(now, last, weight, match, filled)
             else:
-                scores = retrieval_scores(last.T, weight.T, match.T, now, rule=rule, where=filled.T).T.copy()
+                scores = retrieval_scores(
+                    last.T, weight.T, match.T, now, rule=rule, where=filled.T
+                ).T.copy()
             for k in range(min(few, self.slots)):
                 most = scores.max(0)
                 top = self.slots - ((scores == most) * last_first).max(0)
@@ -167,5 +216,7 @@ class Memory:
         in_blocks(best, len(rows))
         if touch:
             which, column = np.nonzero(found >= 0)
-            self.accessed.reshape(-1)[self._flat(found[which, column], rows[column])] = now
+            self.accessed.reshape(-1)[
+                self._flat(found[which, column], rows[column])
+            ] = now
         return found

@@ -25,11 +25,14 @@ def degroot(weights: Any, opinions: Any) -> np.ndarray:
     limit = W
     for _ in range(SQUARED):
         limit = limit @ limit
-        limit /= limit.sum(1, keepdims=True)  # else rounding errors would grow as the power does
-    advice = (
-        "a closed group takes turns, as two who each copy the other; give one of them a weight on their own opinion"
+        limit /= limit.sum(
+            1, keepdims=True
+        )  # else rounding errors would grow as the power does
+    advice = "a closed group takes turns, as two who each copy the other; give one of them a weight on their own opinion"
+    require(
+        np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING),
+        f"opinions do not converge: {advice}",
     )
-    require(np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING), f"opinions do not converge: {advice}")
     return limit @ x
 
 
@@ -43,14 +46,23 @@ def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.nda
     """
     W, x0 = _weights(weights, opinions)
     lam = finite("susceptibility", susceptibility)
-    require(lam.shape in ((), (len(W),)), f"susceptibility must be one number or ({len(W)},); got shape {lam.shape}")
-    require(((lam >= 0) & (lam <= 1)).all(), f"susceptibility must lie in [0, 1]; got {lam.min():g} to {lam.max():g}")
+    require(
+        lam.shape in ((), (len(W),)),
+        f"susceptibility must be one number or ({len(W)},); got shape {lam.shape}",
+    )
+    require(
+        ((lam >= 0) & (lam <= 1)).all(),
+        f"susceptibility must lie in [0, 1]; got {lam.min():g} to {lam.max():g}",
+    )
     lam = np.broadcast_to(lam, len(W))
     reach = lam < 1  # who listens, through others, to somebody who holds on
     while (grown := reach | (W[:, reach] > 0).any(1)).sum() > reach.sum():
         reach = grown
     advice = "the start alone decides; use degroot for them, or let somebody hold on"
-    require(reach.all(), f"susceptibility is 1 for {(~reach).sum()} people who listen to nobody below 1, so {advice}")
+    require(
+        reach.all(),
+        f"susceptibility is 1 for {(~reach).sum()} people who listen to nobody below 1, so {advice}",
+    )
     start = ((1 - lam) * x0.T).T
     return np.linalg.solve(np.eye(len(W)) - lam[:, None] * W, start)
 
@@ -64,15 +76,22 @@ def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
     costs n log n. Raises ValueError for opinions that are not finite numbers (n,), eps < 0, or steps < 0.
     """
     x, steps = finite("opinions", opinions), whole("steps", steps, 0)
-    require(x.ndim == 1 and len(x), f"opinions must be (n,), at least one; got shape {x.shape}")
+    require(
+        x.ndim == 1 and len(x),
+        f"opinions must be (n,), at least one; got shape {x.shape}",
+    )
     require(0 <= eps < np.inf, f"eps must be finite and at least 0; got {eps}")
     order = np.argsort(x, kind="stable")
     ranked = x[order]
     for _ in range(steps):
         low, high = _within(ranked, eps)
-        sums = np.concatenate([[0.0], (ranked - ranked[0]).cumsum()])  # from the lowest: fewer digits are lost
+        sums = np.concatenate(
+            [[0.0], (ranked - ranked[0]).cumsum()]
+        )  # from the lowest: fewer digits are lost
         after = ranked[0] + (sums[high] - sums[low]) / (high - low)
-        after = np.where(ranked[high - 1] == ranked[low], ranked, after)  # agreed already: exactly as they are
+        after = np.where(
+            ranked[high - 1] == ranked[low], ranked, after
+        )  # agreed already: exactly as they are
         if np.array_equal(after, ranked):
             break  # a fixed point stays
         ranked = np.sort(after)  # rounding may swap two that agree
@@ -97,9 +116,18 @@ def _within(ranked: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _weights(weights: Any, opinions: Any) -> tuple[np.ndarray, np.ndarray]:
     W, x = finite("weights", weights), finite("opinions", opinions)
-    require(W.ndim == 2 and 0 < len(W) == W.shape[1], f"weights must be (n, n), n at least 1; got shape {W.shape}")
+    require(
+        W.ndim == 2 and 0 < len(W) == W.shape[1],
+        f"weights must be (n, n), n at least 1; got shape {W.shape}",
+    )
     shapes, sums = f"({len(W)},) or ({len(W)}, topics)", W.sum(1)
-    require(x.ndim in (1, 2) and len(x) == len(W), f"opinions must be {shapes}, as weights; got shape {x.shape}")
+    require(
+        x.ndim in (1, 2) and len(x) == len(W),
+        f"opinions must be {shapes}, as weights; got shape {x.shape}",
+    )
     right = (W >= 0).all() and np.allclose(sums, 1, rtol=0, atol=ROUNDING)
-    require(right, "weights must not be negative and each row must sum to 1; divide each row by its sum")
+    require(
+        right,
+        "weights must not be negative and each row must sum to 1; divide each row by its sum",
+    )
     return W / sums[:, None], x

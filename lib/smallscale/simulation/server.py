@@ -29,35 +29,70 @@ class ServerBrain:
     """
 
     def __init__(
-        self, address: str, model: str, *, timeout: float = 30, tries: int = 2, workers: int = 4, longest: int = 24
+        self,
+        address: str,
+        model: str,
+        *,
+        timeout: float = 30,
+        tries: int = 2,
+        workers: int = 4,
+        longest: int = 24,
     ) -> None:
         try:
             import openai
         except ImportError as error:
-            raise ValueError("a server needs the package openai: pip install 'smallscale[llm]'") from error
-        for name, value in {"timeout": timeout, "tries": tries, "workers": workers, "longest": longest}.items():
+            raise ValueError(
+                "a server needs the package openai: pip install 'smallscale[llm]'"
+            ) from error
+        for name, value in {
+            "timeout": timeout,
+            "tries": tries,
+            "workers": workers,
+            "longest": longest,
+        }.items():
             require(value > 0, f"{name} must be above 0; got {value}")
-        self.name, self.model, self.workers, self.longest = f"server model {model}", model, workers, longest
+        self.name, self.model, self.workers, self.longest = (
+            f"server model {model}",
+            model,
+            workers,
+            longest,
+        )
         self.timeout, key = timeout, os.environ.get("OPENAI_API_KEY", "none")
-        self._client = openai.OpenAI(base_url=address, api_key=key, timeout=timeout, max_retries=tries - 1)
+        self._client = openai.OpenAI(
+            base_url=address, api_key=key, timeout=timeout, max_retries=tries - 1
+        )
 
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(self._one, questions))
 
     def _one(self, question: Question) -> Sequence[float] | Fault:
-        messages: Any = [{"role": "system", "content": RULES}, {"role": "user", "content": question.text}]
+        messages: Any = [
+            {"role": "system", "content": RULES},
+            {"role": "user", "content": question.text},
+        ]
         ask = self._client.chat.completions.with_streaming_response.create
         body = b""
         try:
-            with ask(model=self.model, messages=messages, max_tokens=self.longest, temperature=0) as reply:
+            with ask(
+                model=self.model,
+                messages=messages,
+                max_tokens=self.longest,
+                temperature=0,
+            ) as reply:
                 end = time.monotonic() + self.timeout
                 for part in reply.iter_bytes():
                     body += part
-                    if time.monotonic() > end:  # each part is in time but the whole is not
+                    if (
+                        time.monotonic() > end
+                    ):  # each part is in time but the whole is not
                         return Fault("late")
             choice = json.loads(body)["choices"][0]
-            return parse(choice["message"]["content"], question, cut=choice.get("finish_reason") == "length")
+            return parse(
+                choice["message"]["content"],
+                question,
+                cut=choice.get("finish_reason") == "length",
+            )
         except (AttributeError, LookupError, TypeError, ValueError):
             return Fault("not a reply")
         except Exception as error:  # of openai, or of what it is built on, which differs from version to version
@@ -73,7 +108,9 @@ def _fault(error: Exception) -> Fault:
     return Fault("unreachable" if kind == "APIConnectionError" else "cut off")
 
 
-def parse(text: object, question: Question, *, cut: bool = False) -> Sequence[float] | Fault:
+def parse(
+    text: object, question: Question, *, cut: bool = False
+) -> Sequence[float] | Fault:
     """A reply as weights, all on the option it names; or the Fault that it is. cut: the server stopped it."""
     if cut:
         return Fault("cut off")

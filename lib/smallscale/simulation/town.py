@@ -15,9 +15,17 @@ import numpy as np
 
 from smallscale.simulation import checkpoint
 from smallscale.simulation.brains import TOPICS, UNPLANNED, Answers, Brain, Scripted
-from smallscale.simulation.chance import bits, uniform
 from smallscale.simulation.checks import one_of, whole
-from smallscale.simulation.memory import EVIDENCE, HEARD, SEEN, SHARES, THOUGHT, Memory, in_blocks
+from smallscale.simulation.counter_rng import bits, uniform
+from smallscale.simulation.memory import (
+    EVIDENCE,
+    HEARD,
+    SEEN,
+    SHARES,
+    THOUGHT,
+    Memory,
+    in_blocks,
+)
 from smallscale.simulation.world import DAY, GO, PUBLIC, Person, World
 
 OUTING = 0.1  # of the ways to a café, park, shop or library: the chance that it is in any of the country's towns
@@ -25,7 +33,10 @@ ATTENTION = 3  # people one notices in an hour (the paper's attention bandwidth)
 RETENTION = 5  # what is among the latest few memories is not noticed anew (the paper's retention)
 NOTICED = 1  # importance of having seen somebody
 TRIGGER = 40  # importance that adds up before one reflects; the paper's 150 count events of 10 seconds, these hours
-FOCI, RECENT = 3, 30  # what one reflects on: the most important topics of the latest memories
+FOCI, RECENT = (
+    3,
+    30,
+)  # what one reflects on: the most important topics of the latest memories
 MOST = 10  # importance
 
 
@@ -57,24 +68,50 @@ class Town:
         if isinstance(people, Iterable):
             people = World(people)
         self.world = people if isinstance(people, World) else World()
-        n = len(self.world.people) if isinstance(people, World) else whole("people", people, 1)
+        n = (
+            len(self.world.people)
+            if isinstance(people, World)
+            else whole("people", people, 1)
+        )
         one_of("rule", rule, SHARES)
         self.seed, self.step = whole("seed", seed, 0), 0
-        self.reflection, self.planning, self.rule = bool(reflection), bool(planning), rule
+        self.reflection, self.planning, self.rule = (
+            bool(reflection),
+            bool(planning),
+            rule,
+        )
         self.brain = _brain(brain)
         self.answers = Answers(self.world, self.brain)
         facts = len(self.world.facts) + 1
         self._number(np.arange(n, dtype=np.int32))
         self.place = self._home()
-        self.means, self.attended = np.zeros((n, facts), bool), np.zeros((n, facts), bool)
-        self.heard, self.told_by = np.full((n, facts), -1, np.int32), np.full((n, facts), -1, np.int32)
+        self.means, self.attended = (
+            np.zeros((n, facts), bool),
+            np.zeros((n, facts), bool),
+        )
+        self.heard, self.told_by = (
+            np.full((n, facts), -1, np.int32),
+            np.full((n, facts), -1, np.int32),
+        )
         self.trigger = np.full(n, TRIGGER, np.int32)
-        self.memory, self.log = Memory(n, whole("memory", memory, 1)), np.zeros((0, 5), np.int32)
+        self.memory, self.log = (
+            Memory(n, whole("memory", memory, 1)),
+            np.zeros((0, 5), np.int32),
+        )
         for f, fact in enumerate(self.world.facts, 1):
-            row = np.flatnonzero(self.ids == self.world.sources[f])  # of the first town; none if left out
+            row = np.flatnonzero(
+                self.ids == self.world.sources[f]
+            )  # of the first town; none if left out
             self.heard[row, f], self.told_by[row, f] = 0, self.ids[row]
             self.means[row, f] = bool(fact.place)
-            self.memory.write(row, 0, kind=HEARD, topic=f, subject=self.ids[row], importance=fact.importance)
+            self.memory.write(
+                row,
+                0,
+                kind=HEARD,
+                topic=f,
+                subject=self.ids[row],
+                importance=fact.importance,
+            )
 
     def _number(self, ids: np.ndarray) -> None:
         """Give people their ids: which town each is of, and who of the world's people, follow from these."""
@@ -105,7 +142,11 @@ class Town:
         plan = self.world.plan[who, hour] if self.planning else UNPLANNED
         choice = self._choose("go", rows, hour, plan, event)
         travels = self._chance(rows, "outing") / OUTING
-        town = np.where((choice >= 2) & (travels < 1), (travels * self.towns).astype(int), self.town[rows])
+        town = np.where(
+            (choice >= 2) & (travels < 1),
+            (travels * self.towns).astype(int),
+            self.town[rows],
+        )
         slot = self.world.slot[who, np.minimum(choice, len(GO) - 1)]
         goes = choice == len(GO)
         town[goes], slot[goes] = 0, self.world.venue[event[goes]]
@@ -117,7 +158,11 @@ class Town:
 
         Those who plan decided when they heard of it. Without plans it must come to mind in that very hour.
         """
-        on = [f for f, fact in enumerate(self.world.facts, 1) if fact.place and self.step in range(*fact.hours)]
+        on = [
+            f
+            for f, fact in enumerate(self.world.facts, 1)
+            if fact.place and self.step in range(*fact.hours)
+        ]
         if on and not self.planning:
             rows = self._awake()
             minds = self._minds(rows, self._here(rows), -1)
@@ -129,7 +174,10 @@ class Town:
     def _decide(self, rows: np.ndarray, f: int) -> None:
         """Whether these people mean to go to a fact that is an event: the same die whenever they are asked."""
         host = self.world.sources[f]
-        relation, draws = self._relation(rows, np.full(len(rows), host)), uniform(self.ids[rows], self.seed, "join", f)
+        relation, draws = (
+            self._relation(rows, np.full(len(rows), host)),
+            uniform(self.ids[rows], self.seed, "join", f),
+        )
         goes = self.answers.choose("join", draws, self.who[rows], relation, f) == 1
         self.means[rows, f] = goes | (self.ids[rows] == host)
 
@@ -142,7 +190,12 @@ class Town:
         rows = self._awake()
         # One number to sort by: the place, then 40 random bits.
         luck = bits(self.ids[rows], self.seed, self.step, "meet") >> np.uint64(24)
-        circle = rows[np.argsort((self.place[rows].astype(np.uint64) << np.uint64(40)) | luck, kind="stable")]
+        circle = rows[
+            np.argsort(
+                (self.place[rows].astype(np.uint64) << np.uint64(40)) | luck,
+                kind="stable",
+            )
+        ]
         starts = np.flatnonzero(np.diff(self.place[circle], prepend=-1))
         sizes = np.diff(starts, append=len(circle))
         start, many = np.repeat(starts, sizes), np.repeat(sizes, sizes)
@@ -150,7 +203,9 @@ class Town:
         following = np.full((ATTENTION, len(self.ids)), -1)
         for step in range(1, ATTENTION + 1):
             further = start + at + step - many * (at + step >= many)  # round the circle
-            following[step - 1, circle] = np.where(many > step, circle.take(further, mode="clip"), -1)
+            following[step - 1, circle] = np.where(
+                many > step, circle.take(further, mode="clip"), -1
+            )
         first = np.flatnonzero((at % 2 == 0) & (at + 1 < many))
         return (circle[first], circle[first + 1]), following
 
@@ -158,7 +213,9 @@ class Town:
         """Of each pair, who begins to talk says what comes to mind; then each hears. The log of it, (m, 5)."""
         partner = np.full(len(self.ids), -1)
         partner[a], partner[b] = b, a
-        rows = np.flatnonzero(partner >= 0)  # in the order of memory, which is faster to walk than that of circles
+        rows = np.flatnonzero(
+            partner >= 0
+        )  # in the order of memory, which is faster to walk than that of circles
         other = partner[rows]
         relation = self._relation(rows, self.ids[other])
         talks = self._choose("talk", rows, relation) == 1
@@ -171,7 +228,9 @@ class Town:
         a = np.sort(a)
         a = a[(said[a] > 0) | (said[partner[a]] > 0)]
         b = partner[a]
-        return np.stack([np.full(len(a), self.step), self.ids[a], self.ids[b], said[a], said[b]], 1).astype(np.int32)
+        return np.stack(
+            [np.full(len(a), self.step), self.ids[a], self.ids[b], said[a], said[b]], 1
+        ).astype(np.int32)
 
     def _minds(self, rows: np.ndarray, topic: Any, subject: Any) -> np.ndarray:
         """The topics of the memories that come to mind, ascending and each once, (3, rows), 0 for none."""
@@ -179,14 +238,19 @@ class Town:
         topics = np.where(slots >= 0, self.memory.at("topic", slots, rows), 0)
         for _ in range(2):  # sorted, those that repeat set to 0, sorted again
             for i, j in ((0, 1), (1, 2), (0, 1)):
-                topics[i], topics[j] = np.minimum(topics[i], topics[j]), np.maximum(topics[i], topics[j])
+                topics[i], topics[j] = (
+                    np.minimum(topics[i], topics[j]),
+                    np.maximum(topics[i], topics[j]),
+                )
             topics[1:][topics[1:] == topics[:-1]] = 0
         return topics
 
     def _relation(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Of these people to those ids: 2, close by the world's ties; 1, acquainted, a memory concerns them; else 0."""
         many = len(self.world.people)
-        close = self.world.close[self.who[rows], others % many] & (self.town[rows] == others // many)
+        close = self.world.close[self.who[rows], others % many] & (
+            self.town[rows] == others // many
+        )
         relation = np.where(close, 2, 0)
         open_ = np.flatnonzero(~close)
         relation[open_[self.memory.knows(rows[open_], others[open_])]] = 1
@@ -194,12 +258,22 @@ class Town:
 
     def _hear(self, rows: np.ndarray, tellers: np.ndarray, topic: np.ndarray) -> None:
         importance = self.world.importance[topic]
-        self.memory.write(rows, self.step, kind=HEARD, topic=topic, subject=self.ids[tellers], importance=importance)
+        self.memory.write(
+            rows,
+            self.step,
+            kind=HEARD,
+            topic=topic,
+            subject=self.ids[tellers],
+            importance=importance,
+        )
         self.trigger[rows] -= importance
         for f, fact in enumerate(self.world.facts, 1):
             first = (topic == f) & (self.heard[rows, f] < 0)
             new = rows[first]
-            self.heard[new, f], self.told_by[new, f] = self.step, self.ids[tellers[first]]
+            self.heard[new, f], self.told_by[new, f] = (
+                self.step,
+                self.ids[tellers[first]],
+            )
             if fact.place and self.planning and self.step < fact.hours[1]:
                 self._decide(new, f)
 
@@ -209,15 +283,31 @@ class Town:
 
         def notice(part: slice) -> None:
             rows = everybody[part]
-            here, late = self._here(rows), memory.latest(rows, min(RETENTION, memory.slots))
-            seen = np.where(memory.at("topic", late, rows) == here, memory.at("subject", late, rows), -1)  # and here
+            here, late = (
+                self._here(rows),
+                memory.latest(rows, min(RETENTION, memory.slots)),
+            )
+            seen = np.where(
+                memory.at("topic", late, rows) == here,
+                memory.at("subject", late, rows),
+                -1,
+            )  # and here
             others = following.take(rows, 1)
             subjects = self.ids[others]
-            new = (others >= 0) & ~np.array([(seen == subject).any(0) for subject in subjects])
+            new = (others >= 0) & ~np.array(
+                [(seen == subject).any(0) for subject in subjects]
+            )
             earlier = new.cumsum(0) - new
             which, column = np.nonzero(new)
             about = {"topic": here[column], "subject": subjects[which, column]}
-            memory.write(rows[column], self.step, nth=earlier[which, column], kind=SEEN, importance=NOTICED, **about)
+            memory.write(
+                rows[column],
+                self.step,
+                nth=earlier[which, column],
+                kind=SEEN,
+                importance=NOTICED,
+                **about,
+            )
             self.trigger[rows] -= NOTICED * new.sum(0, dtype=np.int32)
 
         in_blocks(notice, len(everybody))
@@ -235,12 +325,25 @@ class Town:
             best = late[weight.argmax(0), np.arange(len(rows))]  # of equals, the latest
             there, focus = weight.max(0) > 0, memory.at("topic", best, rows)
             weight[topics == focus] = -1
-            who, topic, subject = rows[there], focus[there], memory.at("subject", best, rows)[there]
-            slots = memory.retrieve(who, topic, subject, self.step, EVIDENCE, self.rule)  # (3, people), -1 for none
+            who, topic, subject = (
+                rows[there],
+                focus[there],
+                memory.at("subject", best, rows)[there],
+            )
+            slots = memory.retrieve(
+                who, topic, subject, self.step, EVIDENCE, self.rule
+            )  # (3, people), -1 for none
             last = memory.count[who] - 1
             serials = np.where(slots >= 0, last - (last - slots) % memory.slots, -1).T
-            importance = np.minimum(MOST, memory.at("importance", best, rows)[there] + 1)
-            about = {"topic": topic, "subject": subject, "importance": importance, "evidence": serials}
+            importance = np.minimum(
+                MOST, memory.at("importance", best, rows)[there] + 1
+            )
+            about = {
+                "topic": topic,
+                "subject": subject,
+                "importance": importance,
+                "evidence": serials,
+            }
             thoughts.append((who, about))
         for who, about in thoughts:  # written when all are drawn
             memory.write(who, self.step, kind=THOUGHT, **about)
@@ -253,14 +356,22 @@ class Town:
 
     def _here(self, rows: np.ndarray) -> np.ndarray:
         """The topic of being where these people are: each public place has its own, homes share one."""
-        return len(self.world.facts) + 1 + np.minimum(self.place[rows] % len(self.world.places), len(PUBLIC))
+        return (
+            len(self.world.facts)
+            + 1
+            + np.minimum(self.place[rows] % len(self.world.places), len(PUBLIC))
+        )
 
     def _home(self) -> np.ndarray:
-        return (self.town * len(self.world.places) + self.world.slot[:, 0][self.who]).astype(np.int32)
+        return (
+            self.town * len(self.world.places) + self.world.slot[:, 0][self.who]
+        ).astype(np.int32)
 
     def _choose(self, kind: str, rows: np.ndarray, *detail: Any) -> np.ndarray:
         """Each by a die of its own: no two uses share a number, no person's hangs on another's."""
-        return self.answers.choose(kind, self._chance(rows, kind), self.who[rows], *detail)
+        return self.answers.choose(
+            kind, self._chance(rows, kind), self.who[rows], *detail
+        )
 
     def _chance(self, rows: np.ndarray, use: str) -> np.ndarray:
         return uniform(self.ids[rows], self.seed, self.step, use)
@@ -271,7 +382,11 @@ class Town:
     def faults(self) -> dict[str, int]:
         """How often the brain's answer could not be used, by reason."""
         counts = sorted(self.answers.counts.items())
-        return {what.removeprefix("fault: "): n for what, n in counts if what.startswith("fault: ")}
+        return {
+            what.removeprefix("fault: "): n
+            for what, n in counts
+            if what.startswith("fault: ")
+        }
 
     def digest(self) -> str:
         """A hash of the whole state: equal for two towns that will go on alike, another after any change."""
@@ -292,10 +407,23 @@ class Town:
         record, arrays = checkpoint.read(path)
         if (ran := record["brain"]) != given.name:
             how = "give a brain of that name: Town.load(path, brain=…)"
-            raise ValueError(f"{path} was run by the brain {ran!r}, not {given.name!r}; {how}")
-        town = cls(World.from_json(record["world"]), seed=record["seed"], brain=given, **record["settings"])
+            raise ValueError(
+                f"{path} was run by the brain {ran!r}, not {given.name!r}; {how}"
+            )
+        town = cls(
+            World.from_json(record["world"]),
+            seed=record["seed"],
+            brain=given,
+            **record["settings"],
+        )
         for part, live in town._parts().items():
-            live.update({name: arrays[part + name] for name in list(live) if part + name in arrays})
+            live.update(
+                {
+                    name: arrays[part + name]
+                    for name in list(live)
+                    if part + name in arrays
+                }
+            )
         town._number(town.ids)
         for kind, codes in town.answers.codes.items():
             town.answers.row[kind][codes] = np.arange(len(codes))
@@ -304,24 +432,51 @@ class Town:
 
     def _record(self) -> str:
         """All that is no array, as JSON."""
-        settings = {name: getattr(self, name) for name in ("reflection", "planning", "rule")}
-        own = {"brain": self.brain.name, "seed": self.seed, "step": self.step, "counts": self.answers.counts}
-        own |= {"settings": {**settings, "memory": self.memory.slots}, "world": self.world.to_json()}
+        settings = {
+            name: getattr(self, name) for name in ("reflection", "planning", "rule")
+        }
+        own = {
+            "brain": self.brain.name,
+            "seed": self.seed,
+            "step": self.step,
+            "counts": self.answers.counts,
+        }
+        own |= {
+            "settings": {**settings, "memory": self.memory.slots},
+            "world": self.world.to_json(),
+        }
         return json.dumps(own, sort_keys=True)
 
     def _parts(self) -> dict[str, dict[str, Any]]:
         """What has state, live, by the first part of its arrays' names."""
         answers = self.answers
-        return {"": vars(self), "memory.": vars(self.memory), "codes.": answers.codes, "weights.": answers.weights}
+        return {
+            "": vars(self),
+            "memory.": vars(self.memory),
+            "codes.": answers.codes,
+            "weights.": answers.weights,
+        }
 
     def _arrays(self) -> dict[str, np.ndarray]:
         follow = ("town", "who")  # from the ids
-        named = ((part + name, value) for part, live in self._parts().items() for name, value in live.items())
-        return {name: value for name, value in named if isinstance(value, np.ndarray) and name not in follow}
+        named = (
+            (part + name, value)
+            for part, live in self._parts().items()
+            for name, value in live.items()
+        )
+        return {
+            name: value
+            for name, value in named
+            if isinstance(value, np.ndarray) and name not in follow
+        }
 
 
 def _brain(brain: Any) -> Brain:
     given = Scripted() if brain == "scripted" else brain
-    if not isinstance(getattr(given, "name", None), str) or not hasattr(given, "answer"):
-        raise ValueError(f'brain must be "scripted" or an object with a name and answer(questions); got {brain!r}')
+    if not isinstance(getattr(given, "name", None), str) or not hasattr(
+        given, "answer"
+    ):
+        raise ValueError(
+            f'brain must be "scripted" or an object with a name and answer(questions); got {brain!r}'
+        )
     return given

@@ -25,24 +25,56 @@ def film(town: Town, steps: int) -> dict[str, Any]:
     """
     n, towns, world = len(town.ids), town.towns, town.world
     if n > MOST or towns > 1:
-        raise ValueError(f"people must be those of one town, at most {MOST}, to be drawn; got {n} in {towns} towns")
-    names, facts = [world.names[i] for i in town.ids], world.topics[1 : len(world.facts) + 1]
+        raise ValueError(
+            f"people must be those of one town, at most {MOST}, to be drawn; got {n} in {towns} towns"
+        )
+    names, facts = (
+        [world.names[i] for i in town.ids],
+        world.topics[1 : len(world.facts) + 1],
+    )
     frames = [_next_hour(town, names) for _ in range(steps)]
-    return {"places": world.places, "public": len(PUBLIC), "names": names, "facts": facts, "frames": frames}
+    return {
+        "places": world.places,
+        "public": len(PUBLIC),
+        "names": names,
+        "facts": facts,
+        "frames": frames,
+    }
 
 
 def _next_hour(town: Town, names: list[str]) -> dict[str, Any]:
     """Let an hour pass, and tell of it: by number for the drawing, in words for the text below it."""
-    world, topics, hour, before = town.world, town.world.topics, town.step, len(town.log)
+    world, topics, hour, before = (
+        town.world,
+        town.world.topics,
+        town.step,
+        len(town.log),
+    )
     talks, facts = town.run(1).log[before:].tolist(), range(1, len(world.facts) + 1)
     awake = world.awake[town.ids, hour % DAY]
-    spoken = [(who, to, topic) for _, a, b, x, y in talks for who, to, topic in ((a, b, x), (b, a, y))]
-    told = "; ".join(f"{world.names[a]} tells {world.names[b]} of {topics[f]}" for a, b, f in spoken if f in facts)
+    spoken = [
+        (who, to, topic)
+        for _, a, b, x, y in talks
+        for who, to, topic in ((a, b, x), (b, a, y))
+    ]
+    told = "; ".join(
+        f"{world.names[a]} tells {world.names[b]} of {topics[f]}"
+        for a, b, f in spoken
+        if f in facts
+    )
     knows = [np.flatnonzero(town.heard[:, f] >= 0).tolist() for f in facts]
-    count = " and ".join(f"{len(k)} know of {topics[f]}" for f, k in zip(facts, knows, strict=True))
+    count = " and ".join(
+        f"{len(k)} know of {topics[f]}" for f, k in zip(facts, knows, strict=True)
+    )
     sentence = f"{clock(hour)}. {awake.sum()} of {len(names)} are awake, {len(talks)} pairs talk."
-    people = [f"{name}{'' if up else ' (asleep)'}" for name, up in zip(names, awake, strict=True)]
-    here = [[people[i] for i in np.flatnonzero(town.place == slot)] for slot in range(len(world.places))]
+    people = [
+        f"{name}{'' if up else ' (asleep)'}"
+        for name, up in zip(names, awake, strict=True)
+    ]
+    here = [
+        [people[i] for i in np.flatnonzero(town.place == slot)]
+        for slot in range(len(world.places))
+    ]
     return {
         "clock": clock(hour),
         "at": town.place.tolist(),
@@ -50,7 +82,11 @@ def _next_hour(town: Town, names: list[str]) -> dict[str, Any]:
         "talks": [[a, b, int(x in facts or y in facts)] for _, a, b, x, y in talks],
         "knows": knows,
         "sentence": sentence + f" {told}." * bool(told) + f" {count}." * bool(count),
-        "where": [f"{place}: {', '.join(who)}" for place, who in zip(world.places, here, strict=True) if who],
+        "where": [
+            f"{place}: {', '.join(who)}"
+            for place, who in zip(world.places, here, strict=True)
+            if who
+        ],
     }
 
 
@@ -70,7 +106,12 @@ def town_map(recorded: dict[str, Any], hour: int | None = None) -> TownMap:
     frames = recorded["frames"]
     require(frames, "a film must have at least one hour")
     if hour is None:
-        news = [(sum(told for *_, told in frame["talks"]), len(frame["talks"])) for frame in frames]
+        news = [
+            (sum(told for *_, told in frame["talks"]), len(frame["talks"]))
+            for frame in frames
+        ]
         hour = news.index(max(news))
-    require(0 <= hour < len(frames), f"hour must lie in 0..{len(frames) - 1}; got {hour}")
+    require(
+        0 <= hour < len(frames), f"hour must lie in 0..{len(frames) - 1}; got {hour}"
+    )
     return TownMap(film=recorded, hour=hour)

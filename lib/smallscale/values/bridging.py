@@ -12,9 +12,15 @@ import pandas as pd
 from smallscale.values.votes import canonical, vote_matrix
 
 INTERCEPT_PENALTY, FACTOR_PENALTY = 0.15, 0.03  # Community Notes' lambda_i and lambda_f
-HELPFUL, EXTREME = 0.40, 0.50  # its thresholds: an intercept at least, the size of a factor below
+HELPFUL, EXTREME = (
+    0.40,
+    0.50,
+)  # its thresholds: an intercept at least, the size of a factor below
 STARTS = 4  # of the fit from random factors, beside the spectral one
-ROUNDS, STILL = 5000, 1e-8  # of alternating least squares; parameters that move by less stand still
+ROUNDS, STILL = (
+    5000,
+    1e-8,
+)  # of alternating least squares; parameters that move by less stand still
 
 
 def bridging_scores(matrix: Any, *, seed: int = 0) -> pd.DataFrame:
@@ -42,37 +48,73 @@ def bridging_scores(matrix: Any, *, seed: int = 0) -> pd.DataFrame:
     _, size, right = np.linalg.svd(centred, full_matrices=False)
     starts = [right[0] * np.sqrt(size[0] / np.sqrt(len(voted)))]
     starts += [rng.normal(scale=0.5, size=voted.shape[1]) for _ in range(STARTS)]
-    _, person, statement = min((_fit(ratings, cast, start) for start in starts), key=lambda fit: fit[0])
-    side = np.sign(person[:, 1]).sum() or person[:, 1].sum()  # of two camps of one size, the one with more feeling
+    _, person, statement = min(
+        (_fit(ratings, cast, start) for start in starts), key=lambda fit: fit[0]
+    )
+    side = (
+        np.sign(person[:, 1]).sum() or person[:, 1].sum()
+    )  # of two camps of one size, the one with more feeling
     sign = -1 if side > 0 else 1
-    scores = pd.DataFrame({"intercept": statement[:, 0], "factor": sign * statement[:, 1]}, index=voted.columns)
+    scores = pd.DataFrame(
+        {"intercept": statement[:, 0], "factor": sign * statement[:, 1]},
+        index=voted.columns,
+    )
     scores = scores.reindex(frame.columns)
-    scores["helpful"] = (scores["intercept"] >= HELPFUL) & (scores["factor"].abs() < EXTREME)
+    scores["helpful"] = (scores["intercept"] >= HELPFUL) & (
+        scores["factor"].abs() < EXTREME
+    )
     return scores
 
 
-def _fit(ratings: np.ndarray, cast: np.ndarray, start: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def _fit(
+    ratings: np.ndarray, cast: np.ndarray, start: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
     """(loss, (people, 2), (statements, 2)) of intercepts and factors, from `start` as the statements' factors."""
     n = cast.sum()
     people, statements = cast.shape
-    mu, person, statement = ratings.sum() / n, np.zeros((people, 2)), np.stack([np.zeros(statements), start], 1)
-    penalty = n * np.array([INTERCEPT_PENALTY, FACTOR_PENALTY])  # of a sum, where the loss is a mean
+    mu, person, statement = (
+        ratings.sum() / n,
+        np.zeros((people, 2)),
+        np.stack([np.zeros(statements), start], 1),
+    )
+    penalty = n * np.array(
+        [INTERCEPT_PENALTY, FACTOR_PENALTY]
+    )  # of a sum, where the loss is a mean
     for _ in range(ROUNDS):
         before = np.concatenate([person, statement])
-        person = _ridge(ratings - mu - statement[:, 0], cast, statement[:, 1], penalty / people)
-        statement = _ridge((ratings - mu - person[:, :1]).T, cast.T, person[:, 1], penalty / statements)
-        rest = ratings - person[:, :1] - statement[:, 0] - np.outer(person[:, 1], statement[:, 1])
+        person = _ridge(
+            ratings - mu - statement[:, 0], cast, statement[:, 1], penalty / people
+        )
+        statement = _ridge(
+            (ratings - mu - person[:, :1]).T, cast.T, person[:, 1], penalty / statements
+        )
+        rest = (
+            ratings
+            - person[:, :1]
+            - statement[:, 0]
+            - np.outer(person[:, 1], statement[:, 1])
+        )
         mu = (rest * cast).sum() / (n + penalty[0])
         if np.abs(np.concatenate([person, statement]) - before).max() < STILL:
             break
     error = ((rest - mu) ** 2 * cast).sum() / n
-    loss = error + penalty / n @ ((person**2).mean(0) + (statement**2).mean(0)) + INTERCEPT_PENALTY * mu**2
+    loss = (
+        error
+        + penalty / n @ ((person**2).mean(0) + (statement**2).mean(0))
+        + INTERCEPT_PENALTY * mu**2
+    )
     return float(loss), person, statement
 
 
-def _ridge(target: np.ndarray, cast: np.ndarray, factor: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+def _ridge(
+    target: np.ndarray, cast: np.ndarray, factor: np.ndarray, penalty: np.ndarray
+) -> np.ndarray:
     """For each row of target (rows, columns), where cast: the (intercept, slope on factor) of the penalised fit."""
-    ones, once, twice = cast.sum(1), cast @ factor, cast @ factor**2  # the normal equations' entries, (rows,) each
+    ones, once, twice = (
+        cast.sum(1),
+        cast @ factor,
+        cast @ factor**2,
+    )  # the normal equations' entries, (rows,) each
     known = np.where(cast, target, 0)
     y, yf = known.sum(1), known @ factor
     a, d = ones + penalty[0], twice + penalty[1]

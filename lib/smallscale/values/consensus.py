@@ -29,7 +29,9 @@ def group_aware_consensus(matrix: Any, groups: Any) -> pd.Series:
     agree, _, seen = _counts(matrix, groups)
     # Sorted before multiplying: renamed groups come in another order, and the last bit must not follow.
     factors = np.sort(((agree + 1) / (seen + 2)).to_numpy(), axis=0)
-    return pd.Series(factors.prod(0), index=agree.columns, name="consensus").reindex(vote_matrix(matrix).columns)
+    return pd.Series(factors.prod(0), index=agree.columns, name="consensus").reindex(
+        vote_matrix(matrix).columns
+    )
 
 
 def representative_statements(matrix: Any, groups: Any) -> pd.DataFrame:
@@ -50,9 +52,14 @@ def representative_statements(matrix: Any, groups: Any) -> pd.DataFrame:
     """
     agree, disagree, seen = _counts(matrix, groups)
     yes, no = _statistics(agree, seen), _statistics(disagree, seen)
-    qualifies = np.any([(t["p_test"] > SIGNIFICANT) & (t["r_test"] > SIGNIFICANT) for t in (yes, no)], axis=0)
+    qualifies = np.any(
+        [(t["p_test"] > SIGNIFICANT) & (t["r_test"] > SIGNIFICANT) for t in (yes, no)],
+        axis=0,
+    )
     agrees = yes["r_test"] > no["r_test"]
-    chosen = np.stack([np.where(agrees, yes[name], no[name]) for name in NUMBERS], -1)  # (groups, statements, 4)
+    chosen = np.stack(
+        [np.where(agrees, yes[name], no[name]) for name in NUMBERS], -1
+    )  # (groups, statements, 4)
     merit = chosen.prod(-1)
     rows = []
     for g, group in enumerate(agree.index):
@@ -60,15 +67,28 @@ def representative_statements(matrix: Any, groups: Any) -> pd.DataFrame:
         best = [j for j in order if agrees[g, j]][:1]
         top = (best + [j for j in order if j not in best])[:TOP]
         for j in sorted(top, key=lambda j: not agrees[g, j]):
-            rows.append((group, agree.columns[j], "agree" if agrees[g, j] else "disagree", *chosen[g, j].tolist()))
+            rows.append(
+                (
+                    group,
+                    agree.columns[j],
+                    "agree" if agrees[g, j] else "disagree",
+                    *chosen[g, j].tolist(),
+                )
+            )
     return pd.DataFrame(rows, columns=["group", "statement", "stance", *NUMBERS])
 
 
 def _counts(matrix: Any, groups: Any) -> tuple[pd.DataFrame, ...]:
     """Agreements, disagreements and votes, (groups, statements) each, in the order of names, which breaks ties."""
     frame = vote_matrix(matrix)
-    labels, votes = group_labels(frame, groups), canonical(frame)  # groupby matches the two by participant
-    return tuple(table.groupby(labels).sum() for table in (votes == 1, votes == -1, votes.notna()))
+    labels, votes = (
+        group_labels(frame, groups),
+        canonical(frame),
+    )  # groupby matches the two by participant
+    return tuple(
+        table.groupby(labels).sum()
+        for table in (votes == 1, votes == -1, votes.notna())
+    )
 
 
 def _statistics(takes: pd.DataFrame, seen: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -79,11 +99,20 @@ def _statistics(takes: pd.DataFrame, seen: pd.DataFrame) -> dict[str, np.ndarray
     pooled = (n + rest_n + 2) / (s + rest_s + 2)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / (s + 1) + 1 / (rest_s + 1)))
     apart = (n + 1) / (s + 1) - (rest_n + 1) / (rest_s + 1)
-    r_test = np.divide(apart, spread, out=np.zeros_like(apart), where=pooled < 1)  # all agree: no spread to go by
-    return {"p": p, "p_test": p_test, "r": p / ((rest_n + 1) / (rest_s + 2)), "r_test": r_test}
+    r_test = np.divide(
+        apart, spread, out=np.zeros_like(apart), where=pooled < 1
+    )  # all agree: no spread to go by
+    return {
+        "p": p,
+        "p_test": p_test,
+        "r": p / ((rest_n + 1) / (rest_s + 2)),
+        "r_test": r_test,
+    }
 
 
 def pooled_agreement(matrix: Any) -> pd.Series:
     """Agreements among all votes cast, passes included, by statement: what a plain count ranks by. NaN: no votes."""
     votes = vote_matrix(matrix)
-    return ((votes == 1).sum() / votes.notna().sum().where(lambda seen: seen > 0)).rename("agreement")
+    return (
+        (votes == 1).sum() / votes.notna().sum().where(lambda seen: seen > 0)
+    ).rename("agreement")

@@ -51,17 +51,25 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
     votes = canonical(frame)
     votes.loc[:, votes.columns.isin(list(moderated_out))] = 0.0
     votes = votes.dropna(how="all")
-    centred = (votes - votes.mean()).fillna(0.0).to_numpy()  # a missing vote at the mean is 0 here
+    centred = (
+        (votes - votes.mean()).fillna(0.0).to_numpy()
+    )  # a missing vote at the mean is 0 here
     _, axes = np.linalg.eigh(centred.T @ centred)  # in increasing order of variance
     stretch = np.sqrt(votes.shape[1] / votes.count(axis=1).to_numpy())
-    places = pd.DataFrame(stretch[:, None] * (centred @ axes[:, ::-1][:, :2]), index=votes.index)
-    places = places.reindex(columns=[0, 1], fill_value=0.0).set_axis(["x", "y"], axis=1)  # of a single statement: y = 0
+    places = pd.DataFrame(
+        stretch[:, None] * (centred @ axes[:, ::-1][:, :2]), index=votes.index
+    )
+    places = places.reindex(columns=[0, 1], fill_value=0.0).set_axis(
+        ["x", "y"], axis=1
+    )  # of a single statement: y = 0
     places = places[in_conversation(frame).reindex(places.index)]
     tails = (places**3).sum()
     return (places * np.where(tails < 0, -1, 1)).reindex(frame.index)
 
 
-def opinion_groups(matrix: Any, *, moderated_out: Iterable[Any] = (), seed: int = 0) -> pd.Series:
+def opinion_groups(
+    matrix: Any, *, moderated_out: Iterable[Any] = (), seed: int = 0
+) -> pd.Series:
     """The group of each participant, 0, 1, ... from the largest on; NaN for people outside the conversation.
 
     matrix: (participants, statements) of 1, -1, 0 and NaN. On the `opinion_map`, k-means makes at most 100 base
@@ -75,18 +83,26 @@ def opinion_groups(matrix: Any, *, moderated_out: Iterable[Any] = (), seed: int 
     """
     places = opinion_map(matrix, moderated_out=moderated_out)
     placed = places.dropna().round(DIGITS) + 0.0  # + 0.0: no minus zero
-    spots, spot_of, people = np.unique(placed.to_numpy(), axis=0, return_inverse=True, return_counts=True)
+    spots, spot_of, people = np.unique(
+        placed.to_numpy(), axis=0, return_inverse=True, return_counts=True
+    )
     if len(placed) < FEWEST or len(spots) < 2:
         least = f"at least {FEWEST} people with votes, in at least 2 places on the map"
-        raise ValueError(f"matrix is too small to cluster: it takes {least}; got {len(placed)} people in {len(spots)}")
+        raise ValueError(
+            f"matrix is too small to cluster: it takes {least}; got {len(placed)} people in {len(spots)}"
+        )
     base = _base_clusters(spots, people)
     sizes = np.bincount(base, weights=people)
-    centres = np.stack([np.bincount(base, weights=people * axis) / sizes for axis in spots.T], 1)
+    centres = np.stack(
+        [np.bincount(base, weights=people * axis) / sizes for axis in spots.T], 1
+    )
     group = _best_groups(centres, sizes, seed)[base][spot_of.ravel()]
     # Largest first; of equal size the one further left: a name that no shuffling changes.
     left = [tuple(placed[group == g].min()) for g in range(group.max() + 1)]
     order = sorted(range(len(left)), key=lambda g: (-(group == g).sum(), left[g]))
-    names = pd.Series(np.argsort(order)[group], index=placed.index, dtype=float, name="group")
+    names = pd.Series(
+        np.argsort(order)[group], index=placed.index, dtype=float, name="group"
+    )
     return names.reindex(places.index)
 
 
@@ -97,12 +113,18 @@ def _base_clusters(spots: np.ndarray, people: np.ndarray) -> np.ndarray:
     """
     if len(spots) <= BASE:
         return np.arange(len(spots))
-    chosen = [int(((spots - np.average(spots, axis=0, weights=people)) ** 2).sum(1).argmin())]
+    chosen = [
+        int(((spots - np.average(spots, axis=0, weights=people)) ** 2).sum(1).argmin())
+    ]
     nearest = np.full(len(spots), np.inf)
     while len(chosen) < BASE:
         nearest = np.minimum(nearest, ((spots - spots[chosen[-1]]) ** 2).sum(1))
         chosen.append(int(nearest.argmax()))
-    return KMeans(BASE, init=spots[chosen], n_init=1, tol=0).fit(spots, sample_weight=people).labels_
+    return (
+        KMeans(BASE, init=spots[chosen], n_init=1, tol=0)
+        .fit(spots, sample_weight=people)
+        .labels_
+    )
 
 
 def _best_groups(centres: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarray:
@@ -110,5 +132,10 @@ def _best_groups(centres: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarra
     if len(centres) == 2:
         return np.array([0, 1])
     ks = range(2, min(MOST, 2 + len(centres) // PEOPLE_PER_GROUP) + 1)
-    found = [KMeans(k, n_init=RESTARTS, random_state=seed, tol=0).fit(centres, sample_weight=sizes).labels_ for k in ks]
+    found = [
+        KMeans(k, n_init=RESTARTS, random_state=seed, tol=0)
+        .fit(centres, sample_weight=sizes)
+        .labels_
+        for k in ks
+    ]
     return max(found, key=lambda labels: silhouette_score(centres, labels))

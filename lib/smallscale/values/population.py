@@ -19,14 +19,25 @@ from smallscale.values.votes import Votes
 CAMPS = ("majority", "minority")
 # principles: the utility of following each to the majority and to the minority, and how a reply sounds that does, or
 # does not. statements: the principle each is about, 1 for it or -1 against it, and its words.
-QUESTION, PRINCIPLES, STATEMENTS = json.loads(Path(__file__).with_name("population.json").read_text("utf-8")).values()
-PERSONAL, WORDING = 0.5, 0.4  # standard deviations: of people within a camp, and of moods between statements
+QUESTION, PRINCIPLES, STATEMENTS = json.loads(
+    Path(__file__).with_name("population.json").read_text("utf-8")
+).values()
+PERSONAL, WORDING = (
+    0.5,
+    0.4,
+)  # standard deviations: of people within a camp, and of moods between statements
 MIND = 0.25  # who feels less than this either way passes
 START, END = 0, 1  # token ids: the question, and the end of a reply
-WORDS = ("<question>", "<end>", *(phrase for entry in PRINCIPLES.values() for phrase in entry[2:]))
+WORDS = (
+    "<question>",
+    "<end>",
+    *(phrase for entry in PRINCIPLES.values() for phrase in entry[2:]),
+)
 
 
-def population(people: int = 240, *, majority: float = 0.7, seen: float = 0.8, seed: int = 0) -> Votes:
+def population(
+    people: int = 240, *, majority: float = 0.7, seen: float = 0.8, seed: int = 0
+) -> Votes:
     """Votes of `people` in two camps on the 24 statements; `groups` says who is in which, as words of CAMPS.
 
     majority: the larger camp's share, in [0.5, 1). seen: the chance that somebody is shown a statement.
@@ -37,11 +48,17 @@ def population(people: int = 240, *, majority: float = 0.7, seen: float = 0.8, s
     """
     if people < 4 or not 0.5 <= majority < 1 or not 0 < seen <= 1:
         got = f"got {people}, {majority}, {seen}"
-        raise ValueError(f"people must be at least 4, majority in [0.5, 1), seen in (0, 1]; {got}")
+        raise ValueError(
+            f"people must be at least 4, majority in [0.5, 1), seen in (0, 1]; {got}"
+        )
     rng = np.random.default_rng(seed)
     camp = (np.arange(people) >= round(people * majority)).astype(int)
-    statements = pd.DataFrame(STATEMENTS, columns=["principle", "direction", "comment-body"]).assign(moderated=1)
-    wish = camp_utility()[camp] + rng.normal(scale=PERSONAL, size=(people, len(PRINCIPLES)))
+    statements = pd.DataFrame(
+        STATEMENTS, columns=["principle", "direction", "comment-body"]
+    ).assign(moderated=1)
+    wish = camp_utility()[camp] + rng.normal(
+        scale=PERSONAL, size=(people, len(PRINCIPLES))
+    )
     about = pd.Index(PRINCIPLES).get_indexer(statements["principle"])
     felt = statements["direction"].to_numpy() * wish[:, about]
     felt += rng.normal(scale=WORDING, size=felt.shape)
@@ -74,10 +91,14 @@ class Replies(NamedTuple):
 def replies() -> Replies:
     """Every reply there is to the question, so that a policy's value to a camp is a sum, with nothing sampled."""
     follows = np.array(list(product((1, 0), repeat=len(PRINCIPLES))))
-    sentences = list(product(*(entry[2:] for entry in PRINCIPLES.values())))  # how it sounds, in the same order
+    sentences = list(
+        product(*(entry[2:] for entry in PRINCIPLES.values()))
+    )  # how it sounds, in the same order
     tokens = [[*map(WORDS.index, sentence), END] for sentence in sentences]
     texts = padded_answers([[START]] * len(tokens), tokens, pad=END)
-    return Replies(tuple(map(", ".join, sentences)), texts, follows, follows @ camp_utility().T)
+    return Replies(
+        tuple(map(", ".join, sentences)), texts, follows, follows @ camp_utility().T
+    )
 
 
 def judge(statements: pd.DataFrame, chosen: Any) -> np.ndarray:
@@ -87,5 +108,7 @@ def judge(statements: pd.DataFrame, chosen: Any) -> np.ndarray:
     satisfied by a reply that follows it, one against it by a reply that does not.
     """
     rules = statements.loc[list(chosen)]
-    followed = replies().follows[:, pd.Index(PRINCIPLES).get_indexer(rules["principle"])]
+    followed = replies().follows[
+        :, pd.Index(PRINCIPLES).get_indexer(rules["principle"])
+    ]
     return (followed == (rules["direction"].to_numpy() > 0)).sum(1).astype(float)

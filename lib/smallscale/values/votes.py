@@ -41,46 +41,83 @@ def read_polis(folder: str | Path) -> Votes:
     and -1, ids that are missing or repeated, and votes on statements that comments.csv does not list.
     """
     folder = Path(folder).expanduser()
-    ballots, comments, people = (folder / f"{name}.csv" for name in ("votes", "comments", "participants-votes"))
+    ballots, comments, people = (
+        folder / f"{name}.csv" for name in ("votes", "comments", "participants-votes")
+    )
     votes = _table(ballots, ["voter-id", "comment-id"], "vote")
-    statements = _table(comments, ["comment-id"], "moderated", "comment-body", unique=True)
+    statements = _table(
+        comments, ["comment-id"], "moderated", "comment-body", unique=True
+    )
     cast = votes["vote"]
-    votes["vote"] = pd.to_numeric(cast, errors="coerce")  # a single word makes text of the numbers beside it
+    votes["vote"] = pd.to_numeric(
+        cast, errors="coerce"
+    )  # a single word makes text of the numbers beside it
     bad = ~votes["vote"].isin((1, 0, -1))
     if bad.any():
-        raise ValueError(f"{ballots}: vote must be 1, 0 or -1; row {bad.argmax() + 1} has {cast[bad].iloc[0]}")
-    unknown = ", ".join(map(str, in_order(set(votes["comment-id"]) - set(statements["comment-id"]))))
+        raise ValueError(
+            f"{ballots}: vote must be 1, 0 or -1; row {bad.argmax() + 1} has {cast[bad].iloc[0]}"
+        )
+    unknown = ", ".join(
+        map(str, in_order(set(votes["comment-id"]) - set(statements["comment-id"])))
+    )
     if unknown:
-        raise ValueError(f"{ballots} votes on statements that comments.csv does not list: {unknown}")
+        raise ValueError(
+            f"{ballots} votes on statements that comments.csv does not list: {unknown}"
+        )
     if "timestamp" in votes:
-        votes = votes.sort_values("timestamp", kind="stable")  # stable: of equal times the later line stays later
+        votes = votes.sort_values(
+            "timestamp", kind="stable"
+        )  # stable: of equal times the later line stays later
     elif votes.duplicated(["voter-id", "comment-id"]).any():
-        raise ValueError(f"{ballots} repeats a vote but has no column timestamp to say which is the last")
+        raise ValueError(
+            f"{ballots} repeats a vote but has no column timestamp to say which is the last"
+        )
     last = votes.drop_duplicates(["voter-id", "comment-id"], keep="last")
     ids, groups = pd.Index(last["voter-id"].unique()).sort_values(), None
     if people.exists():
-        published = _table(people, ["participant"], "group-id", unique=True).set_index("participant")["group-id"]
+        published = _table(people, ["participant"], "group-id", unique=True).set_index(
+            "participant"
+        )["group-id"]
         ids = ids.union(published.index)
         if published.notna().any():
             groups = published.reindex(ids).rename("group").rename_axis("participant")
-    statements = statements.set_index("comment-id").sort_index().rename_axis("statement")
-    matrix = last.pivot(index="voter-id", columns="comment-id", values="vote").astype(float)
-    matrix = matrix.reindex(index=ids, columns=statements.index).rename_axis(index="participant", columns="statement")
-    return Votes(matrix, groups, statements, statements.index[statements["moderated"] == MODERATED_OUT].tolist())
+    statements = (
+        statements.set_index("comment-id").sort_index().rename_axis("statement")
+    )
+    matrix = last.pivot(index="voter-id", columns="comment-id", values="vote").astype(
+        float
+    )
+    matrix = matrix.reindex(index=ids, columns=statements.index).rename_axis(
+        index="participant", columns="statement"
+    )
+    return Votes(
+        matrix,
+        groups,
+        statements,
+        statements.index[statements["moderated"] == MODERATED_OUT].tolist(),
+    )
 
 
-def _table(path: Path, ids: list[str], *others: str, unique: bool = False) -> pd.DataFrame:
+def _table(
+    path: Path, ids: list[str], *others: str, unique: bool = False
+) -> pd.DataFrame:
     """A file of an export that has these columns, the ids complete; rows are counted from 1."""
     try:
         table = pd.read_csv(path, encoding="utf-8-sig")
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}; a Polis export has it") from error
+        raise ValueError(
+            f"{path} cannot be read: {error.strerror or error}; a Polis export has it"
+        ) from error
     except ValueError as error:  # no text, or no table
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not a table of comma-separated values in UTF-8: {reason}") from error
+        raise ValueError(
+            f"{path} is not a table of comma-separated values in UTF-8: {reason}"
+        ) from error
     missing = [name for name in (*ids, *others) if name not in table]
     if missing:
-        raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}")
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)}; its columns are {', '.join(map(str, table))}"
+        )
     if len(table) == 0:
         raise ValueError(f"{path} holds no rows")
     for name in ids:
@@ -88,7 +125,9 @@ def _table(path: Path, ids: list[str], *others: str, unique: bool = False) -> pd
         if absent.any():
             raise ValueError(f"{path}: row {absent.argmax() + 1} has no {name}")
         if unique and again.any():
-            raise ValueError(f"{path}: {name} {table[name][again].iloc[0]} comes twice; an id belongs to one row")
+            raise ValueError(
+                f"{path}: {name} {table[name][again].iloc[0]} comes twice; an id belongs to one row"
+            )
     return table
 
 
@@ -102,17 +141,25 @@ def vote_matrix(matrix: Any) -> pd.DataFrame:
     try:
         frame = pd.DataFrame(values).astype(float)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"matrix must be (participants, statements) of 1, -1, 0 and NaN: {error}") from error
+        raise ValueError(
+            f"matrix must be (participants, statements) of 1, -1, 0 and NaN: {error}"
+        ) from error
     if 0 in frame.shape:
-        raise ValueError(f"matrix must have participants and statements; got shape {frame.shape}")
+        raise ValueError(
+            f"matrix must have participants and statements; got shape {frame.shape}"
+        )
     strange = ~(frame.isin((1, -1, 0)) | frame.isna()).to_numpy()
     if strange.any():
         allowed = "1 (agree), -1 (disagree), 0 (pass) and NaN (not seen)"
-        raise ValueError(f"matrix must hold only {allowed}; got {frame.to_numpy()[strange][0]:g}")
+        raise ValueError(
+            f"matrix must hold only {allowed}; got {frame.to_numpy()[strange][0]:g}"
+        )
     for name, ids in (("participants", frame.index), ("statements", frame.columns)):
         if not ids.is_unique:
             again = ids[ids.duplicated()].tolist()[0]
-            raise ValueError(f"matrix must name each of its {name} once; {again!r} comes twice")
+            raise ValueError(
+                f"matrix must name each of its {name} once; {again!r} comes twice"
+            )
     return frame
 
 
@@ -128,12 +175,18 @@ def group_labels(matrix: pd.DataFrame, groups: Any) -> pd.Series:
             raise ValueError("groups must name each participant once")
         labels = groups.reindex(matrix.index)
     else:
-        values = groups.tolist() if isinstance(groups, Tensor | np.ndarray) else list(groups)
+        values = (
+            groups.tolist() if isinstance(groups, Tensor | np.ndarray) else list(groups)
+        )
         if len(values) != len(matrix):
-            raise ValueError(f"groups must have a label for each of {len(matrix)} participants; got {len(values)}")
+            raise ValueError(
+                f"groups must have a label for each of {len(matrix)} participants; got {len(values)}"
+            )
         labels = pd.Series(values, index=matrix.index)
     if labels.isna().all():
-        raise ValueError("groups must put somebody who is in the matrix into a group; got none")
+        raise ValueError(
+            "groups must put somebody who is in the matrix into a group; got none"
+        )
     return labels
 
 
@@ -147,4 +200,6 @@ def canonical(matrix: pd.DataFrame) -> pd.DataFrame:
 
     Floating-point sums depend on their order in the last bit. With this, shuffled rows change nothing at all.
     """
-    return matrix.reindex(index=in_order(matrix.index), columns=in_order(matrix.columns))
+    return matrix.reindex(
+        index=in_order(matrix.index), columns=in_order(matrix.columns)
+    )

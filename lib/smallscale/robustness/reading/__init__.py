@@ -1,0 +1,1 @@
+"""Does a reader read? Questions on passages, a small reader, and adversarial sentences."""
