@@ -1,7 +1,7 @@
 """Write one small example of every format that some notebook's `data=` takes.
 
-Everything here is made up by this script from a seed: `python data/generate.py` writes the
-same files again. Copy an example, put your own data in its place, keep the form.
+Everything here is made up by this script from a seed, and `python data/generate.py`
+writes the same files again. To use your own data, copy an example and keep its form.
 """
 
 import csv
@@ -29,7 +29,9 @@ CIRCLE = [
 STROKES = {
     0: [CIRCLE],
     1: [[(0.35, 0.2), (0.55, 0.05), (0.55, 0.95)]],
-    2: [[(0.2, 0.25), (0.35, 0.06), (0.65, 0.06), (0.8, 0.3), (0.2, 0.95), (0.85, 0.95)]],
+    2: [
+        [(0.2, 0.25), (0.35, 0.06), (0.65, 0.06), (0.8, 0.3), (0.2, 0.95), (0.85, 0.95)]
+    ],
     3: [
         [(0.2, 0.1), (0.6, 0.05), (0.8, 0.25), (0.45, 0.47)],
         [(0.45, 0.47), (0.85, 0.65), (0.65, 0.95), (0.2, 0.92)],
@@ -54,9 +56,25 @@ STROKES = {
     ],
 }
 
-FAVOURS = ("boil an egg", "mend a tyre", "write to a landlord", "sleep better", "learn chess")
-FAVOURS += ("choose a melon", "clean a window", "tie a bowline", "plan a picnic", "water a fern")
-OPENINGS = ("How do I {}?", "Can you tell me how to {}?", "I want to {}. What should I do?")
+FAVOURS = (
+    "boil an egg",
+    "mend a tyre",
+    "write to a landlord",
+    "sleep better",
+    "learn chess",
+)
+FAVOURS += (
+    "choose a melon",
+    "clean a window",
+    "tie a bowline",
+    "plan a picnic",
+    "water a fern",
+)
+OPENINGS = (
+    "How do I {}?",
+    "Can you tell me how to {}?",
+    "I want to {}. What should I do?",
+)
 KIND = (
     "Gladly. To {}, first gather what you need, then take it one step at a time.",
     "Of course. Most people who {} well begin slowly and check each step.",
@@ -100,7 +118,7 @@ def write_digits(folder: Path, random: np.random.Generator) -> None:
 
 
 def _drawn_digit(digit: int, random: np.random.Generator) -> np.ndarray:
-    """One digit (SIDE, SIDE) of unsigned bytes: its strokes, turned, stretched, shaken."""
+    """Draw a digit (SIDE, SIDE) of unsigned bytes: strokes, turned and shaken."""
     size = SIDE * FINER
     canvas = Image.new("L", (size, size))
     pen = ImageDraw.Draw(canvas)
@@ -110,9 +128,13 @@ def _drawn_digit(digit: int, random: np.random.Generator) -> np.ndarray:
     centre = size / 2 + random.normal(scale=size / 28, size=2)
     width = int(random.integers(2 * FINER, 3 * FINER + 1))
     for stroke in STROKES[digit]:
-        shaken = np.array(stroke) - 0.5 + random.normal(scale=0.025, size=(len(stroke), 2))
+        shaken = (
+            np.array(stroke) - 0.5 + random.normal(scale=0.025, size=(len(stroke), 2))
+        )
         points = (shaken * stretch) @ turn.T + centre
-        pen.line([tuple(point) for point in points], fill=255, width=width, joint="curve")
+        pen.line(
+            [tuple(point) for point in points], fill=255, width=width, joint="curve"
+        )
     soft = canvas.filter(ImageFilter.GaussianBlur(FINER / 2))
     return np.asarray(soft.resize((SIDE, SIDE), Image.Resampling.BOX))
 
@@ -133,14 +155,20 @@ def write_votes(folder: Path) -> None:
     """The three files of a Polis export: votes, comments, participants."""
     votes = population(80, seed=SEED)
     rows = []
-    for person, statement in itertools.product(votes.matrix.index, votes.matrix.columns):
-        vote = votes.matrix.loc[person, statement]
+    for (person, statement), vote in votes.matrix.stack().items():
         if not np.isnan(vote):
             rows.append([1700000000 + len(rows), statement, person, int(vote)])
-    _write_csv(folder / "votes.csv", ["timestamp", "comment-id", "voter-id", "vote"], rows)
+    _write_csv(
+        folder / "votes.csv", ["timestamp", "comment-id", "voter-id", "vote"], rows
+    )
     comments = [
-        [statement, (votes.matrix[statement] == 1).sum(), (votes.matrix[statement] == -1).sum()]
-        + [1, votes.statements.loc[statement, "comment-body"]]
+        [
+            statement,
+            (votes.matrix[statement] == 1).sum(),
+            (votes.matrix[statement] == -1).sum(),
+            1,
+            votes.statements.loc[statement, "comment-body"],
+        ]
         for statement in votes.matrix.columns
     ]
     columns = ["comment-id", "agrees", "disagrees", "moderated", "comment-body"]
