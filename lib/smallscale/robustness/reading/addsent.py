@@ -1,9 +1,9 @@
 """Does a reader read, or does it look for familiar words?
 
-AddSent (Jia and Liang 2017, section 3.3): change the question until it asks for something
-else, make up an answer of the same type, turn both into a statement, and add it to the
-passage. The right answer is still the right answer. Their sentences were corrected by
-people; these are not, so they are "AddSent-like".
+AddSent (Jia and Liang 2017, section 3.3): change the question until it asks for
+something else, make up an answer of the same type, turn both into a statement, and add
+it to the passage. The right answer is still the right answer. Their sentences were
+corrected by people; these are not, so they are "AddSent-like".
 """
 
 import re
@@ -26,7 +26,8 @@ from smallscale.robustness.reading.replacements import Pool, fixed_answer, pools
 from smallscale.robustness.reading.squad import Score, normalize_answer, v1_scores
 from smallscale.robustness.reading.statements import as_statement
 
-# Draws for each sentence. What is given up on then holds a gold answer whatever is drawn.
+# Draws for each sentence. What is given up on then holds a gold answer whatever is
+# drawn.
 TRIES = 60
 WORDINGS = ("plain", "cleft")
 POSITIONS = ("end", "start")
@@ -59,29 +60,30 @@ def add_sentences(
     """Return the dataset under attack: each question with one misleading sentence more.
 
     Each question stands alone with its passage, `candidates` times, each time with
-    another sentence, under the id "<id>-adv<k>", k from 0. The sentence states something
-    else in the question's own words: its names and numbers, or else one word, are changed,
-    and an answer of the same type is made up. It holds no gold answer. One candidate is
-    AddOneSent; several, and then `worst_of`, are AddSent (Jia and Liang 2017).
+    another sentence, under the id "<id>-adv<k>", k from 0. The sentence states
+    something else in the question's own words: its names and numbers, or else one word,
+    are changed, and an answer of the same type is made up. It holds no gold answer. One
+    candidate is AddOneSent; several, and then `worst_of`, are AddSent (Jia and Liang
+    2017).
 
-    wording: plain, "Ann Lee founded Rome."; or cleft, "It was Ann Lee that founded Rome."
-    at: end, where the old context stays the new one's prefix; or start, where
-    answer_start moves along. fakes: the made-up answers, drawn anew each time; or fixed,
-    as in the paper, one of two for each kind of question.
+    wording: plain, "Ann Lee founded Rome."; or cleft, "It was Ann Lee that founded
+    Rome." at: end, where the old context stays the new one's prefix; or start, where
+    answer_start moves along. fakes: the made-up answers, drawn anew each time; or
+    fixed, as in the paper, one of two for each kind of question.
     seed: of what is drawn, for each question apart, from what the whole file offers.
 
-    Questions without an answer, and those that no rule can turn, are left out; their ids
-    are under "skipped".
-    Raises ValueError for candidates below 1, an unknown wording, at or fakes, and what is
-    not a dataset.
+    Questions without an answer, and those that no rule can turn, are left out; their
+    ids are under "skipped".
+    Raises ValueError for candidates below 1, an unknown wording, at or fakes, and what
+    is not a dataset.
 
-    >>> answer = {"text": "Tarby", "answer_start": 12}
-    >>> qas = [{"id": "q", "question": "Where was Ada born?", "answers": [answer]}]
-    >>> paragraph = {"context": "Ada was from Tarby.", "qas": qas}
+    >>> answer = {"text": "Tarby", "answer_start": 13}
+    >>> qa = {"id": "q", "question": "Where was Ada Berg born?", "answers": [answer]}
+    >>> paragraph = {"context": "She was from Tarby.", "qas": [qa]}
     >>> dataset = {"version": "1.1", "data": [{"paragraphs": [paragraph]}]}
     >>> attacked = add_sentences(dataset, seed=0, candidates=1)
     >>> attacked["data"][0]["paragraphs"][0]["context"]
-    ''
+    'She was from Tarby. Frida Piloff was born in Holford.'
     """
     whole_number("candidates", candidates)
     one_of("wording", wording, WORDINGS)
@@ -118,8 +120,8 @@ def misleading_sentences(
 ) -> list[str]:
     """Return as many sentences as candidates that answer another question than qa.
 
-    They are different ones as far as such can be drawn; there are none where no rule fits
-    the question (AddSent, Jia and Liang 2017, section 3.3 and figure 2).
+    They are different ones as far as such can be drawn; there are none where no rule
+    fits the question (AddSent, Jia and Liang 2017, section 3.3 and figure 2).
     pool: what the article offers to draw from. verbs: the words to take for verbs.
     """
     if not qa["answers"] or as_statement(qa["question"], verbs) is None:
@@ -127,7 +129,8 @@ def misleading_sentences(
     found: list[str] = []
     tries = TRIES * candidates
     for attempt in range(tries):
-        # Step 1: ask for something else. "Where was Ada born?" -> "Where was Otto born?"
+        # Step 1: ask for something else. "Where was Ada born?" -> "Where was Otto
+        # born?"
         question = pool.changed_question(qa["question"], rng)
         statement = as_statement(question, verbs)
         if statement is None:
@@ -147,7 +150,7 @@ def misleading_sentences(
 
 
 def is_free_of_answers(sentence: str, qa: Question) -> bool:
-    """Return whether no gold answer stands in the sentence, as written or normalised."""
+    """Return whether the sentence holds no gold answer, as written or normalised."""
     normal = f" {normalize_answer(sentence)} "
     for answer in qa["answers"]:
         gold = normalize_answer(answer["text"])
@@ -159,14 +162,15 @@ def is_free_of_answers(sentence: str, qa: Question) -> bool:
 
 
 def worst_of(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, float]:
-    """Return AddSent's score: of each original question the candidate with the worst F1.
+    """Return AddSent's score: each question's candidate with the worst F1 counts.
 
-    Gives exact_match and f1, in percent, and total, the number of original questions. The
-    exact match is that of the same candidate; among candidates of equal F1 the worse one
-    counts.
+    Gives exact_match and f1, in percent, and total, the number of original questions.
+    The exact match is that of the same candidate; among candidates of equal F1 the
+    worse one counts.
 
-    dataset: as `add_sentences` returns it; an id without "-adv<k>" is a candidate of its
-    own question. predictions: the answer's text by id; a missing one scores 0, as in v1.1.
+    dataset: as `add_sentences` returns it; an id without "-adv<k>" is a candidate of
+    its own question. predictions: the answer's text by id; a missing one scores 0, as
+    in v1.1.
     Raises ValueError for an empty dataset, a question without answers, and predictions
     that are not text.
 
@@ -188,9 +192,7 @@ def worst_of(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, floa
     }
 
 
-def worst_scores(
-    dataset: Dataset, predictions: Mapping[str, str]
-) -> dict[str, Score]:
+def worst_scores(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, Score]:
     """Return the score of each original question's worst candidate, by its id.
 
     Arguments and errors are those of `worst_of`.
@@ -220,7 +222,9 @@ def changed_questions(dataset: Dataset, *, seed: int) -> Dataset:
         text = pool.changed_question(question.qa["question"], rng)
         if not text:
             return []
-        return [{"context": question.context, "qas": [{**question.qa, "question": text}]}]
+        return [
+            {"context": question.context, "qas": [{**question.qa, "question": text}]}
+        ]
 
     return _one_by_one(dataset, changed, seed)
 
@@ -236,11 +240,11 @@ class Sentence(NamedTuple):
 def random_sentences(dataset: Dataset, *, seed: int) -> Dataset:
     """Return the control: each question with a sentence about something else added.
 
-    The sentence stands in another article, shares no word of over three letters with the
-    question, and holds no gold answer. What it costs is the price of a longer passage; only
-    what an attack costs beyond that is the attack's. Ids become "<id>-adv0". Questions
-    without an answer, and those for which chance finds no such sentence, are left out,
-    their ids under "skipped".
+    The sentence stands in another article, shares no word of over three letters with
+    the question, and holds no gold answer. What it costs is the price of a longer
+    passage; only what an attack costs beyond that is the attack's. Ids become
+    "<id>-adv0". Questions without an answer, and those for which chance finds no such
+    sentence, are left out, their ids under "skipped".
     """
     sentences = _sentences(dataset)
 

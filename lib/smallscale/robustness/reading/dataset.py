@@ -100,8 +100,8 @@ def split_articles(
 ) -> tuple[Dataset, Dataset]:
     """Return (train, test): the answerable questions, whole articles to one side.
 
-    test: the share of the articles that is held out, at least one of them. seed: of which
-    articles these are.
+    test: the share of the articles that is held out, at least one of them. seed: of
+    which articles these are.
     Raises ValueError where fewer than two articles have an answerable question, and for
     a share outside (0, 1).
     """
@@ -122,7 +122,7 @@ def split_articles(
 
 
 def _answerable(article: dict[str, Any]) -> dict[str, Any]:
-    """Return the article with its answerable questions, and only paragraphs with any."""
+    """Return the article with its answerable questions alone."""
     kept = []
     for paragraph in article["paragraphs"]:
         qas = [qa for qa in paragraph["qas"] if qa["answers"]]

@@ -1,7 +1,7 @@
 """How does a word come to know its neighbours? Two encoders of question and passage.
 
-Both take vectors x (pairs, words, WIDTH) and the side that each word is on, sides (pairs,
-words), and return vectors of the same shape that know the other words.
+Both take vectors x (pairs, words, WIDTH) and the side that each word is on, sides
+(pairs, words), and return vectors of the same shape that know the other words.
 """
 
 import torch
@@ -39,7 +39,7 @@ class GRUEncoder(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """Two pre-norm transformer layers with a learned bias for the distance of two words.
+    """Two pre-norm transformer layers with a learned bias for the words' distance.
 
     The bias (Shaw et al. 2018) has one value for each distance up to FARTHEST, and one
     for two words of which one is in the question and the other in the passage.
@@ -50,7 +50,9 @@ class TransformerEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         distances = torch.arange(-FARTHEST, FARTHEST + 1).abs()
-        distances = torch.cat([distances, torch.zeros(1)])  # last: one text to the other
+        distances = torch.cat(
+            [distances, torch.zeros(1)]
+        )  # last: one text to the other
         # Some heads start near-sighted (ALiBi's slopes, Press et al. 2022).
         slopes = 2.0 ** -torch.arange(HEADS)
         bias = -slopes[:, None] * distances  # (heads, distances)
@@ -64,7 +66,7 @@ class TransformerEncoder(nn.Module):
     def forward(self, x: Tensor, sides: Tensor) -> Tensor:
         """Return x after all layers; no word attends to padding.
 
-            x = x + W_out attention(norm(x));  x = x + W_down gelu(W_up norm(x))
+        x = x + W_out attention(norm(x));  x = x + W_down gelu(W_up norm(x))
         """
         for layer in range(LAYERS):
             bias = self._attention_bias(layer, sides)
@@ -75,7 +77,7 @@ class TransformerEncoder(nn.Module):
         return out
 
     def _attention_bias(self, layer: int, sides: Tensor) -> Tensor:
-        """Return what is added to the attention's scores, (pairs, heads, words, words)."""
+        """Return what is added to the scores, (pairs, heads, words, words)."""
         bias = self.bias[layer]  # (heads, distances)
         place = torch.arange(sides.shape[1], device=sides.device)
         distance = (place[None, :] - place[:, None]).clamp(-FARTHEST, FARTHEST)
@@ -90,7 +92,9 @@ class TransformerEncoder(nn.Module):
         """Return W_out of softmax(q k^T / sqrt(WIDTH / HEADS) + bias) v."""
         pairs, words, width = x.shape
         qkv = self.qkv[layer](x).view(pairs, words, 3, HEADS, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (pairs, heads, words, width / heads)
+        q, k, v = qkv.permute(
+            2, 0, 3, 1, 4
+        )  # each (pairs, heads, words, width / heads)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         joined = mixed.transpose(1, 2).reshape(pairs, words, width)
         out: Tensor = self.out[layer](joined)

@@ -18,9 +18,9 @@ from smallscale.robustness.reading.readings import Pair, Reading
 class HubReader:
     """A question-answering model with its own tokenizer.
 
-    name: a folder, or the model's name on a hub, from which it is then downloaded. window:
-    tokens that are read at once; a longer passage is read in windows that overlap by a
-    quarter, and of two opinions on a word the stronger counts.
+    name: a folder, or the model's name on a hub, from which it is then downloaded.
+    window: tokens that are read at once; a longer passage is read in windows that
+    overlap by a quarter, and of two opinions on a word the stronger counts.
     Raises ValueError where there is no such model, or its tokenizer cannot say where in
     the text its tokens stand.
     """
@@ -46,7 +46,7 @@ class HubReader:
         self.window = min(window, most)
 
     def read(self, pairs: Sequence[Pair]) -> list[Reading]:
-        """Return a Reading for each (passage, question), over the model's own tokens."""
+        """Return a Reading for each pair, over the model's own tokens."""
         return [self._read_one(passage, question) for passage, question in pairs]
 
     def _read_one(self, passage: str, question: str) -> Reading:

@@ -1,7 +1,8 @@
 """Can a small network answer questions about a passage? A reader trained from scratch.
 
-For each word of the passage it says how likely the answer starts there, and how likely it
-ends there (Chen et al. 2017, section 3.2; BERT's question-answering head does the same).
+For each word of the passage it says how likely the answer starts there, and how likely
+it ends there (Chen et al. 2017, section 3.2; BERT's question-answering head does the
+same).
 """
 
 from collections import Counter
@@ -42,7 +43,9 @@ ENCODERS: Mapping[str, Callable[[], nn.Module]] = {
     "transformer": TransformerEncoder,
     "gru": GRUEncoder,
 }
-LEAST_TEXTS = 3  # passages and questions with a word, before it gets a vector of its own
+LEAST_TEXTS = (
+    3  # passages and questions with a word, before it gets a vector of its own
+)
 LEARNING_RATE = 3e-3
 LARGEST_GRADIENT = 1.0  # in length; a longer one is cut to it
 BATCH_SIZE = 32  # pairs in a step of training
@@ -61,10 +64,13 @@ class TokenizedPair(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Several pairs as tensors, padded to the longest; each distinct word is looked up once.
+    """Several pairs as tensors, padded to the longest.
+
+    Each distinct word is looked up once, wherever it stands.
 
     word_ids: (distinct,) each distinct word's place in the vocabulary, 0 for unknown.
-    trigrams: (trigrams,) the hashes of all distinct words' letters, one after the other.
+    trigrams: (trigrams,) the hashes of all distinct words' letters, one after the
+    other.
     trigram_starts: (distinct,) where in `trigrams` each distinct word's begin.
     distinct: (pairs, words) which distinct word stands here.
     features: (pairs, words, WORD_FEATURES).
@@ -87,7 +93,7 @@ class Example(NamedTuple):
 
 
 class Reader(nn.Module):
-    """A small reader: words by letters, form and overlap, and one encoder over both texts.
+    """A small network that marks the answer to a question in a passage.
 
     vocabulary: the words that get a vector of their own, with how rare each is, as
     `vocabulary_of` returns them. encoder: transformer, two layers with a bias for the
@@ -119,12 +125,13 @@ class Reader(nn.Module):
             nn.init.normal_(self.letter_vectors.weight, std=0.6)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return (pairs, words, 2): the logits that an answer starts and ends at a word.
-            q = sum_j b_j h_j    where b = softmax_j(w · h_j), over the question's words j
-            logit_start(i) = h_i · W_s q        logit_end(i) = h_i · W_e q
-        h are the encoded words; a word off the passage gets -inf.
+        """Return (pairs, words, 2), the logits that an answer starts or ends at a word:
+            q = sum_j b_j h_j,  b = softmax_j(w · h_j) over the question's words j
+            logit_start(i) = h_i · W_s q,  logit_end(i) = h_i · W_e q
+        h are the encoded words. A word off the passage gets -inf.
 
-        After Chen et al. 2017, section 3.2, where the two products read p_i W q.
+        After Chen et al. 2017, section 3.2, where the two products are p_i W_s q and
+        p_i W_e q.
         """
         letters = self.letter_vectors(batch.trigrams, batch.trigram_starts)
         vectors = self.word_vectors(batch.word_ids) + letters  # (distinct, width)
@@ -135,7 +142,9 @@ class Reader(nn.Module):
         b = scores.masked_fill(batch.sides != QUESTION, -torch.inf).softmax(1)
         q = torch.einsum("pj,pjw->pw", b, h)  # (pairs, width)
 
-        sought = self.sought(q).view(len(q), 2, -1)  # W_s q and W_e q, (pairs, 2, width)
+        sought = self.sought(q).view(
+            len(q), 2, -1
+        )  # W_s q and W_e q, (pairs, 2, width)
         logits = torch.einsum("piw,psw->pis", h, sought)  # (pairs, words, 2)
         off_passage = (batch.sides != PASSAGE).unsqueeze(2)  # (pairs, words, 1)
         return logits.masked_fill(off_passage, -torch.inf)
@@ -217,14 +226,17 @@ def train_reader(
     The loss is the mean cross-entropy of the first and the last word of the first gold
     answer. Adam, the rate rising over the first tenth and falling along half a cosine.
 
-    seed: of weights and order; the same seed gives the same reader. progress: what to call
-    a bar of the steps; empty: no bar.
-    Raises ValueError for epochs below 1, an unknown encoder, and a dataset without answers.
+    seed: of weights and order; the same seed gives the same reader. progress: what to
+    call a bar of the steps; empty: no bar.
+    Raises ValueError for epochs below 1, an unknown encoder, and a dataset without
+    answers.
     """
     whole_number("epochs", epochs)
     reader = Reader(vocabulary_of(dataset), encoder=encoder, seed=seed)
     examples = _examples(reader, dataset)
-    nothing = "dataset has no question with an answer, so there is nothing to learn from"
+    nothing = (
+        "dataset has no question with an answer, so there is nothing to learn from"
+    )
     require(examples, nothing)
     batches = -(-len(examples) // BATCH_SIZE)  # in an epoch, rounded up
     steps = epochs * batches
@@ -240,7 +252,8 @@ def train_reader(
         for _ in range(epochs):
             for part in _batches(examples, rng):
                 optimizer.zero_grad()
-                _span_loss(reader, part).backward()
+                loss = _span_loss(reader, part)
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(reader.parameters(), LARGEST_GRADIENT)
                 optimizer.step()
                 schedule.step()
@@ -252,7 +265,9 @@ def _span_loss(reader: Reader, examples: Sequence[Example]) -> Tensor:
     """Return the mean cross-entropy of the answers' first and last words."""
     batch = reader.collate([example.pair for example in examples])
     spans = torch.tensor([example.span for example in examples])  # (pairs, 2)
-    question_words = (batch.sides == QUESTION).sum(1, keepdim=True)  # before the passage
+    question_words = (batch.sides == QUESTION).sum(
+        1, keepdim=True
+    )  # before the passage
     logits: Tensor = reader(batch)  # (pairs, words, 2)
     return F.cross_entropy(logits, spans + question_words)
 

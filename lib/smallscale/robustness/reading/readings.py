@@ -1,4 +1,4 @@
-"""What does a reader believe about a passage? Probabilities of spans, and their answers.
+"""What does a reader believe about a passage? The probabilities of spans.
 
 A reader marks a span: for each word of the passage, how likely the answer starts there,
 and how likely it ends there.
@@ -31,8 +31,8 @@ class Reading:
     """What a reader believes about one passage.
 
     places: (words, 2) where in the passage each word starts and ends, in characters.
-    starts, ends: (words,) the log-probabilities that the answer's first and last word is
-    this one.
+    starts, ends: (words,) the log-probabilities that the answer's first and last word
+    is this one.
     """
 
     passage: str

@@ -41,13 +41,13 @@ ENOUGH = 5  # different entries; a list with fewer is not drawn from
 DRAWS = 10  # from one list, before the next one is tried
 EXACT_DIGITS = 15  # of a number that is drawn exactly
 
-# What a list holds: "answer", the shape and the kind asked for; "name", how many words it
-# has and the word before; "noun" and the word before. A shorter key is a wider list.
+# What a list holds: "answer", the shape and the kind asked for; "name", how many words
+# it has and the word before; "noun" and the word before. A shorter key is a wider list.
 ListKey = tuple[str | int, ...]
 
 
 class NameInQuestion(NamedTuple):
-    """A name, the word before it in lower case or "", and the character it starts at."""
+    """A name, the word before it in lower case or "", and where it starts."""
 
     before: str
     name: str
@@ -58,8 +58,8 @@ class Pool:
     """What an article offers to draw from: answers by type, names and nouns by place.
 
     qas: the article's questions. ordinary: the words that the file also writes in lower
-    case; at the head of a question these are no names. beyond: the pool of the whole file,
-    for what the article has too few of.
+    case; at the head of a question these are no names. beyond: the pool of the whole
+    file, for what the article has too few of.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class Pool:
     def fake_answer(self, qa: Question, rng: np.random.Generator) -> str:
         """Return a wrong answer of the right type.
 
-        A number gets other digits. Anything else is the answer to a question of the same
-        kind, or of the same shape, or made up where the file offers none.
+        A number gets other digits. Anything else is the answer to a question of the
+        same kind, or of the same shape, or made up where the file offers none.
         """
         gold = qa["answers"][0]["text"]
         kind = kind_of(qa["question"])
@@ -112,8 +112,8 @@ class Pool:
     def changed_question(self, question: str, rng: np.random.Generator) -> str:
         """Return the question asking for something else; "" where nothing fits.
 
-        Each name and number is replaced; where there is none, a word by its opposite, or
-        a noun by another one.
+        Each name and number is replaced; where there is none, a word by its opposite,
+        or a noun by another one.
         """
         changed = renumbered(self._with_other_names(question, rng), rng)
         if changed != question:
@@ -126,7 +126,11 @@ class Pool:
         end = 0  # of the name before
         for before, name, start in self.names(question):
             length = len(name.split())
-            keys: list[ListKey] = [("name", length, before), ("name", length), ("name",)]
+            keys: list[ListKey] = [
+                ("name", length, before),
+                ("name", length),
+                ("name",),
+            ]
             other = self._draw({normalize_answer(name)}, rng, *keys)
             if not other:
                 other = thing("person" if length == 2 else "town", rng)
@@ -227,8 +231,8 @@ def made_up(shape: str, kind: str, rng: np.random.Generator) -> str:
 def fixed_answer(qa: Question, rng: np.random.Generator) -> str:
     """Return one of two answers that are the same in every file.
 
-    There are two for each kind of question and shape of answer. Of a number only the form
-    of the right answer is kept.
+    There are two for each kind of question and shape of answer. Of a number only the
+    form of the right answer is kept.
     """
     gold = qa["answers"][0]["text"]
     kind = kind_of(qa["question"])
@@ -259,7 +263,8 @@ def _other_number(digits: str, rng: np.random.Generator) -> str:
         low, high = max(low, value - 120), min(2021, value + 121)
     elif n == 2 and value <= 28:
         high = 29
-    # One of the numbers in [low, high) other than value: those above it move down by one.
+    # One of the numbers in [low, high) other than value: those above it move down by
+    # one.
     new = int(rng.integers(low, high - 1))
     return str(new + 1 if new >= value else new)
 

@@ -2,8 +2,8 @@
 
 Rajpurkar et al. 2016 ask for a span of the passage that answers the question; Rajpurkar
 et al. 2018 add questions that the passage does not answer. The two official evaluation
-scripts differ in small ways that move a number: what a missing prediction costs, and what
-two empty answers are worth. Both are here, written from their rules.
+scripts differ in small ways that move a number: what a missing prediction costs, and
+what two empty answers are worth. Both are here, written from their rules.
 """
 
 import json
@@ -23,7 +23,6 @@ from smallscale.core.validation import require
 from smallscale.robustness.reading.dataset import (
     Dataset,
     Question,
-    asked,
     check_dataset,
     gold_texts,
     major_version,
@@ -38,10 +37,10 @@ ARTICLES = re.compile(r"\b(a|an|the)\b")
 def load_squad(path: str | Path) -> Dataset:
     """Return the dataset in a SQuAD file, v1.1 or v2.0, once it is known to be sound.
 
-    Checked are the structure, that each answer_start points at its text, that no id comes
-    twice, that a question has answers unless it is_impossible, and none if it is.
-    Raises ValueError, one line with the file's name and the question's id, for the first
-    thing that is wrong.
+    Checked are the structure, that each answer_start points at its text, that no id
+    comes twice, that a question has answers unless it is_impossible, and none if it is.
+    Raises ValueError, one line with the file's name and the question's id, for the
+    first thing that is wrong.
 
     >>> load_squad("nowhere.json")
     Traceback (most recent call last):
@@ -75,9 +74,10 @@ def normalize_answer(text: str) -> str:
 
 
 def exact_match(prediction: str, golds: Sequence[str]) -> int:
-    """Return 1 if the prediction equals one of the gold answers, both normalised, else 0.
+    """Return 1 if the prediction equals a gold answer, else 0.
 
-    The rule of v1.1. Raises ValueError if golds holds none, or is a single text.
+    Both are normalised (the rule of v1.1).
+    Raises ValueError if golds holds none, or is a single text.
 
     >>> exact_match("the Eiffel", ["Gustave Eiffel", "Eiffel"])
     1
@@ -92,10 +92,10 @@ def f1(prediction: str, golds: Sequence[str]) -> float:
 
         F1 = 2 * precision * recall / (precision + recall)
 
-    Precision is the share of the prediction's words that the gold answer has too, recall
-    the share of the gold answer's words that the prediction has; both are normalised, and
-    words count with repeats (the rule of v1.1). No shared word gives 0: so does an empty
-    prediction, even where the gold answer is empty too.
+    Precision is the share of the prediction's words that the gold answer has too,
+    recall the share of the gold answer's words that the prediction has; both are
+    normalised, and words count with repeats (the rule of v1.1). No shared word gives 0:
+    so does an empty prediction, even where the gold answer is empty too.
     Raises ValueError if golds holds none, or is a single text.
 
     >>> round(f1("Gustave Eiffel himself", ["1889", "Gustave Eiffel"]), 3)
@@ -128,8 +128,8 @@ def v1_scores(
     """Yield each question's id and its score by v1.1's rules.
 
     A missing prediction scores 0.
-    Raises ValueError for predictions that are not text, and for one of a question without
-    answers.
+    Raises ValueError for predictions that are not text, and for one of a question
+    without answers.
     """
     _check_predictions(predictions)
     for qa in questions(dataset):
@@ -151,29 +151,29 @@ def score_squad(
 
     The script is v1.1's or v2.0's, by the file's version.
 
-    predictions: the answer's text by question id; "" for no answer.
-    v1.1 gives exact_match and f1: a missing prediction scores 0. v2.0 gives exact, f1 and
-    total, the same with HasAns_ and NoAns_ for the questions that have an answer and those
+    predictions: the answer's text by question id; "" for no answer. v1.1 gives
+    exact_match and f1: a missing prediction scores 0. v2.0 gives exact, f1 and total,
+    the same with HasAns_ and NoAns_ for the questions that have an answer and those
     that have none, where there are such; a missing prediction is left out of the total,
     which then says less than it seems.
-    na_prob: by question id, how sure the reader is that there is no answer (v2.0). Above
-    the threshold (strictly) the prediction counts as empty. Then best_exact,
-    best_exact_thresh, best_f1 and best_f1_thresh are added: what the best threshold would
-    have given. Without na_prob every question's is 0.
+    na_prob: by question id, how sure the reader is that there is no answer (v2.0).
+    Above the threshold (strictly) the prediction counts as empty. Then best_exact,
+    best_exact_thresh, best_f1 and best_f1_thresh are added: what the best threshold
+    would have given. Without na_prob every question's is 0.
 
-    Ids that the dataset does not have are ignored, with one warning. Where v2.0's script
-    would stop with an error because a prediction is missing, its HasAns_ and NoAns_ keep
-    to the predictions there are. A version that starts with neither 1 nor 2 is v2.0 if any
-    question says is_impossible.
-    Raises ValueError for predictions that are not text, an na_prob that is missing or NaN,
-    and nothing to score.
+    Ids that the dataset does not have are ignored, with one warning. Where v2.0's
+    script would stop with an error because a prediction is missing, its HasAns_ and
+    NoAns_ keep to the predictions there are. A version that starts with neither 1 nor 2
+    is v2.0 if any question says is_impossible.
+    Raises ValueError for predictions that are not text, an na_prob that is missing or
+    NaN, and nothing to score.
 
     >>> answer = {"text": "Paris", "answer_start": 11}
     >>> qas = [{"id": "q1", "question": "Where is it?", "answers": [answer]}]
     >>> paragraph = {"context": "It stands in Paris.", "qas": qas}
     >>> dataset = {"version": "1.1", "data": [{"paragraphs": [paragraph]}]}
     >>> score_squad(dataset, {"q1": "in Paris"})
-    {'exact_match': 0.0, 'f1': 66.66666666666667}
+    {'exact_match': 0.0, 'f1': 66.66666666666666}
     """
     by_id = {qa["id"]: qa for qa in questions(dataset)}
     _check_predictions(predictions, na_prob, threshold)
@@ -239,8 +239,8 @@ def _v2_table(
     """Return a row for each prediction, by id, in the dataset's order.
 
     exact, f1: its scores. answerable: whether its question has an answer. gain_if_none:
-    what answering adds to a total in which every question without answer counts: -1 where
-    the prediction says something, 0 where it says nothing.
+    what answering adds to a total in which every question without answer counts: -1
+    where the prediction says something, 0 where it says nothing.
     """
     rows = []
     for id_, qa in by_id.items():
@@ -298,8 +298,8 @@ def _checked_na_prob(
     missing = [id_ for id_ in ids if id_ not in na_prob]
     require(
         not missing,
-        f"na_prob has no value for {next(iter(missing), '')!r}, which is predicted; give "
-        "one for each prediction",
+        f"na_prob has no value for {next(iter(missing), '')!r}, which is predicted; "
+        "give one for each prediction",
     )
     return pd.Series(dict(na_prob), dtype=float)
 
@@ -312,8 +312,8 @@ def _check_predictions(
     for id_, text in predictions.items():
         require(
             isinstance(text, str),
-            f"the prediction for {id_!r} must be text; got {text!r} ('' says that there "
-            "is no answer)",
+            f"the prediction for {id_!r} must be text; got {text!r} ('' says that "
+            "there is no answer)",
         )
     if na_prob is not None:
         _check_by_id("na_prob", na_prob)

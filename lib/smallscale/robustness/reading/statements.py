@@ -1,9 +1,10 @@
 """How does a question become a statement? By its first words, without a parser.
 
 Jia and Liang 2017 turn "Who founded Rome?" and a made-up answer into "Ann Lee founded
-Rome." with some fifty rules over a parse tree. Here a few rules go by the question word,
-the auxiliary after it, and a guess where the subject ends. They make a sentence of nearly
-all of SQuAD's questions. Not all of these read well, but a reader is misled all the same.
+Rome." with some fifty rules over a parse tree. Here a few rules go by the question
+word, the auxiliary after it, and a guess where the subject ends. They make a sentence
+of nearly all of SQuAD's questions. Not all of these read well, but a reader is misled
+all the same.
 """
 
 from collections.abc import Iterable
@@ -35,8 +36,8 @@ NEAR_THE_START = 8  # words after the question word in which a verb is looked fo
 class Statement:
     """A sentence with a slot for an answer.
 
-    before, after: the words around the slot. preposition: what leads into the answer, or
-    "".
+    before, after: the words around the slot. preposition: what leads into the answer,
+    or "".
     """
 
     before: list[str]
@@ -63,12 +64,10 @@ class Statement:
 def as_statement(question: str, verbs: Verbs) -> Statement | None:
     """Return the question as a sentence with a slot for its answer.
 
-    None where no rule fits. verbs: the words to take for verbs, found in the same texts.
+    None where no rule fits. verbs: the words to take for verbs, found in the same
+    texts.
 
     >>> as_statement("When did the war start?", Verbs([])).plain("1618")
-    'The war start in 1618.'
-    >>> verbs = Verbs(["It started in the spring; it is starting to rain."])
-    >>> as_statement("When did the war start?", verbs).plain("1618")
     'The war started in 1618.'
     """
     words = question.strip().rstrip("?. ").split()
@@ -103,7 +102,7 @@ def _from_next_preposition(words: list[str]) -> list[str]:
 def _without_opening(
     preposition: str, question_word: str, rest: list[str], verbs: Verbs
 ) -> Statement | None:
-    """Return the statement for [preposition] question word, [noun,] [auxiliary,] rest."""
+    """Return the statement for: [preposition] question word, [auxiliary,] rest."""
     measure = rest[0].lower() if question_word == "how" and rest else ""
     if measure in HOW_MEASURES:
         rest = rest[1:]
@@ -174,7 +173,9 @@ def _uninverted(
         before = [*rest[:predicate], verb]
         return _with_slot(before, preposition, unit, rest[predicate + 1 :])
     may_be_subject = not preposition and question_word in SUBJECT_OR_OBJECT
-    if may_be_subject and _opens_predicate(low[0], rest[0], auxiliary, predicate, verbs):
+    if may_be_subject and _opens_predicate(
+        low[0], rest[0], auxiliary, predicate, verbs
+    ):
         # "What was used to build it": the answer is the subject.
         return Statement([], "", [*unit, auxiliary, *rest])
     # "What is the capital of France": what follows the auxiliary is all subject. It is
@@ -242,7 +243,7 @@ def _predicate_start(
 
 
 def _unknown_verb(low: list[str], rest: list[str]) -> int | None:
-    """Return where the verb stands that no list knows: "When did Ada Berg emigrate to"."""
+    """Return where a verb stands that no list knows: "did Ada Berg emigrate to"."""
     # The last word, but for a preposition.
     last = len(low) - 1
     if low[-1] in PREPOSITIONS:

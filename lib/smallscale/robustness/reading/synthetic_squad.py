@@ -1,9 +1,9 @@
 """What does a reader meet when everything it must know is on the page?
 
-A small made-up world in SQuAD's own format: people, towns and ships, five facts about each
-of seven that there could be. Every fact can be stated and asked in several ways, and every
-name is drawn anew, so that a question can only be answered by reading. Nothing here is
-true.
+A small made-up world in SQuAD's own format: people, towns and ships, five facts about
+each of seven that there could be. Every fact can be stated and asked in several ways,
+and every name is drawn anew, so that a question can only be answered by reading.
+Nothing here is true.
 """
 
 import json
@@ -33,9 +33,9 @@ PARAGRAPHS_PER_ARTICLE = 10  # each about another subject
 class Relation:
     """What may be said of a subject, and asked about it.
 
-    answer_kind: the kind of thing that `thing` draws for an answer. statements, questions:
-    the ways to say and to ask it, {s} for the subject and {a} for the answer. A statement
-    that opens with {s} may say "she" or "it" instead.
+    answer_kind: the kind of thing that `thing` draws for an answer. statements,
+    questions: the ways to say and to ask it, {s} for the subject and {a} for the
+    answer. A statement that opens with {s} may say "she" or "it" instead.
     """
 
     answer_kind: str
@@ -62,9 +62,9 @@ def passages(
     seed: of all that is drawn.
     Raises ValueError for n below 1 or neighbours outside [0, 1].
 
-    >>> made = passages(1, seed=0)["data"][0]
-    >>> made["paragraphs"][0]["qas"][0]["question"]
-    'Who taught Greta Dasley?'
+    >>> article = passages(1, seed=0)["data"][0]
+    >>> article["paragraphs"][0]["qas"][0]["question"]
+    'What profession did Anton Stindley have?'
     """
     whole_number("n", n)
     finite_number("neighbours", neighbours, least=0, most=1)
@@ -139,9 +139,7 @@ def _capitalised(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _unlike(
-    used: set[str], kind: str, rng: np.random.Generator, held_out: bool
-) -> str:
+def _unlike(used: set[str], kind: str, rng: np.random.Generator, held_out: bool) -> str:
     """Return something of this kind that is not among those used."""
     while True:
         drawn = thing(kind, rng, held_out)
@@ -152,8 +150,8 @@ def _unlike(
 def thing(kind: str, rng: np.random.Generator, held_out: bool = False) -> str:
     """Return something of this kind.
 
-    kind: person, town or ship, for a name; year, children, count or people, for a number;
-    job or goods, for a word.
+    kind: person, town or ship, for a name; year, children, count or people, for a
+    number; job or goods, for a word.
     """
     if kind in NUMBERS:
         return str(rng.integers(NUMBERS[kind]["least"], NUMBERS[kind]["below"]))
