@@ -118,29 +118,31 @@ def misleading_sentences(
     wording: str,
     rng: np.random.Generator,
 ) -> list[str]:
-    """Return as many sentences as candidates that answer another question than qa.
+    """Return `candidates` sentences that answer another question in this one's words.
 
-    They are different ones as far as such can be drawn; there are none where no rule
-    fits the question (AddSent, Jia and Liang 2017, section 3.3 and figure 2).
-    pool: what the article offers to draw from. verbs: the words to take for verbs.
+    AddSent's four steps (Jia and Liang 2017, section 3.3 and figure 2), without the
+    people of the fourth. The sentences differ as far as different ones can be drawn;
+    there are none where no rule fits the question.
+
+    pool: what the article offers to draw from. fake_answer: draws an answer to qa.
+    verbs: the words to take for verbs. wording: plain or cleft.
     """
     if not qa["answers"] or as_statement(qa["question"], verbs) is None:
         return []
     found: list[str] = []
     tries = TRIES * candidates
     for attempt in range(tries):
-        # Step 1: ask for something else. "Where was Ada born?" -> "Where was Otto
-        # born?"
+        # Step 1: ask for something else. "When did Ada die?" -> "When did Otto die?"
         question = pool.changed_question(qa["question"], rng)
         statement = as_statement(question, verbs)
         if statement is None:
             continue
-        # Step 2: make up an answer of the same type. "Tarby" -> "Konstad"
+        # Step 2: make up an answer of the same type. "1799" -> "1812"
         answer = fake_answer(qa, rng)
-        # Step 3: state the answer. "Otto was born in Konstad."
+        # Step 3: turn both into a statement. "Otto died in 1812."
         state = statement.plain if wording == "plain" else statement.cleft
         sentence = state(answer)
-        # Step 4, where the paper has people correct the sentence: only check it.
+        # Step 4: the paper's people correct the sentence; here it is only checked.
         repeated = sentence in found and attempt <= tries // 2
         if is_free_of_answers(sentence, qa) and not repeated:
             found.append(sentence)

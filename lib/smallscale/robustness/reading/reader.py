@@ -142,9 +142,8 @@ class Reader(nn.Module):
         b = scores.masked_fill(batch.sides != QUESTION, -torch.inf).softmax(1)
         q = torch.einsum("pj,pjw->pw", b, h)  # (pairs, width)
 
-        sought = self.sought(q).view(
-            len(q), 2, -1
-        )  # W_s q and W_e q, (pairs, 2, width)
+        # W_s q and W_e q, (pairs, 2, width)
+        sought = self.sought(q).view(len(q), 2, -1)
         logits = torch.einsum("piw,psw->pis", h, sought)  # (pairs, words, 2)
         off_passage = (batch.sides != PASSAGE).unsqueeze(2)  # (pairs, words, 1)
         return logits.masked_fill(off_passage, -torch.inf)
