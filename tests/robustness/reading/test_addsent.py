@@ -155,9 +155,8 @@ def test_the_input_stays_and_the_seed_says_what_is_drawn() -> None:
         article["paragraphs"][0]["qas"] = article["paragraphs"][0]["qas"][1:]
     fewer = by_original(add_sentences(data, seed=5, candidates=2))
     same = [all_of_them[id_] == texts for id_, texts in fewer.items()]
-    assert (
-        sum(same) / len(same) > 0.5
-    )  # the pools they draw from lost entries, so a draw may name another
+    # The pools that they draw from lost entries, so a draw may name another.
+    assert sum(same) / len(same) > 0.5
     assert by_original(add_sentences(before, seed=5, candidates=2)) == all_of_them
     assert by_original(add_sentences(before, seed=6, candidates=2)) != all_of_them
 

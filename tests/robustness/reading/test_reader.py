@@ -176,7 +176,10 @@ def test_the_vocabulary_is_of_words_in_three_texts_with_their_rarity() -> None:
             lambda: train_reader(SEEN, epochs=0),
             "epochs must be a whole number, at least 1; got 0",
         ),
-        (lambda: train_reader({"data": []}), "no question with an answer"),
+        (
+            lambda: train_reader({"data": []}),
+            "no question with an answer to learn from",
+        ),
     ],
 )
 def test_bad_arguments(call, message: str) -> None:

@@ -128,9 +128,8 @@ def test_v2_counts_answerable_and_unanswerable_and_leaves_out_the_missing() -> N
 def test_v2_empty_golds_are_dropped_and_empty_answers_are_equal() -> None:
     data = v2(question("a", "The", "Paris"), question("b", "The"))
     scores = score_squad(data, {"a": "the", "b": "a"})
-    assert (
-        scores["exact"] == 50
-    )  # a: "the" against Paris; b: no gold is left, and "a" normalises to nothing
+    # a: "the" against Paris; b: no gold is left, and "a" normalises to nothing.
+    assert scores["exact"] == 50
     assert scores["f1"] == 50
 
 
@@ -138,10 +137,9 @@ def test_v2_the_threshold_is_strict_and_empties_the_prediction() -> None:
     data = v2(question("a", "Paris"), question("n"))
     predictions, doubt = {"a": "Paris", "n": "Paris"}, {"a": 0.5, "n": 0.5}
     at = score_squad(data, predictions, doubt, threshold=0.5)
-    assert (at["HasAns_exact"], at["NoAns_exact"]) == (
-        100,
-        0,
-    )  # at the threshold both still count as answered
+    # At the threshold both still count as answered.
+    assert at["HasAns_exact"] == 100
+    assert at["NoAns_exact"] == 0
     assert score_squad(data, predictions, doubt, threshold=0.4)["exact"] == 50
     assert (
         score_squad(data, predictions, {"a": 0.3, "n": 0.6}, threshold=0.5)["exact"]

@@ -31,9 +31,10 @@ class GRUEncoder(nn.Module):
             x, lengths, batch_first=True, enforce_sorted=False
         )
         states, _ = self.gru(packed)
+        # (pairs, words, 2 * WIDTH)
         both_ways, _ = pad_packed_sequence(
             states, batch_first=True, total_length=x.shape[1]
-        )  # (pairs, words, 2 * WIDTH)
+        )
         out: Tensor = self.out(both_ways)
         return x + out.relu()
 
@@ -50,9 +51,8 @@ class TransformerEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         distances = torch.arange(-FARTHEST, FARTHEST + 1).abs()
-        distances = torch.cat(
-            [distances, torch.zeros(1)]
-        )  # last: one text to the other
+        # The last bias is that of a word in one text for a word in the other.
+        distances = torch.cat([distances, torch.zeros(1)])
         # Some heads start near-sighted (ALiBi's slopes, Press et al. 2022).
         slopes = 2.0 ** -torch.arange(HEADS)
         bias = -slopes[:, None] * distances  # (heads, distances)
@@ -92,9 +92,8 @@ class TransformerEncoder(nn.Module):
         """Return W_out of softmax(q k^T / sqrt(WIDTH / HEADS) + bias) v."""
         pairs, words, width = x.shape
         qkv = self.qkv[layer](x).view(pairs, words, 3, HEADS, -1)
-        q, k, v = qkv.permute(
-            2, 0, 3, 1, 4
-        )  # each (pairs, heads, words, width / heads)
+        # Each is (pairs, heads, words, width / heads).
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         joined = mixed.transpose(1, 2).reshape(pairs, words, width)
         out: Tensor = self.out[layer](joined)

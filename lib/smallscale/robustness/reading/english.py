@@ -22,8 +22,7 @@ AUXILIARIES = BE | DO | HAVE | MODALS
 DETERMINERS = frozenset(LISTS["determiners"])
 PREPOSITIONS = frozenset(LISTS["prepositions"])
 QUESTION_WORDS = frozenset(LISTS["question_words"])
-# "What built it?" asks for the subject, "What is it?" for the object: these may do
-# both.
+# These may ask for the subject, "What built it?", or for the object, "What is it?".
 SUBJECT_OR_OBJECT = frozenset(LISTS["subject_or_object"])
 HOW_MEASURES = frozenset(LISTS["how_measures"])  # how many, how long
 # Words that carry grammar rather than meaning, and are never the verb of a question.

@@ -69,8 +69,7 @@ class Batch(NamedTuple):
     Each distinct word is looked up once, wherever it stands.
 
     word_ids: (distinct,) each distinct word's place in the vocabulary, 0 for unknown.
-    trigrams: (trigrams,) the hashes of all distinct words' letters, one after the
-    other.
+    trigrams: (trigrams,) the distinct words' trigram hashes, one word after the other.
     trigram_starts: (distinct,) where in `trigrams` each distinct word's begin.
     distinct: (pairs, words) which distinct word stands here.
     features: (pairs, words, WORD_FEATURES).
@@ -233,10 +232,7 @@ def train_reader(
     whole_number("epochs", epochs)
     reader = Reader(vocabulary_of(dataset), encoder=encoder, seed=seed)
     examples = _examples(reader, dataset)
-    nothing = (
-        "dataset has no question with an answer, so there is nothing to learn from"
-    )
-    require(examples, nothing)
+    require(examples, "dataset has no question with an answer to learn from")
     batches = -(-len(examples) // BATCH_SIZE)  # in an epoch, rounded up
     steps = epochs * batches
     optimizer = make_optimizer(
@@ -244,15 +240,14 @@ def train_reader(
     )
     schedule = warmup_cosine(optimizer, steps)
     rng = np.random.default_rng(seed)
-    bar = tqdm(
-        total=steps, desc=progress, unit="batch", leave=False, disable=not progress
-    )
+    silent = not progress
+    bar = tqdm(total=steps, desc=progress, unit="batch", leave=False, disable=silent)
     with threads(1), bar:
         for _ in range(epochs):
             for part in _batches(examples, rng):
                 optimizer.zero_grad()
                 loss = _span_loss(reader, part)
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(reader.parameters(), LARGEST_GRADIENT)
                 optimizer.step()
                 schedule.step()
@@ -264,11 +259,10 @@ def _span_loss(reader: Reader, examples: Sequence[Example]) -> Tensor:
     """Return the mean cross-entropy of the answers' first and last words."""
     batch = reader.collate([example.pair for example in examples])
     spans = torch.tensor([example.span for example in examples])  # (pairs, 2)
-    question_words = (batch.sides == QUESTION).sum(
-        1, keepdim=True
-    )  # before the passage
+    # The question stands before the passage, so the passage's words move along.
+    shift = (batch.sides == QUESTION).sum(1, keepdim=True)  # (pairs, 1)
     logits: Tensor = reader(batch)  # (pairs, words, 2)
-    return F.cross_entropy(logits, spans + question_words)
+    return F.cross_entropy(logits, spans + shift)
 
 
 def _examples(reader: Reader, dataset: Dataset) -> list[Example]:
