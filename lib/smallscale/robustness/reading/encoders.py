@@ -9,7 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-PADDING, QUESTION, PASSAGE = 0, 1, 2  # the sides a word can be on
+# The sides that a word can be on.
+PADDING = 0
+QUESTION = 1
+PASSAGE = 2
+
 WIDTH = 64  # of a word's vector
 LAYERS = 2
 HEADS = 4

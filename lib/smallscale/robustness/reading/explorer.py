@@ -13,8 +13,9 @@ from smallscale.core.validation import require
 from smallscale.notebook.explorer import Explorer
 from smallscale.robustness.reading.addsent import original_id
 from smallscale.robustness.reading.dataset import Dataset, asked, gold_texts
-from smallscale.robustness.reading.readings import Array, Pair, ReaderLike, Reading
+from smallscale.robustness.reading.readings import Pair, ReaderLike, Reading
 from smallscale.robustness.reading.squad import f1
+from smallscale.robustness.reading.words import Array
 
 PAGE = Template(
     Path(__file__).with_name("reading.html.j2").read_text("utf-8"),
@@ -24,7 +25,10 @@ PAGE = Template(
 )
 ANSWERS_SHOWN = 5
 SEARCHED = 20  # questions that are tried for each one that is shown
-NOWHERE, AT_THE_END, AT_THE_START = "nowhere", "at the end", "at the start"
+# Where the misleading sentence may stand.
+NOWHERE = "nowhere"
+AT_THE_END = "at the end"
+AT_THE_START = "at the start"
 
 
 class Attacked(NamedTuple):

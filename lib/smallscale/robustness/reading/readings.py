@@ -7,16 +7,15 @@ and how likely it ends there.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from smallscale.robustness.reading.dataset import Dataset, asked, questions
+from smallscale.robustness.reading.words import Array
 
 LONGEST_ANSWER = 16  # words
 READ_AT_ONCE = 128  # pairs
-
-Array = np.ndarray[Any, Any]
 
 
 class Pair(NamedTuple):
