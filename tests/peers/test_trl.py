@@ -16,7 +16,7 @@ from torch.utils.data import SequentialSampler
 from transformers import PreTrainedTokenizerFast
 
 from smallscale.dpo import train_preferences
-from smallscale.dpo.reviews import END, WORDS, judged_pairs, reviews, small_llama
+from smallscale.dpo.reviews import END, WORDS, preference_pairs, reviews, small_policy
 from smallscale.dpo.sampling import fit_texts
 
 trl = pytest.importorskip(
@@ -30,7 +30,7 @@ STEPS, PAIRS, BETA, LR = 20, 8, 0.2, 1e-3
 @pytest.fixture(scope="module")
 def reference() -> torch.nn.Module:
     world = reviews()
-    return fit_texts(small_llama(), world.texts, steps=60, frequency=world.frequency)
+    return fit_texts(review_model(), world.texts, steps=60, frequency=world.frequency)
 
 
 def words_tokenizer() -> PreTrainedTokenizerFast:
@@ -101,7 +101,7 @@ def test_the_same_losses_over_twenty_steps(
         order.append(picked)
         return losses.mean()
 
-    texts, pairs = judged_pairs(reference, reviews(), STEPS * PAIRS)
+    texts, pairs = preference_pairs(reference, reviews(), STEPS * PAIRS)
     ended = (texts.labels == END).any(1).numpy()
     pairs = pairs[ended[pairs].all(1)]  # to a text without an end trl adds one
     options = {"beta": BETA, "lr": LR, "steps": STEPS, "batch_size": PAIRS, **ours}

@@ -12,7 +12,7 @@ from smallscale.values.population import (
     PRINCIPLES,
     STATEMENTS,
     camp_utility,
-    judge,
+    constitution_points,
     population,
     replies,
 )
@@ -102,7 +102,7 @@ def test_replies_are_texts_that_a_policy_can_read() -> None:
 def test_the_judge_counts_what_is_satisfied() -> None:
     statements = population(10).statements
     for_sources, against_orders = 8, 14
-    points = judge(statements, [for_sources, against_orders])
+    points = constitution_points(statements, [for_sources, against_orders])
     follows = dict(zip(PRINCIPLES, replies().follows.T, strict=True))
     np.testing.assert_array_equal(points, follows["sources"] + (1 - follows["orders"]))
-    assert judge(statements, [])[0] == 0
+    assert constitution_points(statements, [])[0] == 0

@@ -10,14 +10,14 @@ from scipy.stats import spearmanr
 
 from smallscale.dpo import Tabular, optimal_policy, padded_answers, train_preferences
 from smallscale.values.group_rules import (
-    RULES,
+    GROUP_RULES,
     GroupLoss,
     gains,
     group_weights,
     learned_reward,
     loss_floors,
     preference_losses,
-    prefers,
+    preference_chances,
 )
 from smallscale.values.population import replies
 
@@ -113,11 +113,11 @@ def test_of_two_answers_it_is_the_pooled_vote(share: float) -> None:
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 def test_it_orders_answers_by_their_borda_count(share: float) -> None:
     reward = learned_reward(UTILITY, [share, 1 - share], UNIFORM)
-    borda = share * prefers(UTILITY[:, 0]).sum(1) + (1 - share) * prefers(
-        UTILITY[:, 1]
-    ).sum(1)
+    borda = share * preference_chances(UTILITY[:, 0]).sum(1) + (
+        1 - share
+    ) * preference_chances(UTILITY[:, 1]).sum(1)
     assert spearmanr(reward.round(8), borda.round(8)).statistic == pytest.approx(1)
-    np.testing.assert_allclose(prefers(reward).sum(1), borda, atol=1e-7)
+    np.testing.assert_allclose(preference_chances(reward).sum(1), borda, atol=1e-7)
     mean = UTILITY @ [share, 1 - share]
     assert spearmanr(mean, borda).statistic < 0.999  # and not by the mean utility
 
@@ -174,7 +174,7 @@ def test_gains_by_hand() -> None:
     )  # the other half counts as the worst
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", GROUP_RULES)
 def test_dpo_ends_where_the_arithmetic_says(rule: str) -> None:
     """Four answers, two groups, pairs in exact proportions: a tabular policy reaches the rule's optimum."""
     utility, sizes, beta = (
@@ -186,7 +186,9 @@ def test_dpo_ends_where_the_arithmetic_says(rule: str) -> None:
     seen = np.outer(reference, reference)
     pairs, groups = [], []
     for g, size in enumerate(sizes):
-        counts = np.rint(4000 * size * seen * prefers(utility[:, g])).astype(int)
+        counts = np.rint(4000 * size * seen * preference_chances(utility[:, g])).astype(
+            int
+        )
         pairs += [
             (i, j) for i in range(4) for j in range(4) for _ in range(counts[i, j])
         ]

@@ -12,202 +12,34 @@ The method was broken on purpose, one way at a time; what caught it, among other
     position ids left out             test_padding_on_either_side_changes_nothing[left]
     position ids counting columns     the same
     reference in training mode        test_the_reference_has_no_dropout
-    reference that moves along        test_it_starts_at_ln_2_and_the_reference_stays_what_it_was
-"""
+    reference that moves along        test_it_starts_at_ln_2_and_the_reference_stays_what_it_was"""
 
 import copy
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from smallscale.core.devices import few_threads
-from smallscale.core.seeds import seeded
 from smallscale.dpo import (
     Answers,
     Tabular,
     all_logps,
-    answer_logps,
     kl_divergence,
     optimal_policy,
     padded_answers,
     train_preferences,
 )
-from smallscale.dpo.losses import MASKED
-
-END = 9
-PROMPTS = [[1, 2, 3], [4], [5, 6], [1, 2, 3]]
-COMPLETIONS = [[7, END], [8, 8, 7, 2, END], [END], [3, 3, END]]
-
-
-def tiny_gpt2(dropout: float = 0.0) -> nn.Module:
-    """Learned positions, so that a wrong position shows; large weights, so that everything shows."""
-    config = GPT2Config(
-        vocab_size=10, n_positions=24, n_embd=16, n_layer=2, n_head=2, initializer_range=0.5,
-        resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, bos_token_id=0, eos_token_id=END,
-    )  # fmt: skip
-    with seeded(0):
-        return GPT2LMHeadModel(config).eval()
-
-
-def token_by_token(model: nn.Module, prompt: list[int], completion: list[int]) -> float:
-    """Each token's log-probability from a forward pass of its own over what stands before it: no padding, no mask."""
-    total, text = 0.0, list(prompt)
-    with torch.no_grad():
-        for token in completion:
-            total += float(
-                model(torch.tensor([text])).logits[0, -1].log_softmax(0)[token]
-            )
-            text.append(token)
-    return total
-
-
-# answers and their log-probabilities
-
-
-def test_answers_by_hand() -> None:
-    texts = padded_answers([[1, 2], [3]], [[4, END], [END]], pad=0)
-    assert texts.ids.tolist() == [[1, 2, 4, END], [3, END, 0, 0]]
-    assert texts.labels.tolist() == [
-        [MASKED, MASKED, 4, END],
-        [MASKED, END, MASKED, MASKED],
-    ]
-    assert texts.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    left = padded_answers([[1, 2], [3]], [[4, END], [END]], pad=7, side="left")
-    assert left.ids.tolist() == [[1, 2, 4, END], [7, 7, 3, END]]
-    assert left.labels.tolist()[1] == [MASKED, MASKED, MASKED, END]
-    assert left.mask.tolist()[1] == [0, 0, 1, 1]
-    for batch in (texts, left):  # a row alone sheds its padding
-        assert batch[[1]].ids.tolist() == [[3, END]]
-
-
-def test_truncation_keeps_the_prompts_boundary() -> None:
-    texts = padded_answers([[1, 2], [3]], [[4, 5, 6, END], [7, END]], max_length=4)
-    assert texts.labels.tolist() == [[MASKED, MASKED, 4, 5], [MASKED, 7, END, MASKED]]
-
-
-@pytest.mark.parametrize(
-    ("prompts", "completions", "options", "message"),
-    [
-        ([[1, 2], [1]], [[3], [3]], {"max_length": 2}, r"row 0 is \(1 of 2\)"),
-        ([[1], [1]], [[3], []], {}, r"row 1 is \(1 of 2\)"),
-        ([[1]], [[3]], {"side": "both"}, "side"),
-        ([[1]], [[3], [4]], {}, "as many"),
-        ([], [], {}, "as many"),
-        ([[]], [[3]], {}, "prompts must each hold a token"),
-    ],
+from smallscale.dpo.reviews import (
+    Reviews,
+    measure,
+    preference_pairs,
+    review_distribution,
 )
-def test_answers_that_cannot_be_scored_are_refused(
-    prompts: Any, completions: Any, options: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        padded_answers(prompts, completions, **options)
-
-
-def test_the_logps_are_those_of_the_answer_token_by_token() -> None:
-    model = tiny_gpt2()
-    expected = [
-        token_by_token(model, p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
-    ]
-    assert all_logps(
-        model, padded_answers(PROMPTS, COMPLETIONS)
-    ).tolist() == pytest.approx(expected, abs=1e-5)
-
-
-def test_the_end_of_text_counts() -> None:
-    """Over all answers of at most two tokens before the end, probabilities add up to what has ended by then.
-
-    Were the end of text no part of the answer, "7" and "7 8" would share their first token and count twice.
-    """
-    model, words = tiny_gpt2(), [t for t in range(10) if t != END]
-    completions = [
-        [END],
-        *([a, END] for a in words),
-        *([a, b, END] for a in words for b in words),
-    ]
-    logps = all_logps(model, padded_answers([[1]] * len(completions), completions))
-    ended = logps.exp().sum().item()
-    unfinished = [[a, b, c] for a in words for b in words for c in words]
-    open_ = (
-        all_logps(model, padded_answers([[1]] * len(unfinished), unfinished))
-        .exp()
-        .sum()
-        .item()
-    )
-    assert ended + open_ == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_on_either_side_changes_nothing(side: str) -> None:
-    """Beside a longer text or alone, whatever the padding token: a batch of one is the batch."""
-    model = tiny_gpt2()
-    expected = [
-        token_by_token(model, p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
-    ]
-    for pad in (0, 5, END):
-        texts = padded_answers(PROMPTS, COMPLETIONS, pad=pad, side=side)
-        wider = padded_answers(
-            [*PROMPTS, [1] * 12], [*COMPLETIONS, [2] * 8], pad=pad, side=side
-        )
-        alone = torch.cat([all_logps(model, texts[[i]]) for i in range(4)])
-        for logps in (all_logps(model, texts), all_logps(model, wider)[:4], alone):
-            assert logps.tolist() == pytest.approx(expected, abs=1e-5)
-
-
-class TrustsItsMask(nn.Module):
-    """As a transformers model whose next token follows from the mean of all that the mask lets it see so far.
-
-    GPT-2 would not miss a mask that is left out: transformers then tells texts apart by positions that start anew.
-    """
-
-    config = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        with seeded(0):
-            self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10)
-
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **rest: Any
-    ) -> Any:
-        seen = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        total = (self.embed(input_ids) * seen[:, :, None]).cumsum(1)
-        logits = self.head(total / seen.cumsum(1).clamp(min=1)[:, :, None])
-        return SimpleNamespace(logits=logits[:, -rest["logits_to_keep"] :])
-
-
-def test_a_model_is_told_what_is_padding() -> None:
-    model, texts = (
-        TrustsItsMask(),
-        padded_answers(PROMPTS, COMPLETIONS, side="left", pad=5),
-    )
-    alone = torch.cat(
-        [
-            all_logps(model, padded_answers([p], [c]))
-            for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
-        ]
-    )
-    assert all_logps(model, texts).tolist() == pytest.approx(alone.tolist(), abs=1e-5)
-
-
-def test_the_reference_has_no_dropout() -> None:
-    """A reference in training mode would be drawn anew: the first margin would not be exactly 0."""
-    model = tiny_gpt2(dropout=0.5).train()
-    texts = padded_answers(PROMPTS, COMPLETIONS)
-    expected = [
-        token_by_token(tiny_gpt2(), p, c)
-        for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
-    ]
-    assert all_logps(model, texts).tolist() == pytest.approx(expected, abs=1e-5)
-    assert model.training  # put back
-
-
-# the loop
+from tests.dpo.models import COMPLETIONS, PROMPTS, tiny_gpt2
 
 
 def test_it_starts_at_ln_2_and_the_reference_stays_what_it_was() -> None:
@@ -393,18 +225,6 @@ def test_the_tabular_optimum_is_reached() -> None:
     assert abs(reference - optimum).max() > 0.1  # and it had a way to go
 
 
-def test_a_tabular_policy_is_its_table() -> None:
-    table = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
-    texts = padded_answers([[0], [1]], [[2], [0]])
-    assert answer_logps(Tabular(table), texts).exp().tolist() == pytest.approx(
-        [0.5, 0.6]
-    )
-    assert Tabular(table).probabilities() == pytest.approx(table)
-    for wrong in ([0.5, 0.5], [[0.5, 0.6]], [[1.0, 0.0]]):
-        with pytest.raises(ValueError, match="probabilities above 0"):
-            Tabular(wrong)
-
-
 @pytest.mark.parametrize(
     ("pairs", "options", "message"),
     [
@@ -428,3 +248,17 @@ def test_training_refuses_what_cannot_be_right(
         train_preferences(
             tiny_gpt2(), texts, pairs, **{"beta": 0.1, "steps": 1, **options}
         )
+
+
+def test_preferences_raise_the_true_reward(
+    world: Reviews, reference: nn.Module
+) -> None:
+    texts, pairs = preference_pairs(reference, world, 1200)
+    policy = copy.deepcopy(reference)
+    train_preferences(policy, texts, pairs, beta=3.0, steps=40, batch_size=32, lr=5e-4)
+    q = review_distribution(reference, world)
+    gain = (
+        measure(review_distribution(policy, world), q, world)["reward"]
+        - measure(q, q, world)["reward"]
+    )
+    assert gain > 0.3

@@ -21,7 +21,7 @@ from smallscale.dpo.code_rewards import (
     tokenizer,
     write_lines,
 )
-from smallscale.dpo.reviews import small_llama
+from smallscale.dpo.reviews import small_policy
 
 SIZE = 60_000  # characters
 
@@ -165,15 +165,15 @@ def test_matched_pairs_stay_near_and_within_their_prompt() -> None:
 def test_lines_are_the_models_and_measured_as_they_are() -> None:
     bpe, prompts = tokenizer(SIZE), code_prompts(code_tokens(SIZE), 30, 8)
     model, other = (
-        small_llama(512, length=32, width=16),
-        small_llama(512, length=32, width=16, seed=1),
+        small_policy(512, length=32, width=16),
+        small_policy(512, length=32, width=16, seed=1),
     )
     with torch.no_grad():
         model.lm_head.weight[NEWLINE] += (
             1  # an untrained model would hardly ever end a line
         )
-    lines = write_lines(model, prompts, bpe, most=10)
-    assert lines.text == write_lines(model, prompts, bpe, most=10).text
+    lines = write_lines(model, prompts, bpe, max_new_tokens=10)
+    assert lines.text == write_lines(model, prompts, bpe, max_new_tokens=10).text
     assert len(lines.text) == len(lines.good) == len(lines.answers) == 30
     assert lines.good.tolist() == [parses(line) for line in lines.text]
     for line, length, labels in zip(
