@@ -19,7 +19,8 @@ from tests.dpo.models import COMPLETIONS, END, PROMPTS, tiny_gpt2
 
 
 def token_by_token(model: nn.Module, prompt: list[int], completion: list[int]) -> float:
-    """Each token's log-probability from a forward pass of its own over what stands before it: no padding, no mask."""
+    """Each token's log-probability from a forward pass of its own over what stands
+    before it: no padding, no mask."""
     total, text = 0.0, list(prompt)
     with torch.no_grad():
         for token in completion:
@@ -57,8 +58,8 @@ def test_truncation_keeps_the_prompts_boundary() -> None:
         ([[1, 2], [1]], [[3], [3]], {"max_length": 2}, r"row 0 is \(1 of 2\)"),
         ([[1], [1]], [[3], []], {}, r"row 1 is \(1 of 2\)"),
         ([[1]], [[3]], {"side": "both"}, "side"),
-        ([[1]], [[3], [4]], {}, "as many"),
-        ([], [], {}, "as many"),
+        ([[1]], [[3], [4]], {}, "prompts and completions must have the same length"),
+        ([], [], {}, "prompts and completions must have the same length"),
         ([[]], [[3]], {}, "prompts must each hold a token"),
     ],
 )
@@ -80,9 +81,11 @@ def test_the_logps_are_those_of_the_answer_token_by_token() -> None:
 
 
 def test_the_end_of_text_counts() -> None:
-    """Over all answers of at most two tokens before the end, probabilities add up to what has ended by then.
+    """Over all answers of at most two tokens before the end, probabilities add up to
+    what has ended by then.
 
-    Were the end of text no part of the answer, "7" and "7 8" would share their first token and count twice.
+    Were the end of text no part of the answer, "7" and "7 8" would share their first
+    token and count twice.
     """
     model, words = tiny_gpt2(), [t for t in range(10) if t != END]
     completions = [
@@ -104,7 +107,8 @@ def test_the_end_of_text_counts() -> None:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_on_either_side_changes_nothing(side: str) -> None:
-    """Beside a longer text or alone, whatever the padding token: a batch of one is the batch."""
+    """Beside a longer text or alone, whatever the padding token: a batch of one is the
+    batch."""
     model = tiny_gpt2()
     expected = [
         token_by_token(model, p, c) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)
@@ -120,9 +124,11 @@ def test_padding_on_either_side_changes_nothing(side: str) -> None:
 
 
 class TrustsItsMask(nn.Module):
-    """As a transformers model whose next token follows from the mean of all that the mask lets it see so far.
+    """As a transformers model whose next token follows from the mean of all that the
+    mask lets it see so far.
 
-    GPT-2 would not miss a mask that is left out: transformers then tells texts apart by positions that start anew.
+    GPT-2 would not miss a mask that is left out: transformers then tells texts apart by
+    positions that start anew.
     """
 
     config = None
@@ -156,7 +162,8 @@ def test_a_model_is_told_what_is_padding() -> None:
 
 
 def test_the_reference_has_no_dropout() -> None:
-    """A reference in training mode would be drawn anew: the first margin would not be exactly 0."""
+    """A reference in training mode would be drawn anew: the first margin would not be
+    exactly 0."""
     model = tiny_gpt2(dropout=0.5).train()
     texts = padded_answers(PROMPTS, COMPLETIONS)
     expected = [

@@ -85,7 +85,8 @@ def test_flipped_labels_are_those_of_training_only(
 def test_the_optimum_moves_answers_by_their_reward(
     world: Reviews, reference: nn.Module
 ) -> None:
-    """log optimum - log reference is reward / beta - log Z: most answers that won a pair lose under it."""
+    """log optimum - log reference is reward / beta - log Z: most answers that won a
+    pair lose under it."""
     data = collect_preferences(reference, world, 100, held_out=300)
     q, rewards = data.reference, np.append(world.reward, world.failure)
     texts = zip(data.texts.ids, data.texts.mask, strict=True)

@@ -1,4 +1,5 @@
-"""Is the optimum the maximiser, is best-of-n what sampling finds, and does nothing overflow?"""
+"""Is the optimum the maximiser, is best-of-n what sampling finds, and does nothing
+overflow?"""
 
 import math
 from typing import Any
@@ -17,7 +18,8 @@ WEIGHTS = st.lists(
 
 
 def test_two_answers_by_hand() -> None:
-    """Reward ln 3 above the other at beta 1: even odds become 3 to 1; at beta 1/2 they become 9 to 1."""
+    """Reward ln 3 above the other at beta 1: even odds become 3 to 1; at beta 1/2 they
+    become 9 to 1."""
     assert optimal_policy([0.5, 0.5], [math.log(3), 0.0], 1.0) == pytest.approx(
         [3 / 4, 1 / 4]
     )
@@ -89,7 +91,8 @@ def test_batches_and_kinds_of_input() -> None:
 
 
 def test_best_of_two_by_hand() -> None:
-    """Rewards 0, 1, 1: the worst is kept only if drawn twice; the two best share the rest as 1 to 3."""
+    """Rewards 0, 1, 1: the worst is kept only if drawn twice; the two best share the
+    rest as 1 to 3."""
     policy = best_of_n([0.2, 0.2, 0.6], [0.0, 1.0, 1.0], 2)
     assert policy == pytest.approx([0.04, 0.96 / 4, 0.96 * 3 / 4])
 

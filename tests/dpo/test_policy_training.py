@@ -1,18 +1,32 @@
-"""Is it the answer's log-probability whatever the padding, is the reference left alone, and is the optimum reached?
+"""Is the reference left alone, does the loop do what it says, and is the optimum
+reached?
 
-The method was broken on purpose, one way at a time; what caught it, among others:
-    prompt unmasked in the labels     test_the_logps_are_those_of_the_answer_token_by_token
-    padding unmasked in the labels    the same
-    shift left out, or the wrong way  test_losses.test_it_is_the_masked_shifted_sum
-    end of text cut off               test_the_end_of_text_counts
-    end of text, from a file          test_files.test_encoding_keeps_the_boundary_ends_each_text_…
-    a mean for the sum                test_losses.test_every_answer_of_a_length_together_has_probability_one
-    attention mask all ones           test_padding_on_either_side_changes_nothing[left]
-    attention mask left out           test_a_model_is_told_what_is_padding
-    position ids left out             test_padding_on_either_side_changes_nothing[left]
-    position ids counting columns     the same
-    reference in training mode        test_the_reference_has_no_dropout
-    reference that moves along        test_it_starts_at_ln_2_and_the_reference_stays_what_it_was"""
+The method was broken on purpose, one way at a time. This is what caught it, among
+others:
+
+    prompt unmasked in the labels
+        test_answers.test_the_logps_are_those_of_the_answer_token_by_token
+    padding unmasked in the labels
+        the same
+    shift left out, or the wrong way
+        test_losses.test_it_is_the_masked_shifted_sum
+    end of text cut off
+        test_answers.test_the_end_of_text_counts
+    end of text cut off, from a file
+        test_preference_files.test_encoding_keeps_the_boundary_ends_each_text_…
+    a mean for the sum
+        test_losses.test_every_answer_of_a_length_together_has_probability_one
+    attention mask all ones
+        test_answers.test_padding_on_either_side_changes_nothing[left]
+    attention mask left out
+        test_answers.test_a_model_is_told_what_is_padding
+    position ids left out, or counting columns
+        test_answers.test_padding_on_either_side_changes_nothing[left]
+    reference in training mode
+        test_answers.test_the_reference_has_no_dropout
+    reference that moves along
+        test_it_starts_at_ln_2_and_the_reference_stays_what_it_was
+"""
 
 import copy
 import math
@@ -76,7 +90,8 @@ def test_the_policy_has_its_dropout_while_it_trains() -> None:
 
 
 def test_the_rate_falls_along_a_line() -> None:
-    """Under a gradient that never changes each step of Adam is as long as the rate: 0.1 times 1, 3/4, 1/2, 1/4."""
+    """Under a gradient that never changes each step of Adam is as long as the rate: 0.1
+    times 1, 3/4, 1/2, 1/4."""
     policy = Tabular([[0.5, 0.5]])
     texts = padded_answers([[0], [0]], [[0], [1]])
     train_preferences(
@@ -170,9 +185,15 @@ def test_combine_says_whose_preferences_count() -> None:
     texts, weights = padded_answers([[0]] * 2, [[0], [1]]), torch.tensor([0.0, 2.0])
     policy = Tabular([[0.5, 0.5]])
     train_preferences(
-        policy, texts, [[0, 1], [1, 0]], beta=1.0, steps=50, batch_size=2, lr=0.1,
+        policy,
+        texts,
+        [[0, 1], [1, 0]],
+        beta=1.0,
+        steps=50,
+        batch_size=2,
+        lr=0.1,
         combine=lambda losses, picked: (weights[picked] * losses).mean(),
-    )  # fmt: skip
+    )
     assert policy.probabilities()[0, 1] > 0.9
 
 
@@ -191,10 +212,12 @@ def test_watch_sees_every_step_in_eval_mode() -> None:
 
 
 def test_the_tabular_optimum_is_reached() -> None:
-    """Preferences of Bradley and Terry in their exact shares: the policy that DPO ends at is the analytic optimum.
+    """Preferences of Bradley and Terry in their exact shares: the policy that DPO ends
+    at is the analytic optimum.
 
-    Each pair stands in both orders, weighted with its probability, so no sampling is left and the distance to
-    reference * exp(reward / beta) / Z is the method's alone. Two prompts with rewards of their own.
+    Each pair stands in both orders, weighted with its probability, so no sampling is
+    left and the distance to reference * exp(reward / beta) / Z is the method's alone.
+    Two prompts with rewards of their own.
     """
     random = np.random.default_rng(0)
     prompts, answers, beta = 2, 5, 0.7
@@ -208,17 +231,26 @@ def test_the_tabular_optimum_is_reached() -> None:
     )
     pairs = [
         [p * answers + a, p * answers + b]
-        for p in range(prompts) for a in range(answers) for b in range(answers) if a != b
-    ]  # fmt: skip
+        for p in range(prompts)
+        for a in range(answers)
+        for b in range(answers)
+        if a != b
+    ]
     rewards = torch.tensor(reward.ravel())
     share = torch.sigmoid(
         rewards[[a for a, _ in pairs]] - rewards[[b for _, b in pairs]]
     )
     policy = Tabular(reference)
     train_preferences(
-        policy, texts, pairs, beta=beta, steps=800, batch_size=len(pairs), lr=0.03,
+        policy,
+        texts,
+        pairs,
+        beta=beta,
+        steps=800,
+        batch_size=len(pairs),
+        lr=0.03,
         combine=lambda losses, picked: (share[picked] * losses).mean(),
-    )  # fmt: skip
+    )
     optimum = optimal_policy(reference, reward, beta)
     assert abs(policy.probabilities() - optimum).max() < 1e-3
     assert (kl_divergence(policy.probabilities(), optimum) < 1e-5).all()

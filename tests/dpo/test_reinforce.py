@@ -54,9 +54,15 @@ def test_on_policy_training_nears_the_optimum(
 def test_what_every_answer_earns_teaches_nothing(
     world: Reviews, reference: nn.Module
 ) -> None:
-    """Each draw is measured against the mean of the others: a reward that all share moves nothing."""
+    """Each draw is measured against the mean of the others: a reward that all share
+    moves nothing."""
     plain, richer = copy.deepcopy(reference), copy.deepcopy(reference)
-    rest: dict[str, Any] = {"beta": 1.0, "steps": 2, "most": 13, "end": END}
+    rest: dict[str, Any] = {
+        "beta": 1.0,
+        "steps": 2,
+        "max_new_tokens": 13,
+        "end_token": END,
+    }
     train_on_policy(plain, [START], world.reward_of, **rest)
     train_on_policy(richer, [START], lambda row: world.reward_of(row) + 64, **rest)
     logps = [

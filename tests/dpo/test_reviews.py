@@ -1,4 +1,5 @@
-"""Are all the reviews listed, are their numbers exact, and do people choose as they should?"""
+"""Are all the reviews listed, are their numbers exact, and do people choose as they
+should?"""
 
 import math
 from typing import Any
@@ -156,3 +157,13 @@ def test_judged_pairs_are_what_the_policy_writes(
     )
     assert torch.equal(again.ids, texts.ids)
     assert not torch.equal(others.ids, texts.ids)
+
+
+def test_a_formatter_that_sorts_keys_changes_nothing(tmp_path: Path) -> None:
+    words = json.loads(GRAMMAR_FILE.read_text("utf-8"))
+    again = tmp_path / "again.json"
+    again.write_text(json.dumps(words, sort_keys=True), encoding="utf-8")
+    assert read_grammar(again) == GRAMMAR
+    assert GRAMMAR.nouns == ("film", "plot")
+    assert [adverb.word for adverb in GRAMMAR.adverbs] == ["", "very", "not"]
+    assert GRAMMAR.adjectives[0] == ("awful", 0.1, -4.0)

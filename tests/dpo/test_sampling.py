@@ -23,7 +23,8 @@ def test_drawing_follows_the_model_and_its_seed(reference: nn.Module) -> None:
         end_token=END,
         generator=torch.Generator().manual_seed(1),
     )
-    # The cache that makes drawing fast changes nothing: the second word's frequencies are the model's.
+    # The cache that makes drawing fast changes nothing: the second word's frequencies
+    # are the model's.
     first = [
         row
         for row in sample_completions(

@@ -41,7 +41,7 @@ def test_fitting_slows_down_over_its_last_half(
 ) -> None:
     rates: list[Any] = []
     monkeypatch.setattr(
-        "smallscale.dpo.sampling.minimise",
+        "smallscale.dpo.supervised.minimise",
         lambda policy, loss, *falling, **_: rates.extend(falling),
     )
     fit_texts(review_model(), world.texts, steps=40)

@@ -1,7 +1,8 @@
 """Is it the loss that trl computes, step after step, on the same batches?
 
-Twenty steps from one model, the same pairs in the same order, AdamW and a falling rate on both sides: were a mask, a
-sign or an order of updates different, the two would part at the second step.
+Twenty steps from one model, the same pairs in the same order, AdamW and a falling rate
+on both sides: were a mask, a sign or an order of updates different, the two would part
+at the second step.
 """
 
 import copy
@@ -16,8 +17,8 @@ from torch.utils.data import SequentialSampler
 from transformers import PreTrainedTokenizerFast
 
 from smallscale.dpo import train_preferences
-from smallscale.dpo.reviews import END, WORDS, preference_pairs, reviews, small_policy
-from smallscale.dpo.sampling import fit_texts
+from smallscale.dpo.reviews import END, WORDS, preference_pairs, review_model, reviews
+from smallscale.dpo.supervised import fit_texts
 
 trl = pytest.importorskip(
     "trl", reason="trl is not installed: pip install 'smallscale[peers]'"
@@ -50,7 +51,8 @@ def in_words(row: list[int]) -> str:
 def their_losses(
     policy: Any, rows: list[dict[str, str]], folder: Path, **options: Any
 ) -> list[float]:
-    """The losses of trl's trainer on the rows in their order, at its defaults but for what would hide the loss."""
+    """The losses of trl's trainer on the rows in their order, at its defaults but for
+    what would hide the loss."""
     losses: list[float] = []
 
     class Noting(trl.DPOTrainer):  # type: ignore[misc, name-defined]
@@ -65,10 +67,21 @@ def their_losses(
             return loss
 
     config = trl.DPOConfig(
-        output_dir=str(folder), max_steps=STEPS, per_device_train_batch_size=PAIRS, beta=BETA, learning_rate=LR,
-        weight_decay=0.0, max_grad_norm=0.0, bf16=False, gradient_checkpointing=False, use_cpu=True, save_strategy="no",
-        report_to="none", disable_tqdm=True, **options,
-    )  # fmt: skip
+        output_dir=str(folder),
+        max_steps=STEPS,
+        per_device_train_batch_size=PAIRS,
+        beta=BETA,
+        learning_rate=LR,
+        weight_decay=0.0,
+        max_grad_norm=0.0,
+        bf16=False,
+        gradient_checkpointing=False,
+        use_cpu=True,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        **options,
+    )
     trainer = Noting(
         model=policy,
         ref_model=copy.deepcopy(policy),

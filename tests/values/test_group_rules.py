@@ -1,4 +1,5 @@
-"""Does each rule weigh groups as it says, and does training end where the arithmetic says it must?"""
+"""Does each rule weigh groups as it says, and does training end where the arithmetic
+says it must?"""
 
 import math
 
@@ -16,8 +17,8 @@ from smallscale.values.group_rules import (
     group_weights,
     learned_reward,
     loss_floors,
-    preference_losses,
     preference_chances,
+    preference_losses,
 )
 from smallscale.values.population import replies
 
@@ -43,7 +44,8 @@ def test_worst_by_hand_over_two_batches() -> None:
 
 
 def test_regret_counts_what_is_above_the_floor() -> None:
-    """Above floors of 1 and 5.5 the first group's loss is 1, the second's .5: the first one grows."""
+    """Above floors of 1 and 5.5 the first group's loss is 1, the second's .5: the first
+    one grows."""
     rule = GroupLoss(GROUPS, "regret", eta=0.1, floors=(1.0, 5.5))
     q = 1 / (1 + math.exp(-0.05))
     assert rule(LOSSES, ALL) == pytest.approx(2 * q + 6 * (1 - q))
@@ -61,7 +63,8 @@ def test_a_group_that_is_absent_from_a_batch_keeps_its_weight_and_adds_nothing()
 
 
 def test_an_absent_group_is_not_below_its_floor() -> None:
-    """Loss 2 above a floor of 1, and nobody of the second group: weights (e^.1, 1) / sum, whatever its floor."""
+    """Loss 2 above a floor of 1, and nobody of the second group: weights (e^.1, 1) /
+    sum, whatever its floor."""
     rule = GroupLoss(GROUPS, "regret", eta=0.1, floors=(1.0, 5.5))
     rule(LOSSES[:3], ALL[:3])
     assert rule.weights[1] == pytest.approx(1 / (1 + math.exp(0.1)))
@@ -102,7 +105,8 @@ def test_of_one_group_the_learned_reward_is_its_utility() -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 def test_of_two_answers_it_is_the_pooled_vote(share: float) -> None:
-    """P(a over b) = .7 sigmoid(1) + .3 sigmoid(-4) = .517: the reward's gap is its logit, however strong the 4."""
+    """P(a over b) = .7 sigmoid(1) + .3 sigmoid(-4) = .517: the reward's gap is its
+    logit, however strong the 4."""
     utility = np.array([[1.0, -4.0], [0.0, 0.0]])
     reward = learned_reward(utility, [share, 1 - share], [0.5, 0.5])
     assert reward[0] - reward[1] == pytest.approx(
@@ -135,7 +139,8 @@ def test_the_learned_reward_is_a_minimum_also_when_answers_are_not_equally_likel
 
 
 def test_floors_are_the_entropy_of_choices() -> None:
-    """Two answers a gap of g apart: half of all pairs are one answer twice, at log 2; the others cost the entropy."""
+    """Two answers a gap of g apart: half of all pairs are one answer twice, at log 2;
+    the others cost the entropy."""
     chance = expit(1.5)
     entropy = -chance * math.log(chance) - (1 - chance) * math.log(1 - chance)
     floors = loss_floors(np.array([[1.5, 0.0], [0.0, 0.0]]), [0.5, 0.5])
@@ -161,7 +166,8 @@ def test_worst_equalises_losses_and_regret_what_exceeds_the_floors() -> None:
 
 
 def test_gains_by_hand() -> None:
-    """Utilities 1 and 0; the reference is worth 1/2, alone asked 1/(1 + e^-1) at beta 1."""
+    """Utilities 1 and 0; the reference is worth 1/2, alone asked 1/(1 + e^-1) at beta
+    1."""
     utility, reference = np.array([[1.0], [0.0]]), [0.5, 0.5]
     own = expit(1)
     assert gains(reference, utility, reference, 1.0)[0] == pytest.approx(0)
@@ -176,7 +182,8 @@ def test_gains_by_hand() -> None:
 
 @pytest.mark.parametrize("rule", GROUP_RULES)
 def test_dpo_ends_where_the_arithmetic_says(rule: str) -> None:
-    """Four answers, two groups, pairs in exact proportions: a tabular policy reaches the rule's optimum."""
+    """Four answers, two groups, pairs in exact proportions: a tabular policy reaches
+    the rule's optimum."""
     utility, sizes, beta = (
         np.array([[2.0, -1.0], [1.0, 1.0], [0.0, 0.5], [0.5, 0.0]]),
         (3, 1),

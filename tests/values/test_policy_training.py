@@ -1,4 +1,5 @@
-"""Does the model write replies, do the camps choose as they wish, and does training move the model towards them?"""
+"""Does the model write replies, do the camps choose as they wish, and does training
+move the model towards them?"""
 
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from torch import nn
 from smallscale.dpo import Answers
 from smallscale.values.group_rules import gains
 from smallscale.values.policy_training import (
-    train_by_rule,
     camp_pairs,
     reply_distribution,
     reply_model,
+    train_by_rule,
 )
 from smallscale.values.population import WORDS, replies
 
@@ -42,7 +43,8 @@ def test_the_majority_compares_its_share_and_chooses_by_its_utility() -> None:
     for camp in (0, 1):
         chosen, rejected = pairs[groups == camp].T
         utility = replies().utility[:, camp]
-        # Of the pairs that differ, the share in which the better reply was chosen is the mean of sigmoid |difference|.
+        # Of the pairs that differ, the share in which the better reply was chosen is
+        # the mean of sigmoid |difference|.
         differ = utility[chosen] != utility[rejected]
         expected = expit(np.abs(utility[:, None] - utility[None]))[
             ~np.isclose(utility[:, None], utility[None])
@@ -96,7 +98,8 @@ def test_every_rule_trains(written: tuple[nn.Module, Answers], rule: str) -> Non
 
 
 def test_another_causal_language_model_can_write(tmp_path: Path) -> None:
-    """One step of what `full` does: a model and a tokenizer in a folder, as transformers saves them."""
+    """One step of what `full` does: a model and a tokenizer in a folder, as
+    transformers saves them."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
