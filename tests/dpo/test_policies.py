@@ -9,6 +9,7 @@ from smallscale.dpo import (
     answer_logps,
     padded_answers,
 )
+from smallscale.dpo.policies import END, START, small_policy
 
 
 def test_a_tabular_policy_is_its_table() -> None:
@@ -25,7 +26,7 @@ def test_a_tabular_policy_is_its_table() -> None:
 
 def test_the_small_policy_is_a_llama_of_two_layers_with_wide_weights() -> None:
     model = small_policy(14, length=16)
-    assert sum(p.numel() for p in model.parameters()) == 84_288
+    assert sum(p.numel() for p in model.parameters()) == 84_032
     config = model.config
     sizes = (config.num_hidden_layers, config.num_attention_heads, config.hidden_size)
     assert sizes == (2, 4, 64)

@@ -1,7 +1,9 @@
 """Are all the reviews listed, are their numbers exact, and do people choose as they
 should?"""
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,15 @@ from torch import nn
 
 from smallscale.dpo.reviews import (
     END,
+    GRAMMAR,
+    GRAMMAR_FILE,
     START,
     WORDS,
     Reviews,
     draw_preferences,
     measure,
     preference_pairs,
+    read_grammar,
     review_distribution,
 )
 from smallscale.dpo.sampling import sample_completions

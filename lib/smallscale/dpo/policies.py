@@ -23,7 +23,7 @@ def small_policy(
 ) -> LlamaForCausalLM:
     """Return a `small_transformer` with random weights that are spread widely.
 
-    length: the most tokens of a text. At a vocabulary of 14 and the default width it
+    length: the most tokens of a text. At a vocabulary of 16 and the default width it
     has 84,000 parameters. It has no dropout, and comes in eval mode.
     """
     return small_transformer(
