@@ -49,7 +49,9 @@ def test_reweighting_by_hand() -> None:
     assert reweighted_agreement(votes[:3], groups[:3], 0.6)["s"] == pytest.approx(
         3 / 5
     )  # a group alone is all
-    with pytest.raises(ValueError, match="share must be .* at least 0 and at most 1; got 1.5"):
+    with pytest.raises(
+        ValueError, match=r"share must be .*at least 0 and at most 1; got 1.5"
+    ):
         reweighted_agreement(votes, groups, 1.5)
 
 
