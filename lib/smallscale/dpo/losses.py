@@ -127,9 +127,11 @@ def preference_loss(
     >>> round(losses.item(), 4)  # log(1 + exp(-3))
     0.0486
     """
-    _check_options(beta, loss, label_smoothing)
-    logps = _checked_logps(
-        policy_chosen, policy_rejected, reference_chosen, reference_rejected
+    logps = _checked_pairs(
+        (policy_chosen, policy_rejected, reference_chosen, reference_rejected),
+        beta=beta,
+        loss=loss,
+        label_smoothing=label_smoothing,
     )
     chosen = logps.policy_chosen - logps.reference_chosen  # log pi(y_w) / pi_ref(y_w)
     rejected = logps.policy_rejected - logps.reference_rejected  # the same of y_l
@@ -140,9 +142,8 @@ def preference_loss(
     if loss == "dpo":
         losses = (1 - e) * right + e * flipped  # Rafailov et al., eq. 7, where e = 0
     elif loss == "robust":
-        losses = ((1 - e) * right - e * flipped) / (
-            1 - 2 * e
-        )  # Chowdhury et al., eq. 12
+        unbiased = (1 - e) * right - e * flipped
+        losses = unbiased / (1 - 2 * e)  # Chowdhury et al., eq. 12
     elif loss == "ipo":
         losses = (margin - 1 / (2 * beta)) ** 2  # Azar et al., eq. 17
     else:
@@ -160,8 +161,25 @@ class _PairLogps(NamedTuple):
     reference_rejected: Tensor
 
 
-def _checked_logps(*logps: Any) -> _PairLogps:
-    """Return four log-probabilities as tensors, the reference's without gradient."""
+def _checked_pairs(
+    logps: tuple[Any, ...], *, beta: float, loss: str, label_smoothing: float
+) -> _PairLogps:
+    """Return four log-probabilities as tensors, the reference's without gradient.
+
+    Refuses them, and the options of `preference_loss`, where they cannot be right.
+    """
+    one_of("loss", loss, LOSSES)
+    finite_number("beta", beta, above=0)
+    require(
+        0 <= label_smoothing < 0.5,
+        "label_smoothing must lie in [0, 0.5), since at one half the labels say "
+        f"nothing; got {label_smoothing}",
+    )
+    require(
+        label_smoothing == 0 or loss in SMOOTHED,
+        f"label_smoothing has no meaning with {loss}; leave it at 0, or use "
+        f"{' or '.join(SMOOTHED)}",
+    )
     named = {
         name: real_tensor(name, values)
         for name, values in zip(_PairLogps._fields, logps, strict=True)
@@ -178,22 +196,6 @@ def _checked_logps(*logps: Any) -> _PairLogps:
     for name in ("reference_chosen", "reference_rejected"):
         named[name] = named[name].detach()
     return _PairLogps(**named)
-
-
-def _check_options(beta: float, loss: str, label_smoothing: float) -> None:
-    """Refuse options of `preference_loss` that are out of range."""
-    one_of("loss", loss, LOSSES)
-    finite_number("beta", beta, above=0)
-    require(
-        0 <= label_smoothing < 0.5,
-        "label_smoothing must lie in [0, 0.5), since at one half the labels say "
-        f"nothing; got {label_smoothing}",
-    )
-    require(
-        label_smoothing == 0 or loss in SMOOTHED,
-        f"label_smoothing has no meaning with {loss}; leave it at 0, or use "
-        f"{' or '.join(SMOOTHED)}",
-    )
 
 
 def real_tensor(name: str, values: Any) -> Tensor:
