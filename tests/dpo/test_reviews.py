@@ -142,7 +142,7 @@ def test_people_refuse_what_cannot_be_right(
         draw_preferences(pairs, reward)
 
 
-def test_judged_pairs_are_what_the_policy_writes(
+def test_pairs_are_of_what_the_policy_writes(
     world: Reviews, reference: nn.Module
 ) -> None:
     texts, pairs = preference_pairs(reference, world, 300)

@@ -113,7 +113,7 @@ def test_replies_are_texts_that_a_policy_can_read() -> None:
     np.testing.assert_allclose(all_logps(flat, texts), -7 * np.log(14), rtol=1e-6)
 
 
-def test_the_judge_counts_what_is_satisfied() -> None:
+def test_a_constitutions_points_count_what_is_satisfied() -> None:
     statements = population(10).statements
     for_sources, against_orders = 8, 14
     points = constitution_points(statements, [for_sources, against_orders])

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import minimize_scalar, root
 from scipy.special import expit
 from torch import Tensor
 
 from smallscale.core.validation import as_tensor, one_of, require
 from smallscale.dpo import optimal_policy
+from smallscale.training.group_losses import group_means
 
 GROUP_RULES = ("pooled", "equal", "worst", "regret")
 
@@ -65,7 +65,8 @@ class GroupLoss:
         """
         if self.rule == "pooled":
             return losses.mean()  # the same as q_g = share of the batch
-        means, present = self._group_means(losses, pairs)  # (groups,) each
+        groups = self.groups[pairs.cpu()]  # (batch,)
+        means, present = group_means(losses, groups, len(self.weights))  # (groups,)
         if self.rule != "equal":
             excess = means.detach().cpu() - self.floors  # floors are 0 under "worst"
             excess = excess.where(present.cpu(), 0.0)
@@ -73,14 +74,6 @@ class GroupLoss:
             self.weights = torch.softmax(self.weights.log() + self.eta * excess, 0)
         q = self.weights.to(losses) * present  # absent groups are left out
         return q @ means / q.sum()
-
-    def _group_means(self, losses: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each group's mean loss, 0 where it has no pair, and whether it has
-        one."""
-        groups = self.groups[pairs.cpu()]
-        member = F.one_hot(groups, len(self.weights)).to(losses)  # (batch, groups)
-        counts = member.sum(0)
-        return losses @ member / counts.clamp(min=1), counts > 0
 
 
 def preference_chances(utility: np.ndarray) -> np.ndarray:
