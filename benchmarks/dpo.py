@@ -129,10 +129,8 @@ def ours(model: Any, rows: list[dict[str, list[int]]], batch: int) -> float:
         [[*row[side], 1] for side in ("chosen", "rejected") for row in rows],
     )
     policy = copy.deepcopy(model)
-    order, reference = (
-        [[i, len(rows) + i] for i in range(len(rows))],
-        all_logps(policy, texts),
-    )
+    order = [[i, len(rows) + i] for i in range(len(rows))]
+    reference = all_logps(policy, texts)
     stamps: list[float] = []
     train_preferences(
         policy,

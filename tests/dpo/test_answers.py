@@ -21,7 +21,8 @@ from tests.dpo.models import COMPLETIONS, END, PROMPTS, tiny_gpt2
 def token_by_token(model: nn.Module, prompt: list[int], completion: list[int]) -> float:
     """Each token's log-probability from a forward pass of its own over what stands
     before it: no padding, no mask."""
-    total, text = 0.0, list(prompt)
+    total = 0.0
+    text = list(prompt)
     with torch.no_grad():
         for token in completion:
             total += float(
@@ -87,7 +88,8 @@ def test_the_end_of_text_counts() -> None:
     Were the end of text no part of the answer, "7" and "7 8" would share their first
     token and count twice.
     """
-    model, words = tiny_gpt2(), [t for t in range(10) if t != END]
+    model = tiny_gpt2()
+    words = [t for t in range(10) if t != END]
     completions = [
         [END],
         *([a, END] for a in words),
@@ -148,10 +150,8 @@ class TrustsItsMask(nn.Module):
 
 
 def test_a_model_is_told_what_is_padding() -> None:
-    model, texts = (
-        TrustsItsMask(),
-        padded_answers(PROMPTS, COMPLETIONS, side="left", pad=5),
-    )
+    model = TrustsItsMask()
+    texts = padded_answers(PROMPTS, COMPLETIONS, side="left", pad=5)
     alone = torch.cat(
         [
             all_logps(model, padded_answers([p], [c]))

@@ -150,7 +150,8 @@ def test_modules_come_in_an_order_that_no_file_system_decides(
 
 
 def test_tokens_are_the_text_and_prompts_end_a_line() -> None:
-    tokens, bpe = code_tokens(SIZE), tokenizer(SIZE)
+    tokens = code_tokens(SIZE)
+    bpe = tokenizer(SIZE)
     text = "".join(
         "\n" if t == NEWLINE else bpe.decode([t]) for t in tokens[:500].tolist()
     )
@@ -179,7 +180,8 @@ def test_pairs_by_hand() -> None:
 
 def test_matched_pairs_stay_near_and_within_their_prompt() -> None:
     random = np.random.default_rng(0)
-    good, lengths = random.random((50, 6)) < 0.4, random.integers(1, 30, (50, 6))
+    good = random.random((50, 6)) < 0.4
+    lengths = random.integers(1, 30, (50, 6))
     pairs = code_pairs(good, lengths, slack=2)
     assert len(pairs) > 20
     assert (abs(lengths.ravel()[pairs[:, 0]] - lengths.ravel()[pairs[:, 1]]) <= 2).all()
@@ -190,11 +192,10 @@ def test_matched_pairs_stay_near_and_within_their_prompt() -> None:
 
 
 def test_lines_are_the_models_and_measured_as_they_are() -> None:
-    bpe, prompts = tokenizer(SIZE), code_prompts(code_tokens(SIZE), 30, 8)
-    model, other = (
-        small_policy(512, length=32, width=16),
-        small_policy(512, length=32, width=16, seed=1),
-    )
+    bpe = tokenizer(SIZE)
+    prompts = code_prompts(code_tokens(SIZE), 30, 8)
+    model = small_policy(512, length=32, width=16)
+    other = small_policy(512, length=32, width=16, seed=1)
     with torch.no_grad():
         model.lm_head.weight[NEWLINE] += (
             1  # an untrained model would hardly ever end a line

@@ -34,7 +34,8 @@ def test_a_followed_run_starts_at_the_reference_and_says_what_it_is(
     assert torch.equal(all_logps(reference, world.texts), before)  # a copy was trained
     assert list(table.step) == list(seen) == [0, 3, 6]
     q = review_distribution(reference, world)
-    first, last = table.iloc[0], table.iloc[-1]
+    first = table.iloc[0]
+    last = table.iloc[-1]
     assert (first.kl, first.accuracy) == (0, 0)  # equal rewards are no win
     assert last.accuracy > 0.5
     assert last.reward == pytest.approx(measure(seen[6], q, world)["reward"])
@@ -68,10 +69,8 @@ def test_flipped_labels_are_those_of_training_only(
 ) -> None:
     data = collect_preferences(reference, world, 2000, held_out=50)
     noisy = flip_labels(data, 0.2)
-    same, turned = (
-        (noisy.pairs == data.pairs).all(1),
-        (noisy.pairs == data.pairs[:, ::-1]).all(1),
-    )
+    same = (noisy.pairs == data.pairs).all(1)
+    turned = (noisy.pairs == data.pairs[:, ::-1]).all(1)
     assert (same | turned).all()
     assert (~same).mean() == pytest.approx(0.2, abs=4 * math.sqrt(0.16 / 2000))
     assert (noisy.held_out == data.held_out).all()
@@ -88,7 +87,8 @@ def test_the_optimum_moves_answers_by_their_reward(
     """log optimum - log reference is reward / beta - log Z: most answers that won a
     pair lose under it."""
     data = collect_preferences(reference, world, 100, held_out=300)
-    q, rewards = data.reference, np.append(world.reward, world.failure)
+    q = data.reference
+    rewards = np.append(world.reward, world.failure)
     texts = zip(data.texts.ids, data.texts.mask, strict=True)
     reward = np.array(
         [world.reward_of(ids[mask.bool()].tolist()[1:]) for ids, mask in texts]

@@ -91,7 +91,8 @@ def test_every_answer_of_a_length_together_has_probability_one() -> None:
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_half_precision_is_summed_in_single(kind: torch.dtype) -> None:
-    logits, labels = some_logits(2, 40).to(kind), torch.zeros(2, 40, dtype=torch.long)
+    logits = some_logits(2, 40).to(kind)
+    labels = torch.zeros(2, 40, dtype=torch.long)
     assert sequence_logps(logits, labels).dtype == torch.float32
     assert torch.allclose(
         sequence_logps(logits, labels), sequence_logps(logits.float(), labels)
@@ -118,7 +119,8 @@ def test_the_gradient_is_zero_where_nothing_is_asked() -> None:
 
 
 def test_numpy_lists_and_tensors_are_the_same() -> None:
-    logits, labels = some_logits(2, 3), [[0, 1, 2], [MASKED, 4, MASKED]]
+    logits = some_logits(2, 3)
+    labels = [[0, 1, 2], [MASKED, 4, MASKED]]
     expected = sequence_logps(logits, torch.tensor(labels))
     assert torch.equal(sequence_logps(logits.numpy(), np.array(labels)), expected)
     assert torch.equal(sequence_logps(logits.tolist(), labels), expected)
@@ -164,10 +166,8 @@ def test_by_hand() -> None:
 
 @given(margin=st.floats(-30, 30), beta=st.floats(0.01, 3), e=st.floats(0, 0.49))
 def test_the_formulas(margin: float, beta: float, e: float) -> None:
-    right, flipped = (
-        math.log1p(math.exp(-beta * margin)),
-        math.log1p(math.exp(beta * margin)),
-    )
+    right = math.log1p(math.exp(-beta * margin))
+    flipped = math.log1p(math.exp(beta * margin))
     near = {"rel": 1e-9, "abs": 1e-9}
     assert loss_of(margin, beta=beta) == pytest.approx(right, **near)
     assert loss_of(margin, beta=beta, label_smoothing=e) == pytest.approx(

@@ -57,7 +57,8 @@ from tests.dpo.models import COMPLETIONS, PROMPTS, tiny_gpt2
 
 
 def test_it_starts_at_ln_2_and_the_reference_stays_what_it_was() -> None:
-    model, texts = tiny_gpt2(), padded_answers(PROMPTS, COMPLETIONS)
+    model = tiny_gpt2()
+    texts = padded_answers(PROMPTS, COMPLETIONS)
     reference = copy.deepcopy(model)
     before = all_logps(reference, texts)
     table = train_preferences(
@@ -131,7 +132,8 @@ def test_given_reference_logps_are_used() -> None:
 
 
 def test_the_same_seed_is_the_same_run_and_touches_no_global_state() -> None:
-    texts, state = padded_answers(PROMPTS, COMPLETIONS), torch.get_rng_state()
+    texts = padded_answers(PROMPTS, COMPLETIONS)
+    state = torch.get_rng_state()
 
     def run(seed: int) -> Any:
         pairs = [[0, 3], [1, 2], [3, 1], [2, 0]]
@@ -156,7 +158,8 @@ def test_a_small_model_is_given_one_thread_and_others_get_theirs_back() -> None:
 
 
 def test_an_identical_pair_is_kept_and_moves_nothing() -> None:
-    model, texts = tiny_gpt2(), padded_answers(PROMPTS, COMPLETIONS)
+    model = tiny_gpt2()
+    texts = padded_answers(PROMPTS, COMPLETIONS)
     before = all_logps(model, texts)
     table = train_preferences(model, texts, [[1, 1]], beta=0.3, steps=3, batch_size=1)
     assert table.loss.tolist() == pytest.approx([math.log(2)] * 3)
@@ -182,7 +185,8 @@ def test_every_pair_comes_once_before_any_comes_again() -> None:
 
 def test_combine_says_whose_preferences_count() -> None:
     """Two people who disagree: the one with all the weight is followed."""
-    texts, weights = padded_answers([[0]] * 2, [[0], [1]]), torch.tensor([0.0, 2.0])
+    texts = padded_answers([[0]] * 2, [[0], [1]])
+    weights = torch.tensor([0.0, 2.0])
     policy = Tabular([[0.5, 0.5]])
     train_preferences(
         policy,
@@ -220,11 +224,11 @@ def test_the_tabular_optimum_is_reached() -> None:
     Two prompts with rewards of their own.
     """
     random = np.random.default_rng(0)
-    prompts, answers, beta = 2, 5, 0.7
-    reference, reward = (
-        random.dirichlet(np.ones(answers), prompts),
-        random.normal(size=(prompts, answers)),
-    )
+    prompts = 2
+    answers = 5
+    beta = 0.7
+    reference = random.dirichlet(np.ones(answers), prompts)
+    reward = random.normal(size=(prompts, answers))
     texts = padded_answers(
         [[p] for p in range(prompts) for _ in range(answers)],
         [[a] for _ in range(prompts) for a in range(answers)],

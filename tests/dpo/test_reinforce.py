@@ -56,7 +56,8 @@ def test_what_every_answer_earns_teaches_nothing(
 ) -> None:
     """Each draw is measured against the mean of the others: a reward that all share
     moves nothing."""
-    plain, richer = copy.deepcopy(reference), copy.deepcopy(reference)
+    plain = copy.deepcopy(reference)
+    richer = copy.deepcopy(reference)
     rest: dict[str, Any] = {
         "beta": 1.0,
         "steps": 2,

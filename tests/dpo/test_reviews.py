@@ -88,7 +88,8 @@ def test_rounding_cannot_make_the_rest_negative(
 
 
 def test_measures_by_hand(world: Reviews) -> None:
-    even, all_off = np.zeros(2629), np.zeros(2629)
+    even = np.zeros(2629)
+    all_off = np.zeros(2629)
     even[
         [
             at(world, "the film was good"),
@@ -108,7 +109,8 @@ def test_measures_by_hand(world: Reviews) -> None:
 
 
 def test_people_choose_as_bradley_and_terry_say() -> None:
-    reward, pairs = [0.0, math.log(3)], np.array([[0, 1]] * 20_000)
+    reward = [0.0, math.log(3)]
+    pairs = np.array([[0, 1]] * 20_000)
     chosen = draw_preferences(pairs, reward)[:, 0]
     assert (chosen == 1).mean() == pytest.approx(
         3 / 4, abs=4 * math.sqrt(3 / 16 / 20_000)

@@ -52,7 +52,8 @@ def test_the_bridge_is_helpful_and_the_majoritys_own_is_not(
 def loss(votes: torch.Tensor, mu, person, statement) -> torch.Tensor:
     """Community Notes' loss, as its code has it: means of squares, times .15 for
     intercepts and .03 for factors."""
-    ratings, seen = (votes.nan_to_num() + 1) / 2, ~votes.isnan()
+    ratings = (votes.nan_to_num() + 1) / 2
+    seen = ~votes.isnan()
     fitted = mu + person[:, :1] + statement[:, 0] + person[:, 1:] @ statement[:, 1:].T
     error = (ratings - fitted)[seen].square().mean()
     intercepts = mu**2 + person[:, 0].square().mean() + statement[:, 0].square().mean()
@@ -66,7 +67,8 @@ def loss(votes: torch.Tensor, mu, person, statement) -> torch.Tensor:
 @pytest.mark.parametrize("seen", [1.0, 0.6])
 def test_it_is_the_minimum_that_gradient_descent_finds(seen: float) -> None:
     votes = two_camps(3, people=60, seen=seen)
-    tensor, best = torch.tensor(votes.to_numpy()), None
+    tensor = torch.tensor(votes.to_numpy())
+    best = None
     for start in range(4):
         generator = torch.Generator().manual_seed(start)
         parts = [

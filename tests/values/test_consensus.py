@@ -65,7 +65,8 @@ def test_one_group_that_disagrees_is_not_outvoted() -> None:
         }
     )
     groups = [0] * 90 + [1] * 10
-    consensus, pooled = group_aware_consensus(votes, groups), pooled_agreement(votes)
+    consensus = group_aware_consensus(votes, groups)
+    pooled = pooled_agreement(votes)
     assert pooled["liked"] > pooled["shared"]
     assert consensus["liked"] < consensus["shared"]
 
@@ -126,10 +127,14 @@ def by_the_rules(
         for v, g in zip(votes[statement], groups, strict=True)
         if g != group and not math.isnan(v)
     ]
-    s, t, found = len(inside), len(rest), {}
+    s = len(inside)
+    t = len(rest)
+    found = {}
     for stance, sign in (("agree", 1), ("disagree", -1)):
-        n, m = inside.count(sign), rest.count(sign)
-        p, elsewhere = (n + 1) / (s + 2), (m + 1) / (t + 2)
+        n = inside.count(sign)
+        m = rest.count(sign)
+        p = (n + 1) / (s + 2)
+        elsewhere = (m + 1) / (t + 2)
         q = (n + m + 2) / (s + t + 2)
         z = (
             0

@@ -130,7 +130,8 @@ def test_the_learned_reward_is_a_minimum_also_when_answers_are_not_equally_likel
     None
 ):
     rng = np.random.default_rng(0)
-    reference, weights = rng.dirichlet(np.ones(64)), np.array([0.7, 0.3])
+    reference = rng.dirichlet(np.ones(64))
+    weights = np.array([0.7, 0.3])
     reward = learned_reward(UTILITY, weights, reference)
     least = weights @ preference_losses(UTILITY, reward, reference)
     for _ in range(20):
@@ -168,7 +169,8 @@ def test_worst_equalises_losses_and_regret_what_exceeds_the_floors() -> None:
 def test_gains_by_hand() -> None:
     """Utilities 1 and 0; the reference is worth 1/2, alone asked 1/(1 + e^-1) at beta
     1."""
-    utility, reference = np.array([[1.0], [0.0]]), [0.5, 0.5]
+    utility = np.array([[1.0], [0.0]])
+    reference = [0.5, 0.5]
     own = expit(1)
     assert gains(reference, utility, reference, 1.0)[0] == pytest.approx(0)
     assert gains([own, 1 - own], utility, reference, 1.0)[0] == pytest.approx(1)
@@ -184,14 +186,13 @@ def test_gains_by_hand() -> None:
 def test_dpo_ends_where_the_arithmetic_says(rule: str) -> None:
     """Four answers, two groups, pairs in exact proportions: a tabular policy reaches
     the rule's optimum."""
-    utility, sizes, beta = (
-        np.array([[2.0, -1.0], [1.0, 1.0], [0.0, 0.5], [0.5, 0.0]]),
-        (3, 1),
-        0.5,
-    )
+    utility = np.array([[2.0, -1.0], [1.0, 1.0], [0.0, 0.5], [0.5, 0.0]])
+    sizes = (3, 1)
+    beta = 0.5
     reference = np.array([0.4, 0.3, 0.2, 0.1])
     seen = np.outer(reference, reference)
-    pairs, groups = [], []
+    pairs = []
+    groups = []
     for g, size in enumerate(sizes):
         counts = np.rint(4000 * size * seen * preference_chances(utility[:, g])).astype(
             int

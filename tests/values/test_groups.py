@@ -67,7 +67,8 @@ def test_a_shuffled_map_is_the_same_map(random: object) -> None:
             rng.random((30, 9)) < 0.1, np.nan, rng.choice([1, -1, 0], size=(30, 9))
         )
     )
-    rows, columns = rng.permutation(30), rng.permutation(9)
+    rows = rng.permutation(30)
+    columns = rng.permutation(9)
     pd.testing.assert_frame_equal(
         opinion_map(votes.iloc[rows, columns]), opinion_map(votes).iloc[rows]
     )  # bit for bit

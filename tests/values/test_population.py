@@ -48,7 +48,8 @@ def test_votes_follow_the_camps_wishes_and_the_statements_direction() -> None:
             )
     # A wish of 1.2 and one of 1.0 look much alike; only a mild one shows by failing
     # more often.
-    strong, mild = mean.loc["minority", 12], mean.loc["majority", 12]
+    strong = mean.loc["minority", 12]
+    mild = mean.loc["majority", 12]
     assert strong < -0.9
     assert 0.2 < mild < 0.6
 
@@ -115,7 +116,8 @@ def test_replies_are_texts_that_a_policy_can_read() -> None:
 
 def test_a_constitutions_points_count_what_is_satisfied() -> None:
     statements = population(10).statements
-    for_sources, against_orders = 8, 14
+    for_sources = 8
+    against_orders = 14
     points = constitution_points(statements, [for_sources, against_orders])
     follows = dict(zip(PRINCIPLE_NAMES, replies().follows.T, strict=True))
     np.testing.assert_array_equal(points, follows["sources"] + (1 - follows["orders"]))
