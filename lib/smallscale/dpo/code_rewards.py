@@ -70,8 +70,7 @@ def stdlib_modules(characters: int) -> tuple[str, ...]:
         for file in root.rglob("*.py")
         if not file.name.startswith("_sysconfigdata")
     ]
-    # By a hash of the name, so that neither alphabet nor folder decides what comes
-    # first.
+    # By a hash of the name: neither alphabet nor folder decides what comes first.
     names.sort(key=lambda name: sha256(name.as_posix().encode()).digest())
     modules: list[str] = []
     length = 0
@@ -129,8 +128,7 @@ def parses(line: str) -> bool:
     line = line.lstrip("\t")
     if line.strip().splitlines() != [line] or not line.isascii() or line.endswith("\\"):
         return False
-    # A comment hides what stands behind it: if there is one, a bracket more does no
-    # harm.
+    # A comment hides what stands behind it: with one, a bracket more does no harm.
     has_comment = "#" in line and _parses_somewhere(f"{line})")
     return _parses_somewhere(line) and not has_comment
 

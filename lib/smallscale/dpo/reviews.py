@@ -158,8 +158,7 @@ def _clauses() -> list[Clause]:
 
 
 def review_model(*, seed: int = 0) -> LlamaForCausalLM:
-    """Return a `small_policy` for reviews, with random weights: the words are its
-    tokens."""
+    """Return a `small_policy` with random weights, whose tokens are WORDS."""
     return small_policy(len(WORDS), length=16, seed=seed)
 
 
@@ -202,8 +201,7 @@ def draw_preferences(
     """Return the same pairs, the preferred answer first, as Bradley and Terry's people
     choose (1952): they prefer a to b with probability sigmoid(reward[a] - reward[b]).
 
-    pairs: (n, 2) positions in reward (m,). A pair that holds one answer twice stays
-    one.
+    pairs: (n, 2) positions in reward (m,). A pair of one answer stays as it is.
     Raises ValueError for other shapes.
     """
     order = np.asarray(pairs)

@@ -24,13 +24,13 @@ def fit_texts(
     batch_size: int = 64,
     **options: Any,
 ) -> nn.Module:
-    """Raise the log-probability of texts under `policy`, in place (supervised
-    training).
+    """Raise the log-probability of texts under `policy`, in place.
 
-    frequency: (n,) how often each text is drawn; None: all alike. The loss is the mean
-    over the answers' tokens. Muon (Jordan et al. 2024) moves the matrices inside the
-    model and AdamW the rest, both at a rate that falls to zero over the last half; on
-    models this small that does better than AdamW alone in the same time.
+    This is supervised training. frequency: (n,) how often each text is drawn; None: all
+    alike. The loss is the mean over the answers' tokens. Muon (Jordan et al. 2024)
+    moves the matrices inside the model and AdamW the rest, both at a rate that falls to
+    zero over the last half; on models this small that does better than AdamW alone in
+    the same time.
     options: seed and progress, as for `minimise`. Returned in eval mode.
     """
     if frequency is None:
