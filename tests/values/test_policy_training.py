@@ -1,4 +1,5 @@
-"""Does the model write replies, do the camps choose as they wish, and does training move the model towards them?"""
+"""Does the model write replies, do the camps choose as they wish, and does training
+move the model towards them?"""
 
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from torch import nn
 
 from smallscale.dpo import Answers
 from smallscale.values.group_rules import gains
-from smallscale.values.policy_training import aligned, camp_pairs, distribution, writer
+from smallscale.values.policy_training import (
+    camp_pairs,
+    reply_distribution,
+    reply_model,
+    train_by_rule,
+)
 from smallscale.values.population import WORDS, replies
 
 FLAT = np.full(64, 1 / 64)
@@ -18,13 +24,13 @@ FLAT = np.full(64, 1 / 64)
 
 @pytest.fixture(scope="module")
 def written() -> tuple[nn.Module, Answers]:
-    return writer(steps=250)
+    return reply_model(steps=250)
 
 
 def test_the_reference_writes_replies_about_equally_often(
     written: tuple[nn.Module, Answers],
 ) -> None:
-    chance = distribution(*written)
+    chance = reply_distribution(*written)
     assert chance.sum() > 0.97
     assert chance.min() > 0.6 / 64
     assert chance.max() < 1.4 / 64
@@ -37,7 +43,8 @@ def test_the_majority_compares_its_share_and_chooses_by_its_utility() -> None:
     for camp in (0, 1):
         chosen, rejected = pairs[groups == camp].T
         utility = replies().utility[:, camp]
-        # Of the pairs that differ, the share in which the better reply was chosen is the mean of sigmoid |difference|.
+        # Of the pairs that differ, the share in which the better reply was chosen is
+        # the mean of sigmoid |difference|.
         differ = utility[chosen] != utility[rejected]
         expected = expit(np.abs(utility[:, None] - utility[None]))[
             ~np.isclose(utility[:, None], utility[None])
@@ -64,12 +71,12 @@ def test_training_moves_towards_the_camp_that_compares_and_leaves_the_model(
 ) -> None:
     model, texts = written
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    start = distribution(model, texts)
+    start = reply_distribution(model, texts)
     start = start / start.sum()
     gained = []
     for majority in (1.0, 0.0):
         pairs, groups = camp_pairs(start, 4000, majority)
-        after = aligned(model, texts, pairs, groups, beta=0.5, steps=80)
+        after = train_by_rule(model, texts, pairs, groups, beta=0.5, steps=80)
         gained.append(gains(after, replies().utility, start, 0.5))
     assert gained[0][0] > 0.5 > gained[0][1]
     assert gained[1][1] > 0.5 > gained[1][0]
@@ -83,14 +90,16 @@ def test_every_rule_trains(written: tuple[nn.Module, Answers], rule: str) -> Non
     model, texts = written
     pairs, groups = camp_pairs(FLAT, 500, 0.7)
     first, again = (
-        aligned(model, texts, pairs, groups, rule, beta=0.5, steps=3) for _ in range(2)
+        train_by_rule(model, texts, pairs, groups, rule, beta=0.5, steps=3)
+        for _ in range(2)
     )
     np.testing.assert_array_equal(first, again)
-    assert not np.allclose(first, distribution(model, texts), atol=1e-6)
+    assert not np.allclose(first, reply_distribution(model, texts), atol=1e-6)
 
 
 def test_another_causal_language_model_can_write(tmp_path: Path) -> None:
-    """One step of what `full` does: a model and a tokenizer in a folder, as transformers saves them."""
+    """One step of what `full` does: a model and a tokenizer in a folder, as
+    transformers saves them."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -115,10 +124,12 @@ def test_another_causal_language_model_can_write(tmp_path: Path) -> None:
         num_attention_heads=2,
     )
     LlamaForCausalLM(config).save_pretrained(tmp_path)
-    model, texts = writer(str(tmp_path), steps=1, lr=1e-5)
+    model, texts = reply_model(str(tmp_path), steps=1, lr=1e-5)
     assert len(texts) == 64
     assert texts.ids.shape[1] > 15  # words, no longer phrases
-    chance = distribution(model, texts)
+    chance = reply_distribution(model, texts)
     assert 0 < chance.sum() < 1e-6  # it has learnt nothing yet
     pairs, groups = camp_pairs(chance, 64, 0.7)
-    assert np.isfinite(aligned(model, texts, pairs, groups, beta=0.1, steps=1)).all()
+    assert np.isfinite(
+        train_by_rule(model, texts, pairs, groups, beta=0.1, steps=1)
+    ).all()

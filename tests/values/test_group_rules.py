@@ -1,4 +1,5 @@
-"""Does each rule weigh groups as it says, and does training end where the arithmetic says it must?"""
+"""Does each rule weigh groups as it says, and does training end where the arithmetic
+says it must?"""
 
 import math
 
@@ -10,14 +11,14 @@ from scipy.stats import spearmanr
 
 from smallscale.dpo import Tabular, optimal_policy, padded_answers, train_preferences
 from smallscale.values.group_rules import (
-    RULES,
+    GROUP_RULES,
     GroupLoss,
     gains,
     group_weights,
     learned_reward,
     loss_floors,
+    preference_chances,
     preference_losses,
-    prefers,
 )
 from smallscale.values.population import replies
 
@@ -43,7 +44,8 @@ def test_worst_by_hand_over_two_batches() -> None:
 
 
 def test_regret_counts_what_is_above_the_floor() -> None:
-    """Above floors of 1 and 5.5 the first group's loss is 1, the second's .5: the first one grows."""
+    """Above floors of 1 and 5.5 the first group's loss is 1, the second's .5: the first
+    one grows."""
     rule = GroupLoss(GROUPS, "regret", eta=0.1, floors=(1.0, 5.5))
     q = 1 / (1 + math.exp(-0.05))
     assert rule(LOSSES, ALL) == pytest.approx(2 * q + 6 * (1 - q))
@@ -61,7 +63,8 @@ def test_a_group_that_is_absent_from_a_batch_keeps_its_weight_and_adds_nothing()
 
 
 def test_an_absent_group_is_not_below_its_floor() -> None:
-    """Loss 2 above a floor of 1, and nobody of the second group: weights (e^.1, 1) / sum, whatever its floor."""
+    """Loss 2 above a floor of 1, and nobody of the second group: weights (e^.1, 1) /
+    sum, whatever its floor."""
     rule = GroupLoss(GROUPS, "regret", eta=0.1, floors=(1.0, 5.5))
     rule(LOSSES[:3], ALL[:3])
     assert rule.weights[1] == pytest.approx(1 / (1 + math.exp(0.1)))
@@ -102,7 +105,8 @@ def test_of_one_group_the_learned_reward_is_its_utility() -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 def test_of_two_answers_it_is_the_pooled_vote(share: float) -> None:
-    """P(a over b) = .7 sigmoid(1) + .3 sigmoid(-4) = .517: the reward's gap is its logit, however strong the 4."""
+    """P(a over b) = .7 sigmoid(1) + .3 sigmoid(-4) = .517: the reward's gap is its
+    logit, however strong the 4."""
     utility = np.array([[1.0, -4.0], [0.0, 0.0]])
     reward = learned_reward(utility, [share, 1 - share], [0.5, 0.5])
     assert reward[0] - reward[1] == pytest.approx(
@@ -113,11 +117,11 @@ def test_of_two_answers_it_is_the_pooled_vote(share: float) -> None:
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 def test_it_orders_answers_by_their_borda_count(share: float) -> None:
     reward = learned_reward(UTILITY, [share, 1 - share], UNIFORM)
-    borda = share * prefers(UTILITY[:, 0]).sum(1) + (1 - share) * prefers(
-        UTILITY[:, 1]
-    ).sum(1)
+    borda = share * preference_chances(UTILITY[:, 0]).sum(1) + (
+        1 - share
+    ) * preference_chances(UTILITY[:, 1]).sum(1)
     assert spearmanr(reward.round(8), borda.round(8)).statistic == pytest.approx(1)
-    np.testing.assert_allclose(prefers(reward).sum(1), borda, atol=1e-7)
+    np.testing.assert_allclose(preference_chances(reward).sum(1), borda, atol=1e-7)
     mean = UTILITY @ [share, 1 - share]
     assert spearmanr(mean, borda).statistic < 0.999  # and not by the mean utility
 
@@ -126,7 +130,8 @@ def test_the_learned_reward_is_a_minimum_also_when_answers_are_not_equally_likel
     None
 ):
     rng = np.random.default_rng(0)
-    reference, weights = rng.dirichlet(np.ones(64)), np.array([0.7, 0.3])
+    reference = rng.dirichlet(np.ones(64))
+    weights = np.array([0.7, 0.3])
     reward = learned_reward(UTILITY, weights, reference)
     least = weights @ preference_losses(UTILITY, reward, reference)
     for _ in range(20):
@@ -135,7 +140,8 @@ def test_the_learned_reward_is_a_minimum_also_when_answers_are_not_equally_likel
 
 
 def test_floors_are_the_entropy_of_choices() -> None:
-    """Two answers a gap of g apart: half of all pairs are one answer twice, at log 2; the others cost the entropy."""
+    """Two answers a gap of g apart: half of all pairs are one answer twice, at log 2;
+    the others cost the entropy."""
     chance = expit(1.5)
     entropy = -chance * math.log(chance) - (1 - chance) * math.log(1 - chance)
     floors = loss_floors(np.array([[1.5, 0.0], [0.0, 0.0]]), [0.5, 0.5])
@@ -161,8 +167,10 @@ def test_worst_equalises_losses_and_regret_what_exceeds_the_floors() -> None:
 
 
 def test_gains_by_hand() -> None:
-    """Utilities 1 and 0; the reference is worth 1/2, alone asked 1/(1 + e^-1) at beta 1."""
-    utility, reference = np.array([[1.0], [0.0]]), [0.5, 0.5]
+    """Utilities 1 and 0; the reference is worth 1/2, alone asked 1/(1 + e^-1) at beta
+    1."""
+    utility = np.array([[1.0], [0.0]])
+    reference = [0.5, 0.5]
     own = expit(1)
     assert gains(reference, utility, reference, 1.0)[0] == pytest.approx(0)
     assert gains([own, 1 - own], utility, reference, 1.0)[0] == pytest.approx(1)
@@ -174,19 +182,21 @@ def test_gains_by_hand() -> None:
     )  # the other half counts as the worst
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", GROUP_RULES)
 def test_dpo_ends_where_the_arithmetic_says(rule: str) -> None:
-    """Four answers, two groups, pairs in exact proportions: a tabular policy reaches the rule's optimum."""
-    utility, sizes, beta = (
-        np.array([[2.0, -1.0], [1.0, 1.0], [0.0, 0.5], [0.5, 0.0]]),
-        (3, 1),
-        0.5,
-    )
+    """Four answers, two groups, pairs in exact proportions: a tabular policy reaches
+    the rule's optimum."""
+    utility = np.array([[2.0, -1.0], [1.0, 1.0], [0.0, 0.5], [0.5, 0.0]])
+    sizes = (3, 1)
+    beta = 0.5
     reference = np.array([0.4, 0.3, 0.2, 0.1])
     seen = np.outer(reference, reference)
-    pairs, groups = [], []
+    pairs = []
+    groups = []
     for g, size in enumerate(sizes):
-        counts = np.rint(4000 * size * seen * prefers(utility[:, g])).astype(int)
+        counts = np.rint(4000 * size * seen * preference_chances(utility[:, g])).astype(
+            int
+        )
         pairs += [
             (i, j) for i in range(4) for j in range(4) for _ in range(counts[i, j])
         ]

@@ -1,4 +1,4 @@
-"""Does the checker accept Python and nothing else, and are pairs matched as they say?"""
+"""Does the checker accept Python and nothing else, and are pairs matched as asked?"""
 
 import math
 import sysconfig
@@ -21,7 +21,7 @@ from smallscale.dpo.code_rewards import (
     tokenizer,
     write_lines,
 )
-from smallscale.dpo.reviews import small_llama
+from smallscale.dpo.policies import small_policy
 
 SIZE = 60_000  # characters
 
@@ -74,19 +74,46 @@ def test_lines_of_python_parse(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "", "\t", "  ", "x =", "if x", "else", "def f(", "return return", "for x:", "except:junk here", "(", "'",
-        "# a comment hides anything", "x = 1  # hidden ) junk", "pass\njunk junk", "pass\n", "x = 1\r", "é = 1",
-        "pass\n\tpass", "pass\npass",
-        "if x: y z", "class", "def", "x = 1 y", " x", "return self)", "a\x0cb c", "@", "else: pass else", "if x: \\",
+        "",
+        "\t",
+        "  ",
+        "x =",
+        "if x",
+        "else",
+        "def f(",
+        "return return",
+        "for x:",
+        "except:junk here",
+        "(",
+        "'",
+        "# a comment hides anything",
+        "x = 1  # hidden ) junk",
+        "pass\njunk junk",
+        "pass\n",
+        "x = 1\r",
+        "é = 1",
+        "pass\n\tpass",
+        "pass\npass",
+        "if x: y z",
+        "class",
+        "def",
+        "x = 1 y",
+        " x",
+        "return self)",
+        "a\x0cb c",
+        "@",
+        "else: pass else",
+        "if x: \\",
         "x = 1; \\",
     ],
-)  # fmt: skip
+)
 def test_nothing_else_does(line: str) -> None:
     assert not parses(line)
 
 
 def test_the_library_itself_parses_line_by_line() -> None:
-    """Each line alone, in a place that fits: what does not is the middle of a text of several lines, or fewer."""
+    """Each line alone, in a place that fits: what does not is the middle of a text of
+    several lines, or fewer."""
     lines = [line for text in stdlib_modules(SIZE) for line in text.split("\n")]
     assert len(lines) > 1000
     assert np.mean([parses(line) for line in lines]) > 0.98
@@ -115,7 +142,7 @@ def test_modules_come_in_an_order_that_no_file_system_decides(
 ) -> None:
     root = Path(sysconfig.get_paths()["stdlib"])
     monkeypatch.setattr(
-        code_rewards, "_plain", lambda file: file.relative_to(root).as_posix()
+        code_rewards, "_plain_source", lambda file: file.relative_to(root).as_posix()
     )
     names = stdlib_modules.__wrapped__(2000)
     assert len(names) > 50
@@ -123,7 +150,8 @@ def test_modules_come_in_an_order_that_no_file_system_decides(
 
 
 def test_tokens_are_the_text_and_prompts_end_a_line() -> None:
-    tokens, bpe = code_tokens(SIZE), tokenizer(SIZE)
+    tokens = code_tokens(SIZE)
+    bpe = tokenizer(SIZE)
     text = "".join(
         "\n" if t == NEWLINE else bpe.decode([t]) for t in tokens[:500].tolist()
     )
@@ -152,7 +180,8 @@ def test_pairs_by_hand() -> None:
 
 def test_matched_pairs_stay_near_and_within_their_prompt() -> None:
     random = np.random.default_rng(0)
-    good, lengths = random.random((50, 6)) < 0.4, random.integers(1, 30, (50, 6))
+    good = random.random((50, 6)) < 0.4
+    lengths = random.integers(1, 30, (50, 6))
     pairs = code_pairs(good, lengths, slack=2)
     assert len(pairs) > 20
     assert (abs(lengths.ravel()[pairs[:, 0]] - lengths.ravel()[pairs[:, 1]]) <= 2).all()
@@ -163,19 +192,18 @@ def test_matched_pairs_stay_near_and_within_their_prompt() -> None:
 
 
 def test_lines_are_the_models_and_measured_as_they_are() -> None:
-    bpe, prompts = tokenizer(SIZE), code_prompts(code_tokens(SIZE), 30, 8)
-    model, other = (
-        small_llama(512, length=32, width=16),
-        small_llama(512, length=32, width=16, seed=1),
-    )
+    bpe = tokenizer(SIZE)
+    prompts = code_prompts(code_tokens(SIZE), 30, 8)
+    model = small_policy(512, length=32, width=16)
+    other = small_policy(512, length=32, width=16, seed=1)
     with torch.no_grad():
         model.lm_head.weight[NEWLINE] += (
             1  # an untrained model would hardly ever end a line
         )
-    lines = write_lines(model, prompts, bpe, most=10)
-    assert lines.text == write_lines(model, prompts, bpe, most=10).text
-    assert len(lines.text) == len(lines.good) == len(lines.answers) == 30
-    assert lines.good.tolist() == [parses(line) for line in lines.text]
+    lines = write_lines(model, prompts, bpe, max_new_tokens=10)
+    assert lines.text == write_lines(model, prompts, bpe, max_new_tokens=10).text
+    assert len(lines.text) == len(lines.parsed) == len(lines.answers) == 30
+    assert lines.parsed.tolist() == [parses(line) for line in lines.text]
     for line, length, labels in zip(
         lines.text, lines.lengths, lines.answers.labels, strict=True
     ):
