@@ -1,4 +1,4 @@
-"""How does attention run fast without its matrix? FlashAttention, from a row to a GPU."""
+"""How does attention run fast without its matrix? FlashAttention, row to GPU."""
 
 import sys
 
