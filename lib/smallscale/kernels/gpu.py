@@ -12,8 +12,8 @@ Without a GPU the same kernels run, slowly, in Triton's interpreter.
 Names: BM and BN are the queries and keys in a tile; D is d rounded up to a power of
 two.
 """
-# A kernel's arguments are pointers and registers: Python's types have no names for
-# them. mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# A kernel's arguments are pointers and registers, for which Python has no types.
 
 import math
 import os
@@ -60,7 +60,7 @@ def _tuned(kernel: Any) -> Any:
 
 @triton.jit
 def _load(X, rows, n, d: tl.constexpr, D: tl.constexpr, MASK: tl.constexpr):
-    """Return rows of a head's (n, d) matrix as (len(rows), D); zeros beyond its edges."""
+    """Return rows of a head's (n, d) matrix as (len(rows), D); zeros past its edges."""
     cols = tl.arange(0, D)
     at = X + rows[:, None] * d + cols[None, :]
     if MASK or d < D:
