@@ -22,17 +22,19 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from smallscale.kernels import gpu
 
-constants = dict(d=64, D=64, BM=64, BN=64, scale=0.125) types = dict(Lse="*fp32",
-Delta="*fp32", DLse="*fp32") for kernel in (gpu._forward, gpu._dq, gpu._dkdv): names =
-kernel.fn.arg_names kind = lambda n: types.get(n, "*bf16" if n[0].isupper() else "i32")
-signature = {n: "constexpr" if n in constants else kind(n) for n in names} values =
-{(names.index(n),): v for n, v in constants.items()} built =
-compile(ASTSource(kernel.fn, signature, values), target=GPUTarget("cuda", 90, 32))
-print("wgmma" in built.asm["ptx"], len(built.asm["cubin"]) > 1000)
+constants = dict(d=64, D=64, BM=64, BN=64, scale=0.125)
+types = dict(Lse="*fp32", Delta="*fp32", DLse="*fp32")
+for kernel in (gpu._forward, gpu._dq, gpu._dkdv):
+    names = kernel.fn.arg_names
+    kind = lambda n: types.get(n, "*bf16" if n[0].isupper() else "i32")
+    signature = {n: "constexpr" if n in constants else kind(n) for n in names}
+    values = {(names.index(n),): v for n, v in constants.items()}
+    source = ASTSource(kernel.fn, signature, values)
+    built = compile(source, target=GPUTarget("cuda", 90, 32))
+    print("wgmma" in built.asm["ptx"], len(built.asm["cubin"]) > 1000)
 """
-    own = {
-        name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"
-    }  # other tests interpret
+    # Other tests interpret the kernels.
+    own = {name: value for name, value in os.environ.items() if "INTERPRET" not in name}
     run = subprocess.run(
         [sys.executable, "-c", code], env=own, capture_output=True, text=True
     )
