@@ -12,7 +12,12 @@ SMALL_MODEL = 1_000_000  # parameters
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Torch on n threads inside, as before outside."""
+    """Let torch use n threads inside; afterwards it uses as many as before.
+
+    >>> with threads(1):
+    ...     torch.get_num_threads()
+    1
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -22,18 +27,21 @@ def threads(n: int) -> Iterator[None]:
 
 
 def fitting_threads(images: Tensor) -> AbstractContextManager[None]:
-    """Torch on one thread inside where images (n, ...) are small, as before outside.
+    """Let torch use one thread inside if images (n, ...) are small, else all it has.
 
-    On 8 x 8 pixels a second thread gains nothing, and where the cores are busy it costs tenfold: each waits for
-    the other. One thread also sums in one order, so results do not depend on how many cores a machine has.
+    On 8 x 8 pixels a second thread gains nothing, and where the cores are busy it costs
+    tenfold, since each thread waits for the other. One thread also sums in one order,
+    so results do not depend on how many cores a machine has.
     """
-    return threads(1 if images[:1].numel() <= SMALL_IMAGE else torch.get_num_threads())
+    small = images[:1].numel() <= SMALL_IMAGE
+    return threads(1 if small else torch.get_num_threads())
 
 
 def few_threads(model: nn.Module) -> AbstractContextManager[None]:
-    """Torch on one thread inside where the model is small, as before outside.
+    """Let torch use one thread inside if the model is small, else all it has.
 
-    A small model gains nothing from a second thread, and loses where the cores are busy.
+    A small model gains nothing from a second thread, and loses where the cores are
+    busy.
     """
     small = sum(p.numel() for p in model.parameters()) < SMALL_MODEL
     return threads(1 if small else torch.get_num_threads())
