@@ -9,8 +9,10 @@ from torch import nn
 from smallscale.core.devices import (
     SMALL_IMAGE,
     SMALL_MODEL,
+    default_device,
     few_threads,
     fitting_threads,
+    place,
     threads,
 )
 
@@ -68,3 +70,27 @@ def test_a_small_model_takes_one_thread(parameters: int, expected: int) -> None:
     model.register_parameter("w", nn.Parameter(torch.zeros(parameters)))
     assert inside(few_threads(model)) == expected
     assert torch.get_num_threads() == 2
+
+
+def test_a_large_model_goes_to_the_device_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = nn.Linear(1_000, 1_000)
+    monkeypatch.setenv("SMALLSCALE_DEVICE", "meta")
+    assert default_device() == torch.device("meta")
+    assert place(large) is large
+    assert large.weight.device.type == "meta"
+    assert place(nn.Linear(2, 2)).weight.device.type == "meta"
+
+
+def test_a_small_model_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMALLSCALE_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert default_device() == torch.device("cuda")
+    assert place(nn.Linear(2, 2)).weight.device.type == "cpu"
+
+
+def test_an_unknown_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALLSCALE_DEVICE", "toaster")
+    with pytest.raises(ValueError, match="SMALLSCALE_DEVICE must name a torch device"):
+        default_device()
