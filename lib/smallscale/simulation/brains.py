@@ -56,7 +56,7 @@ class Scripted:
         return [rules[question.kind](question) for question in questions]
 
     def _go(self, question: Question) -> list[float]:
-        _, plan, event = question.detail
+        plan = question.numbers["plan"]
         if plan == UNPLANNED:  # as often as the routine has them there
             awake = [letter for letter in question.person.routine if letter != "."]
             places = [ROUTINE_LETTERS[letter] for letter in awake]
@@ -65,14 +65,14 @@ class Scripted:
             elsewhere = (1 - self.KEEPS_PLAN) / len(OUTINGS)
             weights = [0.0, 0.0, *[elsewhere] * len(OUTINGS)]
             weights[plan] += self.KEEPS_PLAN
-        if not event:
+        if not question.numbers["event"]:
             return weights
         total = sum(weights)
         usual = [(1 - self.ATTENDS) * weight / total for weight in weights]
         return [*usual, self.ATTENDS]
 
     def _talk(self, question: Question) -> list[float]:
-        (relation,) = question.detail
+        relation = question.numbers["relation"]
         tone = self.TONE_FACTORS[TONES.index(question.person.tone)]
         talks = self.TALKS[relation] * tone
         return [1 - talks, talks]
@@ -87,12 +87,12 @@ class Scripted:
         return weights
 
     def _join(self, question: Question) -> list[float]:
-        relation, _ = question.detail
-        return [1 - self.JOINS[relation], self.JOINS[relation]]
+        joins = self.JOINS[question.numbers["relation"]]
+        return [1 - joins, joins]
 
     def _know(self, question: Question) -> list[float]:
-        _, mind = question.detail
-        return [float(mind == 0), float(mind > 0)]
+        comes_to_mind = question.numbers["mind"] > 0
+        return [float(not comes_to_mind), float(comes_to_mind)]
 
 
 def checked_brain(brain: Any) -> Brain:

@@ -23,7 +23,7 @@ def random_bits(ids: np.ndarray, *purpose: object) -> np.ndarray:
     `random_bits_of_one` says the same for one id in Python's whole numbers.
     """
     # uint64 arrays keep the last 64 bits of a sum or a product, as the method wants it.
-    z = ids.astype(np.uint64) * np.uint64(GOLDEN) + np.uint64(_key(purpose))
+    z = ids.astype(np.uint64) * np.uint64(GOLDEN) + np.uint64(purpose_key(purpose))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(FIRST_FACTOR)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(SECOND_FACTOR)
     return z ^ (z >> np.uint64(31))
@@ -31,7 +31,12 @@ def random_bits(ids: np.ndarray, *purpose: object) -> np.ndarray:
 
 def random_bits_of_one(person_id: int, *purpose: object) -> int:
     """Return the 64 random bits of one id: the plain definition of `random_bits`."""
-    z = (person_id * GOLDEN + _key(purpose)) & ALL_BITS
+    return splitmix64(person_id * GOLDEN + purpose_key(purpose))
+
+
+def splitmix64(number: int) -> int:
+    """Return the bits of a whole number, mixed so that each depends on all others."""
+    z = number & ALL_BITS
     z = ((z ^ (z >> 30)) * FIRST_FACTOR) & ALL_BITS
     z = ((z ^ (z >> 27)) * SECOND_FACTOR) & ALL_BITS
     return z ^ (z >> 31)
@@ -68,6 +73,7 @@ def pick_one(weights: np.ndarray, draw: float) -> int:
     return int(np.searchsorted(sums[:-1], draw * sums[-1], side="right"))
 
 
-def _key(purpose: tuple[object, ...]) -> int:
+def purpose_key(purpose: tuple[object, ...]) -> int:
+    """Return 64 bits that stand for a purpose: a hash of how Python writes it."""
     digest = blake2b(repr(purpose).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")

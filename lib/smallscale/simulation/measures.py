@@ -99,7 +99,8 @@ def _tellings(town: Town, fact: str) -> list[list[int]]:
     forth = by_first[:, [LogColumn.HOUR, LogColumn.FIRST, LogColumn.SECOND]]
     back = by_second[:, [LogColumn.HOUR, LogColumn.SECOND, LogColumn.FIRST]]
     told = np.concatenate([forth, back])
-    hour, teller, _ = told.T
+    hour = told[:, 0]
+    teller = told[:, 1]
     tellings: list[list[int]] = told[np.lexsort((teller, hour))].tolist()
     return tellings
 

@@ -88,7 +88,9 @@ def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
     >>> bounded_confidence([9, 0, 2, 1], eps=1, steps=1).tolist()
     [9.0, 0.5, 1.5, 1.0]
     """
-    x, eps, steps = _checked_opinions(opinions, eps, steps)
+    x = _checked_opinions(opinions)
+    eps = finite_number("eps", eps, least=0)
+    steps = whole_number("steps", steps, least=0)
     order = np.argsort(x, kind="stable")
     ranked = x[order]
     for _ in range(steps):
@@ -191,11 +193,8 @@ def _listens_to_somebody_who_holds_on(W: np.ndarray, lam: np.ndarray) -> np.ndar
         reached = further
 
 
-def _checked_opinions(
-    opinions: Any, eps: float, steps: int
-) -> tuple[np.ndarray, float, int]:
+def _checked_opinions(opinions: Any) -> np.ndarray:
     x = _numbers("opinions", opinions)
     given = f"opinions must be (n,), at least one; got shape {x.shape}"
     require(x.ndim == 1 and len(x) > 0, given)
-    eps = finite_number("eps", eps, least=0)
-    return x, eps, whole_number("steps", steps, least=0)
+    return x

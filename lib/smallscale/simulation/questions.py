@@ -56,6 +56,8 @@ class Question:
         a
             memory of it comes to mind, else 0.
 
+    numbers: the detail by name, as in DETAIL.
+
     options: what can be chosen, in words. option_values: the number of each option: for
         go a position in DESTINATIONS, or one more for the event; for say a topic; else
         0 for no and 1 for yes. letters: of each option, A for the value 0 and so on.
@@ -71,19 +73,21 @@ class Question:
         self.kind = kind
         self.who = who
         self.detail = detail
+        self.numbers = dict(zip(DETAIL[kind], detail, strict=True))
         self.person = world.people[who]
         self.option_values: tuple[int, ...] = (0, 1)
         self.fallback = 0
         words: Sequence[str] = ("no", "yes")
         if kind == "go":
-            _, plan, event = detail
+            event = self.numbers["event"]
+            plan = self.numbers["plan"]
             words = (*DESTINATIONS, world.topics[event]) if event else DESTINATIONS
             self.option_values = tuple(range(len(words)))
             self.fallback = 0 if plan == UNPLANNED else plan
         elif kind == "say":
-            _, *topics = detail
+            topics = {self.numbers[part] for part in ("first", "second", "third")}
             words = world.topics
-            self.option_values = tuple(sorted(set(topics) - {0})) or (0,)
+            self.option_values = tuple(sorted(topics - {0})) or (0,)
             self.fallback = len(self.option_values) - 1  # the last: facts come first
         self.options = tuple(words[value] for value in self.option_values)
         self.letters = "".join(chr(ord("A") + value) for value in self.option_values)
@@ -92,8 +96,7 @@ class Question:
     def text(self) -> str:
         """The question as a language model reads it; one of the letters comes next."""
         known = vocabulary(self.world)
-        numbers = zip(DETAIL[self.kind], self.detail, strict=True)
-        words = {part: known[part][number] for part, number in numbers}
+        words = {part: known[part][number] for part, number in self.numbers.items()}
         lettered = zip(self.letters, self.options, strict=True)
         choices = ", ".join(f"{letter} {option}" for letter, option in lettered)
         who = self.person

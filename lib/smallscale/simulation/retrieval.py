@@ -1,7 +1,7 @@
 """What comes to mind? The score of a memory, after Park et al. 2023.
 
-`retrieval_scores` is the rule, for numbers of any kind. `scores_of_whole_numbers` gives
-the same digits several times faster for the town's memories, which are whole numbers.
+`retrieval_scores` is the rule, for numbers of any kind. `scores_of_whole_numbers` is
+the same for the town's memories, which are whole numbers, in a third of the time.
 """
 
 from typing import Any, NamedTuple
@@ -56,25 +56,23 @@ def retrieval_scores(
     >>> retrieval_scores([9, 9], [1, 3], [0, 5], now=9).tolist()
     [0.5, 2.5]
     """
-    last, weight, match, age, counts = _checked_memories(
-        last_access, importance, relevance, now, rule, where
-    )
+    given = _checked(last_access, importance, relevance, now, rule, where)
     if rule == "paper":
-        recency = DECAY**age  # section 4.1
-    else:
-        recency = DECAY ** _rank_from_oldest(last, counts)  # the authors' program
+        recency = DECAY**given.age  # section 4.1
+    else:  # what the authors' program does
+        recency = DECAY ** _rank_from_oldest(given.last_access, given.counts)
     weights = RETRIEVAL_WEIGHTS[rule]
     total: np.ndarray = (
-        weights.recency * _scaled_to_unit(recency, counts)
-        + weights.importance * _scaled_to_unit(weight, counts)
-        + weights.relevance * _scaled_to_unit(match, counts)
+        weights.recency * _scaled_to_unit(recency, given.counts)
+        + weights.importance * _scaled_to_unit(given.importance, given.counts)
+        + weights.relevance * _scaled_to_unit(given.relevance, given.counts)
     )
-    return np.where(counts, total, -np.inf)
+    return np.where(given.counts, total, -np.inf)
 
 
-def _rank_from_oldest(last: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _rank_from_oldest(last_access: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return each memory's rank from 1, the one last thought of longest ago."""
-    order = np.argsort(np.where(counts, last, np.inf), axis=-1, kind="stable")
+    order = np.argsort(np.where(counts, last_access, np.inf), axis=-1, kind="stable")
     return 1.0 + np.argsort(order, axis=-1)
 
 
@@ -94,32 +92,44 @@ def _scaled(values: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarr
     return scaled
 
 
-def _checked_memories(
+class _Memories(NamedTuple):
+    """Checked arguments: float64 (..., m), and which memories count."""
+
+    last_access: np.ndarray
+    importance: np.ndarray
+    relevance: np.ndarray
+    age: np.ndarray
+    counts: np.ndarray
+
+
+def _checked(
     last_access: Any, importance: Any, relevance: Any, now: Any, rule: str, where: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return last access, importance, relevance, age and which memories count."""
+) -> _Memories:
     one_of("rule", rule, RETRIEVAL_WEIGHTS)
-    given = {
+    memories = {
         "last_access": last_access,
         "importance": importance,
         "relevance": relevance,
-        "now": now,
     }
-    arrays = {name: as_array(name, each, dtype=float) for name, each in given.items()}
-    for name, array in arrays.items():
-        finite(name, array)
-    hour = arrays.pop("now")
-    last, weight, match = arrays.values()
+    arrays = {name: _numbers(name, each) for name, each in memories.items()}
     shapes = [array.shape for array in arrays.values()]
+    shape = shapes[0]
     require(
-        len(set(shapes)) == 1 and last.ndim > 0,
+        len(set(shapes)) == 1 and len(shape) > 0,
         f"{', '.join(arrays)} must have one shape, (..., m); got {shapes}",
     )
     counting = True if where is None else np.asarray(where, dtype=bool)
-    counts = np.broadcast_to(counting, last.shape)
-    age = hour - last
+    counts = np.broadcast_to(counting, shape)
+    age = _numbers("now", now) - arrays["last_access"]
     require((age >= 0).all(where=counts), "last_access must not be after now")
-    return last, weight, match, age, counts
+    return _Memories(**arrays, age=age, counts=counts)
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """Return finite numbers of any library as float64."""
+    array = as_array(name, values, dtype=float)
+    finite(name, array)
+    return array
 
 
 def scores_of_whole_numbers(

@@ -106,9 +106,15 @@ def _fact(record: dict[str, Any]) -> Fact:
     return Fact(**{**record, "hours": tuple(record["hours"])})
 
 
-_TOWN = json.loads(Path(__file__).with_name("town.json").read_text(encoding="utf-8"))
-PEOPLE = tuple(_person(record) for record in _TOWN["people"])
-FACTS = tuple(_fact(record) for record in _TOWN["facts"])
+def read_town(path: Path) -> tuple[tuple[Person, ...], tuple[Fact, ...]]:
+    """Return the people and the facts of a JSON file such as town.json."""
+    town = json.loads(path.read_text(encoding="utf-8"))
+    people = tuple(_person(record) for record in town["people"])
+    facts = tuple(_fact(record) for record in town["facts"])
+    return people, facts
+
+
+PEOPLE, FACTS = read_town(Path(__file__).with_name("town.json"))
 
 
 class World:
@@ -180,10 +186,9 @@ class World:
     def _tie_people(self) -> None:
         home = self.slot[:, DESTINATIONS.index("home")]
         work = self.slot[:, DESTINATIONS.index("work")]
-        rows = [
-            [name in person.friends for name in self.names] for person in self.people
-        ]
-        friends = np.array(rows)
+        friends = np.zeros((len(self.people), len(self.people)), bool)
+        for row, person in enumerate(self.people):
+            friends[row] = [name in person.friends for name in self.names]
         same_home = home[:, None] == home
         same_work = work[:, None] == work
         self.close = same_home | same_work | friends | friends.T
