@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,10 @@ from smallscale.simulation.measures import (
     density,
     guests,
     hearers,
+    interval_table,
+    mean_interval,
     networks,
+    outcome,
     recallers,
     spread,
 )
@@ -166,3 +170,22 @@ def test_counts_of_people_by_hand() -> None:
     town.attended[[BO, DARIO], PARTY] = True
     assert guests(town, "party") == 2
     assert guests(town, "candidacy") == 0
+    assert outcome(town) == {
+        "candidacy": 1,
+        "party": 3,
+        "recall": 2,
+        "guests": 2,
+        "talks": 0,
+    }
+
+
+def test_an_interval_by_hand() -> None:
+    """Student's t of 2 degrees of freedom is 4.303; the deviation of 1, 2, 3 is 1."""
+    mean, half = mean_interval([1, 2, 3])
+    assert mean == 2
+    assert half == pytest.approx(4.302653 / 3**0.5)
+    with pytest.raises(ValueError, match=r"number of values must be .* at least 2"):
+        mean_interval([1.0])
+    table = interval_table(pd.DataFrame({"a": [1, 2, 3], "b": [5, 5, 5]}))
+    assert table["mean"].to_dict() == {"a": 2, "b": 5}
+    assert table["±"].to_dict() == {"a": pytest.approx(half), "b": 0}

@@ -57,10 +57,8 @@ class LanguageBrain:
     @torch.no_grad()
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
         """Return the model's probability of each option's letter as the next token:
-
             P(option) = exp(z[letter]) / sum of exp(z[other]) over the letters offered
-
-        z: the model's logits after the text of the question.
+        with z the model's logits after the text of the question.
         """
         answers: list[Sequence[float] | Fault] = []
         for start in range(0, len(questions), self.batch_size):

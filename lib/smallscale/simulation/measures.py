@@ -6,12 +6,13 @@ what people believe about themselves.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
-from smallscale.core.validation import whole_number
+from smallscale.core.validation import as_array, whole_number
 from smallscale.simulation.memory import HEARD
 from smallscale.simulation.state import NEVER, LogColumn
 from smallscale.simulation.town import Town
@@ -52,6 +53,53 @@ def guests(town: Town, fact: str) -> int:
     """Return how many people were at an event."""
     f = town.world.fact_number(fact)
     return int(town.attended[:, f].sum())
+
+
+def outcome(town: Town) -> dict[str, int]:
+    """Return what came of a run, by name, in numbers.
+
+    candidacy, party: people who have heard of it. recall: people who remember the
+    party. guests: people who were at the party. talks: conversations.
+    """
+    return {
+        "candidacy": hearers(town, "candidacy"),
+        "party": hearers(town, "party"),
+        "recall": recallers(town, "party"),
+        "guests": guests(town, "party"),
+        "talks": len(town.log),
+    }
+
+
+class Interval(NamedTuple):
+    """A mean, and half the width of its 95 % interval."""
+
+    mean: float
+    half: float
+
+
+def mean_interval(values: Any) -> Interval:
+    """Return the mean and the half-width of its 95 % interval, by Student's t.
+
+        t(0.975, n - 1) * standard deviation / sqrt(n)
+
+    values: (n,), n at least 2.
+
+    >>> mean_interval([1.0, 2.0, 3.0]).mean
+    2.0
+    """
+    numbers = as_array("values", values, dtype=float)
+    n = whole_number("the number of values", len(numbers), least=2)
+    factor = student.ppf(0.975, n - 1)
+    half = factor * np.std(numbers, ddof=1) / np.sqrt(n)
+    return Interval(float(np.mean(numbers)), float(half))
+
+
+def interval_table(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean and the half-width of its interval, in a row for each column."""
+    intervals = [mean_interval(outcomes[name]) for name in outcomes]
+    means = [interval.mean for interval in intervals]
+    halves = [interval.half for interval in intervals]
+    return pd.DataFrame({"mean": means, "±": halves}, index=outcomes.columns)
 
 
 def spread(town: Town) -> pd.DataFrame:

@@ -25,8 +25,7 @@ NO_LIMIT = (
 
 
 def degroot(weights: Any, opinions: Any) -> np.ndarray:
-    """Return the limit of x <- W x, the opinions that repeated averaging ends in:
-
+    """Return the opinions that repeated averaging, x <- W x, ends in:
         lim W^t x        (DeGroot 1974)
 
     In one closed group everybody ends at pi @ x, with pi the stationary weights.
@@ -54,7 +53,6 @@ def degroot(weights: Any, opinions: Any) -> np.ndarray:
 
 def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.ndarray:
     """Return the limit of x <- L W x + (I - L) x0, where people hold on to their start:
-
         (I - L W)^-1 (I - L) x0,    L = diag(susceptibility)    (Friedkin, Johnsen 1990)
 
     weights W: (n, n), rows sum to 1. susceptibility: (n,) or one number, in [0, 1]; 0
@@ -75,7 +73,6 @@ def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.nda
 
 def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
     """Return opinions after rounds in which each takes the mean of all within eps:
-
         x_i <- mean of x_j over |x_i - x_j| <= eps    (Hegselmann, Krause 2002, eq. 3)
 
     All people move at once, and their own opinion is part of the mean. `steps` is the

@@ -37,10 +37,8 @@ def retrieval_scores(
     where: Any = None,
 ) -> np.ndarray:
     """Return how much each of m memories comes to mind, (..., m):
-
         score = w1 * recency + w2 * importance + w3 * relevance
-
-    Each term is scaled to [0, 1] over the memories of its row; a constant term is 1/2.
+    Each term is scaled to [0, 1] over the memories of its row; a constant one is 1/2.
 
     last_access: when each memory was last thought of, in hours, at most `now`.
     importance, relevance: any finite numbers, of the same shape (..., m).
