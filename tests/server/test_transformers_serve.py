@@ -155,7 +155,7 @@ def test_a_town_lives_by_a_served_model(address: str, folder: Path) -> None:
     counts = town.answers.counts
     assert counts["asked"] > 50
     assert sum(town.faults.values()) < 0.2 * counts["asked"], town.faults
-    assert len(town.answers.said()) == counts["asked"] - sum(town.faults.values())
+    assert len(town.answers.answered()) == counts["asked"] - sum(town.faults.values())
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The map's film says what happened; its script draws and says it in a browser."""
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -55,6 +57,34 @@ def test_it_opens_where_most_news_is_told(recorded: dict[str, Any]) -> None:
     assert told[opened.hour] == max(told) > 0
     assert repr(opened) == f"TownMap: {recorded['frames'][opened.hour]['sentence']}"
     assert town_map(recorded, 3).hour == 3
+
+
+def test_a_still_picture_says_and_draws_who_is_where(recorded: dict[str, Any]) -> None:
+    opened = town_map(recorded, 3)
+    frame = recorded["frames"][3]
+    bundle = opened._repr_mimebundle_()
+    bundle = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert bundle["text/plain"] == f"TownMap: {frame['sentence']}"
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    html = bundle["text/html"]
+    assert f'alt="{frame["sentence"]}"' in html
+    assert f"<p>{frame['sentence']}</p>" in html
+    data = html.split("base64,")[1].split('"')[0]
+    picture = ElementTree.fromstring(b64decode(data))
+    svg = "{http://www.w3.org/2000/svg}"
+    circles = list(picture.iter(f"{svg}circle"))
+    assert len(circles) == 25
+    centres = {(circle.get("cx"), circle.get("cy")) for circle in circles}
+    assert len(centres) == 25
+    orange = [circle for circle in circles if circle.get("fill") == "#E69F00"]
+    assert len(orange) == len(frame["knows"][1])
+    blue = [circle for circle in circles if circle.get("stroke") == "#0072B2"]
+    assert len(blue) == len(frame["knows"][0])
+    texts = [text.text for text in picture.iter(f"{svg}text")]
+    places = [line.partition(":")[0] for line in frame["where"]]
+    assert [text for text in texts if text in recorded["places"]] == places
+    pale = [group for group in picture.iter(f"{svg}g") if group.get("opacity") != "1"]
+    assert len(pale) == len(frame["asleep"])
 
 
 def test_maps_that_cannot_be_say_why(recorded: dict[str, Any]) -> None:

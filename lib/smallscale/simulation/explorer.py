@@ -1,7 +1,8 @@
 """Who is where, and who talks to whom? The town as a film to scrub through and read.
 
 The film is made by letting the town run; the widget only shows it, so its slider
-answers without a kernel. `townmap.js` draws it.
+answers without a kernel. `townmap.js` draws it; where it cannot run, a still picture
+stands.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ import traitlets
 
 from smallscale.core.validation import require, whole_number
 from smallscale.simulation.state import NEVER, LogColumn
+from smallscale.simulation.still import still_picture
 from smallscale.simulation.town import Town
 from smallscale.simulation.world import HOURS_IN_DAY, PUBLIC_PLACES, clock
 
@@ -129,6 +131,14 @@ class TownMap(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"TownMap: {self.film['frames'][self.hour]['sentence']}"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Add a still picture to what Jupyter shows, for where no kernel runs."""
+        shown = super()._repr_mimebundle_(**options)
+        bundle, *metadata = shown if isinstance(shown, tuple) else (shown,)
+        bundle = {**(bundle or {}), "text/html": still_picture(self.film, self.hour)}
+        bundle.setdefault("text/plain", repr(self))
+        return (bundle, *metadata) if metadata else bundle
 
 
 def town_map(recorded: dict[str, Any], hour: int | None = None) -> TownMap:
