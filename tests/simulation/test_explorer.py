@@ -69,6 +69,8 @@ def test_a_still_picture_says_and_draws_who_is_where(recorded: dict[str, Any]) -
     html = bundle["text/html"]
     assert f'alt="{frame["sentence"]}"' in html
     assert f"<p>{frame['sentence']}</p>" in html
+    assert "A blue ring: knows of the candidacy." in html
+    assert "An orange disc: knows of the party." in html
     data = html.split("base64,")[1].split('"')[0]
     picture = ElementTree.fromstring(b64decode(data))
     svg = "{http://www.w3.org/2000/svg}"

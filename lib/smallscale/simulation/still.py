@@ -52,8 +52,17 @@ def still_picture(recorded: dict[str, Any], hour: int) -> str:
     return (
         f'<img alt="{sentence}" width="{PICTURE_WIDTH}" '
         f'src="data:image/svg+xml;base64,{data}">'
-        f"<p>{sentence}</p><p><em>{HOW_TO_MOVE}</em></p>"
+        f"<p>{sentence}</p><p><em>{_legend(recorded)} {HOW_TO_MOVE}</em></p>"
     )
+
+
+def _legend(recorded: dict[str, Any]) -> str:
+    """Return what the marks of a person mean, in words."""
+    marks = ("A blue ring: knows of", "An orange disc: knows of")
+    meanings = [
+        f"{m} {fact}." for m, fact in zip(marks, recorded["facts"], strict=False)
+    ]
+    return escape(" ".join([*meanings, "Pale: asleep."]))
 
 
 def _box(name: str, left: int, top: int, height: int) -> str:
