@@ -1,14 +1,16 @@
-"""The map's film says what happened, and its script draws and says it, in a real browser."""
+"""The map's film says what happened; its script draws and says it in a browser."""
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from smallscale.simulation import Town
-from smallscale.simulation.townmap import film, town_map
+from smallscale.simulation.explorer import film, town_map
 from tests.browser.watched import CHROMIUM, QUIET
 
 SCRIPT = Path(__file__).parents[2] / "lib" / "smallscale" / "simulation" / "townmap.js"
@@ -21,6 +23,8 @@ def recorded() -> dict[str, Any]:
 
 def test_a_film_is_what_happened(recorded: dict[str, Any]) -> None:
     town = Town(seed=2)
+    names = recorded["names"]
+    topics = town.world.topics
     for frame in recorded["frames"]:
         before = len(town.log)
         town.run(1)
@@ -40,7 +44,7 @@ def test_a_film_is_what_happened(recorded: dict[str, Any]) -> None:
         for _, a, b, said, answered in talks:
             for who, to, topic in ((a, b, said), (b, a, answered)):
                 if topic in (1, 2):
-                    told = f"{recorded['names'][who]} tells {recorded['names'][to]} of {town.world.topics[topic]}"
+                    told = f"{names[who]} tells {names[to]} of {topics[topic]}"
                     assert told in frame["sentence"]
         assert sum(line.count(",") + 1 for line in frame["where"]) == 25
         assert all(0 <= place < len(recorded["places"]) for place in frame["at"])
@@ -55,6 +59,36 @@ def test_it_opens_where_most_news_is_told(recorded: dict[str, Any]) -> None:
     assert town_map(recorded, 3).hour == 3
 
 
+def test_a_still_picture_says_and_draws_who_is_where(recorded: dict[str, Any]) -> None:
+    opened = town_map(recorded, 3)
+    frame = recorded["frames"][3]
+    bundle = opened._repr_mimebundle_()
+    bundle = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert bundle["text/plain"] == f"TownMap: {frame['sentence']}"
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    html = bundle["text/html"]
+    assert f'alt="{frame["sentence"]}"' in html
+    assert f"<p>{frame['sentence']}</p>" in html
+    assert "A blue ring: knows of the candidacy." in html
+    assert "An orange disc: knows of the party." in html
+    data = html.split("base64,")[1].split('"')[0]
+    picture = ElementTree.fromstring(b64decode(data))
+    svg = "{http://www.w3.org/2000/svg}"
+    circles = list(picture.iter(f"{svg}circle"))
+    assert len(circles) == 25
+    centres = {(circle.get("cx"), circle.get("cy")) for circle in circles}
+    assert len(centres) == 25
+    orange = [circle for circle in circles if circle.get("fill") == "#E69F00"]
+    assert len(orange) == len(frame["knows"][1])
+    blue = [circle for circle in circles if circle.get("stroke") == "#0072B2"]
+    assert len(blue) == len(frame["knows"][0])
+    texts = [text.text for text in picture.iter(f"{svg}text")]
+    places = [line.partition(":")[0] for line in frame["where"]]
+    assert [text for text in texts if text in recorded["places"]] == places
+    pale = [group for group in picture.iter(f"{svg}g") if group.get("opacity") != "1"]
+    assert len(pale) == len(frame["asleep"])
+
+
 def test_maps_that_cannot_be_say_why(recorded: dict[str, Any]) -> None:
     with pytest.raises(
         ValueError,
@@ -63,7 +97,10 @@ def test_maps_that_cannot_be_say_why(recorded: dict[str, Any]) -> None:
         film(Town(26), 1)
     with pytest.raises(ValueError, match="at least one hour"):
         town_map(film(Town(), 0))
-    with pytest.raises(ValueError, match=r"hour must lie in 0\.\.47; got 48"):
+    with pytest.raises(
+        ValueError,
+        match="hour must be a whole number, at least 0 and at most 47; got 48",
+    ):
         town_map(recorded, 48)
 
 
@@ -80,9 +117,11 @@ def test_the_script_draws_and_says_each_hour(
     )
     state = json.dumps({"film": recorded, "hour": 10})
     page_file.write_text(
-        f"<meta charset=utf-8><body style='background: white'><div id=map></div><script type=module>{script}"
-        f"const state = {state}; const model = {{get: key => state[key], set(key, value) {{ state[key] = value; }}, "
-        "save_changes() {}}; Object.assign(window, {state, layout, positions});"
+        f"<meta charset=utf-8><body style='background: white'><div id=map></div>"
+        f"<script type=module>{script}"
+        f"const state = {state}; const model = {{get: key => state[key], "
+        "set(key, value) { state[key] = value; }, save_changes() {}}; "
+        "Object.assign(window, {state, layout, positions});"
         "widget.render({model, el: document.getElementById('map')});</script>",
         encoding="utf-8",
     )
@@ -92,7 +131,8 @@ def test_the_script_draws_and_says_each_hour(
         broken: list[str] = []
         page.on("pageerror", lambda error: broken.append(str(error)))
         page.goto(page_file.as_uri())
-        slider, drawn = page.locator("input[type=range]"), set()
+        slider = page.locator("input[type=range]")
+        drawn = set()
         slider.focus()
         for key, hour in (
             ("Home", 0),
@@ -122,13 +162,15 @@ def test_the_script_draws_and_says_each_hour(
         page.get_by_role("button", name="Pause").click()
         key = page.locator("p").nth(1).inner_text()
         assert key.startswith(
-            "A blue ring knows of the candidacy, an orange disc of the party. A line is a talk"
+            "A blue ring knows of the candidacy, an orange disc of the party. "
+            "A line is a talk"
         )
         assert broken == []
         for width in (320, 400, 700, 1000):
             boxes = page.evaluate(f"layout(state.film, {width}).boxes")
             spots = page.evaluate(
-                f"state.film.frames.map((_, hour) => positions(state.film, layout(state.film, {width}).boxes, hour))"
+                "state.film.frames.map((_, hour) => positions(state.film, "
+                f"layout(state.film, {width}).boxes, hour))"
             )
             lie_inside(recorded, boxes, spots, width)
         for width in (400, 1000):
@@ -144,7 +186,7 @@ def test_the_script_draws_and_says_each_hour(
 def lie_inside(
     recorded: dict[str, Any], boxes: list[Any], spots: list[Any], width: int
 ) -> None:
-    """Boxes do not overlap, people stand in the box of their place, and nobody on somebody else's feet."""
+    """Boxes do not overlap, people stand in their place's box, nobody on another."""
     assert len(boxes) == len(recorded["places"])
     for i, a in enumerate(boxes):
         assert a["x"] >= 0
