@@ -1,8 +1,9 @@
 """Where does a prediction come from, and what is that worth?
 
 `scores` has a score for every training point and test point, and the truth by training
-again: curvature (influence), gradients (grad-dot, TracIn, TRAK), neighbours (KNN-Shapley),
-retraining (leave one out, metagradient), and lds, which judges the others.
+again: curvature (influence), gradients (grad-dot, TracIn, TRAK), neighbours
+(KNN-Shapley), retraining (leave one out, metagradient), and lds, which judges the
+others.
 
 `markets` divides what a model achieves among the owners of its text: games (Shapley and
 Banzhaf values), payments (the payout rule), valuation (what an author's text is worth),

@@ -1,9 +1,10 @@
-"""What would a transformer be without some of its authors? All coalitions', as one program.
+"""What would a transformer be without some of its authors? All coalitions at once.
 
-Each coalition of authors has its own small transformer, trained on its members' text. The
-models' parameters are stacked, with one entry for each model along a leading dimension, and
-`torch.func.vmap` runs the one transformer on all of them. They start alike, and read the
-same windows wherever their coalitions allow it, so that chance cancels in their differences.
+Each coalition of authors has its own small transformer, trained on its members' text.
+The models' parameters are stacked, with one entry for each model along a leading
+dimension, and `torch.func.vmap` runs the one transformer on all of them. They start
+alike, and read the same windows wherever their coalitions allow it, so that chance
+cancels in their differences.
 """
 
 import math
@@ -51,9 +52,9 @@ def train_coalitions(
     libraries: each author's documents, as tokens. members: (models, authors), True for
     the authors that a model reads. Authors are read in proportion to their length, in
     windows of CONTEXT tokens. Adam's learning rate falls to zero over the second half.
-    Each model is the same whatever else is in the stack.
-    Raises ValueError for a coalition of nobody, whose guess is uniform, and for an author
-    with no more tokens than a window.
+    Each model is the same whatever else is in the stack. Raises ValueError for a
+    coalition of nobody, whose guess is uniform, and for an author with no more tokens
+    than a window.
     """
     inside, texts = _checked_coalitions(libraries, members)
     whole_number("steps", steps)
@@ -88,7 +89,7 @@ def train_coalitions(
 
 
 def new_transformers(models: int, vocabulary: int, *, seed: int = 0) -> Stack:
-    """Return untrained transformers, all with the same parameters, each (models, ...)."""
+    """Return untrained transformers, all with the same parameters (models, ...)."""
     one = _transformer(vocabulary, seed).named_parameters()
     return {
         name: value.detach().expand(models, *value.shape).clone().requires_grad_()
@@ -142,13 +143,11 @@ def window_gradients(stack: Stack, windows: np.ndarray, prompt: int = 1) -> Tens
     return torch.cat([part.flatten(1) for part in gradients.values()], 1)
 
 
-def draw_batch(
-    texts: Sequence[Tensor], inside: Tensor, generator: Generator
-) -> Tensor:
+def draw_batch(texts: Sequence[Tensor], inside: Tensor, generator: Generator) -> Tensor:
     """Return windows (models, BATCH, CONTEXT), each from an author in the coalition.
 
-    All models that can read the same window. texts: each author's tokens. inside: (models,
-    authors), True for the coalition's members.
+    All models that can read the same window. texts: each author's tokens. inside:
+    (models, authors), True for the coalition's members.
     """
     drawn = []  # of each author, BATCH windows
     for text in texts:
@@ -169,7 +168,8 @@ def draw_batch(
 @lru_cache(8)
 def _transformer(vocabulary: int, seed: int = 0) -> LlamaForCausalLM:
     """Return the transformer that all models are built like, untrained."""
-    # Eager attention, because vmap has no rule for the fused one and would loop.
+    # Eager attention, because vmap has no rule for the fused one and would loop. The
+    # weights start larger than usual (0.02): a model this narrow then learns faster.
     return small_transformer(
         vocabulary,
         length=CONTEXT,

@@ -1,7 +1,7 @@
-"""What follows from a payment? Remove whoever is paid best; let authors choose their work.
+"""What follows from a payment? Removing the best paid, and authors who choose.
 
-`removals` asks whether the model misses whoever is paid. `best_response_dynamics` lets each
-author choose how much to write and how carefully, by what pays best.
+`removals` asks whether the model misses whoever is paid. `best_response_dynamics` lets
+each author choose how much to write and how carefully, by what pays best.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ BITS = 1 / np.log(2)  # in a nat
 
 
 class Effort(NamedTuple):
-    """A day's work: the share of an author's text that gets done, and of wrong tokens."""
+    """A day's work: the share of a text that gets done, and of its tokens, wrong."""
 
     share: float
     wrong: float
@@ -49,9 +49,10 @@ def removals(
     tokens of the others' documents, drawn at random, on average over the draws; low and
     high, the middle 95 % of the draws; tokens, how many the author has.
 
-    documents: counts, a row for each document. author, sizes: of each document, its author
-    and its tokens. Documents are drawn until as many tokens are reached; the last one goes
-    in part. An author larger than all the others together has no such draw: NaN.
+    documents: counts, a row for each document. author, sizes: of each document, its
+    author and its tokens. Documents are drawn until as many tokens are reached; the
+    last one goes in part. An author larger than all the others together has no such
+    draw: NaN.
     """
     writer, size = np.asarray(author), np.asarray(sizes, dtype=float)
     generator = np.random.default_rng(seed)
@@ -88,7 +89,7 @@ def removals(
 def deliver(
     documents: Documents, effort: Effort, vocabulary: int, *, seed: int = 0
 ) -> list[np.ndarray]:
-    """Return the beginning of each document, with wrong tokens in it, drawn at random."""
+    """Return the beginning of each document, some tokens replaced at random."""
     generator = np.random.default_rng(seed)
     delivered = []
     for tokens in documents:
@@ -103,9 +104,9 @@ def deliver(
 class EffortOptions:
     """What each author could deliver, by each of EFFORTS.
 
-    counts: a row for each effort of the first author, then of the next. volume: (authors,
-    efforts) tokens. sold: the first of the T tokens, which are paid for; the others judge
-    the model.
+    counts: a row for each effort of the first author, then of the next. volume:
+    (authors, efforts) tokens. sold: the first of the T tokens, which are paid for; the
+    others judge the model.
     """
 
     counts: Counts
@@ -113,17 +114,17 @@ class EffortOptions:
     sold: int
 
     def paid_for(self, efforts: np.ndarray) -> Counts:
-        """Return what these efforts (authors,) say about the tokens that are paid for."""
+        """Return what efforts (authors,) say about the tokens that are paid for."""
         return self.counts.select(self._rows(efforts), slice(self.sold))
 
     def quality(self, efforts: np.ndarray) -> float:
-        """Return the mean log-likelihood of the tokens nobody is paid for, in bits."""
+        """Return the mean log-likelihood of the tokens that judge, in bits."""
         judged = self.counts.select(self._rows(efforts), slice(self.sold, None))
         everybody = np.ones((1, len(judged)))
         return float(log_likelihood(judged, everybody).mean() * BITS)
 
     def _rows(self, efforts: np.ndarray) -> np.ndarray:
-        return np.arange(len(efforts)) * len(EFFORTS) + efforts
+        return np.asarray(np.arange(len(efforts)) * len(EFFORTS) + efforts)
 
 
 def effort_options(
@@ -182,10 +183,10 @@ def best_response_dynamics(
 ) -> pd.DataFrame:
     """Return how authors change their effort where it pays, a row for each round.
 
-    In each round every author in turn tries a step of effort either way, with the others as
-    they are, and keeps what pays best; a tie changes nothing. Round 0 is before the first.
-    Columns: round, quality (bits a token), volume (tokens), and each author's effort by
-    number.
+    In each round every author in turn tries a step of effort either way, with the
+    others as they are, and keeps what pays best; a tie changes nothing. Round 0 is
+    before the first. Columns: round, quality (bits a token), volume (tokens), and each
+    author's effort by number.
 
     rule: one of PAY_RULES. start: everybody's first effort, a position in EFFORTS.
     Raises ValueError for another rule.

@@ -1,7 +1,7 @@
 """What is a player's share of what a team achieves? Shapley and Banzhaf values.
 
-`shapley` and `banzhaf` are exact and ask for the value of every coalition; `shapley_of` and
-`banzhaf_of` are the same from a table of these values; `sampled_shapley` and
+`shapley` and `banzhaf` are exact and ask for the value of every coalition; `shapley_of`
+and `banzhaf_of` are the same from a table of these values; `sampled_shapley` and
 `sampled_banzhaf` estimate them where the coalitions are too many.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from smallscale.core.validation import require, whole_number
 
-# The value of a coalition of players 0 to n-1: a number, or an array of always one shape.
+# The value of a coalition of players 0 to n-1: a number, or an array of one shape.
 Value = Callable[[frozenset[int]], Any]
 
 MOST_PLAYERS = 20  # for exact values: 2^20 coalitions, about a million
@@ -26,9 +26,9 @@ def shapley(value: Value, n: int) -> np.ndarray:
 
     Shapley 1953. The values sum to v(all) - v(nobody).
 
-    value(frozenset of players 0..n-1) -> a number or an array; it is asked once for each of
-    the 2^n coalitions. Raises ValueError above 20 players, where `sampled_shapley` is the
-    way, and for a value that is not finite.
+    value(frozenset of players 0..n-1) -> a number or an array; it is asked once for
+    each of the 2^n coalitions. Raises ValueError above 20 players, where
+    `sampled_shapley` is the way, and for a value that is not finite.
 
     >>> shapley(lambda players: float(players >= {0, 1}), 2)  # a pair is worth 1
     array([0.5, 0.5])
@@ -41,8 +41,8 @@ def banzhaf(value: Value, n: int) -> np.ndarray:
         beta_i = sum over S without i of (v(S + i) - v(S)) / 2^(n-1)
     the mean gain over all coalitions without the player.
 
-    Banzhaf 1965. It moves least when the values are noisy (Wang and Jia 2023), but does not
-    sum to v(all) - v(nobody).
+    Banzhaf 1965. It moves least when the values are noisy (Wang and Jia 2023), but does
+    not sum to v(all) - v(nobody).
 
     value, errors: as for `shapley`; the sampled way is `sampled_banzhaf`.
 
@@ -113,8 +113,8 @@ def sampled_shapley(
     other way round, which takes out much of the noise (antithetic sampling), so it asks
     for 2 n + 2 coalitions. The estimates' sum is exact.
 
-    orders: how many, at least 2. seed: of the orders. Raises ValueError as `shapley` does,
-    but n has no limit.
+    orders: how many, at least 2. seed: of the orders. Raises ValueError as `shapley`
+    does, but n has no limit.
 
     >>> estimate, error = sampled_shapley(len, 3, orders=2)
     >>> estimate
@@ -140,9 +140,9 @@ def sampled_banzhaf(
 
     Every random coalition serves all players (Wang and Jia 2023, maximum sample reuse).
 
-    value: a number for each coalition. samples: how many coalitions, of which every player
-    must be in at least 2 and out of at least 2. seed: of the coalitions.
-    Raises ValueError otherwise, and for a value that is not finite.
+    value: a number for each coalition. samples: how many coalitions, of which every
+    player must be in at least 2 and out of at least 2. seed: of the coalitions. Raises
+    ValueError otherwise, and for a value that is not finite.
     """
     players = whole_number("n", n)
     inside = np.random.default_rng(seed).random((samples, players)) < 0.5
@@ -198,7 +198,7 @@ def _gains_in_order(value: Value, order: np.ndarray) -> np.ndarray:
 def _mean_and_error(
     v: np.ndarray, chosen: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each player, the mean of v over the coalitions chosen, and its variance.
+    """Return each player's mean of v over the coalitions chosen, and its variance.
 
     v: (samples,). chosen: (samples, n). counts: (n,), how many are chosen.
     """

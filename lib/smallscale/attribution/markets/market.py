@@ -1,8 +1,8 @@
-"""Can the market be gamed? What people submit who want to be paid for more than they wrote.
+"""Can the market be gamed? What people submit to be paid for more than they wrote.
 
-Cloning and splitting are the attacks of Agarwal, Dahleh and Sarkar 2019. The remedy against
-copies, valuing clusters of evidence, is Burnat and Davidson's 2026: of near-duplicate
-documents only the one that was submitted first counts.
+Cloning and splitting are the attacks of Agarwal, Dahleh and Sarkar 2019. The remedy
+against copies, valuing clusters of evidence, is Burnat and Davidson's 2026: of
+near-duplicate documents only the one that was submitted first counts.
 """
 
 import keyword
@@ -17,7 +17,8 @@ import numpy as np
 Texts = Mapping[str, Mapping[str, str]]
 
 WORD = re.compile(r"\w+|[^\w\s]")
-IDENTIFIER = re.compile(r"[^\W\d]\w+")  # of two characters at least: i and x are nobody's
+# Of two characters at least: i and x are nobody's.
+IDENTIFIER = re.compile(r"[^\W\d]\w+")
 SHINGLE_WORDS = 8
 # From this share of shingles on that were submitted before, a document is nothing new.
 SAME_EVIDENCE = 0.4
@@ -26,7 +27,7 @@ NEWCOMER = "newcomer"
 
 @dataclass(frozen=True)
 class Market:
-    """Texts under the names that submitted them. owner: name -> the person behind it."""
+    """Texts by the name that submitted them. owner: name -> the person behind it."""
 
     texts: dict[str, dict[str, str]]
     owner: dict[str, str]
@@ -44,11 +45,11 @@ def clone(texts: Texts, attacker: str, copies: int = 1) -> Market:
     ['ann', 'ann, copy 1']
     """
     names = [f"{attacker}, copy {k + 1}" for k in range(copies)]
-    return _submit(texts, attacker, {name: texts[attacker] for name in names})
+    return _submit(texts, attacker, dict.fromkeys(names, texts[attacker]))
 
 
 def rewrite(texts: Texts, attacker: str, share: float, *, seed: int = 0) -> Market:
-    """The attacker submits everything again, with this share of identifiers exchanged."""
+    """The attacker submits everything again, a share of identifiers exchanged."""
     copy = {}
     for k, (name, text) in enumerate(texts[attacker].items()):
         copy[name] = rename(text, share, seed=seed + k)
@@ -93,9 +94,9 @@ def poison(texts: Texts, like: str, *, seed: int = 0) -> Market:
 
 
 def _submit(texts: Texts, owner: str, further: Texts) -> Market:
-    """Return everyone's own texts under their own names, then further ones, the owner's."""
+    """Return all texts under their own names, and then further ones of the owner's."""
     submitted = {name: dict(documents) for name, documents in texts.items()}
-    owners = {name: name for name in texts}
+    owners = dict(zip(texts, texts, strict=True))
     for name, documents in further.items():
         submitted[name] = dict(documents)
         owners[name] = owner
@@ -118,7 +119,7 @@ def rename(text: str, share: float, *, seed: int = 0) -> str:
 
 @lru_cache(maxsize=1024)
 def shingles(text: str) -> frozenset[int]:
-    """Return every run of eight words in a text, by its hash; a shorter text is one run."""
+    """Return the hash of every run of eight words; a shorter text is one run."""
     words = WORD.findall(text)
     starts = range(max(1, len(words) - SHINGLE_WORDS + 1))
     runs = [tuple(words[start : start + SHINGLE_WORDS]) for start in starts]

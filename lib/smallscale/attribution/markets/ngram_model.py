@@ -1,13 +1,15 @@
-"""Which language model can be retrained on every coalition in a second? One that counts.
+"""Which language model is retrained on a coalition in no time? One that counts.
 
-An n-gram model with Dirichlet back-off (MacKay and Peto 1995): the probability of a token w
-after a context c is its share of what followed there, pulled towards the probability after
-the next shorter context.
+An n-gram model with Dirichlet back-off (MacKay and Peto 1995): the probability of a
+token w after a context c is its share of what followed there, pulled towards the
+probability after the next shorter context.
 
-    p_k(w | c) = (count(c w) + a_k p_{k-1}(w | c)) / (count(c) + a_k),    p_0 = 1 / vocabulary
+    p_k(w | c) = (count(c w) + a_k p_{k-1}(w | c)) / (count(c) + a_k)
 
-The counts of a coalition are the sums of its members' counts, so training on a coalition is
-an addition.
+with p_0 = 1 / vocabulary.
+
+The counts of a coalition are the sums of its members' counts, so training on a
+coalition is an addition.
 """
 
 from collections.abc import Sequence
@@ -20,8 +22,8 @@ from tokenizers import ByteLevelBPETokenizer
 
 from smallscale.core.validation import require, whole_number
 
-# a_k for one token to five: the best of a coarse grid on modules of the standard library
-# that none of the six authors wrote.
+# a_k for one token to five: the best of a coarse grid on modules of the standard
+# library that none of the six authors wrote.
 CONCENTRATION = (4.0, 64.0, 32.0, 16.0, 8.0)
 ORDER = len(CONCENTRATION)
 
@@ -32,9 +34,9 @@ Documents = Sequence[np.ndarray]  # the tokens (length,) of each
 class Counts:
     """What each author's documents say about T tokens.
 
-    hits: (authors, order, T), how often the author has the last k - 1 tokens and then this
-    one. seen: (authors, order, T), how often the author has the last k - 1 tokens and then
-    any. vocabulary: how many tokens there are.
+    hits: (authors, order, T), how often the author has the last k - 1 tokens and then
+    this one. seen: (authors, order, T), how often the author has the last k - 1 tokens
+    and then any. vocabulary: how many tokens there are.
     """
 
     hits: np.ndarray
@@ -45,7 +47,7 @@ class Counts:
         return len(self.hits)
 
     def select(self, authors: Any = slice(None), tokens: Any = slice(None)) -> "Counts":
-        """Return the counts of these authors and tokens: slices, or lists of positions."""
+        """Return the counts of some authors and tokens: slices, or positions."""
         hits = self.hits[authors][..., tokens]
         seen = self.seen[authors][..., tokens]
         return Counts(hits, seen, self.vocabulary)
@@ -61,7 +63,8 @@ def log_likelihood(
     MacKay and Peto 1995.
 
     weights: (m, authors), how often each model reads each author's text. A coalition's
-    weights are 1 for its members and 0 for others; the empty coalition guesses uniformly.
+    weights are 1 for its members and 0 for others; the empty coalition guesses
+    uniformly.
 
     >>> one = Counts(np.array([[[3.0]]]), np.array([[[6.0]]]), vocabulary=2)
     >>> np.exp(log_likelihood(one, [[1]], concentration=[4.0]))  # (3 + 4 / 2) / (6 + 4)
@@ -74,7 +77,7 @@ def log_likelihood(
         count_cw = weights @ counts.hits[:, k]  # of the context and then the token
         count_c = weights @ counts.seen[:, k]  # of the context and then any
         p = (count_cw + a * p) / (count_c + a)
-    return np.log(p)
+    return np.asarray(np.log(p))
 
 
 def count_ngrams(
@@ -205,7 +208,8 @@ def encode(tokenizer: ByteLevelBPETokenizer, texts: Sequence[str]) -> list[np.nd
 def draw_windows(
     documents: Documents, n: int, length: int, *, seed: int = 0
 ) -> np.ndarray:
-    """Return n pieces of documents (n, length), each document in turn, at random places.
+    """Return n pieces of documents (n, length), each document in turn, at random
+    places.
 
     Raises ValueError where no document is that long.
     """

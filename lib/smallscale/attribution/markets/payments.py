@@ -1,7 +1,7 @@
 """Who gets how many cents? The payout rule: a pot, divided to the last cent.
 
-The pot is divided in proportion to values, by the largest remainder (Hamilton's method), so
-that nothing is lost to rounding.
+The pot is divided in proportion to values, by the largest remainder (Hamilton's
+method), so that nothing is lost to rounding.
 """
 
 from fractions import Fraction
@@ -14,9 +14,9 @@ from smallscale.core.validation import require
 def payouts(values: Any, pot: int) -> list[int]:
     """Return the pot in proportion to values, in whole cents that sum exactly to it.
 
-    Each owner gets the whole cents of their exact share. The cents left over go one each to
-    the largest remainders; of equal remainders to the larger value, then to the one that
-    comes first (largest remainder, Hamilton's method).
+    Each owner gets the whole cents of their exact share. The cents left over go one
+    each to the largest remainders; of equal remainders to the larger value, then to the
+    one that comes first (largest remainder, Hamilton's method).
 
     values: (n,) numbers; a negative one counts as 0; where all are 0, shares are equal.
     pot: whole cents, above 0. Exact for any size: computed in fractions.
@@ -62,7 +62,9 @@ def _checked_amounts(values: Any) -> list[float]:
 
 
 def _checked_pot(pot: Any) -> int:
-    """Return the pot as int; ValueError unless it is a whole number of cents above 0."""
+    """Return the pot as int; ValueError unless it is whole and above 0."""
     whole = not isinstance(pot, bool) and isfinite(pot) and pot == int(pot)
-    require(whole and pot > 0, f"pot must be a whole number of cents above 0; got {pot}")
+    require(
+        whole and pot > 0, f"pot must be a whole number of cents above 0; got {pot}"
+    )
     return int(pot)

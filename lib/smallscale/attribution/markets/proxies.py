@@ -2,8 +2,8 @@
 
 Retraining on every coalition is too dear for a large model. Scores here are (authors,
 completions), and only their order within a completion is compared, because overlap and
-gradients have no unit. The exact value has one, and so has the count model that is fitted
-to the large one.
+gradients have no unit. The exact value has one, and so has the count model that is
+fitted to the large one.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ from smallscale.attribution.markets.ngram_model import (
 )
 from smallscale.attribution.scores.lds import spearman
 
-# The concentrations that are tried. How often a token occurs at all, any model learns from
-# little text; so the first one stays small.
+# The concentrations that are tried. How often a token occurs at all, any model learns
+# from little text; so the first one stays small.
 FIRST_CONCENTRATION = 4.0
 TRIED_CONCENTRATIONS = (16.0, 64.0, 256.0, 1024.0)
 
@@ -53,7 +53,7 @@ def alone(table: np.ndarray) -> np.ndarray:
 
 
 def left_out(table: np.ndarray) -> np.ndarray:
-    """Return what is lost when the author alone goes, (n, ...). table: as for `alone`."""
+    """Return what is lost when only the author goes, (n, ...), from such a table."""
     everybody = len(table) - 1
     return np.asarray(table[everybody] - table[everybody - _one_each(table)])
 
@@ -68,8 +68,8 @@ def fit_counts(counts: Counts, log_p: np.ndarray) -> tuple[float, ...]:
     """Return the concentrations whose count model comes closest to another model:
         argmin over a of mean over tokens of (ln p_a - ln p)^2
 
-    Two or three orders are tried, on a grid. That two models which agree with everybody's
-    text also agree without some of it is hoped, and `agreements` tells.
+    Two or three orders are tried, on a grid. That two models which agree with
+    everybody's text also agree without some of it is hoped, and `agreements` tells.
 
     counts: of the documents of all authors. log_p: (T,), ln p of the same tokens by the
     other model, which has learnt from the same documents.
@@ -93,7 +93,8 @@ def author_gradients(
     windows: int = 60,
     seed: int = 0,
 ) -> Tensor:
-    """Return loss gradients on some of each author's text, (authors, windows, parameters).
+    """Return loss gradients on some of each author's text, (authors, windows,
+    parameters).
 
     stack: of one model. windows: how many of each author are drawn.
     """
@@ -118,12 +119,13 @@ def gradient_dot(authors: Tensor, completions: Tensor) -> np.ndarray:
 def fisher_influence(
     authors: Tensor, completions: Tensor, damping: float = 0.1
 ) -> np.ndarray:
-    """Return `gradient_dot` through the damped inverse of the Fisher matrix, (authors, n):
+    """Return `gradient_dot` through the damped inverse of the Fisher matrix, (authors,
+    n):
         scores = g_i' (F + d I)^-1 g
     where F is the mean outer product of the authors' gradients.
 
-    damping: d, in units of the mean of F's eigenvalues that are not zero. The inverse is
-    taken between the windows (Woodbury), of which there are fewer than parameters.
+    damping: d, in units of the mean of F's eigenvalues that are not zero. The inverse
+    is taken between the windows (Woodbury), of which there are fewer than parameters.
     """
     rows = authors.flatten(0, 1)  # (authors * windows, p)
     kernel = rows @ rows.T / len(rows)
@@ -131,15 +133,15 @@ def fisher_influence(
     damped = kernel + strength * torch.eye(len(rows))
     inner = torch.linalg.solve(damped, rows @ completions.T)
     by_author = inner.view(*authors.shape[:2], -1)
-    return by_author.mean(1).numpy()
+    return np.asarray(by_author.mean(1))
 
 
 def agreements(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
     """Return how far scores order a completion's authors as the truth does.
 
-    A row for each method, the best first. spearman: the mean of the rank correlations over
-    completions; error: the half-width of its 95 % interval; top: the share of completions
-    whose first author is the same.
+    A row for each method, the best first. spearman: the mean of the rank correlations
+    over completions; error: the half-width of its 95 % interval; top: the share of
+    completions whose first author is the same.
 
     scores: method -> (authors, n). truth: (authors, n).
     """

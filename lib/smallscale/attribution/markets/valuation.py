@@ -2,9 +2,9 @@
 
 `ValuationModel` counts what each author's documents say about the completions that were
 sold, and values them: by Shapley's and Banzhaf's rules, by Shapley's over clusters of
-evidence (Burnat and Davidson 2026), and along the diagonal (Aumann and Shapley 1974), which
-no splitting can change. That nobody can rule out all attacks and stay fair is proved by
-Burnat and Davidson as well.
+evidence (Burnat and Davidson 2026), and along the diagonal (Aumann and Shapley 1974),
+which no splitting can change. That nobody can rule out all attacks and stay fair is
+proved by Burnat and Davidson as well.
 """
 
 from collections.abc import Iterable
@@ -32,13 +32,14 @@ def diagonal(counts: Counts, nodes: int = 64) -> np.ndarray:
         phi_i = integral over t from 0 to 1 of d ln p(t, ..., t) / d t_i
 
     Aumann and Shapley 1974. Everyone's text is read a little more at a time, all in
-    proportion, and each increment is credited to the text that was read. Whose name is on
-    it does not enter: an author's value is the sum of the values of any parts of it. The
-    values add up to `log_likelihood` for all, less that for nobody.
+    proportion, and each increment is credited to the text that was read. Whose name is
+    on it does not enter: an author's value is the sum of the values of any parts of it.
+    The values add up to `log_likelihood` for all, less that for nobody.
 
     nodes: of the Gauss-Legendre quadrature.
     """
-    # Most is learnt from the first few words, so t = s^8: many steps where ln p is steep.
+    # Most is learnt from the first few words, so t = s^8: many steps where ln p is
+    # steep.
     points, quadrature = np.polynomial.legendre.leggauss(nodes)
     s = (points + 1) / 2
     t = s[:, None] ** 8
@@ -54,7 +55,8 @@ def diagonal(counts: Counts, nodes: int = 64) -> np.ndarray:
 
 
 def coalition_values(counts: Counts) -> np.ndarray:
-    """Return the mean log-likelihood that each coalition's model gives the tokens, (2^n,).
+    """Return the mean log-likelihood that each coalition's model gives the tokens,
+    (2^n,).
 
     In the order of `membership`, as `shapley_of` takes it.
     """
@@ -71,7 +73,7 @@ class ValuationModel:
     def __init__(
         self, tokenizer: ByteLevelBPETokenizer, windows: np.ndarray, prompt: int
     ) -> None:
-        """windows: (n, length) tokens of completions, the first `prompt` of each given."""
+        """windows: (n, length) tokens of completions, the first `prompt` given."""
         self.vocabulary = int(tokenizer.get_vocab_size())
 
         @cache
@@ -95,9 +97,10 @@ class ValuationModel:
     def values(self, texts: Texts) -> dict[str, np.ndarray]:
         """Return what each name's texts are worth, (names,), by each of VALUE_RULES.
 
-        In nats a token. Shapley and Banzhaf: of the game whose players are names. clusters:
-        Shapley's value of the texts without near-duplicates. diagonal: `diagonal` of the
-        same texts. A name with nothing new is worth 0 by the last two.
+        In nats a token. Shapley and Banzhaf: of the game whose players are names.
+        clusters: Shapley's value of the texts without near-duplicates. diagonal:
+        `diagonal` of the same texts. A name with nothing new is worth 0 by the last
+        two.
         """
         table = coalition_values(self.author_counts(texts))
         evidence = first_of_each(texts)
@@ -115,7 +118,7 @@ class ValuationModel:
         }
 
     def payments(self, market: Market, pot: int) -> dict[str, dict[str, int]]:
-        """Return rule -> person -> the cents that they get, under all of their names."""
+        """Return rule -> person -> the cents that they get under all their names."""
         payments: dict[str, dict[str, int]] = {}
         for rule, values in self.values(market.texts).items():
             payments[rule] = dict.fromkeys(market.owner.values(), 0)

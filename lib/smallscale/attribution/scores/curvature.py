@@ -1,8 +1,9 @@
 """How would the loss change if this training point were gone? Influence functions.
 
 They answer without training again (Koh and Liang 2017). The sign is turned so that
-positive helps, and Gauss-Newton stands in place of the Hessian: it stays positive where a
-network's Hessian does not (Martens 2020, section 8). For linear models the two are equal.
+positive helps, and Gauss-Newton stands in place of the Hessian: it stays positive where
+a network's Hessian does not (Martens 2020, section 8). For linear models the two are
+equal.
 """
 
 import warnings
@@ -33,22 +34,21 @@ def influence(
 ) -> Tensor:
     """Return the change in each test loss if a training point were removed:
         scores[i, j] = g_j . (H + (weight_decay + damping) I)^-1 g_i / n
-        H = (1/n) sum over train of J^T (d2 loss / d outputs2) J,  J = d outputs / d theta
+        H = mean over train of J^T (d2 loss / d outputs2) J,    J = d outputs / d theta
     to first order, where g is the gradient of one example's loss; (n_train, n_test).
 
     Koh and Liang 2017, eq. 2, for a change of the point's weight by -1/n. The model
     minimises mean loss + weight_decay/2 * ||theta||^2 over all parameters theta, biases
-    included; g is of the loss alone. Removed means that the point's term goes, while the
-    others keep their weight 1/n.
+    included; g is of the loss alone. Removed means that the point's term goes, while
+    the others keep their weight 1/n.
 
     train, test: pairs (inputs, targets). loss(outputs, targets): a value per example.
     damping: what a network needs beside its penalty, which it has not quite minimised;
-    more of it trusts H less.
-    Up to 4,096 parameters H is built and factored; beyond, conjugate gradients need only
-    its products with vectors. A singular H is inverted where it can be, with a warning:
-    what lies in directions that no training point sees stays as it is.
-    Raises ValueError for examples that do not fit, a loss that is not one finite value per
-    example, and a weight_decay or damping below 0.
+    more of it trusts H less. Up to 4,096 parameters H is built and factored; beyond,
+    conjugate gradients need only its products with vectors. A singular H is inverted
+    where it can be, with a warning: what lies in directions that no training point sees
+    stays as it is. Raises ValueError for examples that do not fit, a loss that is not
+    one finite value per example, and a weight_decay or damping below 0.
 
     >>> from torch import nn
     >>> model = nn.Linear(1, 1, bias=False)
@@ -77,12 +77,11 @@ def influence(
 
 def gauss_newton(flat: FlatModel) -> Tensor:
     """Return the Gauss-Newton matrix (p, p), built:
-        H = mean over the training examples of J^T (d2 loss / d outputs2) J.
+        H = mean over the training examples of J^T (d2 loss / d outputs2) J
+    where J is the Jacobian of an example's outputs by the parameters.
     """
 
-    def jacobian_and_bent(
-        theta: Tensor, x: Tensor, y: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def jacobian_and_bent(theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return J (c, p) of one example, and the loss's Hessian times J, (c, p)."""
         out = flat.outputs(theta, x[None])[0]
 
@@ -126,7 +125,8 @@ def gauss_newton_product(flat: FlatModel, vectors: Tensor) -> Tensor:
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Return matrix^-1 right, (p, k), for a symmetric matrix (p, p), in double precision.
+    """Return matrix^-1 right, (p, k), for a symmetric matrix (p, p), in double
+    precision.
 
     Where the matrix is singular, it is the smallest solution, with a warning.
     """
@@ -146,7 +146,7 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
         stacklevel=3,
     )
     inside = vectors[:, seen]
-    solution = inside / values[seen] @ (inside.T @ sides)
+    solution: Tensor = inside / values[seen] @ (inside.T @ sides)
     return solution.to(right.dtype)
 
 

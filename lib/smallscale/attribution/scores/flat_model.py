@@ -1,8 +1,8 @@
 """How does torch.func see a model? As a function of one flat vector of parameters.
 
-Every score here needs the gradient of each example's loss. `FlatModel` holds a model, its
-loss and the examples together, checks that they fit, and computes gradients in blocks, so
-that memory stays bounded however many examples there are.
+Every score here needs the gradient of each example's loss. `FlatModel` holds a model,
+its loss and the examples together, checks that they fit, and computes gradients in
+blocks, so that memory stays bounded however many examples there are.
 """
 
 import copy
@@ -28,11 +28,10 @@ class FlatModel:
     The model is a copy in eval mode. Only parameters that require a gradient count: a
     frozen one was not trained.
 
-    parameters: (p,), the values that the model has.
-    train, test: the examples, as tensors of the model's type.
-    dtype: the type to compute in; None: the model's own.
-    Raises ValueError for examples that do not fit, and for a loss that is not one finite
-    value per example, which is tried on a few test examples.
+    parameters: (p,), the values that the model has. train, test: the examples, as
+    tensors of the model's type. dtype: the type to compute in; None: the model's own.
+    Raises ValueError for examples that do not fit, and for a loss that is not one
+    finite value per example, which is tried on a few test examples.
     """
 
     def __init__(
@@ -78,9 +77,7 @@ class FlatModel:
         """Return the loss of each example, (n,)."""
         return self.loss(self.outputs(parameters, inputs), targets).reshape(-1)
 
-    def gradients(
-        self, examples: Examples, parameters: Tensor | None = None
-    ) -> Tensor:
+    def gradients(self, examples: Examples, parameters: Tensor | None = None) -> Tensor:
         """Return the gradient of each example's loss, one a row, (n, p)."""
 
         def loss_of_one(parameters: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -108,8 +105,8 @@ class FlatModel:
         return max(1, BLOCK_NUMBERS // (vectors * len(self.parameters)))
 
     def _try_loss(self) -> None:
-        # A mean and a value per example look alike for one example, so the loss is tried
-        # on two examples at least.
+        # A mean and a value per example look alike for one example, so the loss is
+        # tried on two examples at least.
         inputs, targets = (torch.cat([part[:3], part[:3]]) for part in self.test)
         outputs = self.outputs(self.parameters, inputs)
         losses = as_losses(self.loss(outputs, targets), len(inputs))

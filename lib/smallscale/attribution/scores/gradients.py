@@ -1,7 +1,7 @@
 """Which way would one example push the parameters? Scores that need gradients alone.
 
-Scores are (n_train, n_test), and positive where the training example helps: without it the
-test loss would be higher.
+Scores are (n_train, n_test), and positive where the training example helps: without it
+the test loss would be higher.
 
 - `grad_dot` asks whether two examples push the same way (Charpiat et al. 2019).
 - `tracin` sums that over the checkpoints of a training run (Pruthi et al. 2020).
@@ -43,10 +43,10 @@ def grad_dot(model: nn.Module, loss: Loss, train: Any, test: Any) -> Tensor:
     A small step down the loss of example i lowers the loss of example j by the step's
     length times this score.
 
-    train, test: pairs (inputs, targets). loss(outputs, targets): a value per example, such
-    as `cross_entropy`. The gradient is taken by all parameters that were trained.
-    Raises ValueError for examples that do not fit, or a loss that is not one finite value
-    per example.
+    train, test: pairs (inputs, targets). loss(outputs, targets): a value per example,
+    such as `cross_entropy`. The gradient is taken by all parameters that were trained.
+    Raises ValueError for examples that do not fit, or a loss that is not one finite
+    value per example.
 
     >>> from torch import nn
     >>> model = nn.Linear(1, 1, bias=False)  # output w x; the loss is the output
@@ -106,8 +106,8 @@ def trak(
         phi = P^T grad f,    f = log(p / (1 - p)),    p = exp(-loss)
     where p is the probability of the target, and the means are over models.
 
-    Park et al. 2023, eq. 17. The score is an effect on the test example's f, on a scale of
-    its own: it ranks, and is not money.
+    Park et al. 2023, eq. 17. The score is an effect on the test example's f, on a scale
+    of its own: it ranks, and is not money.
 
     models: one or several, trained alike from other seeds; their mean ranks better than
     any one of them. loss: minus the log of a probability, as cross-entropy is.
@@ -180,7 +180,8 @@ def _projection(
     if width == p:
         return None
     entries = torch.randn(p, width, generator=generator, dtype=torch.float64)
-    return (entries / width**0.5).to(flat.parameters.device)
+    matrix: Tensor = entries / width**0.5
+    return matrix.to(flat.parameters.device)
 
 
 def _checked_checkpoints(
@@ -198,7 +199,7 @@ def _checked_checkpoints(
 
 
 def _checked_trak(models: Models, projection: int, ridge: float) -> list[nn.Module]:
-    """Return the models as a list, once projection and ridge are known to be in range."""
+    """Return the models as a list; ValueError for settings out of range."""
     whole_number("projection", projection)
     finite_number("ridge", ridge, least=0)
     return as_models(models)

@@ -1,8 +1,8 @@
 """Do the scores predict what retraining does? The linear datamodeling score (LDS).
 
-Train on random subsets of the data. With a score for each training point, the sum over the
-points that a subset kept predicts the output of the model trained on it. The LDS is how
-well that ranks the subsets (Park et al. 2023). Beside it stand its interval and its
+Train on random subsets of the data. With a score for each training point, the sum over
+the points that a subset kept predicts the output of the model trained on it. The LDS is
+how well that ranks the subsets (Park et al. 2023). Beside it stand its interval and its
 ceiling, which is set by the noise of retraining.
 """
 
@@ -62,15 +62,15 @@ def lds(scores: Any, masks: Any, outputs: Any) -> float:
     """Return the linear datamodeling score: 1 is perfect, 0 is chance.
         LDS = mean over test points of Spearman(masks @ scores, outputs)
 
-    Park et al. 2023, definition 2.4: Spearman's correlation is over subsets, of what the
-    scores predict and what came out.
+    Park et al. 2023, definition 2.4: Spearman's correlation is over subsets, of what
+    the scores predict and what came out.
 
     scores: (n_train, n_test). masks: (n_subsets, n_train), True or 1 for what was kept.
-    outputs: (n_subsets, n_test), of models trained on the subsets, where higher is better:
-    a margin, or minus the loss.
-    Equal values share their mean rank. A test point whose prediction does not depend on the
-    subset counts 0. One whose output does not is refused, since no score could be right or
-    wrong about it. Raises ValueError for it, for shapes that do not fit, and for NaN.
+    outputs: (n_subsets, n_test), of models trained on the subsets, where higher is
+    better: a margin, or minus the loss. Equal values share their mean rank. A test
+    point whose prediction does not depend on the subset counts 0. One whose output does
+    not is refused, since no score could be right or wrong about it. Raises ValueError
+    for it, for shapes that do not fit, and for NaN.
 
     >>> lds([[1.0], [2.0]], [[1, 0], [0, 1], [1, 1]], [[0.1], [0.2], [0.3]])
     1.0
@@ -83,9 +83,9 @@ def lds_interval(
 ) -> tuple[float, float]:
     """Return a bootstrap interval (low, high) of 95 % for the LDS.
 
-    Test points and subsets are both drawn anew, `draws` times. A subset drawn twice ties
-    with itself, and ties lower Spearman's correlation; so the draws are moved until their
-    mean is the LDS.
+    Test points and subsets are both drawn anew, `draws` times. A subset drawn twice
+    ties with itself, and ties lower Spearman's correlation; so the draws are moved
+    until their mean is the LDS.
     """
     predicted, actual = _predicted_and_actual(scores, masks, outputs)
     random = np.random.default_rng(seed)
@@ -150,8 +150,8 @@ def _predicted_and_actual(
     mask_table = _table("masks", masks, 2)
     actual = _table("outputs", outputs, 2)
     _check_shapes(score_table, mask_table, actual)
-    # Sums that are equal on paper differ in the last digit with the order of adding; the
-    # ranks must not see it.
+    # Sums that are equal on paper differ in the last digit with the order of adding;
+    # the ranks must not see it.
     scale = np.abs(score_table).sum(0)
     shares = score_table / np.where(scale > 0, scale, 1)
     return np.round(mask_table @ shares, 12), actual

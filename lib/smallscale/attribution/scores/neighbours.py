@@ -1,4 +1,4 @@
-"""Which training points would a nearest-neighbour vote miss? Its exact Shapley values."""
+"""Which training points would a nearest-neighbour vote miss? Its Shapley values."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
     Jia et al. 2019, theorem 1. The game of a test point: v(S) is the number of its
     min(k, |S|) nearest in S with its label, divided by k. Each column sums to v(all).
 
-    train_x, test_x: (n, ...), compared by the Euclidean distance of their flattened values;
-    of two at the same distance, the one that comes first is nearer. train_y, test_y: (n,)
-    labels. Raises ValueError for lengths or widths that differ, values that are not
-    finite, and k below 1.
+    train_x, test_x: (n, ...), compared by the Euclidean distance of their flattened
+    values; of two at the same distance, the one that comes first is nearer. train_y,
+    test_y: (n,) labels. Raises ValueError for lengths or widths that differ, values
+    that are not finite, and k below 1.
 
     >>> knn_shapley([[1.0], [2.0]], ["a", "b"], [[0.0]], ["a"], k=1)
     tensor([[1.],
@@ -48,10 +48,11 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
 def _checked_votes(
     train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return two arrays (n_train, n_test): who is nearest, and whether its label is right.
+    """Return two arrays (n_train, n_test): who is nearest, and whether its label is
+    right.
 
-    order[i, j]: the training point that is the i-th nearest of test point j. hit[i, j]: 1.0
-    where it has the test point's label, else 0.0.
+    order[i, j]: the training point that is the i-th nearest of test point j. hit[i, j]:
+    1.0 where it has the test point's label, else 0.0.
     """
     whole_number("k", k)
     train, train_labels = _points("train", train_x, train_y)

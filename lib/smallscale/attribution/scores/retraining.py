@@ -1,9 +1,10 @@
 """What would the model have been without these points? Train again, hundreds at a time.
 
 Training again is the truth of attribution: `retrain` does it for many models at once,
-`leave_one_out` for one point after another, and `metagradient` differentiates a training
-run instead. Small networks spend their time on starting operations, not on arithmetic; so
-all are trained together, their parameters stacked into one tensor, by `torch.func.vmap`.
+`leave_one_out` for one point after another, and `metagradient` differentiates a
+training run instead. Small networks spend their time on starting operations, not on
+arithmetic; so all are trained together, their parameters stacked into one tensor, by
+`torch.func.vmap`.
 """
 
 import copy
@@ -46,7 +47,8 @@ class TrainingConfig:
         v <- momentum * v + gradient of (batch mean loss + weight_decay/2 * ||theta||^2)
         theta <- theta - lr * v
 
-    The learning rate falls from lr to 0 along half a cosine. seed: of the examples' order.
+    The learning rate falls from lr to 0 along half a cosine. seed: of the examples'
+    order.
 
     >>> TrainingConfig(epochs=1, batch_size=2, lr=0.1).steps(2)[0][1]
     0.1
@@ -92,15 +94,14 @@ def retrain(
         v <- momentum v + gradient + weight_decay theta,    theta <- theta - lr v
     and return their parameters by name, stacked, each (models, ...).
 
-    models: of one architecture, with the weights that each starts from; a single one starts
-    them all. train: (inputs, targets), n of each.
-    rows: (models, k), which examples each model sees, in its own order; None: each sees
-    all. weights: (models, k), of its examples in the batch's mean loss; 0 takes an example
-    out while everything else in the run stays as it was; None: all 1. A single model, row
-    or weighting serves all the others.
-    Each model is trained as it would be alone (the same numbers up to rounding).
-    Raises ValueError for layers that train and predict differently (dropout, batch norm),
-    and for rows or weights that do not fit.
+    models: of one architecture, with the weights that each starts from; a single one
+    starts them all. train: (inputs, targets), n of each. rows: (models, k), which
+    examples each model sees, in its own order; None: each sees all. weights: (models,
+    k), of its examples in the batch's mean loss; 0 takes an example out while
+    everything else in the run stays as it was; None: all 1. A single model, row or
+    weighting serves all the others. Each model is trained as it would be alone (the
+    same numbers up to rounding). Raises ValueError for layers that train and predict
+    differently (dropout, batch norm), and for rows or weights that do not fit.
 
     >>> from smallscale.models import small_mlp
     >>> train = (torch.eye(4), torch.tensor([0, 1, 0, 1]))
@@ -162,11 +163,11 @@ def leave_one_out(
 
     This is the truth that the other methods predict, by calling `fit` again.
 
-    fit(inputs, targets) -> a model, the same for the same arguments; it is given tensors.
-    points: positions of training points, one row of scores for each; None: all.
-    Returns (len(points), n_test). With fits that differ by chance, in their order of
-    batches for instance, a single point's effect drowns: average many.
-    Raises ValueError for points that are no positions, or no point left to train on.
+    fit(inputs, targets) -> a model, the same for the same arguments; it is given
+    tensors. points: positions of training points, one row of scores for each; None:
+    all. Returns (len(points), n_test). With fits that differ by chance, in their order
+    of batches for instance, a single point's effect drowns: average many. Raises
+    ValueError for points that are no positions, or no point left to train on.
 
     >>> mean = lambda x, y: lambda inputs: y.mean().expand(len(inputs))
     >>> square = lambda outputs, targets: (outputs - targets) ** 2
@@ -197,7 +198,8 @@ def metagradient(
     config: TrainingConfig,
     progress: str = "",
 ) -> Tensor:
-    """Return the derivative of each test loss through a training run, (n_train, n_test):
+    """Return the derivative of each test loss through a training run, (n_train,
+    n_test):
         scores[i, j] = -d loss_j(theta_T) / d w_i  at w = 1
     where w_i is the weight of example i in its batches' mean loss.
 
@@ -258,8 +260,8 @@ def _hessian_products(
 ) -> Tensor:
     """Return the Hessian of objective(theta, x, y) times each of vectors, (k, p).
 
-    It is symmetric, so a product from the left will do, and is nearly twice as fast as one
-    from the right by jvp.
+    It is symmetric, so a product from the left will do, and is nearly twice as fast as
+    one from the right by jvp.
     """
     x, y = examples
     gradient = partial(grad(objective), x=x, y=y)
@@ -272,8 +274,8 @@ def _hessian_products(
 class _Work:
     """The checked arguments of `retrain`.
 
-    starts: one model, or one for each of `models`. rows: (1, k) or (models, k). weights:
-    None, (1, k) or (models, k).
+    starts: one model, or one for each of `models`. rows: (1, k) or (models, k).
+    weights: None, (1, k) or (models, k).
     """
 
     starts: list[nn.Module]
@@ -322,7 +324,7 @@ class _Work:
 def _checked_work(
     models: Models, loss: Loss, train: Any, rows: Any, weights: Any
 ) -> _Work:
-    """Return the arguments of `retrain` in one form; ValueError where they do not fit."""
+    """Return the arguments of `retrain` in one form; ValueError if they do not fit."""
     starts = as_models(models)
     _check_layers(starts[0])
     like = next(starts[0].parameters())
@@ -350,7 +352,7 @@ def _checked_work(
 
 
 def _checked_run(model: nn.Module, loss: Loss, train: Any, test: Any) -> FlatModel:
-    """Return the model as a flat one; ValueError where a run of it has no derivative."""
+    """Return the model as a flat one; ValueError for layers that have no place here."""
     _check_layers(model)
     return FlatModel(model, loss, train, test)
 
@@ -366,7 +368,7 @@ def _checked_points(points: Any, n: int) -> Tensor:
 
 
 def as_positions(name: str, values: Any, n: int) -> Tensor:
-    """Return positions of n examples as int64; ValueError, naming `name`, for others."""
+    """Return positions of n examples as int64; ValueError, naming `name`, if not."""
     found = as_tensor(name, values)
     if found.numel():
         whole = not (found.is_floating_point() or found.dtype == torch.bool)
@@ -402,7 +404,8 @@ def _check_layers(model: nn.Module) -> None:
     }
     require(
         not odd,
-        f"model must train as it predicts; leave {', '.join(odd)} out, or use LayerNorm",
+        f"model must train as it predicts; leave {', '.join(odd)} out, or use "
+        "LayerNorm",
     )
 
 
