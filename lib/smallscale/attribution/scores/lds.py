@@ -96,8 +96,8 @@ def lds_interval(
         columns = random.integers(points, size=points)
         here = np.ix_(rows, columns)
         found.append(spearman(predicted[here], actual[here]).mean())
-    moved = spearman(predicted, actual).mean() - np.mean(found)
-    low, high = np.quantile(found, [0.025, 0.975]) + moved
+    score = spearman(predicted, actual).mean()
+    low, high = np.quantile(found, [0.025, 0.975]) + score - np.mean(found)
     return float(low), float(high)
 
 
