@@ -139,8 +139,8 @@ def test_tracin_is_dattris_and_captums():
 
 
 def test_trak_is_trakers_where_the_projection_cannot_matter(model, tmp_path):
-    # As wide as the gradients' rank, any projection spans the same space, and the scores
-    # do not depend on it.
+    # As wide as the gradients' rank, any projection spans the same space, and the
+    # scores do not depend on it.
     projectors = needed("trak.projectors")
     traker = needed("trak").TRAKer(
         model,

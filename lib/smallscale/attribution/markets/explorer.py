@@ -126,7 +126,7 @@ def statement_scene(
 
 
 def _most_disputed(cents: dict[str, list[list[int]]]) -> int:
-    """Return the completion for which another rule pays most otherwise than the first."""
+    """Return the completion that another rule pays most otherwise than the first."""
     paid = np.array(list(cents.values()))  # (rules, completions, authors)
     moved = np.abs(paid - paid[0]).sum(2)  # (rules, completions), in cents
     return int(moved.max(0).argmax())

@@ -54,8 +54,8 @@ def check_influence(answer: InfluenceAnswer) -> str:
         messages,
         shape="The scores must be (n, m): a row for each training point, a column for "
         "each test point.",
-        otherwise="The scores differ from the equation's; write it out for one training "
-        "and one test point.",
+        otherwise="The scores differ from the equation's; write it out for one "
+        "training and one test point.",
     )
 
 
@@ -76,8 +76,8 @@ def check_scores(scores: Any, masks: Any, outputs: Any, *, beat: float) -> str:
         return f"These cannot be scored: {error}."
     if reached < -beat:
         return (
-            f"The LDS is {reached:.2f}: right but for the sign. Positive means that the "
-            "training point helps."
+            f"The LDS is {reached:.2f}: right but for the sign. Positive means that "
+            "the training point helps."
         )
     start = "Right: the" if reached > beat else "The"
     return f"{start} LDS is {reached:.2f}, and the goal is above {beat:.2f}."
