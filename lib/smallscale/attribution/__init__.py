@@ -1,9 +1,8 @@
 """Where does a prediction come from, and what is that worth?
 
 `scores` has a score for every training point and test point, and the truth by training
-again: curvature (influence), gradients (grad-dot, TracIn, TRAK), neighbours
-(KNN-Shapley), retraining (leave one out, metagradient), and lds, which judges the
-others.
+again: curvature (influence), gradients (grad-dot, TracIn, TRAK), metagradient,
+neighbours (KNN-Shapley), retraining (leave one out), and lds, which judges the others.
 
 `markets` divides what a model achieves among the owners of its text: games (Shapley and
 Banzhaf values), payments (the payout rule), valuation (what an author's text is worth),
@@ -32,15 +31,15 @@ from smallscale.attribution.scores.lds import (
     margins,
     random_subsets,
 )
+from smallscale.attribution.scores.metagradient import metagradient
 from smallscale.attribution.scores.neighbours import knn_shapley
 from smallscale.attribution.scores.retraining import (
-    TrainingConfig,
     leave_one_out,
     member,
-    metagradient,
     retrain,
     stack_outputs,
 )
+from smallscale.attribution.scores.training_config import TrainingConfig
 
 __all__ = [
     "TrainingConfig",

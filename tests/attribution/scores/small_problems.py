@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smallscale.attribution import TrainingConfig
+from smallscale.models.classifiers import small_mlp
+
 cross_entropy = partial(F.cross_entropy, reduction="none")
 
 
@@ -78,3 +81,22 @@ def softmax_regression(
         return model
 
     return fit
+
+
+CONFIG = TrainingConfig(epochs=3, batch_size=7, lr=0.1, weight_decay=0.01, seed=2)
+
+
+def examples(n: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 5, generator=generator, dtype=torch.float64), torch.arange(
+        n
+    ) % 3
+
+
+def network(seed: int = 0) -> nn.Module:
+    return small_mlp(5, 3, hidden=4, seed=seed).double()
+
+
+def same(model: nn.Module, other: nn.Module) -> None:
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p, q)

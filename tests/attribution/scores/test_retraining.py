@@ -1,13 +1,9 @@
-"""Is a stack of trainings what each is alone, and the metagradient its slope?"""
+"""Is a stack of trainings what each is alone, and leaving out what it says?"""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from smallscale.attribution import (
@@ -18,22 +14,13 @@ from smallscale.attribution import (
     retrain,
     stack_outputs,
 )
-from smallscale.models.classifiers import small_mlp
-
-cross_entropy = partial(F.cross_entropy, reduction="none")
-
-CONFIG = TrainingConfig(epochs=3, batch_size=7, lr=0.1, weight_decay=0.01, seed=2)
-
-
-def examples(n: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, 5, generator=generator, dtype=torch.float64), torch.arange(
-        n
-    ) % 3
-
-
-def network(seed: int = 0) -> nn.Module:
-    return small_mlp(5, 3, hidden=4, seed=seed).double()
+from tests.attribution.scores.small_problems import (
+    CONFIG,
+    cross_entropy,
+    examples,
+    network,
+    same,
+)
 
 
 def alone(
@@ -51,29 +38,6 @@ def alone(
         (cross_entropy(model(x[batch]), y[batch]) * weights[batch]).mean().backward()
         optimizer.step()
     return model
-
-
-def same(model: nn.Module, other: nn.Module) -> None:
-    for p, q in zip(model.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(p, q)
-
-
-def test_the_steps_see_every_example_once_an_epoch_while_the_rate_falls() -> None:
-    steps = TrainingConfig(epochs=2, batch_size=4, lr=1.0, seed=1).steps(10)
-    assert [len(batch) for batch, _ in steps] == [4, 4, 2, 4, 4, 2]
-    for epoch in (steps[:3], steps[3:]):
-        assert sorted(torch.cat([batch for batch, _ in epoch]).tolist()) == list(
-            range(10)
-        )
-    assert [lr for _, lr in steps] == pytest.approx(
-        [1, 0.9330, 0.75, 0.5, 0.25, 0.0670], abs=1e-4
-    )
-    assert torch.equal(
-        steps[0][0], TrainingConfig(epochs=2, batch_size=4, seed=1).steps(10)[0][0]
-    )
-    assert not torch.equal(
-        steps[0][0], TrainingConfig(epochs=2, batch_size=4, seed=2).steps(10)[0][0]
-    )
 
 
 def test_one_step_by_hand() -> None:
@@ -188,87 +152,6 @@ def test_stacks_that_cannot_be_say_why(
             rows=given_rows,
             weights=given_weights,
         )
-
-
-@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(5)])
-def test_layers_that_train_otherwise_than_they_predict_are_refused(
-    layer: nn.Module,
-) -> None:
-    model = nn.Sequential(layer, nn.Linear(5, 3)).double()
-    for method in (
-        lambda: retrain(model, cross_entropy, examples(), CONFIG),
-        lambda: metagradient(
-            model, cross_entropy, examples(), examples(2), config=CONFIG
-        ),
-    ):
-        with pytest.raises(ValueError, match="model must train as it predicts"):
-            method()
-
-
-def test_a_run_without_epochs_says_why() -> None:
-    with pytest.raises(
-        ValueError, match="epochs must be a whole number, at least 1; got 0"
-    ):
-        retrain(network(), cross_entropy, examples(), TrainingConfig(epochs=0))
-
-
-@given(st.integers(0, 19), st.floats(0, 0.95), st.sampled_from([3, 7, 20]))
-@settings(max_examples=10)
-def test_the_metagradient_is_the_slope_of_the_retrained_loss(
-    point: int, momentum: float, batch_size: int
-) -> None:
-    run = TrainingConfig(
-        epochs=3, batch_size=batch_size, lr=0.1, momentum=momentum, weight_decay=0.01
-    )
-    train, test = examples(), examples(4, seed=9)
-    scores = metagradient(network(), cross_entropy, train, test, config=run)
-    assert scores.shape == (20, 4)
-    step = 1e-5
-    weights = torch.ones(2, 20, dtype=torch.float64)
-    weights[0, point] -= step
-    weights[1, point] += step
-    outputs = stack_outputs(
-        network(),
-        retrain(network(), cross_entropy, train, run, weights=weights),
-        test[0],
-    )
-    less, more = (cross_entropy(part, test[1]) for part in outputs)
-    torch.testing.assert_close(
-        scores[point], (less - more) / (2 * step), atol=1e-8, rtol=1e-5
-    )
-
-
-def test_at_the_end_of_a_long_run_the_metagradient_is_the_influence() -> None:
-    # Half squared error of a linear model, all examples in every batch, to convergence.
-    from smallscale.attribution import influence
-
-    x, y = examples()
-    train, test = (
-        (x, y[:, None].double()),
-        (examples(4, seed=9)[0], torch.ones(4, 1, dtype=torch.float64)),
-    )
-
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return 0.5 * (outputs - targets).square().sum(-1)
-
-    start = nn.Linear(5, 1).double()
-    run = TrainingConfig(
-        epochs=600, batch_size=20, lr=0.1, momentum=0.8, weight_decay=0.1
-    )
-    end = member(start, retrain(start, loss, train, run))
-    expected = influence(end, loss, train, test, weight_decay=0.1)
-    torch.testing.assert_close(
-        metagradient(start, loss, train, test, config=run),
-        expected,
-        atol=1e-7,
-        rtol=1e-5,
-    )
-
-
-def test_the_start_of_a_metagradient_is_left_as_it_was() -> None:
-    model = network()
-    metagradient(model, cross_entropy, examples(), examples(2), config=CONFIG)
-    same(model, network())
 
 
 def mean_model(x: Tensor, y: Tensor) -> Any:

@@ -58,8 +58,9 @@ def check_rule(
     largest_gain: float,
     largest_distance: float,
 ) -> str:
-    """Return a sentence on a rule that must resist cloning and splitting, and stay
-    fair.
+    """Return a sentence on a rule that must resist attacks, and stay fair.
+
+    The attacks are cloning and splitting.
 
     rule(valuation, texts) -> values (names,). attacker: who clones and splits.
     largest_gain: what an attack may multiply the attacker's share by. largest_distance:

@@ -47,8 +47,7 @@ def statement_explorer(
     values: Mapping[str, Any],
     counts: Counts,
 ) -> Explorer:
-    """Return, for `explore`, a choice of completion and rule, and a statement of
-    payments.
+    """Return, for `explore`, a statement of payments by completion and rule.
 
     The statement has the text by creditor, the payments in cents, and the reasons. It
     opens with the first rule, at the completion for which another rule would pay most

@@ -208,8 +208,7 @@ def encode(tokenizer: ByteLevelBPETokenizer, texts: Sequence[str]) -> list[np.nd
 def draw_windows(
     documents: Documents, n: int, length: int, *, seed: int = 0
 ) -> np.ndarray:
-    """Return n pieces of documents (n, length), each document in turn, at random
-    places.
+    """Return n pieces at random places of each document in turn, (n, length).
 
     Raises ValueError where no document is that long.
     """

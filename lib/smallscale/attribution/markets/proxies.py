@@ -93,8 +93,9 @@ def author_gradients(
     windows: int = 60,
     seed: int = 0,
 ) -> Tensor:
-    """Return loss gradients on some of each author's text, (authors, windows,
-    parameters).
+    """Return loss gradients on some of each author's text.
+
+    (authors, windows, parameters).
 
     stack: of one model. windows: how many of each author are drawn.
     """
@@ -119,8 +120,7 @@ def gradient_dot(authors: Tensor, completions: Tensor) -> np.ndarray:
 def fisher_influence(
     authors: Tensor, completions: Tensor, damping: float = 0.1
 ) -> np.ndarray:
-    """Return `gradient_dot` through the damped inverse of the Fisher matrix, (authors,
-    n):
+    """Return `gradient_dot` through the inverse Fisher matrix, (authors, n):
         scores = g_i' (F + d I)^-1 g
     where F is the mean outer product of the authors' gradients.
 

@@ -55,8 +55,7 @@ def diagonal(counts: Counts, nodes: int = 64) -> np.ndarray:
 
 
 def coalition_values(counts: Counts) -> np.ndarray:
-    """Return the mean log-likelihood that each coalition's model gives the tokens,
-    (2^n,).
+    """Return the mean log-likelihood of the tokens by each coalition's model, (2^n,).
 
     In the order of `membership`, as `shapley_of` takes it.
     """

@@ -125,8 +125,7 @@ def gauss_newton_product(flat: FlatModel, vectors: Tensor) -> Tensor:
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Return matrix^-1 right, (p, k), for a symmetric matrix (p, p), in double
-    precision.
+    """Return matrix^-1 right (p, k) for a symmetric matrix, in double precision.
 
     Where the matrix is singular, it is the smallest solution, with a warning.
     """

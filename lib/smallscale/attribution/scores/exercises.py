@@ -60,8 +60,7 @@ def check_influence(answer: InfluenceAnswer) -> str:
 
 
 def check_scores(scores: Any, masks: Any, outputs: Any, *, beat: float) -> str:
-    """Return a sentence on scores of the reader's own method, whose LDS must exceed
-    `beat`.
+    """Return a sentence on the reader's own scores, whose LDS must exceed `beat`.
 
     scores: (n_train, n_test). masks, outputs: as for `lds`.
 

@@ -18,11 +18,8 @@ from matplotlib.image import imsave
 from torch import Generator, Tensor, nn
 
 from smallscale.attribution.scores.flat_model import Loss
-from smallscale.attribution.scores.retraining import (
-    TrainingConfig,
-    retrain,
-    stack_outputs,
-)
+from smallscale.attribution.scores.retraining import retrain, stack_outputs
+from smallscale.attribution.scores.training_config import TrainingConfig
 from smallscale.notebook.explorer import Explorer
 
 REMOVAL_ORDERS = ("most helpful", "most harmful", "random")
@@ -143,8 +140,7 @@ def removal_scene(
     way: str,
     count: int,
 ) -> str:
-    """Return HTML: the test image and those removed, a bar for each class, and a
-    sentence.
+    """Return HTML: the test image, those removed, a bar for each class, a sentence.
 
     picture: (height, width) in [0, 1]; label: its true class. before, after: (classes,)
     probabilities by the full network, and without `count` images. removed: the first of

@@ -48,8 +48,7 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
 def _checked_votes(
     train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return two arrays (n_train, n_test): who is nearest, and whether its label is
-    right.
+    """Return who is nearest, and whether its label is right, each (n_train, n_test).
 
     order[i, j]: the training point that is the i-th nearest of test point j. hit[i, j]:
     1.0 where it has the test point's label, else 0.0.

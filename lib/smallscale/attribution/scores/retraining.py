@@ -1,29 +1,22 @@
 """What would the model have been without these points? Train again, hundreds at a time.
 
 Training again is the truth of attribution: `retrain` does it for many models at once,
-`leave_one_out` for one point after another, and `metagradient` differentiates a
-training run instead. Small networks spend their time on starting operations, not on
-arithmetic; so all are trained together, their parameters stacked into one tensor, by
-`torch.func.vmap`.
+`leave_one_out` for one point after another. Small networks spend their time on starting
+operations, not on arithmetic; so all are trained together, their parameters stacked
+into one tensor, by `torch.func.vmap`.
 """
 
 import copy
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.func import functional_call, grad, stack_module_state, vjp, vmap
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
-from tqdm import tqdm
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
 
 from smallscale.attribution.scores.flat_model import (
     Examples,
-    FlatModel,
     Loss,
     Models,
     as_examples,
@@ -31,53 +24,15 @@ from smallscale.attribution.scores.flat_model import (
     as_models,
     as_type_of,
 )
-from smallscale.core.validation import as_tensor, finite, require, whole_number
+from smallscale.attribution.scores.training_config import (
+    TrainingConfig,
+    check_layers,
+    with_bar,
+)
+from smallscale.core.validation import as_tensor, finite, require
 from smallscale.training.evaluation import Model, eval_mode
 
 Stack = dict[str, Tensor]  # parameters by name, each (models, ...)
-# The positions of a batch's examples, and the learning rate.
-Step = tuple[Tensor, float]
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """A deterministic training run, by SGD with momentum over shuffled batches:
-
-        v <- momentum * v + gradient of (batch mean loss + weight_decay/2 * ||theta||^2)
-        theta <- theta - lr * v
-
-    The learning rate falls from lr to 0 along half a cosine. seed: of the examples'
-    order.
-
-    >>> TrainingConfig(epochs=1, batch_size=2, lr=0.1).steps(2)[0][1]
-    0.1
-    """
-
-    epochs: int = 20
-    batch_size: int = 16
-    lr: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 5e-3
-    seed: int = 0
-
-    def steps(self, n: int) -> list[Step]:
-        """Return the batches, as positions below n, each with its learning rate.
-
-        Raises ValueError unless epochs and batch_size are whole numbers of at least 1.
-        """
-        epochs = whole_number("epochs", self.epochs)
-        batch_size = whole_number("batch_size", self.batch_size)
-        generator = Generator().manual_seed(self.seed)
-        batches: list[Tensor] = []
-        for _ in range(epochs):
-            order = torch.randperm(n, generator=generator)
-            batches.extend(torch.split(order, batch_size))
-        steps = []
-        for t, batch in enumerate(batches):
-            share = 0.5 * (1 + math.cos(math.pi * t / len(batches)))
-            steps.append((batch, self.lr * share))
-        return steps
 
 
 def retrain(
@@ -117,7 +72,7 @@ def retrain(
     v = [torch.zeros_like(parameter) for parameter in theta]
     steps = config.steps(work.examples)
     with eval_mode(work.model):
-        for batch, lr in _with_bar(steps, progress):
+        for batch, lr in with_bar(steps, progress):
             losses = work.losses(stack, batch)  # (models, b)
             gradients = torch.autograd.grad(losses.sum() / len(batch), theta)
             # One call for all parameters, since starting a call is what costs.
@@ -189,87 +144,6 @@ def leave_one_out(
     return scores
 
 
-def metagradient(
-    model: nn.Module,
-    loss: Loss,
-    train: Any,
-    test: Any,
-    *,
-    config: TrainingConfig,
-    progress: str = "",
-) -> Tensor:
-    """Return the derivative of each test loss through a training run, (n_train,
-    n_test):
-        scores[i, j] = -d loss_j(theta_T) / d w_i  at w = 1
-    where w_i is the weight of example i in its batches' mean loss.
-
-    It is the first-order change in the loss if example i were taken out of this run and
-    nothing else changed: same start, same batches (Maclaurin et al. 2015, algorithm 2;
-    Engstrom et al. 2025). The run is replayed with all its parameters kept, then walked
-    backwards. Where H and g_i are the Hessian and the gradients of the batch of b at a
-    step, lambda is the derivative by theta, nu by v, and
-
-        a = nu - lr lambda,   d/dw_i += a . g_i / b,   lambda += H a,   nu = momentum a
-
-    model: with the weights that the run starts from; it stays as it is.
-    Raises ValueError as `grad_dot` and `retrain` do.
-
-    >>> from torch import nn
-    >>> model = nn.Linear(1, 1, bias=False)  # output w x; the loss is the output
-    >>> train, test = ([[2.0]], [0.0]), ([[1.0]], [0.0])
-    >>> config = TrainingConfig(epochs=1, lr=0.1)  # one step, w falls by 0.1 * 2
-    >>> first = lambda outputs, targets: outputs[..., 0]
-    >>> metagradient(model, first, train, test, config=config)
-    tensor([[0.2000]])
-    """
-    flat = _checked_run(model, loss, train, test)
-    x, y = flat.train
-    steps = config.steps(len(x))
-
-    def objective(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        penalty = config.weight_decay / 2 * theta.square().sum()
-        return flat.losses(theta, x, y).sum() / len(x) + penalty
-
-    path = []  # theta before each step
-    theta = flat.parameters
-    v = torch.zeros_like(theta)
-    for batch, lr in steps:
-        path.append(theta)
-        v = config.momentum * v + grad(objective)(theta, x[batch], y[batch])
-        theta = theta - lr * v
-
-    lam = flat.gradients(flat.test, theta)  # lambda: (n_test, p)
-    nu = torch.zeros_like(lam)
-    scores = lam.new_zeros(len(x), len(lam))
-    backwards = list(zip(steps, path, strict=True))[::-1]
-    for (batch, lr), theta in _with_bar(backwards, progress):
-        examples = (x[batch], y[batch])
-        a = nu - lr * lam
-        scores[batch] -= flat.gradients(examples, theta) @ a.T / len(batch)
-        lam = lam + _hessian_products(objective, theta, examples, a, flat)  # + H a
-        nu = config.momentum * a
-    return scores
-
-
-def _hessian_products(
-    objective: Callable[..., Tensor],
-    theta: Tensor,
-    examples: Examples,
-    vectors: Tensor,
-    flat: FlatModel,
-) -> Tensor:
-    """Return the Hessian of objective(theta, x, y) times each of vectors, (k, p).
-
-    It is symmetric, so a product from the left will do, and is nearly twice as fast as
-    one from the right by jvp.
-    """
-    x, y = examples
-    gradient = partial(grad(objective), x=x, y=y)
-    times_hessian = vjp(gradient, theta)[1]
-    product: Tensor = vmap(times_hessian, chunk_size=flat.block_length(8))(vectors)[0]
-    return product
-
-
 @dataclass(frozen=True)
 class _Work:
     """The checked arguments of `retrain`.
@@ -326,7 +200,7 @@ def _checked_work(
 ) -> _Work:
     """Return the arguments of `retrain` in one form; ValueError if they do not fit."""
     starts = as_models(models)
-    _check_layers(starts[0])
+    check_layers(starts[0])
     like = next(starts[0].parameters())
     inputs, targets = as_examples("train", train, like)
     n = len(inputs)
@@ -349,12 +223,6 @@ def _checked_work(
         f"models, rows and weights must have the same length, or 1; got {lengths}",
     )
     return _Work(starts, loss, inputs, targets, seen, factors, count)
-
-
-def _checked_run(model: nn.Module, loss: Loss, train: Any, test: Any) -> FlatModel:
-    """Return the model as a flat one; ValueError for layers that have no place here."""
-    _check_layers(model)
-    return FlatModel(model, loss, train, test)
 
 
 def _checked_points(points: Any, n: int) -> Tensor:
@@ -393,25 +261,3 @@ def _test_losses(model: Model, loss: Loss, held_out: Examples) -> Tensor:
     with eval_mode(model), torch.no_grad():
         outputs = torch.as_tensor(model(inputs))
         return as_losses(loss(outputs, targets), len(targets)).detach()
-
-
-def _check_layers(model: nn.Module) -> None:
-    """Refuse a model whose layers train and predict differently."""
-    odd = {
-        type(part).__name__
-        for part in model.modules()
-        if isinstance(part, (_BatchNorm, _DropoutNd))
-    }
-    require(
-        not odd,
-        f"model must train as it predicts; leave {', '.join(odd)} out, or use "
-        "LayerNorm",
-    )
-
-
-def _with_bar(steps: Sequence[Item], progress: str) -> Iterable[Item]:
-    """Return the steps, with a progress bar of this name where it has one."""
-    bar: Iterable[Item] = tqdm(
-        steps, desc=progress, unit="step", leave=False, disable=not progress
-    )
-    return bar
