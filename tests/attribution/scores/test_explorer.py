@@ -83,7 +83,7 @@ def test_the_widget_opens_where_a_reading_is_put_right_and_answers_everywhere() 
         "images (most harmful) 1 with probability 0.70 (for 1: 0.70)."
     )
     assert said in view.value
-    assert view.value.count("<image") == 4
+    assert view.value.count("<img") == 4
     for image.value in range(2):
         for way.value in REMOVAL_ORDERS:
             for count.value in COUNTS:
