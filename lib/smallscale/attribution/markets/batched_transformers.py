@@ -31,7 +31,7 @@ CONTEXT = 48  # tokens in a window
 BATCH = 8  # windows a step, for each model
 LEARNING_RATE = 1e-2  # Adam's, at its highest
 WARMUP_STEPS = 20
-# Models in one program. More of them no longer fit a core's cache, and are no faster.
+# Models in one program. More of them need more memory, and are no faster.
 MODELS_AT_ONCE = 8
 WINDOWS_AT_ONCE = 16  # that all models read together
 
