@@ -1,8 +1,7 @@
-"""Does counting count, is a coalition the sum of its members, and does the model follow its equation?"""
+"""Does counting count, and does the model follow its equation?"""
 
 import math
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +13,16 @@ from smallscale.attribution.markets.ngram_model import (
     CONCENTRATION,
     ORDER,
     Counts,
-    count,
+    count_between,
+    count_ngrams,
     draw_windows,
     encode,
     generate,
-    grams,
-    keys,
     log_likelihood,
+    ngram_keys,
+    sorted_ngrams,
     train_tokenizer,
-    within,
 )
-from smallscale.datasets.authors import CONTRIBUTORS, authors, bare_code
 
 documents = st.lists(
     st.lists(st.integers(0, 3), max_size=12).map(lambda t: np.array(t, dtype=np.int64)),
@@ -32,30 +30,27 @@ documents = st.lists(
 )
 
 
-# counting
-
-
 @given(documents, st.integers(1, 3))
 def test_grams_are_those_of_a_plain_counter(found: list[np.ndarray], k: int) -> None:
-    runs = grams(found, 4, 3)[k - 1]
+    runs = sorted_ngrams(found, 4, 3)[k - 1]
     plain = Counter(
         tuple(d[i : i + k].tolist()) for d in found for i in range(len(d) - k + 1)
     )
     for run, times in plain.items():
-        key = keys(np.array(run), k, 4)
-        assert within(runs, key, 1) == times
-    assert within(runs, np.array([0]), 4**k) == len(runs) == sum(plain.values())
+        key = ngram_keys(np.array(run), k, 4)
+        assert count_between(runs, key, 1) == times
+    assert count_between(runs, np.array([0]), 4**k) == len(runs) == sum(plain.values())
 
 
 def test_runs_do_not_cross_the_border_of_documents() -> None:
     assert [
-        runs.tolist() for runs in grams([np.array([0, 1]), np.array([2])], 3, 2)
+        runs.tolist() for runs in sorted_ngrams([np.array([0, 1]), np.array([2])], 3, 2)
     ] == [[0, 1, 2], [1]]
 
 
 def test_counts_by_hand() -> None:
-    """The author wrote 0 1 0 1 2. Of the window 9 9 9 9 | 0 1 (9: 3 here), the last token is 1 after 0."""
-    counts = count(
+    # The author wrote 0 1 0 1 2. The last token of the window 3 3 3 3 0 1 is 1 after 0.
+    counts = count_ngrams(
         [[np.array([0, 1, 0, 1, 2])], []], np.array([[3, 3, 3, 3, 0, 1]]), 4, 4
     )
     assert counts.hits.shape == counts.seen.shape == (2, ORDER, 2)
@@ -71,8 +66,8 @@ def test_a_coalition_is_the_sum_of_its_members() -> None:
     parts = [[random.integers(5, size=80)] for _ in range(3)]
     windows = random.integers(5, size=(6, 10))
     apart, together = (
-        count(parts, windows, 4, 5),
-        count([[p[0] for p in parts[:2]]], windows, 4, 5),
+        count_ngrams(parts, windows, 4, 5),
+        count_ngrams([[p[0] for p in parts[:2]]], windows, 4, 5),
     )
     one = log_likelihood(apart, [[1, 1, 0]])
     assert one == pytest.approx(log_likelihood(together, [[1]]), abs=1e-14)
@@ -86,19 +81,17 @@ def test_a_prompt_must_give_context_and_leave_something_to_predict(
     windows: np.ndarray, prompt: int
 ) -> None:
     with pytest.raises(ValueError, match="prompt must lie"):
-        count([], windows, prompt, 4)
+        count_ngrams([], windows, prompt, 4)
 
 
 def test_a_vocabulary_whose_runs_do_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="vocabulary must fit"):
-        grams([], 10_000)
-
-
-# the model
+        sorted_ngrams([], 10_000)
 
 
 def test_the_equation_by_hand() -> None:
-    """Two orders, a = (1, 2), vocabulary 4. p_1 = (3 + 1 / 4) / (10 + 1); p_2 = (2 + 2 p_1) / (5 + 2)."""
+    # Two orders, a = (1, 2), vocabulary 4:
+    # p_1 = (3 + 1 / 4) / (10 + 1), and p_2 = (2 + 2 p_1) / (5 + 2).
     counts = Counts(np.array([[[3.0], [2.0]]]), np.array([[[10.0], [5.0]]]), 4)
     first = 3.25 / 11
     expected = math.log((2 + 2 * first) / 7)
@@ -116,7 +109,7 @@ def test_probabilities_sum_to_one_over_the_vocabulary() -> None:
     prompt = random.integers(5, size=4)
     windows = np.array([[*prompt, w] for w in range(5)])
     assert np.exp(
-        log_likelihood(count(author, windows, 4, 5), [[1]])
+        log_likelihood(count_ngrams(author, windows, 4, 5), [[1]])
     ).sum() == pytest.approx(1, abs=1e-12)
 
 
@@ -135,7 +128,8 @@ def test_generated_text_follows_its_documents_and_the_seed(
 def test_generated_tokens_come_as_often_as_the_model_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After 0 the documents have 1 three times and 2 once; concentrations of nearly 0 leave 3/4 and 1/4."""
+    # After 0 the documents have 1 three times and 2 once; concentrations of nearly 0
+    # leave 3/4 and 1/4.
     monkeypatch.setattr(ngram_model, "CONCENTRATION", (1e-9, 1e-9))
     drawn = generate([np.array([0, 1, 0, 1, 0, 1, 0, 2])], np.full((2000, 4), 0), 1, 3)
     assert (drawn[:, 4] == 1).mean() == pytest.approx(0.75, abs=0.03)
@@ -163,77 +157,6 @@ def test_windows_are_pieces_of_each_long_enough_document_in_turn() -> None:
     assert (found == draw_windows(documents, 6, 5, seed=1)).all()
     with pytest.raises(ValueError, match="at least 11 tokens"):
         draw_windows(documents, 1, 11)
-
-
-# the texts
-
-
-def test_the_standard_library_by_its_packages() -> None:
-    found = authors()
-    assert list(found.texts) == list(CONTRIBUTORS)
-    for texts in found.texts.values():
-        assert sum(map(len, texts.values())) > 150_000
-        assert all(text.strip() and text.isascii() for text in texts.values())
-    everything = [
-        name for texts in [*found.texts.values(), found.elsewhere] for name in texts
-    ]
-    assert len(everything) == len(set(everything))
-    assert not any("/test" in name for name in everything)
-    assert len(found.elsewhere) > 20
-
-
-def test_bare_code_keeps_code_alone() -> None:
-    text = '"""Doc."""\n# a comment\n\ndef f(x):\n    """Doc."""\n\nclass A:\n    "doc"\n    y = (1 +\n  2)\n    z = "é"\n'
-    assert bare_code(text) == "def f(x):\n    pass\nclass A:\n    y = 1 + 2\n"
-    assert bare_code("") == ""
-    with pytest.raises(SyntaxError):
-        bare_code("def")
-
-
-def folder_of(tmp_path: Path, texts: dict[str, str | bytes]) -> Path:
-    for name, text in texts.items():
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return tmp_path
-
-
-def test_a_folder_of_authors(tmp_path: Path) -> None:
-    five = "one\ntwo\nthree\nfour\nfive\n"
-    folder = folder_of(
-        tmp_path,
-        {
-            "ann/a.txt": five,
-            "ann/deep/b.md": "short",
-            "ann/.hidden": "no",
-            "ann/picture.png": b"\x89PNG\xff\0",
-            "ann/nul.txt": b"a\0b",
-            "bob/<b>.txt": "é, not run: __import__('os')",
-            ".git/config": "no",
-            "loose.txt": "no author",
-        },
-    )
-    (tmp_path / "bob" / "link.txt").symlink_to(tmp_path / "ann" / "a.txt")
-    (tmp_path / "bob" / "up").symlink_to(tmp_path / "ann")
-    found = authors(folder)
-    assert found.texts == {
-        "ann": {"a.txt": "one\ntwo\nthree\nfour\n", "deep/b.md": "short"},
-        "bob": {"<b>.txt": "é, not run: __import__('os')"},
-    }
-    assert found.elsewhere == {"ann/a.txt": "five\n"}
-    assert found.name == tmp_path.name
-
-
-def test_folders_that_are_not_several_authors_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is not a folder"):
-        authors(tmp_path / "none")
-    with pytest.raises(ValueError, match="2 to 10 subfolders"):
-        authors(folder_of(tmp_path, {"only/a.txt": "text"}))
-    with pytest.raises(ValueError, match=r"empty.* holds no text"):
-        authors(folder_of(tmp_path, {"empty/a.txt": " \n"}))
-    folder_of(tmp_path, {f"{k}/a.txt": "text" for k in range(11)})
-    with pytest.raises(ValueError, match="2 to 10 subfolders"):
-        authors(tmp_path)
 
 
 def test_the_concentrations_have_one_for_each_order() -> None:

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smallscale.attribution.exercises import NOT_YET, check_banzhaf, check_rule
+from smallscale.attribution.markets.exercises import check_banzhaf, check_rule
 from smallscale.attribution.markets.games import banzhaf_of, shapley_of
-from smallscale.attribution.markets.market import Sales, Texts
+from smallscale.attribution.markets.market import Texts
 from smallscale.attribution.markets.ngram_model import train_tokenizer
+from smallscale.attribution.markets.valuation import ValuationModel
+from smallscale.notebook.exercises import NOT_YET
 
 LINES = [
     f"{a} = {b}({c})\n"
@@ -16,6 +18,7 @@ LINES = [
     for b in ("len", "sum", "max")
     for c in ("rows", "names", "x")
 ]
+
 TEXTS = {
     f"a{i}": {
         f"{k}": "".join(np.random.default_rng(9 * i + k).choice(LINES, 60))
@@ -48,25 +51,26 @@ def test_rule() -> None:
     windows = np.stack(
         [tokenizer.encode("".join(LINES)).ids[12 * k : 12 * k + 16] for k in range(6)]
     )
-    sales = Sales(tokenizer, windows, 6)
+    valuation = ValuationModel(tokenizer, windows, 6)
 
     def by(name: str) -> Any:
-        return lambda sales, texts: sales.values(texts)[name]
+        return lambda valuation, texts: valuation.values(texts)[name]
 
-    def even(sales: Sales, texts: Texts) -> np.ndarray:
+    def even(valuation: ValuationModel, texts: Texts) -> np.ndarray:
         return np.ones(len(texts))
 
-    limits = {"most": 1.05, "far": 2.0}
+    limits = {"largest_gain": 1.05, "largest_distance": 2.0}
     assert (
-        check_rule(lambda sales, texts: None, sales, TEXTS, "a0", **limits) == NOT_YET
+        check_rule(lambda valuation, texts: None, valuation, TEXTS, "a0", **limits)
+        == NOT_YET
     )
     assert "Cloning pays: 3 names multiply the attacker's share by 1.80" in check_rule(
-        even, sales, TEXTS, "a0", **limits
+        even, valuation, TEXTS, "a0", **limits
     )
-    assert "Right" in check_rule(by("diagonal"), sales, TEXTS, "a0", **limits)
+    assert "Right" in check_rule(by("diagonal"), valuation, TEXTS, "a0", **limits)
     assert "0.00 is allowed" in check_rule(
-        by("diagonal"), sales, TEXTS, "a0", most=1.05, far=0.0
+        by("diagonal"), valuation, TEXTS, "a0", largest_gain=1.05, largest_distance=0.0
     )
     assert "3 finite numbers" in check_rule(
-        lambda sales, texts: [1.0], sales, TEXTS, "a0", **limits
+        lambda valuation, texts: [1.0], valuation, TEXTS, "a0", **limits
     )

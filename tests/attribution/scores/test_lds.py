@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from smallscale.attribution import (
-    knn_shapley,
     lds,
     lds_ceiling,
     lds_interval,
     margins,
     random_subsets,
-    shapley,
 )
 from smallscale.attribution.scores.lds import as_masks, correlations
 
@@ -50,7 +48,8 @@ def test_lds_by_hand() -> None:
 
 def test_equal_values_share_their_mean_rank() -> None:
     masks = [[1, 0], [0, 1], [1, 1], [0, 0]]
-    # Predictions 1, 1, 2, 0: ranks 2.5, 2.5, 4, 1; outputs: ranks 2, 3, 4, 1; sums of products 4.5, 4.5, 5
+    # Predictions 1, 1, 2, 0: ranks 2.5, 2.5, 4, 1; outputs: ranks 2, 3, 4, 1; sums of
+    # products 4.5, 4.5, 5
     assert lds([[1.0], [1.0]], masks, [[1.0], [2], [3], [0]]) == pytest.approx(
         4.5 / math.sqrt(4.5 * 5)
     )
@@ -95,7 +94,7 @@ def test_scores_that_say_nothing_count_zero_also_where_rounding_says_something()
             np.ones((3, 2)),
             np.ones((4, 5)),
             np.ones((4, 2)),
-            "masks must be \\(n_subsets, n_train\\), a column for each",
+            "masks must be \\(n_subsets, n_train\\), with one column for each row",
         ),
         (
             np.ones((3, 2)),
@@ -203,61 +202,3 @@ def test_subsets_have_one_size_no_repeats_and_their_seed() -> None:
     for keep in (0, 1, 0.01, 0.99, math.nan):
         with pytest.raises(ValueError, match="keep must lie strictly between 0 and 1"):
             random_subsets(10, 5, keep)
-
-
-# the nearest-neighbour vote
-
-
-@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 100))
-def test_knn_shapley_is_the_shapley_value_of_its_game(
-    n: int, k: int, seed: int
-) -> None:
-    random = np.random.default_rng(seed)
-    x, y = (
-        random.integers(0, 4, size=(n, 2)),
-        random.integers(0, 2, size=n),
-    )  # whole numbers: distances tie
-    test_x, test_y = random.integers(0, 4, size=(3, 2)), np.array([0, 1, 1])
-    scores = knn_shapley(x, y, test_x, test_y, k)
-    assert scores.shape == (n, 3)
-    for j in range(3):
-
-        def vote(players: frozenset[int], j: int = j) -> float:
-            near = sorted(players, key=lambda i: (np.sum((x[i] - test_x[j]) ** 2), i))[
-                :k
-            ]
-            return sum(y[i] == test_y[j] for i in near) / k
-
-        np.testing.assert_allclose(scores[:, j], shapley(vote, n), atol=1e-12)
-
-
-def test_knn_shapley_by_hand_and_of_images() -> None:
-    # One test point at 0, k = 1, labels right, wrong, right from near to far:
-    # s3 = 1/3; s2 = s3 + (0 - 1) / 2 = -1/6; s1 = s2 + 1 = 5/6.
-    images = torch.tensor([3.0, 1.0, 2.0]).view(3, 1, 1, 1)
-    scores = knn_shapley(images, ["a", "a", "b"], torch.zeros(1, 1, 1, 1), ["a"], 1)
-    assert scores[:, 0].tolist() == pytest.approx([1 / 3, 5 / 6, -1 / 6])
-
-
-@pytest.mark.parametrize(
-    ("train_x", "train_y", "test_x", "k", "message"),
-    [
-        ([[1.0]], [0], [[1.0]], 0, "k must be a whole number, at least 1; got 0"),
-        ([[1.0]], [0], [[1.0]], 1.5, "k must be a whole number"),
-        ([[1.0]], [0, 1], [[1.0]], 1, "train_x and train_y must be as many"),
-        ([], [], [[1.0]], 1, "train_x and train_y must be as many, at least 1"),
-        (
-            [[1.0]],
-            [0],
-            [[1.0, 2]],
-            1,
-            "train_x and test_x must have as many values a point; got 1, 2",
-        ),
-        ([[math.nan]], [0], [[1.0]], 1, "train_x must be finite"),
-    ],
-)
-def test_votes_that_cannot_be_say_why(
-    train_x: Any, train_y: Any, test_x: Any, k: Any, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        knn_shapley(train_x, train_y, test_x, [0], k)

@@ -1,12 +1,19 @@
-"""Does the statement pay what the values say, name its reasons, and show a stranger's text without running it?"""
+"""Does the statement say who is paid and why, and run no stranger's text?"""
 
 import time
 
 import numpy as np
 import pytest
 
-from smallscale.attribution.explorer import scene, statement_explorer
-from smallscale.attribution.markets.ngram_model import count, encode, train_tokenizer
+from smallscale.attribution.markets.explorer import (
+    statement_explorer,
+    statement_scene,
+)
+from smallscale.attribution.markets.ngram_model import (
+    count_ngrams,
+    encode,
+    train_tokenizer,
+)
 from smallscale.notebook import explore
 
 EVIL = '<script>alert("1")</script>'
@@ -22,7 +29,7 @@ def some_scene(**changes: object) -> str:
         "cents": {"Shapley": [30, 70], "overlap": [90, 10], "Banzhaf": [20, 80]},
         "rule": "Shapley",
     }
-    return scene(**{**given, **changes})  # type: ignore[arg-type]
+    return statement_scene(**{**given, **changes})  # type: ignore[arg-type]
 
 
 def test_a_scene_says_who_is_paid_and_why_and_by_which_rule_it_would_be_another() -> (
@@ -30,13 +37,14 @@ def test_a_scene_says_who_is_paid_and_why_and_by_which_rule_it_would_be_another(
 ):
     html = some_scene(names=["ann", "bob"])
     assert (
-        "Paid by Shapley: bob gets 70 of 100 cents. By overlap it would be ann, with 90."
-        in html
+        "Paid by Shapley: bob gets 70 of 100 cents. By overlap it would be ann, "
+        "with 90." in html
     )
     assert "Banzhaf" not in html.split("</strong>")[0]
     assert ["30 cents" in row for row in html.split("<tr")[1:]] == [True, False]
     assert ["70 cents" in row for row in html.split("<tr")[1:]] == [False, True]
-    # The best token of bob's is the second; the longest run before it that bob wrote has two tokens, twice.
+    # The best token of bob's is the second; the longest run before it that bob wrote
+    # has two tokens, twice.
     assert "Why bob: “b &lt;script&gt;" in html
     assert "stands 2 times in bob;" in html
     assert "“d” stands 3 times in bob" in html
@@ -63,7 +71,7 @@ def explorer_and_parts():  # type: ignore[no-untyped-def]
     windows = np.stack(
         [libraries[0][0][:12], libraries[1][0][:12], libraries[0][0][1:13]]
     )
-    counts = count(libraries, windows, 4, tokenizer.get_vocab_size())
+    counts = count_ngrams(libraries, windows, 4, tokenizer.get_vocab_size())
     right = (counts.hits[:, 2] > 0).astype(float)
     wrong = right.copy()
     wrong[:, 8:16] = wrong[::-1, 8:16]  # the second completion goes to the other author
@@ -104,5 +112,5 @@ def test_values_of_another_shape_are_refused() -> None:
         )
     with pytest.raises(ValueError, match="values and counts must be"):
         statement_explorer(
-            tokenizer, windows, 4, ["ann", "bob"], {"right": right}, counts.of([0])
+            tokenizer, windows, 4, ["ann", "bob"], {"right": right}, counts.select([0])
         )

@@ -1,4 +1,4 @@
-"""Does removal remove as much, do deliveries deliver, and do authors follow their income?"""
+"""Does removal remove as much, and do authors follow their income?"""
 
 import numpy as np
 import pytest
@@ -6,14 +6,15 @@ import pytest
 from smallscale.attribution.markets.consequences import (
     BITS,
     EFFORTS,
-    PAY,
-    Choices,
-    choices,
+    PAY_RULES,
+    Effort,
+    EffortOptions,
+    best_response_dynamics,
     deliver,
-    play,
+    effort_options,
     removals,
 )
-from smallscale.attribution.markets.ngram_model import count, log_likelihood
+from smallscale.attribution.markets.ngram_model import count_ngrams, log_likelihood
 
 VOCABULARY = 6
 
@@ -27,10 +28,10 @@ def test_removing_an_author_is_training_without_them() -> None:
     documents = [random.integers(VOCABULARY, size=40 + 10 * k) for k in range(6)]
     author, sizes = [0, 0, 1, 1, 2, 2], [len(d) for d in documents]
     windows = random.integers(VOCABULARY, size=(5, 12))
-    counts = count([[d] for d in documents], windows, 4, VOCABULARY)
+    counts = count_ngrams([[d] for d in documents], windows, 4, VOCABULARY)
     table = removals(counts, author, sizes, draws=200)
     for i in range(3):
-        rest = count(
+        rest = count_ngrams(
             [[d for d, a in zip(documents, author, strict=True) if a != i]],
             windows,
             4,
@@ -49,9 +50,10 @@ def test_removing_an_author_is_training_without_them() -> None:
 
 
 def test_random_removal_takes_the_same_number_of_tokens_from_the_others() -> None:
-    """Documents alike: removing 30 tokens of the others' 60 halves their counts, whichever are drawn."""
+    # The documents are alike: removing 30 tokens of the others' 60 halves their
+    # counts, whichever are drawn.
     one = cycle(1, 31)
-    counts = count(
+    counts = count_ngrams(
         [[one[:31]]] * 3, np.array([[0, 1, 2, 3, 4, 5, 0, 1]]), 4, VOCABULARY
     )
     table = removals(counts, [0, 1, 1], [30, 30, 30], draws=5)
@@ -69,27 +71,28 @@ def test_random_removal_takes_the_same_number_of_tokens_from_the_others() -> Non
 
 def test_deliveries_by_their_numbers() -> None:
     documents = [cycle(1, 1000), cycle(2, 400)]
-    clean = deliver(documents, 0.25, 0.0, VOCABULARY)
+    clean = deliver(documents, Effort(share=0.25, wrong=0.0), VOCABULARY)
     assert [d.tolist() for d in clean] == [
         documents[0][:250].tolist(),
         documents[1][:100].tolist(),
     ]
-    spoilt = deliver(documents, 1.0, 0.6, 1000, seed=1)
+    all_of_it = Effort(share=1.0, wrong=0.6)
+    spoilt = deliver(documents, all_of_it, 1000, seed=1)
     assert [len(d) for d in spoilt] == [1000, 400]
     assert (spoilt[0] != documents[0]).mean() == pytest.approx(0.6, abs=0.06)
     assert (documents[0] == cycle(1, 1000)).all()
-    assert (spoilt[0] == deliver(documents, 1.0, 0.6, 1000, seed=1)[0]).all()
+    assert (spoilt[0] == deliver(documents, all_of_it, 1000, seed=1)[0]).all()
 
 
-def some_choices() -> Choices:
+def some_choices() -> EffortOptions:
     libraries = [[cycle(1, 200)], [cycle(5, 200)]]
     windows = np.stack([cycle(1, 16), cycle(5, 16), cycle(1, 19)[3:], cycle(5, 21)[5:]])
-    return choices(libraries, windows, 4, VOCABULARY, sold=2)
+    return effort_options(libraries, windows, 4, VOCABULARY, sold=2)
 
 
 def test_what_is_paid_for_does_not_judge() -> None:
     windows = np.stack([cycle(1, 16), cycle(5, 16), cycle(2, 16), cycle(5, 16)])
-    options = choices(
+    options = effort_options(
         [[cycle(1, 200)], [cycle(5, 200)]], windows, 4, VOCABULARY, sold=2
     )
     assert options.counts.hits.shape == (2 * len(EFFORTS), 5, 48)
@@ -98,14 +101,14 @@ def test_what_is_paid_for_does_not_judge() -> None:
     paid = options.paid_for(efforts)
     assert paid.hits.shape == (2, 5, 24)
     assert (paid.hits[1] == options.counts.hits[len(EFFORTS) + 3, :, :24]).all()
-    judged = options.counts.of([1, len(EFFORTS) + 3], slice(24, None))
+    judged = options.counts.select([1, len(EFFORTS) + 3], slice(24, None))
     assert options.quality(efforts) == pytest.approx(
         log_likelihood(judged, [[1, 1]]).mean() * BITS
     )
 
 
 def test_who_is_paid_by_volume_writes_as_much_as_possible() -> None:
-    table = play(some_choices(), "volume", rounds=3)
+    table = best_response_dynamics(some_choices(), "volume", rounds=3)
     assert table[[0, 1]].to_numpy().tolist() == [[2, 2], [3, 3], [4, 4], [4, 4]]
     assert table.volume.tolist() == [240, 320, 400, 400]
     assert table.quality.iloc[-1] < table.quality.iloc[0]
@@ -114,21 +117,26 @@ def test_who_is_paid_by_volume_writes_as_much_as_possible() -> None:
 @pytest.mark.parametrize("rule", ["Shapley", "diagonal"])
 def test_who_is_paid_by_value_writes_what_is_right(rule: str) -> None:
     """In a world of cycles forty tokens say all; wrong ones only blur it."""
-    table = play(some_choices(), rule, rounds=3)
+    table = best_response_dynamics(some_choices(), rule, rounds=3)
     assert table[[0, 1]].iloc[-1].max() <= 1
     assert table.quality.iloc[-1] > table.quality.iloc[0]
 
 
 def test_play_stays_where_no_step_pays_and_refuses_an_unknown_rule() -> None:
     options = some_choices()
-    PAY["equal"] = lambda counts, volume: np.ones(len(volume))
-    PAY["little"] = lambda counts, volume: 1 / volume
+    PAY_RULES["equal"] = lambda counts, volume: np.ones(len(volume))
+    PAY_RULES["little"] = lambda counts, volume: 1 / volume
     try:
-        assert play(options, "little", rounds=4)[[0, 1]].iloc[-1].tolist() == [0, 0]
+        assert best_response_dynamics(options, "little", rounds=4)[[0, 1]].iloc[
+            -1
+        ].tolist() == [0, 0]
         assert (
-            play(options, "equal", rounds=2)[[0, 1]].to_numpy().tolist() == [[2, 2]] * 3
+            best_response_dynamics(options, "equal", rounds=2)[[0, 1]]
+            .to_numpy()
+            .tolist()
+            == [[2, 2]] * 3
         )
     finally:
-        del PAY["equal"], PAY["little"]
+        del PAY_RULES["equal"], PAY_RULES["little"]
     with pytest.raises(ValueError, match="rule must be one of volume"):
-        play(options, "fame", rounds=1)
+        best_response_dynamics(options, "fame", rounds=1)

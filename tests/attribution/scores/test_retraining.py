@@ -1,42 +1,30 @@
-"""Is a stack of trainings what each would be alone, and is the metagradient the derivative of the run?"""
+"""Is a stack of trainings what each is alone, and leaving out what it says?"""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from smallscale.attribution import (
-    Run,
+    TrainingConfig,
     leave_one_out,
     member,
     metagradient,
     retrain,
     stack_outputs,
 )
-from smallscale.models.classifiers import small_mlp
-
-cross_entropy = partial(F.cross_entropy, reduction="none")
-RUN = Run(epochs=3, batch_size=7, lr=0.1, weight_decay=0.01, seed=2)
-
-
-def examples(n: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, 5, generator=generator, dtype=torch.float64), torch.arange(
-        n
-    ) % 3
-
-
-def network(seed: int = 0) -> nn.Module:
-    return small_mlp(5, 3, hidden=4, seed=seed).double()
+from tests.attribution.scores.small_problems import (
+    CONFIG,
+    cross_entropy,
+    examples,
+    network,
+    same,
+)
 
 
 def alone(
-    model: nn.Module, train: Any, run: Run, weights: Tensor | None = None
+    model: nn.Module, train: Any, run: TrainingConfig, weights: Tensor | None = None
 ) -> nn.Module:
     """The same training as one usually writes it."""
     x, y = train
@@ -52,29 +40,9 @@ def alone(
     return model
 
 
-def same(model: nn.Module, other: nn.Module) -> None:
-    for p, q in zip(model.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(p, q)
-
-
-def test_the_steps_see_every_example_once_an_epoch_while_the_rate_falls() -> None:
-    steps = Run(epochs=2, batch_size=4, lr=1.0, seed=1).steps(10)
-    assert [len(batch) for batch, _ in steps] == [4, 4, 2, 4, 4, 2]
-    for epoch in (steps[:3], steps[3:]):
-        assert sorted(torch.cat([batch for batch, _ in epoch]).tolist()) == list(
-            range(10)
-        )
-    assert [lr for _, lr in steps] == pytest.approx(
-        [1, 0.9330, 0.75, 0.5, 0.25, 0.0670], abs=1e-4
-    )
-    assert torch.equal(steps[0][0], Run(epochs=2, batch_size=4, seed=1).steps(10)[0][0])
-    assert not torch.equal(
-        steps[0][0], Run(epochs=2, batch_size=4, seed=2).steps(10)[0][0]
-    )
-
-
 def test_one_step_by_hand() -> None:
-    # Output w x + b, half squared error, w = b = 0: the gradient at (x, y) = (2, 1) is -(2, 1); one step of lr 1.
+    # Output w x + b, half squared error, w = b = 0: the gradient at (x, y) = (2, 1) is
+    # -(2, 1); one step of lr 1.
     model = nn.Linear(1, 1)
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
@@ -82,7 +50,7 @@ def test_one_step_by_hand() -> None:
         model,
         lambda o, t: 0.5 * (o - t).square()[..., 0],
         ([[2.0]], [[1.0]]),
-        Run(epochs=1, batch_size=1, lr=0.1),
+        TrainingConfig(epochs=1, batch_size=1, lr=0.1),
     )
     assert stack["weight"].flatten().tolist() == pytest.approx([0.2])
     assert stack["bias"].flatten().tolist() == pytest.approx([0.1])
@@ -90,9 +58,9 @@ def test_one_step_by_hand() -> None:
 
 def test_each_of_a_stack_is_what_it_is_alone() -> None:
     train, starts = examples(), [network(seed) for seed in range(3)]
-    stack = retrain(starts, cross_entropy, train, RUN)
+    stack = retrain(starts, cross_entropy, train, CONFIG)
     for k in range(3):
-        same(member(network(), stack, k), alone(network(k), train, RUN))
+        same(member(network(), stack, k), alone(network(k), train, CONFIG))
     same(starts[0], network(0))
 
 
@@ -101,10 +69,11 @@ def test_a_model_that_sees_some_rows_is_trained_on_these_in_this_order() -> None
     rows = torch.tensor(
         [[3, 1, 4, 15, 9, 2, 6, 5, 8, 0], [19, 18, 17, 16, 15, 14, 13, 12, 11, 10]]
     )
-    stack = retrain(network(), cross_entropy, (x, y), RUN, rows=rows)
+    stack = retrain(network(), cross_entropy, (x, y), CONFIG, rows=rows)
     for k in range(2):
         same(
-            member(network(), stack, k), alone(network(), (x[rows[k]], y[rows[k]]), RUN)
+            member(network(), stack, k),
+            alone(network(), (x[rows[k]], y[rows[k]]), CONFIG),
         )
 
 
@@ -112,10 +81,12 @@ def test_weights_are_those_of_the_examples_in_the_order_of_rows() -> None:
     x, y = examples()
     rows = torch.tensor([[3, 1, 4, 15, 9, 2, 6, 5, 8, 0]])
     weights = torch.arange(10, dtype=torch.float64)[None] / 5
-    stack = retrain(network(), cross_entropy, (x, y), RUN, rows=rows, weights=weights)
+    stack = retrain(
+        network(), cross_entropy, (x, y), CONFIG, rows=rows, weights=weights
+    )
     same(
         member(network(), stack),
-        alone(network(), (x[rows[0]], y[rows[0]]), RUN, weights[0]),
+        alone(network(), (x[rows[0]], y[rows[0]]), CONFIG, weights[0]),
     )
 
 
@@ -123,18 +94,18 @@ def test_weights_count_and_zero_takes_a_point_out_of_the_batches() -> None:
     x, y = examples()
     weights = torch.ones(2, 20, dtype=torch.float64)
     weights[0, 3], weights[1, 5] = 0, 2
-    stack = retrain(network(), cross_entropy, (x, y), RUN, weights=weights)
+    stack = retrain(network(), cross_entropy, (x, y), CONFIG, weights=weights)
     for k in range(2):
-        same(member(network(), stack, k), alone(network(), (x, y), RUN, weights[k]))
+        same(member(network(), stack, k), alone(network(), (x, y), CONFIG, weights[k]))
     y = y.clone()
     y[3] = (y[3] + 1) % 3  # with weight 0, a label makes no difference
-    other = retrain(network(), cross_entropy, (x, y), RUN, weights=weights)
+    other = retrain(network(), cross_entropy, (x, y), CONFIG, weights=weights)
     same(member(network(), other, 0), member(network(), stack, 0))
     assert not torch.equal(other["1.bias"][1], stack["1.bias"][1])
 
 
 def test_outputs_of_a_stack_are_those_of_its_members() -> None:
-    stack = retrain([network(0), network(1)], cross_entropy, examples(), RUN)
+    stack = retrain([network(0), network(1)], cross_entropy, examples(), CONFIG)
     x = examples(4, seed=9)[0]
     together = stack_outputs(network(), stack, x)
     assert together.shape == (2, 4, 3)
@@ -145,8 +116,8 @@ def test_outputs_of_a_stack_are_those_of_its_members() -> None:
 
 def test_no_global_generator_is_touched() -> None:
     state = torch.get_rng_state()
-    retrain(network(), cross_entropy, examples(), RUN)
-    metagradient(network(), cross_entropy, examples(), examples(2), run=RUN)
+    retrain(network(), cross_entropy, examples(), CONFIG)
+    metagradient(network(), cross_entropy, examples(), examples(2), config=CONFIG)
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -164,7 +135,7 @@ def test_no_global_generator_is_touched() -> None:
         (
             [[0, 1]] * 3,
             torch.ones(2, 2),
-            "models, rows and weights must be as many, or one",
+            "models, rows and weights must have the same length, or 1",
         ),
         (None, torch.full((1, 20), torch.nan), "weights must be finite"),
     ],
@@ -177,90 +148,10 @@ def test_stacks_that_cannot_be_say_why(
             network(),
             cross_entropy,
             examples(),
-            RUN,
+            CONFIG,
             rows=given_rows,
             weights=given_weights,
         )
-
-
-@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(5)])
-def test_layers_that_train_otherwise_than_they_predict_are_refused(
-    layer: nn.Module,
-) -> None:
-    model = nn.Sequential(layer, nn.Linear(5, 3)).double()
-    for method in (
-        lambda: retrain(model, cross_entropy, examples(), RUN),
-        lambda: metagradient(model, cross_entropy, examples(), examples(2), run=RUN),
-    ):
-        with pytest.raises(ValueError, match="model must train as it predicts"):
-            method()
-
-
-def test_a_run_without_epochs_says_why() -> None:
-    with pytest.raises(
-        ValueError, match="epochs must be a whole number, at least 1; got 0"
-    ):
-        retrain(network(), cross_entropy, examples(), Run(epochs=0))
-
-
-# metagradient
-
-
-@given(st.integers(0, 19), st.floats(0, 0.95), st.sampled_from([3, 7, 20]))
-@settings(max_examples=10)
-def test_the_metagradient_is_the_slope_of_the_retrained_loss(
-    point: int, momentum: float, batch_size: int
-) -> None:
-    run = Run(
-        epochs=3, batch_size=batch_size, lr=0.1, momentum=momentum, weight_decay=0.01
-    )
-    train, test = examples(), examples(4, seed=9)
-    scores = metagradient(network(), cross_entropy, train, test, run=run)
-    assert scores.shape == (20, 4)
-    step = 1e-5
-    weights = torch.ones(2, 20, dtype=torch.float64)
-    weights[0, point] -= step
-    weights[1, point] += step
-    outputs = stack_outputs(
-        network(),
-        retrain(network(), cross_entropy, train, run, weights=weights),
-        test[0],
-    )
-    less, more = (cross_entropy(part, test[1]) for part in outputs)
-    torch.testing.assert_close(
-        scores[point], (less - more) / (2 * step), atol=1e-8, rtol=1e-5
-    )
-
-
-def test_at_the_end_of_a_long_run_the_metagradient_is_the_influence() -> None:
-    # Half squared error of a linear model, all examples in every batch, to convergence.
-    from smallscale.attribution import influence
-
-    x, y = examples()
-    train, test = (
-        (x, y[:, None].double()),
-        (examples(4, seed=9)[0], torch.ones(4, 1, dtype=torch.float64)),
-    )
-
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return 0.5 * (outputs - targets).square().sum(-1)
-
-    start = nn.Linear(5, 1).double()
-    run = Run(epochs=600, batch_size=20, lr=0.1, momentum=0.8, weight_decay=0.1)
-    end = member(start, retrain(start, loss, train, run))
-    expected = influence(end, loss, train, test, weight_decay=0.1)
-    torch.testing.assert_close(
-        metagradient(start, loss, train, test, run=run), expected, atol=1e-7, rtol=1e-5
-    )
-
-
-def test_the_start_of_a_metagradient_is_left_as_it_was() -> None:
-    model = network()
-    metagradient(model, cross_entropy, examples(), examples(2), run=RUN)
-    same(model, network())
-
-
-# leave-one-out
 
 
 def mean_model(x: Tensor, y: Tensor) -> Any:
@@ -274,7 +165,8 @@ def square(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def test_leave_one_out_by_hand() -> None:
     # The mean of 1, 2, 6 is 3; of the test targets 3 and 5 the losses are 0 and 4.
-    # Without 1: mean 4, losses 1 and 1. Without 2: 3.5, .25 and 2.25. Without 6: 1.5, 2.25 and 12.25.
+    # Without 1: mean 4, losses 1 and 1. Without 2: 3.5, .25 and 2.25. Without 6: 1.5,
+    # 2.25 and 12.25.
     train, test = (
         (torch.zeros(3, 1), torch.tensor([1.0, 2, 6])),
         (torch.zeros(2, 1), torch.tensor([3.0, 5])),
@@ -329,5 +221,5 @@ def test_nothing_left_and_a_mean_loss_say_why() -> None:
     with pytest.raises(ValueError, match="train must hold at least 2 examples"):
         leave_one_out(mean_model, square, one, one)
     three = (torch.zeros(3, 1), torch.ones(3))
-    with pytest.raises(ValueError, match="loss must return a value per example"):
+    with pytest.raises(ValueError, match="loss must return one value per example"):
         leave_one_out(mean_model, lambda o, t: square(o, t).mean(), three, three)
