@@ -84,11 +84,11 @@ def _check_images(images: Tensor, low: float, high: float) -> None:
     require(good, f"{shape}; got {type_and_shape(images)}")
     if images.numel() == 0:
         return
-    least, most = float(images.min()), float(images.max())
+    least, most = images.detach().min(), images.detach().max()
     allowed = f"images must lie within bounds [{low:g}, {high:g}]"
     remedy = "normalise inside the model, or give the bounds of your images"
-    # NaN fails both comparisons.
-    inside = images.min() >= low and images.max() <= high
+    # Compared in the images' own type; NaN fails both comparisons.
+    inside = least >= low and most <= high
     require(inside, f"{allowed}; got {least:g} to {most:g}: {remedy}")
 
 
@@ -117,7 +117,8 @@ def inspect_outputs(model: Model, x: Tensor, y: Tensor) -> None:
     require(good, f"{allowed}; got {shape} for {len(few)}")
     finite = logits.isfinite().all()
     require(finite, "model must return finite logits; some are NaN or infinite")
-    least, most, last = int(y.min()), int(y.max()), shape[1] - 1
+    least, most = int(y.min()), int(y.max())
+    last = shape[1] - 1
     allowed = f"labels must lie in 0..{last}, the model's classes"
     require(least >= 0 and most <= last, f"{allowed}; got {least}..{most}")
     if _look_like_probabilities(logits):

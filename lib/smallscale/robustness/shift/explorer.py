@@ -39,7 +39,9 @@ def corruption_explorer(
     """
     labels = torch.as_tensor(labels).cpu()
     severities = (0, *SEVERITIES)
-    pictures, shares, misread = {}, {}, {}
+    pictures = {}
+    shares = {}
+    misread = {}
     for name in CORRUPTIONS:
         corrupted = torch.stack(
             [corrupt(images, name, severity, seed=seed) for severity in severities]
