@@ -75,8 +75,7 @@ def pgd(
 ) -> Tensor:
     """Return the worst images that projected gradient descent finds in the eps-ball.
         x <- project(x + step_size * direction(gradient of the loss at x))
-    direction(g) is sign(g) for linf, g / ||g||_2 for l2 (Madry et al. 2018, section
-    2.1).
+    direction(g) is sign(g) for linf, g / ||g||_2 for l2 (Madry et al. 2018, sec. 2.1).
 
     images, labels, eps, norm, bounds: as for `fgsm`; with targeted=True, labels are the
     classes to be read as. steps: for each start; step_size: by default 2.5 * eps /

@@ -26,8 +26,10 @@ LossOfEach = Callable[[Tensor, Tensor], Tensor]
 def dlr_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the difference of logits ratio of each image, above 0 where read wrong.
         -(z_y - max_{i != y} z_i) / (z_(1) - z_(3)),   z_(k) the k-th largest logit
-    (Croce and Hein 2020, section 4). It is the same for logits and for logits times 100
-    plus 7, where cross-entropy's gradient would round to zero.
+    (Croce and Hein 2020, section 4).
+
+    It is the same for logits and for logits times 100 plus 7, where cross-entropy's
+    gradient would round to zero.
     logits: (batch, classes); labels: (batch,). Returns (batch,).
     Raises ValueError for fewer than 3 classes.
 
