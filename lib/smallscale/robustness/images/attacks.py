@@ -103,12 +103,12 @@ def pgd(
         size = 2.5 * ball.eps / steps if step_size is None else as_float(step_size)
         worst = WorstImages(ball.centre)
         for restart in range(restarts):
-            x = ball.centre if restart == 0 else ball.random_point(generator)
+            x = ball.centre if restart == 0 else ball.random_point(generator)  # start
             for _ in range(steps):
                 found = loss_and_gradient(model, x, y, loss, targeted=targeted)
                 worst.keep(x, found)
                 step = size * direction(found.gradient, norm)
-                x = ball.project(x + step)  # section 2.1
+                x = ball.project(x + step)  # section 2.1: x + step, then projected
             last = loss_and_gradient(
                 model, x, y, loss, targeted=targeted, differentiate=False
             )

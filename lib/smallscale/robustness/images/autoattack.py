@@ -77,9 +77,10 @@ def autoattack(
     bounds: Bounds = (0.0, 1.0),
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Return what fools of all that the attacks of ENSEMBLE find, else the original.
-    Each attack meets only the images that those before it left (Croce and Hein 2020,
-    section 6): APGD on cross-entropy, APGD on the DLR loss, Square.
+    """Return images that fool the model, found by a fixed ensemble of attacks.
+
+    Each attack of ENSEMBLE meets only the images that those before it left: APGD on
+    cross-entropy, APGD on the DLR loss, Square (Croce and Hein 2020, section 6).
 
     images, labels, eps, norm, bounds: as for `pgd`. With two classes DLR is left out:
     it needs three. generator: of the random starts and squares; None is a private one
