@@ -1,4 +1,6 @@
-"""Do the attacks agree with foolbox, where the rules coincide, and are they at least as strong?"""
+"""Do the attacks agree with foolbox, where the rules coincide, and are they at least as
+strong?
+"""
 
 import pytest
 import torch
@@ -56,7 +58,9 @@ def test_fgsm_is_the_same(model, test_set, norm):
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_pgd_visits_the_same_points_and_keeps_the_worst(model, test_set, norm):
-    """From the image itself, after 1, 2 and 5 steps, foolbox's point is ours wherever the last is the worst."""
+    """From the image itself, after 1, 2 and 5 steps, foolbox's point is ours wherever
+    the last is the worst.
+    """
     attack = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}[norm]
     images, labels = test_set[0][:100], test_set[1][:100]
     eps, size = SIZES[norm], SIZES[norm] / 8

@@ -1,4 +1,6 @@
-"""Is the ensemble at least as strong as the strongest attack foolbox has for the same ball?"""
+"""Is the ensemble at least as strong as the strongest attack foolbox has for the same
+ball?
+"""
 
 import pytest
 import torch
@@ -17,7 +19,9 @@ SIZES = {"linf": 0.1, "l2": 0.8}
 
 
 def strongest(model, images, labels, eps, norm):
-    """Per image, whether it is still read right after every attack of foolbox: five restarts of PGD, and others."""
+    """Per image, whether it is still read right after every attack of foolbox: five
+    restarts of PGD, and others.
+    """
     rates = {"rel_stepsize": 2.5 / 40, "steps": 40}
     attacks = {
         "linf": [foolbox.attacks.LinfPGD(**rates)] * 5

@@ -1,6 +1,9 @@
-"""How little must change before a model is wrong? Attacks, proofs that none succeeds, and shifts nobody planned."""
+"""How little must change before a model is wrong?
 
-from smallscale.robustness.images.attacks import dlr_loss, fgsm, pgd
+Attacks, proofs that none succeeds, and shifts that nobody planned.
+"""
+
+from smallscale.robustness.images.attacks import fgsm, pgd
 from smallscale.robustness.images.autoattack import autoattack
 from smallscale.robustness.images.certificates import (
     certified,
@@ -9,6 +12,7 @@ from smallscale.robustness.images.certificates import (
 )
 from smallscale.robustness.images.curves import accuracy_curve, random_signs
 from smallscale.robustness.images.explorer import attack_explorer
+from smallscale.robustness.images.losses import dlr_loss
 from smallscale.robustness.images.masking import gradient_masking
 from smallscale.robustness.reading.addsent import add_sentences, worst_of
 from smallscale.robustness.reading.squad import (
@@ -18,7 +22,8 @@ from smallscale.robustness.reading.squad import (
     normalize_answer,
     score_squad,
 )
-from smallscale.robustness.shift.groups import group_dro_weights, worst_group_accuracy
+from smallscale.robustness.shift.groups import worst_group_accuracy
+from smallscale.training.group_losses import group_dro_weights
 
 __all__ = [
     "accuracy_curve",

@@ -31,7 +31,8 @@ def group_dro_weights(q: Any, group_losses: Any, eta: float) -> Tensor:
     tensor([0.2500, 0.7500], dtype=torch.float64)
     """
     old, losses = _checked_weights_and_losses(q, group_losses, eta)
-    log_grown = old.log() + float(eta) * losses  # of q_g exp(eta * loss_g), algorithm 1
+    # The log of q_g exp(eta * loss_g), algorithm 1.
+    log_grown = old.log() + float(eta) * losses
     new = log_grown.softmax(0)  # exp, relative to the largest, and divided by the sum
     return new.to(q) if isinstance(q, Tensor) and q.is_floating_point() else new
 

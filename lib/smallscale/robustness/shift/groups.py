@@ -1,9 +1,11 @@
-"""A model that is right on average: whom does it fail? Groups of images, a shortcut, and training for the worst group.
+"""A model that is right on average: whom does it fail?
 
-Groups, group DRO and the shortcut follow Sagawa et al. 2020, with a stripe for the background of their birds.
+Groups of images, a shortcut, and training for the worst group. Groups, group DRO and
+the shortcut follow Sagawa et al. 2020, with a stripe for the background of their birds.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,22 +15,42 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from smallscale.core.intervals import share_interval
+from smallscale.core.validation import (
+    as_array,
+    as_tensor,
+    finite_number,
+    one_of,
+    require,
+    same_length,
+)
 from smallscale.training.evaluation import Model, correct
-from smallscale.training.loop import train_classifier
+from smallscale.training.group_losses import group_dro_weights, group_means
+from smallscale.training.loop import Loss, train_classifier
 
-METHODS = ("erm", "reweight", "dro")
-GROUP_NAMES = (
-    "0 to 4, left",
-    "0 to 4, right",
-    "5 to 9, left",
-    "5 to 9, right",
-)  # digits, side of the stripe
+__all__ = [
+    "GROUP_NAMES",
+    "TRAINING_METHODS",
+    "Striped",
+    "average_and_worst",
+    "both_ways",
+    "group_accuracy",
+    "group_dro_weights",
+    "striped",
+    "train_groups",
+    "worst_group_accuracy",
+]
+
+TRAINING_METHODS = ("erm", "reweight", "dro")
+
+# The digits, and the side of the stripe.
+GROUP_NAMES = ("0 to 4, left", "0 to 4, right", "5 to 9, left", "5 to 9, right")
 
 
 class Striped(NamedTuple):
-    """Digits with a stripe. images: (n, 1, height, width); labels: (n,) 1 for 5 to 9, else 0; sides: (n,) 1 for right.
+    """Digits with a stripe.
 
-    groups: (n,), 2 * label + side, the positions in GROUP_NAMES.
+    images: (n, 1, height, width); labels: (n,) 1 for 5 to 9, else 0; sides: (n,) 1 for
+    a stripe on the right, 0 on the left.
     """
 
     images: Tensor
@@ -37,34 +59,29 @@ class Striped(NamedTuple):
 
     @property
     def groups(self) -> Tensor:
+        """(n,) the positions in GROUP_NAMES: 2 * label + side."""
         return 2 * self.labels + self.sides
 
 
 def striped(images: Any, digits: Any, *, agree: float, seed: int = 0) -> Striped:
-    """Real digits (n, 1, height, width), and a white stripe left or right that gives the label away, mostly.
+    """Return real digits with a white stripe that gives the label away, mostly.
 
-    The label asks whether the digit (0 to 9) is 5 or more. Of each label's images the share `agree`, rounded to a
-    whole number, has the stripe on the label's side: left for 0 to 4, right for 5 to 9. seed: which those are.
-    The stripe is an eighth of the width. Raises ValueError where agree is not in [0, 1], digits not in 0..9, or
-    counts differ.
+    The label asks whether the digit is 5 or more. Of each label's images the share
+    `agree`, rounded to a whole number, has the stripe on the label's side: left for 0
+    to 4, right for 5 to 9. The stripe is an eighth of the width.
+    images: (n, 1, height, width); digits: (n,) in 0..9; seed: which images agree.
+    Raises ValueError where agree is not in [0, 1], digits not in 0..9, or lengths
+    differ.
     """
-    images, digits = torch.as_tensor(images).clone(), torch.as_tensor(digits)
-    if len(images) != len(digits) or len(images) == 0:
-        raise ValueError(
-            f"images and digits must be as many, at least 1; got {len(images)} and {len(digits)}"
-        )
-    if not 0 <= agree <= 1:
-        raise ValueError(f"agree must lie in [0, 1]; got {agree}")
-    if digits.min() < 0 or digits.max() > 9:
-        raise ValueError(
-            f"digits must lie in 0..9; got {int(digits.min())} to {int(digits.max())}"
-        )
+    images, digits = _checked_digits(images, digits, agree)
+    generator = Generator().manual_seed(seed)
     labels = (digits >= 5).long()
-    sides, generator = labels.clone(), Generator().manual_seed(seed)
+    sides = labels.clone()
     for label in (0, 1):
         members = (labels == label).nonzero().flatten()
         shuffled = members[torch.randperm(len(members), generator=generator)]
-        sides[shuffled[round(agree * len(members)) :]] = 1 - label
+        against = shuffled[round(agree * len(members)) :]
+        sides[against] = 1 - label
     wide = max(1, round(images.shape[3] / 8))
     images[sides == 0, :, :, :wide] = 1.0
     images[sides == 1, :, :, -wide:] = 1.0
@@ -72,69 +89,38 @@ def striped(images: Any, digits: Any, *, agree: float, seed: int = 0) -> Striped
 
 
 def both_ways(images: Any, digits: Any) -> Striped:
-    """Every digit twice, once with each stripe: the fairest test set, whose four groups hold the same handwriting."""
-    with_it, against_it = (striped(images, digits, agree=agree) for agree in (1.0, 0.0))
-    return Striped(*map(torch.cat, zip(with_it, against_it, strict=True)))
+    """Return every digit twice, once with each stripe.
 
-
-def group_dro_weights(q: Any, group_losses: Any, eta: float) -> Tensor:
-    """The next weights of the groups (Sagawa et al. 2020, algorithm 1), (groups,), new, without gradient, sum 1.
-
-        q_g <- q_g exp(eta * loss_g) / sum over h of q_h exp(eta * loss_h)
-
-    q: (groups,) weights so far, not negative, not all 0, of any sum; group_losses: (groups,).
-    A group without examples has loss NaN (None in a list). It counts as loss 0: its factor is 1, so it keeps its
-    weight up to the normalisation. No loss is too large; an infinite one takes all the weight. A weight of 0 stays 0.
-    Raises ValueError for shapes that differ, such q, -inf, or eta < 0.
+    It is the fairest test set: its four groups hold the same handwriting. Arguments and
+    errors as for `striped`.
     """
-    old, losses = _vector(q), _vector(group_losses)
-    if old.shape != losses.shape or old.ndim != 1 or len(old) == 0:
-        raise ValueError(
-            f"q and group_losses must be (groups,); got {tuple(old.shape)} and {tuple(losses.shape)}"
-        )
-    if not (torch.isfinite(old).all() and (old >= 0).all() and old.sum() > 0):
-        raise ValueError(
-            f"q must be finite, not negative and not all 0; got {old.tolist()}"
-        )
-    if (losses == -math.inf).any():
-        raise ValueError(f"group_losses must not be -inf; got {losses.tolist()}")
-    if not 0 <= eta < math.inf:
-        raise ValueError(f"eta must be finite and at least 0; got {eta}")
-    most = torch.finfo(losses.dtype).max / (1 + eta)  # eta times this is still a number
-    exponents = eta * losses.nan_to_num(nan=0.0, posinf=most).clamp(-most, most)
-    weights = (old.log() + exponents).softmax(
-        0
-    )  # softmax takes them relative to the largest
-    return weights.to(q) if isinstance(q, Tensor) and q.is_floating_point() else weights
-
-
-def _vector(values: Any) -> Tensor:
-    """In double precision, on the CPU; None becomes NaN."""
-    plain = (
-        values.detach().cpu()
-        if isinstance(values, Tensor)
-        else np.array(values, dtype=float)
+    agreeing = striped(images, digits, agree=1.0)
+    opposing = striped(images, digits, agree=0.0)
+    return Striped(
+        images=torch.cat([agreeing.images, opposing.images]),
+        labels=torch.cat([agreeing.labels, opposing.labels]),
+        sides=torch.cat([agreeing.sides, opposing.sides]),
     )
-    return torch.as_tensor(plain, dtype=torch.float64)
 
 
 def worst_group_accuracy(correct: Any, groups: Any) -> float:
-    """The accuracy of the group that fares worst.
+    """Return the accuracy of the group that fares worst.
 
-    correct: (n,) of True and False, or 1 and 0; groups: (n,) labels of any kind, numbers, words or tuples.
-    Raises ValueError where they are empty, not as many, or correct holds anything else.
+    correct: (n,) of True and False, or 1 and 0; groups: (n,) labels of any kind,
+    numbers, words or tuples.
+    Raises ValueError where they are empty, differ in length, or correct holds anything
+    else.
+
+    >>> worst_group_accuracy([1, 1, 0, 1], ["a", "a", "b", "b"])
+    0.5
     """
-    right = _vector(correct).numpy()
-    names = [
-        tuple(g) if isinstance(g, list) else g
-        for g in (groups.tolist() if hasattr(groups, "tolist") else groups)
-    ]
-    if right.shape != (len(names),) or len(names) == 0:
-        raise ValueError(
-            f"correct and groups must be (n,), at least 1; got {right.shape} and {len(names)} groups"
-        )
-    if not np.isin(right, (0, 1)).all():
-        raise ValueError("correct must hold only True and False, or 1 and 0")
+    right = as_array("correct", correct, dtype=float)
+    names = _hashable_labels(groups)
+    good = right.shape == (len(names),) and len(names) > 0
+    allowed = "correct and groups must be (n,), at least 1"
+    require(good, f"{allowed}; got {right.shape} and {len(names)} groups")
+    binary = np.isin(right, (0, 1)).all()
+    require(binary, "correct must hold only True and False, or 1 and 0")
     codes, _ = pd.factorize(pd.Series(names, dtype=object), use_na_sentinel=False)
     return float(pd.Series(right).groupby(codes).mean().min())
 
@@ -149,79 +135,127 @@ def train_groups(
     eta: float = 0.01,
     **settings: Any,
 ) -> nn.Module:
-    """Fit `model` in place for every group's sake, or without regard to groups; returned in eval mode.
+    """Fit `model` in place for every group's sake, or without regard to groups.
 
     images: (n, ...); labels: (n,) classes from 0; groups: (n,) whole numbers. method:
         erm: the mean loss over all images.
         reweight: the mean loss over images drawn with the same chance from each group.
-        dro: images drawn likewise, and the sum of q_g * (group g's mean loss), q by `group_dro_weights` with `eta`.
-    settings: epochs, weight_decay, batch_size (128 unless given), lr (0.002), watch, seed and progress as for
-        `train_classifier`, but Adam's lr stays as it is, so that stopping early and training for fewer epochs are the
-        same thing. An epoch is n images drawn.
-    Raises ValueError for an unknown method, counts that differ, and numbers out of range.
-    """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    counts = len(images), len(labels), len(groups)
-    if len(set(counts)) > 1:
-        raise ValueError(
-            f"images, labels and groups must be as many; got {', '.join(map(str, counts))}"
-        )
-    names, group = torch.as_tensor(groups).cpu().unique(return_inverse=True)
-    chance = (
-        1 / group.bincount()[group]
-    )  # a member of a small group is drawn more often
-    q = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
+        dro: images drawn likewise, and the sum of q_g * (mean loss of group g), with q
+            by `group_dro_weights` and `eta`.
 
-    def order(n: int) -> Tensor:
-        return (
-            torch.randperm(n)
-            if method == "erm"
-            else chance.multinomial(n, replacement=True)
-        )
+    settings: epochs, weight_decay, batch_size (128 unless given), lr (0.002), watch,
+    seed and progress as for `train_classifier`, but Adam's lr stays as it is, so that
+    stopping early and training for fewer epochs are the same thing. An epoch is n
+    images drawn.
+    Returns the model in eval mode. Raises ValueError for an unknown method, lengths
+    that differ, and numbers out of range.
+    """
+    one_of("method", method, TRAINING_METHODS)
+    same_length(images=images, labels=labels, groups=groups)
+    names, group = torch.unique(torch.as_tensor(groups).cpu(), return_inverse=True)
+    # The loss is told both by the rows of one tensor, (n, 2).
+    labels_and_groups = torch.stack([torch.as_tensor(labels).cpu(), group], 1)
+    loss = _worst_group_loss(len(names), eta) if method == "dro" else _mean_loss
+    order = torch.randperm if method == "erm" else _every_group_as_often(group)
+    settings = {"batch_size": 128, "lr": 2e-3} | settings
+    return train_classifier(
+        model,
+        images,
+        labels_and_groups,
+        loss=loss,
+        order=order,
+        settle=False,
+        **settings,
+    )
+
+
+def group_accuracy(model: Model, test: Striped) -> pd.DataFrame:
+    """Return a row for each group that has images.
+
+    Columns: group, n, accuracy, low, high (the 95 % Wilson interval).
+    """
+    right = correct(model, test.images, test.labels)
+    rows = []
+    for group, name in enumerate(GROUP_NAMES):
+        members = right[test.groups == group]
+        if len(members):
+            rows.append((name, len(members), *share_interval(members)))
+    return pd.DataFrame(rows, columns=["group", "n", "accuracy", "low", "high"])
+
+
+def average_and_worst(model: Model, usual: Striped, both: Striped) -> dict[str, float]:
+    """Return the average accuracy on `usual`, and the worst group's on `both`.
+
+    Keys: average, average_low, average_high, worst, worst_low, worst_high. worst is the
+    lowest accuracy of a group. Intervals are 95 % Wilson's, each for its own n; that of
+    the worst group does not know that it was picked for being the lowest.
+    """
+    right = correct(model, usual.images, usual.labels)
+    average, average_low, average_high = share_interval(right)
+    table = group_accuracy(model, both)
+    worst = table.loc[table.accuracy.idxmin()]
+    return {
+        "average": average,
+        "average_low": average_low,
+        "average_high": average_high,
+        "worst": float(worst.accuracy),
+        "worst_low": float(worst.low),
+        "worst_high": float(worst.high),
+    }
+
+
+def _checked_digits(images: Any, digits: Any, agree: Any) -> tuple[Tensor, Tensor]:
+    """Return a copy of the images, and the digits."""
+    images = as_tensor("images", images).clone()
+    digits = as_tensor("digits", digits)
+    same_length(images=images, digits=digits)
+    finite_number("agree", agree, least=0, most=1)
+    least, most = int(digits.min()), int(digits.max())
+    inside = least >= 0 and most <= 9
+    require(inside, f"digits must lie in 0..9; got {least} to {most}")
+    return images, digits
+
+
+def _hashable_labels(groups: Any) -> list[Any]:
+    """Return the groups' labels in a list, a row of several numbers as a tuple."""
+    labels = groups.tolist() if hasattr(groups, "tolist") else groups
+    return [tuple(each) if isinstance(each, list) else each for each in labels]
+
+
+def _every_group_as_often(group: Tensor) -> Callable[[int], Tensor]:
+    """Return an order of images in which a member of a small group comes more often.
+
+    group: (n,) the group of each image, counted from 0.
+    """
+    chance = 1 / group.bincount()[group]
+    return lambda n: chance.multinomial(n, replacement=True)
+
+
+def _losses_and_groups(
+    model: nn.Module, x: Tensor, labels_and_groups: Tensor
+) -> tuple[Tensor, Tensor]:
+    labels, groups = labels_and_groups.T
+    return F.cross_entropy(model(x), labels, reduction="none"), groups
+
+
+def _mean_loss(
+    model: nn.Module, x: Tensor, labels_and_groups: Tensor, done: float
+) -> Tensor:
+    losses, _ = _losses_and_groups(model, x, labels_and_groups)
+    return losses.mean()
+
+
+def _worst_group_loss(count: int, eta: float) -> Loss:
+    """Return group DRO's loss: weighted means of groups, the weights equal at first."""
+    q = torch.full((count,), 1 / count, dtype=torch.float64)
 
     def loss(
         model: nn.Module, x: Tensor, labels_and_groups: Tensor, done: float
     ) -> Tensor:
         nonlocal q
-        y, g = labels_and_groups.T
-        losses = F.cross_entropy(model(x), y, reduction="none")
-        if method != "dro":
-            return losses.mean()
-        member = F.one_hot(g, len(names)).to(losses)  # (batch, groups)
-        means = losses @ member / member.sum(0).clamp(min=1)  # (groups,); empty: 0
-        q = group_dro_weights(q, means.where(member.any(0), math.nan), eta)
+        losses, groups = _losses_and_groups(model, x, labels_and_groups)
+        means, present = group_means(losses, groups, count)
+        q = group_dro_weights(q, means.where(present, math.nan), eta)
         return q.to(losses) @ means
 
-    both = torch.stack([torch.as_tensor(labels).cpu(), group], 1)
-    settings = {"batch_size": 128, "lr": 2e-3} | settings
-    return train_classifier(
-        model, images, both, loss=loss, order=order, settle=False, **settings
-    )
-
-
-def group_accuracy(model: Model, test: Striped) -> pd.DataFrame:
-    """A row for each group that has images: group, n, accuracy, low, high (95 % Wilson interval)."""
-    right = correct(model, test.images, test.labels)
-    hits = {name: right[test.groups == g] for g, name in enumerate(GROUP_NAMES)}
-    rows = [
-        (name, len(each), *share_interval(each))
-        for name, each in hits.items()
-        if len(each)
-    ]
-    return pd.DataFrame(rows, columns=["group", "n", "accuracy", "low", "high"])
-
-
-def average_and_worst(model: Model, usual: Striped, both: Striped) -> dict[str, float]:
-    """average, average_low, average_high over the images of `usual`; worst, worst_low, worst_high in `both`.
-
-    worst is the lowest accuracy of a group. Intervals are 95 % Wilson's, each for its own n; that of the worst group
-    does not know that it was picked for being the lowest.
-    """
-    table = group_accuracy(model, both)
-    worst = table.loc[table.accuracy.idxmin(), ["accuracy", "low", "high"]]
-    names = [
-        part + end for part in ("average", "worst") for end in ("", "_low", "_high")
-    ]
-    values = *share_interval(correct(model, usual.images, usual.labels)), *worst
-    return dict(zip(names, map(float, values), strict=True))
+    return loss

@@ -13,7 +13,9 @@ from smallscale.training.loop import train_classifier
 
 
 class Louder(nn.Module):
-    """The same reading of every image, with logits so large that softmax rounds to 0 and 1."""
+    """The same reading of every image, with logits so large that softmax rounds to 0
+    and 1.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -47,7 +49,9 @@ def test_an_honest_model_raises_no_sign(model, data):
 
 
 def test_logits_times_a_hundred_are_seen_through(model, data):
-    """Cross-entropy's gradient rounds to zero and PGD stands still: accuracy seems to rise. DLR is not fooled."""
+    """Cross-entropy's gradient rounds to zero and PGD stands still: accuracy seems to
+    rise. DLR is not fooled.
+    """
     images, labels = data.images[data.test][:200], data.labels[data.test][:200]
     honest, masked = (
         gradient_masking(each, images, labels, 0.1) for each in (model, Louder(model))

@@ -1,4 +1,7 @@
-"""Does the vote under noise certify what a linear classifier's margin says, and no more than its samples allow?"""
+"""Does the vote under noise certify what a linear classifier's margin says?
+
+And no more than its samples allow?
+"""
 
 import math
 
@@ -14,7 +17,9 @@ SIGMA = 0.5
 
 @pytest.fixture(scope="module")
 def linear():
-    """z_1 - z_0 = a - 2b + 1, of images (1, 1, 2); the length of its gradient is the root of 5."""
+    """z_1 - z_0 = a - 2b + 1, of images (1, 1, 2); the length of its gradient is the
+    root of 5.
+    """
     model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2)).eval()
     model[1].weight.data = torch.tensor([[0.0, 0.0], [1.0, -2.0]])
     model[1].bias.data = torch.tensor([0.0, 1.0])
@@ -30,7 +35,9 @@ def at_distances(*distances: float) -> torch.Tensor:
 
 
 def test_the_radius_of_a_linear_classifier_is_its_distance_from_the_boundary(linear):
-    """p = Phi(distance / sigma), so that sigma * quantile(p) is the distance; the estimate stays below, but near."""
+    """p = Phi(distance / sigma), so that sigma * quantile(p) is the distance; the
+    estimate stays below, but near.
+    """
     distances = [0.2, 0.4, 0.6, -0.2, -0.5]
     classes, radii = smoothed(
         linear, at_distances(*distances), sigma=SIGMA, samples=5000
@@ -53,7 +60,9 @@ def test_the_share_of_votes_is_the_normal_distribution(linear):
 
 
 def test_the_radius_is_limited_by_the_number_of_samples(linear):
-    """All 500 votes for one class prove p >= alpha^(1/500) and no more, by Clopper and Pearson's closed form."""
+    """All 500 votes for one class prove p >= alpha^(1/500) and no more, by Clopper and
+    Pearson's closed form.
+    """
     _, radii = smoothed(
         linear, at_distances(50.0), sigma=SIGMA, samples=500, alpha=0.01
     )
@@ -67,7 +76,9 @@ def test_on_the_boundary_it_abstains(linear):
 
 
 def test_the_radius_is_too_large_at_most_as_often_as_alpha_says(linear):
-    """With alpha 0.2, over 150 seeds, about a fifth of the radii are too large: the interval is not wasteful either."""
+    """With alpha 0.2, over 150 seeds, about a fifth of the radii are too large: the
+    interval is not wasteful either.
+    """
     wrong = [
         float(
             smoothed(
@@ -86,7 +97,9 @@ def test_the_radius_is_too_large_at_most_as_often_as_alpha_says(linear):
 
 
 def test_the_class_is_selected_on_samples_of_its_own():
-    """A model that names a new class at every call never wins twice: selecting and counting in one draw would."""
+    """A model that names a new class at every call never wins twice: selecting and
+    counting in one draw would.
+    """
     calls = iter(range(10**6))
 
     def fickle(images):
@@ -126,12 +139,18 @@ def seeded(seed: int) -> torch.Generator:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sigma": 0.0}, "sigma must be a finite number above 0; got 0"),
+        ({"sigma": 0.0}, "sigma must be a finite number, above 0; got 0"),
         ({"sigma": math.inf}, "sigma must be"),
         ({"sigma": math.nan}, "sigma must be"),
-        ({"sigma": 0.5, "alpha": 0.0}, "alpha must lie strictly between 0 and 1"),
-        ({"sigma": 0.5, "alpha": 1.0}, "alpha must lie"),
-        ({"sigma": 0.5, "samples": 9}, "samples must be at least 10; got 9"),
+        (
+            {"sigma": 0.5, "alpha": 0.0},
+            "alpha must be a finite number, above 0 and below 1",
+        ),
+        ({"sigma": 0.5, "alpha": 1.0}, "alpha must be a finite number"),
+        (
+            {"sigma": 0.5, "samples": 9},
+            "samples must be a whole number, at least 10; got 9",
+        ),
     ],
 )
 def test_arguments_that_cannot_be_right(linear, options, message):

@@ -1,4 +1,7 @@
-"""Are the bounds right where they can be computed by hand, and can no search, random or adversarial, cross them?"""
+"""Are the bounds right where they can be computed by hand?
+
+And can no search, random or adversarial, cross them?
+"""
 
 import math
 from itertools import pairwise
@@ -7,12 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import smallscale.robustness.images.autoattack as ensemble
-import smallscale.robustness.images.certificates as certificates
 from smallscale.datasets.digits import digits
 from smallscale.models.classifiers import small_cnn
-from smallscale.robustness import fgsm, pgd
-from smallscale.robustness.images.autoattack import autoattack
+from smallscale.robustness import autoattack, fgsm, pgd
+from smallscale.robustness.images import certificates, square
 from smallscale.robustness.images.certificates import (
     certified,
     crown_bounds,
@@ -74,7 +75,9 @@ def some_images(n: int, *, seed: int = 0) -> Tensor:
 
 @BOTH
 def test_one_linear_layer_is_bounded_exactly(bound):
-    """W x + b -+ eps ||W||_1 where the box is whole; where bounds cut it, each pixel counts with what is left."""
+    """W x + b -+ eps ||W||_1 where the box is whole; where bounds cut it, each pixel
+    counts with what is left.
+    """
     model, images = network("linear"), some_images(5)
     weight, bias = model[1].weight, model[1].bias
     low, high = ((images + change).clamp(0, 1).flatten(1) for change in (-0.2, 0.2))
@@ -102,7 +105,9 @@ def test_one_linear_layer_is_bounded_exactly(bound):
 
 
 def by_hand(outer: list[float]) -> nn.Sequential:
-    """outer · (relu(a + b), relu(a - b)), twice, the second time times -1, of a picture of two pixels."""
+    """outer · (relu(a + b), relu(a - b)), twice, the second time times -1, of a picture
+    of two pixels.
+    """
     model = nn.Sequential(
         nn.Flatten(),
         nn.Linear(2, 2, bias=False),
@@ -115,8 +120,9 @@ def by_hand(outer: list[float]) -> nn.Sequential:
 
 
 def test_a_network_of_two_layers_by_hand():
-    """a, b in [-1, 1]: both hidden units in [-2, 2], so IBP has h in [0, 2]. CROWN's line above is h/2 + 1, the
-    one below 0. h_1 + h_2: IBP [0, 4]; CROWN's line above is (a + b)/2 + 1 + (a - b)/2 + 1 = a + 2, at most 3.
+    """a, b in [-1, 1]: both hidden units in [-2, 2], so IBP has h in [0, 2]. CROWN's
+    line above is h/2 + 1, the one below 0. h_1 + h_2: IBP [0, 4]; CROWN's line above is
+    (a + b)/2 + 1 + (a - b)/2 + 1 = a + 2, at most 3.
     """
     centre = torch.zeros(1, 1, 1, 2)
     expected = {ibp_bounds: [0.0, 4.0], crown_bounds: [0.0, 3.0]}
@@ -131,8 +137,9 @@ def test_a_network_of_two_layers_by_hand():
 
 
 def test_the_line_below_follows_the_larger_side():
-    """z = relu(a) - a/2 has its least, 0, at a = 0. With a in [-1, 3] the line below relu is a itself, so that
-    z >= a/2 >= -1/2; with a in [-3, 1] it is 0, and z >= -a/2 >= -1/2. The other line would give -3/2 in both.
+    """z = relu(a) - a/2 has its least, 0, at a = 0. With a in [-1, 3] the line below
+    relu is a itself, so that z >= a/2 >= -1/2; with a in [-3, 1] it is 0, and z >= -a/2
+    >= -1/2. The other line would give -3/2 in both.
     """
     model = nn.Sequential(
         nn.Flatten(), nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2)
@@ -153,7 +160,9 @@ def test_the_line_below_follows_the_larger_side():
 
 
 def test_a_convolution_is_its_explicit_matrix():
-    """Stride, padding, dilation, groups: the same bounds as the linear layer whose matrix is read off unit images."""
+    """Stride, padding, dilation, groups: the same bounds as the linear layer whose
+    matrix is read off unit images.
+    """
     torch.manual_seed(0)
     for options in (
         {"stride": 2, "padding": 1},
@@ -225,7 +234,9 @@ def test_a_tie_is_not_certified(method):
 
 
 def test_margins_are_bounded_as_margins():
-    """z_0 - z_1 = 1 whatever the image, though each logit swings by 100: the bounds overlap, the margin's do not."""
+    """z_0 - z_1 = 1 whatever the image, though each logit swings by 100: the bounds
+    overlap, the margin's do not.
+    """
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval()
     model[1].weight.data, model[1].bias.data = (
         torch.full((2, 16), 100.0),
@@ -249,7 +260,9 @@ def test_margins_are_bounded_as_margins():
 @KINDS
 @pytest.mark.parametrize("eps", [0.01, 0.1, 0.5])
 def test_no_search_crosses_the_bounds(bound, kind, eps):
-    """Random points and corners of the box, and the gradient followed to the least and the greatest of each logit."""
+    """Random points and corners of the box, and the gradient followed to the least and
+    the greatest of each logit.
+    """
     for seed in range(3):
         model, images = network(kind, seed=seed), some_images(4, seed=seed)
         lower, upper = bound(model, images, eps)
@@ -264,7 +277,9 @@ def test_no_search_crosses_the_bounds(bound, kind, eps):
             for sign in (1, -1):
 
                 def scored(x, sign=sign, logit=logit, model=model):
-                    """The more sign·z, the less the first class: what cross-entropy then raises."""
+                    """The more sign·z, the less the first class: what cross-entropy
+                    then raises.
+                    """
                     return torch.stack(
                         [-sign * model(x)[:, logit], torch.zeros(len(x))], 1
                     )
@@ -278,7 +293,9 @@ def test_no_search_crosses_the_bounds(bound, kind, eps):
 
 @BOTH
 def test_large_weights_and_offsets_round_inside_the_bounds(bound):
-    """Single precision loses digits where logits are near 1,000; an image at the box's edge, rounded, lies outside."""
+    """Single precision loses digits where logits are near 1,000; an image at the box's
+    edge, rounded, lies outside.
+    """
     for seed in range(20):
         model, images = network("mlp", seed=seed), some_images(20, seed=seed)
         model[1].weight.data *= 300
@@ -337,7 +354,7 @@ def test_no_image_depends_on_the_others(bound, monkeypatch):
     for i, image in enumerate(images):
         for end, alone in zip(together, bound(model, image[None], 0.1), strict=True):
             torch.testing.assert_close(end[i], alone[0], atol=1e-12, rtol=0)
-    monkeypatch.setattr(certificates, "ENTRIES", 1)
+    monkeypatch.setattr(certificates, "MATRIX_ENTRIES", 1)
     for end, alone in zip(together, bound(model, images, 0.1), strict=True):
         torch.testing.assert_close(end, alone, atol=1e-12, rtol=0)
 
@@ -379,7 +396,7 @@ def models(data):
 @pytest.mark.parametrize("eps", [0.02, 0.1])
 def test_what_is_certified_no_attack_finds(models, data, name, eps, monkeypatch):
     """certified <= AutoAttack <= PGD <= FGSM, the first for every single image."""
-    monkeypatch.setattr(ensemble, "QUERIES", 200)
+    monkeypatch.setattr(square, "SQUARE_QUERIES", 200)
     *_, x, y = data
     model = models[name]
 
@@ -387,11 +404,9 @@ def test_what_is_certified_no_attack_finds(models, data, name, eps, monkeypatch)
         return predict_logits(model, attacked).argmax(1) == y
 
     ibp, crown = certified(model, x, y, eps, method="ibp"), certified(model, x, y, eps)
-    hard, many, one = (
-        autoattack(model, x, y, eps),
-        pgd(model, x, y, eps, restarts=5),
-        fgsm(model, x, y, eps),
-    )
+    hard = autoattack(model, x, y, eps)
+    many = pgd(model, x, y, eps, restarts=5)
+    one = fgsm(model, x, y, eps)
     assert (crown >= ibp).all()
     for attacked in (hard, many, one, x):
         assert survives(attacked)[crown].all()
@@ -420,13 +435,14 @@ def test_ibp_training_makes_certificates_and_not_by_giving_up_accuracy(models, d
 
 
 def test_the_loss_starts_plain_and_ends_half_worst_case():
-    model, images, labels = network("mlp"), some_images(4), torch.tensor([0, 1, 2, 0])
+    model = network("mlp")
+    images = some_images(4)
+    labels = torch.tensor([0, 1, 2, 0])
     loss, plain = ibp_loss(0.1), nn.functional.cross_entropy(model(images), labels)
     assert loss(model, images, labels, 0.0) == plain
     layers = list(certificates.layers_of(model))
-    boxes = certificates.propagate(
-        layers, ((images - 0.1).clamp(0, 1), (images + 0.1).clamp(0, 1)), crown=False
-    )
+    around = certificates.box_around(images, 0.1, (0.0, 1.0))
+    boxes = certificates.propagate(layers, around, method="ibp")
     low, high = (end.detach() for end in boxes[-2])
     difference = (model[-1].weight[labels][:, None] - model[-1].weight).detach()
     shift = (model[-1].bias[labels][:, None] - model[-1].bias).detach()
@@ -505,7 +521,7 @@ def test_a_layer_without_bounds_is_named(layer, name):
         ({"bounds": (1.0, 0.0)}, "bounds must be .*low < high"),
         ({"labels": [0, 1]}, "labels must be whole numbers, one for each image"),
         ({"labels": [0, 1, 3]}, r"labels must lie in 0\.\.2"),
-        ({"method": "zonotope"}, "method must be 'ibp' or 'crown'; got 'zonotope'"),
+        ({"method": "zonotope"}, "method must be one of ibp, crown; got 'zonotope'"),
     ],
 )
 def test_arguments_that_cannot_be_right(change, message):

@@ -1,4 +1,4 @@
-"""Does the widget open before a flip, answer at once, and say in words what it shows?"""
+"""Does the widget open before a flip, answer at once, and say what it shows?"""
 
 import re
 import time
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from smallscale.notebook import explore
 from smallscale.robustness import attack_explorer
-from smallscale.robustness.images.explorer import scene
+from smallscale.robustness.images.explorer import attack_scene
 from smallscale.training.evaluation import predict_logits
 
 GRID = [0, 0.05, 0.1, 0.15, 0.2, 0.25]
@@ -38,7 +38,9 @@ def parts(widget):
 
 
 def test_it_opens_one_notch_before_the_soonest_flip():
-    """From 0.1, 0.38 and 0.34 the middle, 0.5, is 0.4, 0.12 and 0.16 away: flips at none, 0.15, 0.2 of the grid."""
+    """From 0.1, 0.38 and 0.34 the middle, 0.5, is 0.4, 0.12 and 0.16 away: flips at
+    none, 0.15, 0.2 of the grid.
+    """
     image, eps, view = parts(
         explore(*attack_explorer(Brightness(), flat(0.1, 0.38, 0.34), [0, 0, 0], GRID))
     )
@@ -48,7 +50,7 @@ def test_it_opens_one_notch_before_the_soonest_flip():
     assert "True 0, read as 1" in view.value
 
 
-def test_an_image_wrong_from_the_start_or_flipped_at_the_first_notch_is_not_where_it_opens():
+def test_it_opens_on_no_image_that_is_wrong_at_the_start_or_the_first_notch():
     image, _, _ = parts(
         explore(*attack_explorer(Brightness(), flat(0.6, 0.48, 0.3), [0, 0, 0], GRID))
     )
@@ -68,8 +70,8 @@ def test_the_sentence_is_what_the_model_says():
     eps.value = 3  # 0.38 + 0.15 = 0.53: z = (0, 0.3)
     p = float(predict_logits(model, flat(0.53)).softmax(1)[0, 1])
     assert (
-        f"True 0, read as 1 with probability {p:.2f} (0: {1 - p:.2f}); perturbation at most 0.15 per pixel."
-        in view.value
+        f"True 0, read as 1 with probability {p:.2f} (0: {1 - p:.2f}); "
+        "perturbation at most 0.15 per pixel." in view.value
     )
     eps.value = 0
     assert "no perturbation." in view.value
@@ -110,7 +112,7 @@ def test_controls_are_labelled():
 
 def test_colours_say_brighter_and_darker():
     before = np.array([[0.5, 0.5, 0.5]])
-    page = scene(
+    page = attack_scene(
         before, np.array([[0.6, 0.4, 0.5]]), np.array([0.9, 0.1]), 0, 0.1, "linf"
     )
     orange, blue = "#d55e00", "#0072b2"
@@ -120,7 +122,7 @@ def test_colours_say_brighter_and_darker():
 
 
 def test_l2_says_length():
-    page = scene(
+    page = attack_scene(
         np.zeros((2, 2)), np.full((2, 2), 0.1), np.array([0.9, 0.1]), 0, 0.2, "l2"
     )
     assert "perturbation at most 0.2 in length." in page

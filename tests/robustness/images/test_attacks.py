@@ -1,4 +1,7 @@
-"""Do the attacks find what can be computed by hand, keep to their ball, and leave the model alone?"""
+"""Do the attacks find what can be computed by hand, and keep to their ball?
+
+And do they leave the model, the images and the world's random numbers alone?
+"""
 
 import math
 import warnings
@@ -11,40 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import smallscale.robustness.images.attacks as attacks
-import smallscale.robustness.images.norms as ball
-from smallscale.robustness import dlr_loss, fgsm, pgd
-
-
-def linear(classes: int = 2, *, seed: int = 0) -> nn.Sequential:
-    """Logits W x + b of 1x4x4 images."""
-    generator = torch.Generator().manual_seed(seed)
-    layer = nn.Linear(16, classes)
-    nn.init.normal_(layer.weight, generator=generator)
-    nn.init.normal_(layer.bias, std=0.1, generator=generator)
-    return nn.Sequential(nn.Flatten(), layer).eval()
-
-
-def network(*, seed: int = 0) -> nn.Sequential:
-    """A small nonlinear classifier of 1x4x4 images into 3 classes."""
-    generator = torch.Generator().manual_seed(seed)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 3))
-    for parameter in net.parameters():
-        nn.init.normal_(parameter, generator=generator)
-    return net.eval()
-
-
-def some_images(
-    n: int, *, low: float = 0.0, high: float = 1.0, seed: int = 0
-) -> Tensor:
-    return low + (high - low) * torch.rand(
-        n, 1, 4, 4, generator=torch.Generator().manual_seed(seed)
-    )
-
-
-def read(model: nn.Module, images: Tensor) -> Tensor:
-    with torch.no_grad():
-        return model(images).argmax(1)
+from smallscale.robustness import fgsm, pgd
+from smallscale.robustness.images import losses
+from tests.robustness.images.helpers import (
+    length,
+    linear,
+    network,
+    read,
+    some_images,
+)
 
 
 def margin(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -55,16 +33,10 @@ def margin(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return z[rows, labels] - z[rows, 1 - labels]
 
 
-def length(change: Tensor, norm: str) -> Tensor:
-    return (
-        change.flatten(1).abs().amax(1)
-        if norm == "linf"
-        else change.flatten(1).norm(dim=1)
-    )
-
-
 class OnePixel(nn.Module):
-    """A function of one pixel, (n, 1, 1, 1) -> logits (n, classes), so that a test can be drawn on paper."""
+    """A function of one pixel, (n, 1, 1, 1) -> logits (n, classes), so that a test can
+    be drawn on paper.
+    """
 
     def __init__(self, *logits: object) -> None:
         super().__init__()
@@ -85,7 +57,9 @@ def pixel(*values: float) -> Tensor:
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 @pytest.mark.parametrize(("norm", "dual"), [("linf", 1), ("l2", 2)])
 def test_a_linear_margin_falls_by_eps_times_the_dual_norm(attack, norm, dual):
-    """max over the ball of -w·d is eps·||w||_1 for linf and eps·||w||_2 for l2, with w = W_y - W_other."""
+    """max over the ball of -w·d is eps·||w||_1 for linf and eps·||w||_2 for l2, with w
+    = W_y - W_other.
+    """
     model, eps = linear(), 0.05
     images = some_images(20, low=0.3, high=0.7)  # far enough from 0 and 1
     labels = read(model, images)
@@ -99,7 +73,9 @@ def test_a_linear_margin_falls_by_eps_times_the_dual_norm(attack, norm, dual):
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_one_step_by_hand(attack):
-    """Two pixels, z_0 - z_1 = 3a - 4b, true class 0: l2 steps along (-3, 4)/5, linf along (-1, 1)."""
+    """Two pixels, z_0 - z_1 = 3a - 4b, true class 0: l2 steps along (-3, 4)/5, linf
+    along (-1, 1).
+    """
     model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False)).eval()
     model[1].weight.data = torch.tensor([[3.0, -4.0], [0.0, 0.0]])
     image = torch.tensor([0.5, 0.5]).reshape(1, 1, 1, 2)
@@ -114,7 +90,9 @@ def test_one_step_by_hand(attack):
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_bounds_cut_the_step(attack):
-    """At 0.02 and 0.97 a step of 0.1 down and up ends at 0 and 1; with bounds (-1, 1) the first goes on."""
+    """At 0.02 and 0.97 a step of 0.1 down and up ends at 0 and 1; with bounds (-1, 1)
+    the first goes on.
+    """
     model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False)).eval()
     model[1].weight.data = torch.tensor([[1.0, -1.0], [0.0, 0.0]])
     image = torch.tensor([0.02, 0.97]).reshape(1, 1, 1, 2)
@@ -124,7 +102,9 @@ def test_bounds_cut_the_step(attack):
 
 
 def test_the_default_step_is_two_and_a_half_radii_over_the_steps():
-    """Class 0 is read for a < 0.7: ten steps of 2.5·0.2/10 = 0.05 from 0.5 stop only at the ball's edge, 0.7+."""
+    """Class 0 is read for a < 0.7: ten steps of 2.5·0.2/10 = 0.05 from 0.5 stop only at
+    the ball's edge, 0.7+.
+    """
     visited = []
 
     def model(images):
@@ -136,21 +116,6 @@ def test_the_default_step_is_two_and_a_half_radii_over_the_steps():
         [0.5, 0.55, 0.6, 0.65] + 7 * [0.7]
     )  # the first call only looks
     assert float(result) == pytest.approx(0.7)
-
-
-def test_dlr_loss_by_hand():
-    """Logits 5, 3, 1: true 0 gives -(5 - 3)/(5 - 1) = -1/2; true 1, -(3 - 5)/4 = 1/2; true 2, -(1 - 5)/4 = 1."""
-    logits = torch.tensor([[5.0, 3.0, 1.0]]).repeat(3, 1)
-    labels = torch.arange(3)
-    expected = torch.tensor([-0.5, 0.5, 1.0])
-    torch.testing.assert_close(dlr_loss(logits, labels), expected)
-    torch.testing.assert_close(dlr_loss(100 * logits + 7, labels), expected)
-    assert dlr_loss(torch.ones(1, 4), labels[:1]).isfinite().all()  # a tie of all
-
-
-def test_dlr_needs_three_classes():
-    with pytest.raises(ValueError, match=r"at least 3 classes; got 2"):
-        pgd(linear(2), some_images(1), [0], 0.1, loss="dlr")
 
 
 # Ball, bounds, eps = 0
@@ -213,7 +178,9 @@ def test_eps_zero_returns_the_images_themselves(norm):
 
 
 def test_the_ball_stays_around_the_original_on_a_long_walk():
-    """Steps of 0.04 for ever upwards from 0.5 end at 0.6, the edge of the ball, not where 50 steps would lead."""
+    """Steps of 0.04 for ever upwards from 0.5 end at 0.6, the edge of the ball, not
+    where 50 steps would lead.
+    """
     model = OnePixel(lambda a: -a, lambda a: a)
     assert float(
         pgd(model, pixel(0.5), [0], 0.1, steps=50, step_size=0.04)
@@ -225,29 +192,21 @@ def test_the_ball_stays_around_the_original_on_a_long_walk():
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_inside_the_ball_nothing_is_projected(norm):
-    """Two steps of 0.03 towards the edge at 0.1 end at 0.06: a projection never pushes outwards."""
+    """Two steps of 0.03 towards the edge at 0.1 end at 0.06: a projection never pushes
+    outwards.
+    """
     model = OnePixel(lambda a: -a, lambda a: a)
     adversarial = pgd(model, pixel(0.5), [0], 0.1, norm=norm, steps=2, step_size=0.03)
     assert float(adversarial) == pytest.approx(0.56)
-
-
-@pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_random_starts_fill_the_ball(norm):
-    x, generator = torch.zeros(1, 1, 1, 3), torch.Generator().manual_seed(0)
-    radii = torch.cat(
-        [length(ball.random_change(x, 2.0, norm, generator), norm) for _ in range(2000)]
-    )
-    assert radii.max() <= 2
-    # Uniform in a ball of three dimensions: half the volume lies within 2^(-1/3) = 0.794 of the radius.
-    assert (radii <= 2 * 0.5 ** (1 / 3)).float().mean() == pytest.approx(0.5, abs=0.04)
 
 
 # Restarts, the worst case, what is wrong already
 
 
 def two_valleys() -> OnePixel:
-    """Class 0 up to 0.5 ± 0.3. To the right class 1 overtakes it (2.4 > 2, cross-entropy 0.97); to the left
-    classes 1 and 2 only come close (1.96 < 2), and yet cross-entropy is higher, 1.07."""
+    """Class 0 up to 0.5 ± 0.3. To the right class 1 overtakes it (2.4 > 2,
+    cross-entropy 0.97); to the left classes 1 and 2 only come close (1.96 < 2), and yet
+    cross-entropy is higher, 1.07."""
 
     def right(a: Tensor) -> Tensor:
         return (8 * (a - 0.5).relu()).clamp(max=2.4)
@@ -313,7 +272,9 @@ def test_more_restarts_are_never_worse_for_any_image(norm, targeted):
 
 
 def test_the_best_point_of_the_walk_is_kept():
-    """Class 0 but for a valley around 0.6: steps of 0.2 from 0.4 land in it, then leave it for ever."""
+    """Class 0 but for a valley around 0.6: steps of 0.2 from 0.4 land in it, then leave
+    it for ever.
+    """
     model = OnePixel(lambda a: 5 * (a - 0.6).abs() - 0.2, lambda a: 0 * a)
     adversarial = pgd(model, pixel(0.4), [0], 0.5, steps=3, step_size=0.2)
     assert float(adversarial) == pytest.approx(0.6)
@@ -321,7 +282,9 @@ def test_the_best_point_of_the_walk_is_kept():
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_an_image_read_wrong_stays_wrong(attack):
-    """True 0, read as 1 between 0.5 and 0.7; a step of 0.35 from 0.55 leads out of there, to a right reading."""
+    """True 0, read as 1 between 0.5 and 0.7; a step of 0.35 from 0.55 leads out of
+    there, to a right reading.
+    """
     model = OnePixel(lambda a: 10 * (a - 0.6) ** 2 - 0.1, lambda a: 0 * a)
     options = {"steps": 1, "step_size": 0.35} if attack is pgd else {}
     assert read(model, pixel(0.9)).item() == 0
@@ -338,24 +301,7 @@ def test_targeted_images_are_read_as_the_target():
     assert not (untargeted == targets).all()
 
 
-def test_dlr_finds_what_saturated_cross_entropy_cannot():
-    """Logits times 10,000 read the same, but softmax rounds to 0 and 1 and cross-entropy has no gradient left."""
-    model, images = linear(3), some_images(30)
-    loud = nn.Sequential(model, nn.Linear(3, 3, bias=False)).eval()
-    loud[1].weight.data = 1e4 * torch.eye(3)
-    labels = read(model, images)
-
-    def survivors(attacked: nn.Module, loss: str) -> int:
-        return int(
-            (read(model, pgd(attacked, images, labels, 0.1, loss=loss)) == labels).sum()
-        )
-
-    assert survivors(loud, "ce") >= 28
-    assert survivors(model, "ce") < 20
-    assert survivors(loud, "dlr") == survivors(model, "dlr") < 20
-
-
-# Zero and tiny gradients
+# Zero gradients
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -367,27 +313,15 @@ def test_a_zero_gradient_moves_nothing_and_gives_no_nan(norm):
     assert torch.equal(pgd(model, images, [0, 1, 0], 0.1, norm=norm), images)
 
 
-def test_a_tiny_gradient_is_a_direction_all_the_same():
-    """A gradient of 1e-30 squared is zero in single precision; its direction is not."""
-    gradient = torch.tensor([3e-30, -4e-30]).reshape(1, 1, 1, 2)
-    expected = torch.tensor([0.6, -0.8])
-    torch.testing.assert_close(ball.direction(gradient, "l2").flatten(), expected)
-    broken = torch.tensor([math.nan, math.inf]).reshape(1, 1, 1, 2)
-    assert ball.direction(broken, "l2").flatten().tolist() == [0, 0]
-    assert ball.direction(broken, "linf").flatten().tolist() == [0, 0]
-
-
 # Each image for itself
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("restarts", [1, 3])
 def test_no_image_depends_on_the_others(norm, restarts, monkeypatch):
-    model, images, labels = (
-        network().double(),
-        some_images(11).double(),
-        torch.arange(11) % 3,
-    )
+    model = network().double()
+    images = some_images(11).double()
+    labels = torch.arange(11) % 3
     together = pgd(model, images, labels, 0.1, norm=norm, restarts=restarts)
     alone = [
         pgd(
@@ -405,7 +339,7 @@ def test_no_image_depends_on_the_others(norm, restarts, monkeypatch):
         model, images.flip(0), labels.flip(0), 0.1, norm=norm, restarts=restarts
     ).flip(0)
     torch.testing.assert_close(backwards, together, atol=1e-12, rtol=0)
-    monkeypatch.setattr(attacks, "CHUNK", 4)
+    monkeypatch.setattr(losses, "IMAGES_PER_CALL", 4)
     torch.testing.assert_close(
         pgd(model, images, labels, 0.1, norm=norm, restarts=restarts),
         together,
@@ -415,7 +349,9 @@ def test_no_image_depends_on_the_others(norm, restarts, monkeypatch):
 
 
 def test_fgsm_is_the_same_in_pieces():
-    model, images, labels = network(), some_images(9), torch.arange(9) % 3
+    model = network()
+    images = some_images(9)
+    labels = torch.arange(9) % 3
     pieces = [
         fgsm(model, x, y, 0.1, norm="l2")
         for x, y in zip(images.split(2), labels.split(2), strict=True)
@@ -434,15 +370,15 @@ def test_an_empty_batch_comes_back_empty():
 
 
 class Bodied(nn.Module):
-    """A model with everything an attack could disturb: batch statistics, dropout, a first step in place."""
+    """A model with everything an attack could disturb: batch statistics, dropout, a
+    first step in place.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.drop, self.last = (
-            nn.BatchNorm2d(1),
-            nn.Dropout(0.5),
-            nn.Linear(16, 3),
-        )
+        self.norm = nn.BatchNorm2d(1)
+        self.drop = nn.Dropout(0.5)
+        self.last = nn.Linear(16, 3)
 
     def forward(self, images: Tensor) -> Tensor:
         images -= 0.5
@@ -452,18 +388,18 @@ class Bodied(nn.Module):
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 @pytest.mark.parametrize("mode", ["train", "eval", "mixed"])
 def test_the_model_is_left_as_it_was(attack, mode):
-    model, images, labels = Bodied(), some_images(6), torch.arange(6) % 3
+    model = Bodied()
+    images = some_images(6)
+    labels = torch.arange(6) % 3
     model.train(mode == "train")
     model.drop.train(mode != "eval")
     model.last.weight.grad = torch.full_like(model.last.weight, 7)
     model.last.bias.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
-    given, torch_rng, numpy_rng = (
-        images.clone(),
-        torch.get_rng_state(),
-        np.random.get_state()[1].copy(),
-    )
+    given = images.clone()
+    torch_rng = torch.get_rng_state()
+    numpy_rng = np.random.get_state()[1].copy()  # noqa: NPY002  (the global one)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -486,23 +422,15 @@ def test_the_model_is_left_as_it_was(attack, mode):
     assert not model.last.bias.requires_grad
     assert torch.equal(images, given)
     assert torch.equal(torch.get_rng_state(), torch_rng)
-    assert (np.random.get_state()[1] == numpy_rng).all()
-
-
-def test_the_model_is_put_back_when_the_attack_is_refused():
-    model = network().train()
-    with (
-        pytest.warns(UserWarning, match="training mode"),
-        pytest.raises(ValueError, match="labels"),
-    ):
-        pgd(model, some_images(1), [3], 0.1)
-    assert all(module.training for module in model.modules())
+    assert (np.random.get_state()[1] == numpy_rng).all()  # noqa: NPY002
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_attacks_work_where_gradients_are_off(attack, context):
-    model, images, labels = network(), some_images(4), [0, 1, 2, 0]
+    model = network()
+    images = some_images(4)
+    labels = [0, 1, 2, 0]
     expected = attack(model, images, labels, 0.1)
     with context():
         assert torch.equal(attack(model, images.clone(), labels, 0.1), expected)
@@ -512,7 +440,9 @@ def test_attacks_work_where_gradients_are_off(attack, context):
 
 
 def test_the_generator_decides_the_random_starts_and_nothing_else_does():
-    model, images, labels = network(seed=3), some_images(20), torch.arange(20) % 3
+    model = network(seed=3)
+    images = some_images(20)
+    labels = torch.arange(20) % 3
 
     def attack(generator: torch.Generator | None) -> Tensor:
         return pgd(model, images, labels, 0.1, steps=1, restarts=3, generator=generator)
@@ -530,11 +460,9 @@ def test_the_generator_decides_the_random_starts_and_nothing_else_does():
 
 @pytest.mark.parametrize("attack", [fgsm, pgd])
 def test_arrays_lists_and_both_precisions(attack):
-    model, images, labels = (
-        network(),
-        some_images(4),
-        np.array([0, 1, 2, 0], dtype=np.uint8),
-    )
+    model = network()
+    images = some_images(4)
+    labels = np.array([0, 1, 2, 0], dtype=np.uint8)
     expected = attack(model, images, torch.tensor([0, 1, 2, 0]), 0.1)
     assert torch.equal(
         attack(model, images.numpy(), labels, np.float32(0.1)),
@@ -551,107 +479,18 @@ def test_arrays_lists_and_both_precisions(attack):
     assert expected.dtype == torch.float32
 
 
-def test_outputs_that_look_like_probabilities_are_warned_of():
-    model = nn.Sequential(network(), nn.Softmax(dim=1)).eval()
-    with pytest.warns(UserWarning, match="look like probabilities") as caught:
-        pgd(model, some_images(3), [0, 1, 2], 0.1, steps=2)
-    assert len(caught) == 1
-    assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        pgd(
-            nn.Sequential(network(), nn.LogSoftmax(dim=1)).eval(),
-            some_images(3),
-            [0, 1, 2],
-            0.1,
-            steps=2,
-        )
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"eps": -0.1}, r"eps must be a finite number, at least 0; got -0\.1"),
-        ({"eps": math.nan}, "eps must be a finite number"),
-        ({"eps": math.inf}, "eps must be a finite number"),
-        ({"eps": None}, "eps must be a finite number"),
-        ({"norm": "l1"}, "norm must be 'linf' or 'l2'; got 'l1'"),
-        ({"bounds": (1.0, 0.0)}, "bounds must be .*low < high"),
-        ({"bounds": (0.0, math.nan)}, "bounds must be .*low < high"),
-        (
-            {"images": some_images(3) * 2},
-            r"images must lie within bounds \[0, 1\].*normalise inside the model",
-        ),
-        ({"images": some_images(3) - 0.5}, "images must lie within bounds"),
-        (
-            {"images": torch.full((3, 1, 4, 4), math.nan)},
-            "images must lie within bounds",
-        ),
-        (
-            {"images": torch.ones(3, 1, 4, 4, dtype=torch.uint8)},
-            "images must be floating-point",
-        ),
-        (
-            {"images": torch.ones(3)},
-            r"images must be floating-point, \(batch, channels",
-        ),
-        (
-            {"labels": [0, 1]},
-            r"labels must be whole numbers, one for each image: \(3,\)",
-        ),
-        (
-            {"labels": [[0], [1], [2]]},
-            "labels must be whole numbers, one for each image",
-        ),
-        ({"labels": 1}, "labels must be whole numbers, one for each image"),
-        ({"labels": [0.0, 1.0, 2.0]}, "labels must be whole numbers"),
-        ({"labels": [True, False, True]}, "labels must be whole numbers"),
-        (
-            {"labels": [0, 1, 3]},
-            r"labels must lie in 0\.\.2, the model's classes; got 0\.\.3",
-        ),
-        ({"labels": [0, 1, -1]}, r"labels must lie in 0\.\.2"),
-        ({"model": nn.Identity()}, r"model must return logits \(batch, classes\)"),
-        (
-            {"model": nn.Sequential(nn.Flatten(), nn.Linear(16, 1))},
-            "at least 2 classes",
-        ),
-        ({"model": lambda x: x.flatten(1) / 0}, "model must return finite logits"),
-        ({"model": lambda x: x.flatten(1).detach()}, "model must be differentiable"),
-    ],
-)
-@pytest.mark.parametrize("attack", [fgsm, pgd])
-@pytest.mark.filterwarnings("ignore:the model is in training mode")
-def test_what_cannot_be_right_is_refused_in_one_line(attack, change, message):
-    arguments = {
-        "model": network(),
-        "images": some_images(3),
-        "labels": [0, 1, 2],
-        "eps": 0.1,
-    } | change
-    with pytest.raises(ValueError, match=message) as error:
-        attack(**arguments)
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"steps": 0}, "steps must be a whole number, at least 1; got 0"),
         ({"steps": 2.5}, "steps must be a whole number"),
         ({"restarts": 0}, "restarts must be a whole number, at least 1; got 0"),
-        ({"step_size": 0.0}, "step_size must be a finite number above 0"),
-        ({"step_size": -1}, "step_size must be a finite number above 0"),
-        ({"step_size": math.nan}, "step_size must be a finite number above 0"),
+        ({"step_size": 0.0}, "step_size must be a finite number, above 0"),
+        ({"step_size": -1}, "step_size must be a finite number, above 0"),
+        ({"step_size": math.nan}, "step_size must be a finite number, above 0"),
         ({"loss": "mse"}, "loss must be one of ce, dlr; got 'mse'"),
     ],
 )
 def test_a_search_that_cannot_be_run_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         pgd(network(), some_images(3), [0, 1, 2], 0.1, **change)
-
-
-def test_a_model_cut_from_its_input_is_refused():
-    model = network()
-    with pytest.raises(ValueError, match="model must be differentiable"):
-        pgd(lambda x: model(x.detach()), some_images(2), [0, 1], 0.1)
