@@ -9,7 +9,7 @@ import pytest
 from ipywidgets import FloatSlider, IntSlider, SelectionSlider
 
 from smallscale.notebook import explore, still
-from smallscale.notebook.explorer import WHERE_IT_STARTS
+from smallscale.notebook.explorer import INK, WHERE_IT_STARTS
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURE = (
@@ -41,12 +41,15 @@ def test_one_call_writes_the_sliders_values_and_the_scene() -> None:
     size, where, view = explore(noted, sliders()).children
     assert (size.description, where.description) == ("size", "where")
     assert view.value == (
+        f"<div style='{INK}'>"
         '<p class="readout">size: <b>4</b> · where: <b>&lt;here&gt;</b></p>'
-        "<p>here 4</p>"
+        "<p>here 4</p></div>"
     )
     size.value, where.value = 7, "there"
     assert view.value == (
-        '<p class="readout">size: <b>7</b> · where: <b>there</b></p><p>there 7</p>'
+        f"<div style='{INK}'>"
+        '<p class="readout">size: <b>7</b> · where: <b>there</b></p>'
+        "<p>there 7</p></div>"
     )
     assert seen == [(4, "here"), (7, "here"), (7, "there")]  # once for each change
 
@@ -56,6 +59,12 @@ def test_no_slider_has_a_readout_of_its_own() -> None:
     size, where, _ = explore(scene, sliders()).children
     assert not size.readout
     assert not where.readout
+
+
+def test_the_first_option_has_its_words_though_its_value_is_given() -> None:
+    first = SelectionSlider(options=[("a five", 5), ("a six", 6)], value=5)
+    *_, view = explore(str, {"image": first}).children
+    assert "image: <b>a five</b>" in view.value
 
 
 def test_a_float_is_said_shortly() -> None:

@@ -1,6 +1,6 @@
 """How far is it? A progress bar that leaves nothing behind when it is done.
 
-tqdm writes to standard error. In a notebook that leaves an empty red box below the cell,
+tqdm writes to standard error. In a notebook that leaves an empty red box below a cell,
 so there the bar is an output of its own, which is emptied at the end.
 """
 
@@ -26,8 +26,7 @@ class ProgressBar(tqdm):  # type: ignore[misc]  # tqdm has no types
         if desc and _in_notebook():
             from IPython.display import display
 
-            handle = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-            self._output = handle
+            self._output = display({}, raw=True, display_id=True)  # type: ignore
             options |= {"file": io.StringIO(), "ncols": COLUMNS}
         super().__init__(iterable, desc=desc, **options)
 

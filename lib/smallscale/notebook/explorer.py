@@ -18,6 +18,9 @@ Explorer = tuple[Scene, dict[str, Any]]  # what a theme returns, for explore(*â€
 
 WHERE_IT_STARTS = "This is where the sliders start. Run the notebook to move them."
 
+# JupyterLab gives labels of widgets, and with them our HTML, a paler ink than text.
+INK = "color: var(--jp-ui-font-color1, currentColor)"
+
 _SVG_TAG = re.compile(r"<(?P<closing>/?)svg\b[^>]*?(?P<empty>/?)>")
 _PARAGRAPH = re.compile(r"<p\b[^>]*>(.*?)</p>", re.S)
 _TAG = re.compile(r"<[^>]+>")
@@ -55,7 +58,7 @@ def explore(scene: Scene, sliders: Mapping[str, widgets.ValueWidget]) -> StillBo
 
     def drawn() -> str:
         values = [slider.value for slider in sliders.values()]
-        return _readout(sliders) + scene(*values)
+        return f"<div style='{INK}'>{_readout(sliders)}{scene(*values)}</div>"
 
     def show(_: Any = None) -> None:
         view.value = drawn()
@@ -101,9 +104,13 @@ def _readout(sliders: Mapping[str, widgets.ValueWidget]) -> str:
 
 
 def _label(slider: widgets.ValueWidget) -> str:
-    if slider.has_trait("label"):  # of a selection: the words for its value
-        return str(slider.label)
+    """Return the words for a slider's value."""
     value = slider.value
+    if slider.has_trait("options"):
+        # Not `slider.label`, which is empty where value=â€¦ names the first option.
+        option = slider.options[slider.index]
+        named = isinstance(option, tuple) and len(option) == 2
+        value = option[0] if named else option
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
