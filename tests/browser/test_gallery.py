@@ -1,4 +1,4 @@
-"""Do the gallery and a run's page, opened as files in a real browser, reach every reader, on any screen?"""
+"""Do the gallery and a run's page, opened as files, reach readers on any screen?"""
 
 import json
 import subprocess

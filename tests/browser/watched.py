@@ -1,4 +1,4 @@
-"""Which pages misbehave unseen? A page in Chromium, and what it printed and asked for."""
+"""Which pages misbehave unseen? A page in Chromium, and what it printed or fetched."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -42,7 +42,10 @@ class Watched:
 def watch(
     browser: Browser, *, width: int = 1280, height: int = 900, dark: bool = False
 ) -> Watched:
-    """A new, empty page with a profile of its own; close it with `page.context.close()`."""
+    """Open an empty page with a profile of its own.
+
+    Close it with `page.context.close()`.
+    """
     scheme = "dark" if dark else "light"
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme
