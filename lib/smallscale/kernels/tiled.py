@@ -113,7 +113,7 @@ def backward(
 def tiles(
     n: int, block: int, *, first: int = 0, stop: int | None = None
 ) -> Iterator[slice]:
-    """Yield the tiles of n rows that hold a row from `first` on and before `stop`.
+    """Yield the tiles of n rows, from the one with row `first`, before row `stop`.
 
     The last tile may be short.
 
