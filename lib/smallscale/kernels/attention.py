@@ -111,8 +111,9 @@ def naive(
     scores = scale * traffic.read(q).to(work) @ traffic.read(k).mT
     scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
     if offset < k.shape[2] - 1:
-        mask = causal_mask(q.shape[2], k.shape[2], offset, q.device)
-        scores = scores.masked_fill(mask, -math.inf)
+        scores = scores.masked_fill(
+            causal_mask(q.shape[2], k.shape[2], offset, q.device), -math.inf
+        )
     # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of zeros
     # there, and not used.
     blind = scores.detach().isneginf().all(-1, keepdim=True)

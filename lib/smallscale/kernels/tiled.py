@@ -34,9 +34,9 @@ def forward(
     block: int,
     traffic: Traffic | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return out = softmax(s) v, lse = log sum exp(s) of the scores s = scale * q k^T.
-
-    Dao 2023, algorithm 1: one tile of queries after the other walks over tiles of keys.
+    """Return out = softmax(s) v, lse = log sum exp(s) of the scores s = scale * q k^T:
+    one tile of Br queries after the other walks over the keys in tiles of Bc. Numbers
+    are the lines of Dao 2023, algorithm 1; in shapes … stands for batch * kv heads.
 
     q, out: (batch, heads, n_q, d); k, v: (batch, kv heads, n_k, d);
     lse: (batch, heads, n_q), float32, or float64 for float64.
@@ -62,10 +62,9 @@ def forward(
             acc.mul_(shrink).baddbmm_(p, v_j)  # 10: O = exp(m - m') O + P V
             top = higher
             traffic.watch(rows, cols, top, total, acc)
-        out_i = acc / total.where(total != 0, 1)  # 12: O / l
-        lse_i = (top + total.log2()) / LOG2E  # 13: m + log l, back from base 2
-        _put(out, rows, traffic.write(out_i))  # 14
-        _put(lse, rows, traffic.write(lse_i))  # 15
+        # 12 to 15: O / l and m + log l, the latter back from base 2.
+        _put(out, rows, traffic.write(acc / total.where(total != 0, 1)))
+        _put(lse, rows, traffic.write((top + total.log2()) / LOG2E))
     return out, lse
 
 
@@ -79,9 +78,8 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients dq, dk and dv; tiles of P = exp(S - lse) are computed again:
     dv = P^T dout, dS = P * (dout v^T - delta), dq = scale dS k, dk = scale dS^T q,
-    where delta is the sum of dout * out over d, less the gradient of lse.
-
-    Dao 2023, algorithm 2, with the gradient of lse added.
+    where delta is the sum of dout * out over d, less the gradient of lse. Numbers are
+    the lines of Dao 2023, algorithm 2; in shapes … stands for batch * kv heads.
 
     dout, dlse: the gradients of out and lse. saved: q, k, v, out and lse.
     """
@@ -115,7 +113,7 @@ def backward(
 def tiles(
     n: int, block: int, *, first: int = 0, stop: int | None = None
 ) -> Iterator[slice]:
-    """Yield the tiles of n rows that hold a row from `first` on and before `stop`.
+    """Yield the tiles of n rows, from the one with row `first`, before row `stop`.
 
     The last tile may be short.
 

@@ -4,16 +4,16 @@ Adversarial training (Madry et al. 2018, eq. 2.1) is the same loop with one line
 each batch is first replaced by the worst images that an attack finds near it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
-from tqdm import tqdm
 
 from smallscale.core.devices import few_threads, fitting_threads
+from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import as_tensor, same_length, whole_number
 from smallscale.training.optimizers import make_optimizer
@@ -44,7 +44,7 @@ def minimise(
     generator = Generator().manual_seed(seed)
     model.train()
     with seeded(seed, next(model.parameters()).device), few_threads(model):
-        for _ in _counted(range(steps), progress, unit="step"):
+        for _ in ProgressBar(range(steps), desc=progress, unit="step"):
             model.zero_grad()
             torch.autograd.backward(loss(generator))
             for rate in rates:
@@ -110,7 +110,7 @@ def train_classifier(
     )
     schedule = CosineAnnealingLR(optimizer, epochs * batches)
     with seeded(seed, like.device), fitting_threads(images):
-        for epoch in _counted(range(epochs), progress, unit="epoch"):
+        for epoch in ProgressBar(range(epochs), desc=progress, unit="epoch"):
             for i, batch in enumerate(torch.split(order(n), batch_size)):
                 x, y = images[batch].to(like), labels[batch].to(like.device)
                 if perturb is not None:
@@ -131,11 +131,3 @@ def train_classifier(
             if watch is not None:
                 watch(epoch + 1, model.eval())
     return model.eval()
-
-
-def _counted(numbers: Iterable[int], progress: str, *, unit: str) -> Iterable[int]:
-    """Return the numbers, under a progress bar of this name where it has one."""
-    shown: Iterable[int] = tqdm(
-        numbers, desc=progress, unit=unit, leave=False, disable=not progress
-    )
-    return shown
