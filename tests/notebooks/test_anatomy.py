@@ -133,7 +133,7 @@ def test_claims_were_made_judged_and_held(node: Any) -> None:
     claims, metrics = read_claims(node)
     assert len(claims) >= 3
     assert metrics
-    assert all(claim["judged"] and claim["holds"] for claim in claims)
+    assert all(claim.judged and claim.holds for claim in claims)
 
 
 def test_the_living_source_is_shown(notebook: Notebook) -> None:

@@ -103,7 +103,7 @@ def test_where_no_warm_process_answers_an_ordinary_kernel_steps_in(
     dead = tmp_path / "dead"
     dead.touch()
     record = execute(replace(task, warm=dead))
-    assert (record["status"], record["kernel"]) == ("completed", "cold")
+    assert (record.status, record.kernel) == ("completed", "cold")
 
 
 def test_an_import_that_fails_is_told_in_its_own_cell(

@@ -10,8 +10,9 @@ import typer
 from smallscale.runs import Refused
 from smallscale.runs.catalogue import choose, find_all
 from smallscale.runs.plan import plan
-from smallscale.runs.progress import Told, console, count
-from smallscale.runs.results import Record, Results, claims_held, passed, rows, table
+from smallscale.runs.progress import ProgressReporter, console, count
+from smallscale.runs.record import RunRecord, claims_held, passed
+from smallscale.runs.results import Results, rows, table
 
 app = typer.Typer(
     add_completion=False,
@@ -94,18 +95,18 @@ def run(
     results = Results(out.expanduser().absolute())
     todo = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
     total = len(todo.done) + len(todo.todo)
-    records: list[Record] = []
+    records: list[RunRecord] = []
     if todo.todo:
         results.prepare()
         from smallscale.runs.sweep import (
-            carry_out,  # what talks to kernels takes a while to import
+            run_sweep,  # what talks to kernels takes a while to import
         )
 
-        progress = Told(len(todo.todo))
+        progress = ProgressReporter(len(todo.todo))
         records = progress.records
         try:
             with progress.bar:
-                carry_out(
+                run_sweep(
                     todo,
                     results,
                     progress,
@@ -122,12 +123,12 @@ def run(
             )
             raise typer.Exit(130) from None
     else:
-        results.keep_up()
+        results.ensure_outputs()
         print(f"nothing to do: {count(total, 'run')} completed before")
     if console.is_terminal and 1 < len(records) <= 50:
         print(_table(records))
     everything = todo.done + records
-    failed = sum(record["status"] != "completed" for record in everything)
+    failed = sum(record.status != "completed" for record in everything)
     held, judged = map(sum, zip(*map(claims_held, everything), strict=True))
     print(
         f"{count(total, 'run')}, {failed} failed; {held} of {count(judged, 'judged claim')} held"
@@ -195,7 +196,7 @@ def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
     return asked
 
 
-def _table(records: list[Record]) -> str:
+def _table(records: list[RunRecord]) -> str:
     """What differs between the runs, and what they measured; `runs.csv` has the rest."""
     import pandas as pd
 

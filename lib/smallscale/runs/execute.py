@@ -10,12 +10,12 @@ import os
 import platform
 import queue
 import signal
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from smallscale.notebook.claims import CLAIMS
 from smallscale.notebook.fingerprints import versions
 from smallscale.runs import pages
 from smallscale.runs.plan import Task
+from smallscale.runs.record import Claim, Hardware, RunRecord
+from smallscale.runs.results import partial_prefix
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
 ERROR_LINES = 8
@@ -47,7 +49,7 @@ def execute(
     task: Task,
     stop: threading.Event | None = None,
     on_cell: Callable[[float], None] = lambda share: None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Run the notebook, put its folder in place, and return its record (`run.json`).
 
     on_cell is told the share of code cells that are done. Raises Interrupted once `stop` is set.
@@ -64,57 +66,69 @@ def execute(
                 output for output in cell.outputs if output.get("text", "some").strip()
             ]
     claims, metrics = read_claims(notebook)
-    record: dict[str, Any] = {"run": task.run, "notebook": task.notebook.name}
-    record |= {name: getattr(task.notebook, name) for name in ("title", "question")}
-    record |= {
-        "parameters": task.parameters,
-        "data": task.data,
-        "claims": claims,
-        "metrics": metrics,
-    }
-    record |= {name: task.parameters.get(name) for name in ("seed", "scale")}
-    record |= outcome | {"figures": [], "html": False, "versions": versions()}
-    times = {"started": started, "finished": datetime.now(UTC)}
-    record |= {
-        name: moment.isoformat(timespec="seconds") for name, moment in times.items()
-    }
+    record = RunRecord(
+        run=task.run,
+        notebook=task.notebook.name,
+        title=task.notebook.title,
+        question=task.notebook.question,
+        parameters=task.parameters,
+        data=task.data,
+        claims=claims,
+        metrics=metrics,
+        seed=task.parameters.get("seed"),
+        scale=task.parameters.get("scale"),
+        **outcome,
+        figures=[],
+        html=False,
+        versions=versions(),
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
     try:
-        _keep(notebook, record, task)
+        return _keep(notebook, record, task)
     except OSError as failure:  # a full disk: the other runs may still fit
-        record |= {
-            "status": "failed",
-            "error": f"the run could not be kept: {failure}",
-            "html": False,
-        }
-    return record
+        return replace(
+            record, status="failed", error=f"the run could not be kept: {failure}"
+        )
 
 
-def _keep(notebook: Any, record: dict[str, Any], task: Task) -> None:
-    """Write the run's folder under another name, then give it its own; an earlier one makes way."""
-    mark = f".partial-{socket.gethostname()}-{os.getpid()}-"
+def _keep(notebook: Any, record: RunRecord, task: Task) -> RunRecord:
+    """Write the run's folder under another name, then give it its own.
+
+    An earlier folder of that name makes way. Returns the record that was written.
+    """
+    prefix = f"{partial_prefix()}{os.getpid()}-"
     with tempfile.TemporaryDirectory(
-        prefix=mark, dir=task.folder.parent, ignore_cleanup_errors=True
+        prefix=prefix, dir=task.folder.parent, ignore_cleanup_errors=True
     ) as scratch:
         part = Path(scratch) / "new"
         part.mkdir()
         nbformat.write(notebook, part / "notebook.ipynb")
-        try:
-            record["figures"] = pages.save_figures(notebook, part)
-            if task.html:
-                (part / "notebook.html").write_text(
-                    pages.notebook_page(notebook, record), encoding="utf-8"
-                )
-                record["html"] = True
-        except (
-            Exception
-        ) as failure:  # a page that cannot be drawn is no reason to lose an hour's run
-            record["error"] += (
-                f"its page could not be made: {type(failure).__name__}: {failure}"
-            )
-        (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        record = _draw_pages(notebook, record, part, html=task.html)
+        (part / "run.json").write_text(record.to_json(indent=1), encoding="utf-8")
         with suppress(FileNotFoundError):
             task.folder.rename(part.with_name("old"))
         part.rename(task.folder)
+    return record
+
+
+def _draw_pages(
+    notebook: Any, record: RunRecord, folder: Path, *, html: bool
+) -> RunRecord:
+    """Write the figures' thumbnails and, if asked, the page; return the record with them.
+
+    A page that cannot be drawn is no reason to lose an hour's run: the record says so.
+    """
+    try:
+        record = replace(record, figures=pages.save_figures(notebook, folder))
+        if html:
+            page = pages.notebook_page(notebook, record)
+            (folder / "notebook.html").write_text(page, encoding="utf-8")
+            record = replace(record, html=True)
+    except Exception as failure:
+        why = f"its page could not be made: {type(failure).__name__}: {failure}"
+        record = replace(record, error="\n".join(filter(None, [record.error, why])))
+    return record
 
 
 def _inject(notebook: Any, task: Task) -> None:
@@ -285,25 +299,26 @@ def _manager(folder: Path) -> AsyncKernelManager:
     return manager
 
 
-def read_claims(notebook: Any) -> tuple[list[dict[str, Any]], dict[str, float | None]]:
-    """The claims and metrics that the executed notebook shows; stated twice, the last counts."""
-    claims: dict[str, dict[str, Any]] = {}
+def read_claims(notebook: Any) -> tuple[list[Claim], dict[str, float | None]]:
+    """Return the claims and metrics that the executed notebook shows.
+
+    Of a claim that is stated twice the last counts.
+    """
+    claims: dict[str, Claim] = {}
     metrics: dict[str, float | None] = {}
     for output in (
         output for cell in notebook.cells for output in cell.get("outputs", [])
     ):
         record = output.get("data", {}).get(CLAIMS, {"claims": [], "metrics": {}})
-        claims |= {claim["statement"]: claim for claim in record["claims"]}
+        claims |= {claim["statement"]: Claim(**claim) for claim in record["claims"]}
         metrics |= record["metrics"]
     return list(claims.values()), metrics
 
 
-def _hardware(gpu: str | None) -> dict[str, Any]:
-    memory = psutil.virtual_memory().total
-    cores = psutil.cpu_count(logical=True)
-    return {
-        "machine": platform.machine(),
-        "cores": cores,
-        "memory_gb": round(memory / 1e9, 1),
-        "gpu": gpu,
-    }
+def _hardware(gpu: str | None) -> Hardware:
+    return Hardware(
+        machine=platform.machine(),
+        cores=psutil.cpu_count(logical=True),
+        memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+        gpu=gpu,
+    )

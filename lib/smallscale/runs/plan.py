@@ -19,7 +19,8 @@ from smallscale.notebook.fingerprints import (
 )
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.parameters import Value, grid, unknown
-from smallscale.runs.results import Record, Results
+from smallscale.runs.record import RunRecord
+from smallscale.runs.results import Results
 
 inputs_hash = lru_cache(maxsize=None)(contents_hash)  # a sweep reads its data once
 
@@ -75,7 +76,7 @@ class Task:
 class Plan:
     """What a command asks for: runs done before, runs to do, and what their notebooks import."""
 
-    done: list[Record]
+    done: list[RunRecord]
     todo: list[Task]
     imports: list[str]
 
@@ -89,7 +90,7 @@ def plan(
     fresh: bool = False,
 ) -> Plan:
     """Every run that the notebooks and parameters ask for. Raises Refused before anything has started."""
-    done: dict[str, Record] = {}
+    done: dict[str, RunRecord] = {}
     todo: dict[str, Task] = {}
     imports: dict[str, None] = {}
     for notebook in notebooks:
@@ -100,7 +101,7 @@ def plan(
         for parameters in grid(notebook.parameters, asked, caller):
             run, data = identifier.run(parameters)
             record = results.records.get(run)
-            if record and record["status"] == "completed" and not fresh:
+            if record and record.status == "completed" and not fresh:
                 done[run] = record
             else:
                 todo[run] = Task(

@@ -18,17 +18,18 @@ from typing import Any
 
 from smallscale.runs.execute import Interrupted, execute
 from smallscale.runs.plan import Plan
-from smallscale.runs.progress import Told
-from smallscale.runs.results import Record, Results
+from smallscale.runs.progress import ProgressReporter
+from smallscale.runs.record import RunRecord
+from smallscale.runs.results import Results
 from smallscale.runs.warm import SUPPORTED, kernel_env, warm_process
 
 PAGES = 50  # up to so many runs, each gets its HTML page unasked
 
 
-def carry_out(
+def run_sweep(
     plan: Plan,
     results: Results,
-    told: Told,
+    told: ProgressReporter,
     *,
     workers: int,
     timeout: float | None,
@@ -49,7 +50,7 @@ def carry_out(
         "html": html or len(plan.todo) <= PAGES,
     }
 
-    def keep(record: Record) -> None:
+    def keep(record: RunRecord) -> None:
         results.add(record)
         told.over(record)
 
@@ -64,7 +65,7 @@ def carry_out(
         )  # the last of them may have come within the two seconds
         pool: Executor = stack.enter_context(ThreadPoolExecutor(workers))
         _on_interrupt(signal.default_int_handler)
-        waiting: set[Future[Record]] = set()
+        waiting: set[Future[RunRecord]] = set()
         try:
             for task in plan.todo:
                 waiting.add(
