@@ -120,7 +120,7 @@ def test_import_statements_are_done_by_name_and_nothing_else_is_run(
 ) -> None:
     import sys
 
-    warm._load(
+    warm._import(
         "import json.tool, no_such_module\nfrom xml.dom import minidom, nothing\nboom = 1 / 0"
     )
     assert "json.tool" in sys.modules

@@ -45,7 +45,7 @@ def gallery(runs: list[RunRecord]) -> str:
 
 
 def _by_theme(runs: Iterable[RunRecord]) -> dict[str, list[NotebookRuns]]:
-    """Sort the runs into notebooks and these into themes, both in alphabetical order."""
+    """Sort the runs by notebook and the notebooks by theme, in alphabetical order."""
     by_notebook: dict[str, list[RunRecord]] = {}
     for run in runs:
         by_notebook.setdefault(run.notebook, []).append(run)

@@ -14,6 +14,7 @@ from typing import (
     Literal,
     NamedTuple,
     Self,
+    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -23,6 +24,7 @@ from typing import (
 from smallscale.runs.parameters import Value
 
 Status = Literal["completed", "failed", "timed-out"]
+UNION = (Union, types.UnionType)  # what get_origin says of X | Y
 
 
 class DamagedRecord(ValueError):
@@ -88,9 +90,7 @@ class RunRecord:
             content = json.loads(text)
         except ValueError:
             raise DamagedRecord("it is not valid JSON") from None
-        record = _read(cls, content, "the record")
-        assert isinstance(record, cls)
-        return record
+        return read_as(cls, content, "the record")
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the record as JSON: one line for the log, indented for a file."""
@@ -116,8 +116,20 @@ def passed(record: RunRecord) -> bool:
     return record.status == "completed" and count.held == count.judged
 
 
+T = TypeVar("T")
+
+
+def read_as(kind: type[T], content: Any, where: str) -> T:
+    """Return JSON content as this type: a dataclass, or what a field of one may be.
+
+    `where` names the content in the message. Raises DamagedRecord with the first thing
+    that is wrong.
+    """
+    value: T = _read(kind, content, where)
+    return value
+
+
 def _read(kind: Any, content: Any, where: str) -> Any:
-    """Return content as this type, a field's annotation, or raise DamagedRecord."""
     if dataclasses.is_dataclass(kind):
         return _read_fields(kind, content, where)
     origin = get_origin(kind)
@@ -129,21 +141,19 @@ def _read(kind: Any, content: Any, where: str) -> Any:
         ]
     if origin is dict and isinstance(content, dict):
         return {
-            key: _read(inner[1], item, f"{key!r} in {where}")
+            key: _read(inner[1], item, f"{key!r} of {where}")
             for key, item in content.items()
         }
     if origin is Literal and content in inner:
         return content
-    if origin in (Union, types.UnionType):
-        if any(_is_a(content, choice) for choice in inner):
-            return content
-    elif origin is None and _is_a(content, kind):
+    if origin in UNION and any(_is_a(content, choice) for choice in inner):
+        return content
+    if origin is None and _is_a(content, kind):
         return content
     raise DamagedRecord(f"{where} must be {_in_words(kind)}; got {_short(content)}")
 
 
 def _read_fields(kind: Any, content: Any, where: str) -> Any:
-    """Return a JSON object as this dataclass, or raise DamagedRecord."""
     if not isinstance(content, dict):
         raise DamagedRecord(f"{where} must be an object; got {_short(content)}")
     values = {}
@@ -169,7 +179,7 @@ def _in_words(kind: Any) -> str:
     origin = get_origin(kind)
     if origin is Literal:
         return "one of " + ", ".join(get_args(kind))
-    if origin in (Union, types.UnionType):
+    if origin in UNION:
         return " or ".join(map(_in_words, get_args(kind)))
     words = {
         str: "text",

@@ -1,4 +1,4 @@
-"""What came of the runs? The results folder: a folder a run, the log, the table, the gallery.
+"""What came of the runs? The results folder: runs, the log, the table, the gallery.
 
 `runs/<run>/run.json` is the truth. `runs.jsonl` is the log that each run is appended
 to; `runs.csv` and `index.html` are made from the records and replaced whole.
@@ -55,7 +55,7 @@ class Results:
             self.records[record.run] = record
 
     def prepare(self) -> None:
-        """Make the folder ready for new runs. Raises Refused where it cannot be written."""
+        """Make the folder ready for new runs. Refused where it cannot be written."""
         with refusing(
             f"--out {self.folder} cannot be written (choose another folder): ", OSError
         ):
@@ -73,7 +73,7 @@ class Results:
                 shutil.rmtree(path, ignore_errors=True)
 
     def add(self, record: RunRecord) -> None:
-        """Log a run that is over, and renew the table and the gallery when it is time."""
+        """Log a run that is over; renew the table and the gallery when it is time."""
         self.records[record.run] = record
         log = self.folder / "runs.jsonl"
         with FileLock(f"{log}.lock"), log.open("a", encoding="utf-8") as stream:
