@@ -1,4 +1,4 @@
-"""What the tests of pages and of the gallery share: a record, a page's tags, hostile text."""
+"""What tests of records, pages and the gallery share."""
 
 import json
 import re
@@ -31,7 +31,8 @@ def record(**changes: Any) -> RunRecord:
         "run": "adversarial-images-3f2a91c0d1e2",
         "notebook": "robustness/adversarial-images",
         "title": "How little must change",
-        "question": "A classifier reads digits almost perfectly; how little must *change* before it is wrong?",
+        "question": "A classifier reads digits almost perfectly; how little must "
+        "*change* before it is wrong?",
         "status": "completed",
         "parameters": {"scale": "small", "seed": 0, "eps": 0.25, "data": ""},
         "claims": [],
@@ -53,13 +54,28 @@ def record(**changes: Any) -> RunRecord:
     return RunRecord.from_json(json.dumps(content | changes))
 
 
+def claim(**changes: Any) -> dict[str, Any]:
+    """A judged claim that holds, as run.json would hold it."""
+    content = {
+        "statement": "It holds",
+        "measured": "1",
+        "holds": True,
+        "tolerance": "",
+        "paper": "",
+        "reproduced": None,
+        "judged": True,
+    }
+    return content | changes
+
+
 def assert_closed(page: Page) -> None:
-    """The page runs nothing and loads nothing but what lies beside it, and says so to the browser."""
+    """Check that the page runs nothing, and loads only what lies beside it."""
     (policy,) = [
         meta["content"]
         for meta in page.all("meta")
         if meta.get("http-equiv") == "Content-Security-Policy"
     ]
+    assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src ")
     for tag, attributes in page.tags:
         assert tag not in ("script", "iframe", "object", "embed", "base")

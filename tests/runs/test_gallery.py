@@ -15,21 +15,7 @@ from PIL import Image
 
 from smallscale.runs.gallery import gallery
 from smallscale.runs.pages import notebook_page, save_figures
-from tests.runs.samples import HOSTILE, Page, assert_closed, record
-
-
-def claim(**changes: Any) -> dict[str, Any]:
-    """A judged claim that holds, as run.json would hold it."""
-    content = {
-        "statement": "It holds",
-        "measured": "1",
-        "holds": True,
-        "tolerance": "",
-        "paper": "",
-        "reproduced": None,
-        "judged": True,
-    }
-    return content | changes
+from tests.runs.samples import HOSTILE, Page, assert_closed, claim, record
 
 
 def executed() -> Any:
@@ -88,8 +74,8 @@ def test_the_gallery_leads_to_files(tmp_path: Path) -> None:
         )
         nbformat.write(notebook, folder / "notebook.ipynb")
         if html:
-            page = notebook_page(notebook, run)
-            (folder / "notebook.html").write_text(page, encoding="utf-8")
+            text = notebook_page(notebook, run)
+            (folder / "notebook.html").write_text(text, encoding="utf-8")
         runs.append(run)
     (tmp_path / "index.html").write_text(gallery(runs), encoding="utf-8")
     (tmp_path / "runs.csv").touch()

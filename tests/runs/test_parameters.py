@@ -119,7 +119,8 @@ def test_values_lists_and_ranges(
         (
             "scale",
             "smal",
-            "scale=smal is not allowed; allowed is one of: tiny, small (did you mean 'small'?)",
+            "scale=smal is not allowed; allowed is one of: tiny, small "
+            "(did you mean 'small'?)",
         ),
         ("k", "2", "allowed is one of: 1, 4, 16"),
         ("name", '"a,b', "a quote that is not closed"),
