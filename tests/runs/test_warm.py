@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import xml.dom
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,7 @@ def test_import_statements_are_done_by_name_and_nothing_else_is_run(
 ) -> None:
     for module in ("json.tool", "xml.dom.minidom", "wave"):
         monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.delattr(xml.dom, "minidom", raising=False)
     warm._import(
         "import json.tool, no_such_module, wave\n"
         "from no_such_module import anything\n"

@@ -227,7 +227,8 @@ def _draw_pages(
             record = replace(record, html=True)
     except Exception as failure:
         why = f"its page could not be made: {type(failure).__name__}: {failure}"
-        error = f"{record.error}\n{why}" if record.error else why
+        # The run's own error stays last: a line in short shows the last one.
+        error = f"{why}\n{record.error}" if record.error else why
         record = replace(record, error=error)
     return record
 
