@@ -1,4 +1,4 @@
-"""The lists that must agree: dependencies, pins, environments; and what the house's floors may import."""
+"""The lists that must agree, and what the house's floors may import."""
 
 import ast
 import re
@@ -57,7 +57,7 @@ def test_every_dependency_is_pinned_at_a_version_that_it_allows() -> None:
 
 
 def imported(path: Path) -> set[str]:
-    """What a module imports of smallscale, as the parts after it: {"robustness.attacks", …}."""
+    """What a module imports of smallscale: {"robustness.images.attacks", …}."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(

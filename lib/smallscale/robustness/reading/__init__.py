@@ -1,1 +1,1 @@
-"""Does a reader read? Questions on passages, a small reader, and adversarial sentences."""
+"""Does a reader read? SQuAD's scores, a small reader, and sentences that mislead it."""

@@ -1,17 +1,13 @@
-"""Can a small network answer questions about a passage? A reader trained from scratch, and what it believes.
+"""Can a small network answer questions about a passage? A reader trained from scratch.
 
-A reader marks a span: for each word of the passage, how likely the answer starts there, and how likely it ends there
-(Wang and Jiang 2017; BERT's question-answering head is the same). `Reader` is small and trained here; `HubReader` is
-any transformers model with that head. Both read pairs of passage and question, and give a `Reading` for each.
+For each word of the passage it says how likely the answer starts there, and how likely
+it ends there (Chen et al. 2017, section 3.2; BERT's question-answering head does the
+same).
 """
 
-import re
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,156 +18,86 @@ from tqdm import tqdm
 
 from smallscale.core.devices import threads
 from smallscale.core.seeds import seeded
-from smallscale.robustness.reading.squad import Dataset, all_text, asked, questions
+from smallscale.core.validation import one_of, require, whole_number
+from smallscale.robustness.reading.dataset import Dataset, all_text, asked
+from smallscale.robustness.reading.encoders import (
+    PASSAGE,
+    QUESTION,
+    WIDTH,
+    GRUEncoder,
+    TransformerEncoder,
+)
+from smallscale.robustness.reading.readings import Pair, Reading
+from smallscale.robustness.reading.words import (
+    TRIGRAM_HASHES,
+    WORD_FEATURES,
+    trigram_ids,
+    word_features,
+    word_places,
+    words_of,
+)
 from smallscale.training.evaluation import eval_mode
+from smallscale.training.optimizers import make_optimizer, warmup_cosine
 
-Pair = tuple[str, str]  # passage, question
-Words = tuple[
-    list[str], Tensor, Tensor
-]  # the words, their features (words, f), which side each is on (words,)
-TOKEN = re.compile(r"\w+|[^\w\s]")
-BUCKETS = 4096  # for the hashes of three letters
-NEAR = 12  # words; farther apart is one distance
-BATCH, TRAIN_BATCH = 128, 32  # passages read at once
-PADDING, QUESTION, PASSAGE = 0, 1, 2  # sides
-FEATURES = 13  # of a word: six of its form, six of the other text, one of its rarity
-STEM = 5  # letters
-WIDTH = 64  # of a word's vector
-LAYERS, HEADS = 2, 4  # of the transformer
-LONGEST = 16  # words in an answer
+ENCODERS: Mapping[str, Callable[[], nn.Module]] = {
+    "transformer": TransformerEncoder,
+    "gru": GRUEncoder,
+}
+LEAST_TEXTS = (
+    3  # passages and questions with a word, before it gets a vector of its own
+)
+LEARNING_RATE = 3e-3
+LARGEST_GRADIENT = 1.0  # in length; a longer one is cut to it
+BATCH_SIZE = 32  # pairs in a step of training
+BATCHES_SORTED_TOGETHER = 20  # by length, so that a batch needs little padding
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a reader believes about one passage.
+class TokenizedPair(NamedTuple):
+    """What the reader sees of one pair: the question's words, then the passage's.
 
-    places: (words, 2) where in the passage each word starts and ends, in characters; starts, ends: (words,) the
-    log-probabilities that the answer's first and last word is this one.
+    features: (words, WORD_FEATURES). sides: (words,) of QUESTION and PASSAGE.
     """
 
-    passage: str
-    places: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-
-    @cached_property
-    def spans(self) -> np.ndarray:
-        """(words, words): the probability of each span by its first and last word, 0 for what is too long."""
-        allowed = np.triu(np.tri(len(self.places), k=LONGEST - 1, dtype=bool))
-        scores = np.where(allowed, self.starts[:, None] + self.ends, -np.inf)
-        weights = np.exp(scores - scores.max(initial=-np.inf))
-        return weights / weights.sum()
-
-    def best(self, k: int = 1) -> list[tuple[str, float]]:
-        """The k likeliest answers with their probabilities, the likeliest first; none in a passage without words."""
-        likeliest = np.argsort(-self.spans, axis=None, kind="stable")[:k]
-        pairs = zip(*np.unravel_index(likeliest, self.spans.shape), strict=True)
-        return [
-            (
-                self.passage[self.places[i, 0] : self.places[j, 1]],
-                float(self.spans[i, j]),
-            )
-            for i, j in pairs
-        ]
-
-    @property
-    def answer(self) -> str:
-        """The likeliest answer; "" in a passage without words."""
-        return next((text for text, _ in self.best()), "")
+    words: list[str]
+    features: Tensor
+    sides: Tensor
 
 
-class Reads(Protocol):
-    """What answers questions: a Reader, a HubReader, or anything else with this method."""
+class Batch(NamedTuple):
+    """Several pairs as tensors, padded to the longest.
 
-    def read(self, pairs: Sequence[Pair]) -> list[Reading]: ...
+    Each distinct word is looked up once, wherever it stands.
 
+    word_ids: (distinct,) each distinct word's place in the vocabulary, 0 for unknown.
+    trigrams: (trigrams,) the distinct words' trigram hashes, one word after the other.
+    trigram_starts: (distinct,) where in `trigrams` each distinct word's begin.
+    distinct: (pairs, words) which distinct word stands here.
+    features: (pairs, words, WORD_FEATURES).
+    sides: (pairs, words) of PADDING, QUESTION and PASSAGE.
+    """
 
-def answers(reader: Reads, dataset: Dataset) -> dict[str, str]:
-    """The likeliest answer to every question, by id, as `score_squad` takes them. Passages are never cut."""
-    pairs = sorted(
-        asked(dataset), key=lambda pair: len(pair[0])
-    )  # alike in length: little padding
-    found: dict[str, str] = {}
-    for at in range(0, len(pairs), BATCH):
-        part = pairs[at : at + BATCH]
-        readings = reader.read([(context, qa["question"]) for context, qa in part])
-        found |= {
-            qa["id"]: reading.answer
-            for (_, qa), reading in zip(part, readings, strict=True)
-        }
-    return {qa["id"]: found[qa["id"]] for qa in questions(dataset)}
-
-
-class Recurrence(nn.Module):
-    """A gated recurrent unit (Cho et al. 2014) over question and passage, in both directions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru = nn.GRU(WIDTH, WIDTH, batch_first=True, bidirectional=True)
-        self.out = nn.Linear(2 * WIDTH, WIDTH)
-
-    def forward(self, x: Tensor, side: Tensor) -> Tensor:
-        lengths = (side != PADDING).sum(1)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            x, lengths, batch_first=True, enforce_sorted=False
-        )
-        seen = nn.utils.rnn.pad_packed_sequence(
-            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
-        )[0]
-        return x + self.out(seen).relu()
+    word_ids: Tensor
+    trigrams: Tensor
+    trigram_starts: Tensor
+    distinct: Tensor
+    features: Tensor
+    sides: Tensor
 
 
-class Attention(nn.Module):
-    """Two pre-norm transformer layers, four heads; a learned bias for the distance of two words, one across texts."""
+class Example(NamedTuple):
+    """A pair to learn from. span: the answer's first and last word in the passage."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        far = torch.cat([torch.arange(-NEAR, NEAR + 1).abs(), torch.zeros(1)])
-        slopes = 2.0 ** -torch.arange(
-            HEADS
-        )  # some heads start near-sighted (Press et al. 2022)
-        self.bias = nn.Parameter((-slopes[:, None] * far).repeat(LAYERS, 1, 1))
-        self.qkv = nn.ModuleList(nn.Linear(WIDTH, 3 * WIDTH) for _ in range(LAYERS))
-        self.out = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS))
-        self.up = nn.ModuleList(nn.Linear(WIDTH, 2 * WIDTH) for _ in range(LAYERS))
-        self.down = nn.ModuleList(nn.Linear(2 * WIDTH, WIDTH) for _ in range(LAYERS))
-        self.norm = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2 * LAYERS + 1))
-
-    def forward(self, x: Tensor, side: Tensor) -> Tensor:
-        b, n, width = x.shape
-        at = torch.arange(n, device=x.device)
-        distance = (at[None, :] - at[:, None]).clamp(-NEAR, NEAR) + NEAR  # (n, n)
-        apart = (side[:, :, None] != side[:, None, :])[
-            :, None
-        ]  # (b, 1, n, n): one in the question, one in the passage
-        hidden = (side == PADDING)[:, None, None, :]  # (b, 1, 1, n)
-        for k, bias in enumerate(self.bias):
-            mask = torch.where(
-                apart, bias[:, -1, None, None], bias[:, distance]
-            )  # (b, heads, n, n)
-            mask = mask.masked_fill(hidden, -torch.inf)
-            q, key, value = (
-                self.qkv[k](self.norm[2 * k](x))
-                .view(b, n, 3, HEADS, -1)
-                .permute(2, 0, 3, 1, 4)
-            )
-            seen = F.scaled_dot_product_attention(
-                q, key, value, attn_mask=mask
-            )  # (b, heads, n, width / heads)
-            x = x + self.out[k](seen.transpose(1, 2).reshape(b, n, width))
-            x = x + self.down[k](F.gelu(self.up[k](self.norm[2 * k + 1](x))))
-        return self.norm[-1](x)
-
-
-ENCODERS = {"transformer": Attention, "gru": Recurrence}
+    pair: TokenizedPair
+    span: list[int]
 
 
 class Reader(nn.Module):
-    """A small reader: words by letters, by form and by whether the question has them too; then one encoder over both.
+    """A small network that marks the answer to a question in a passage.
 
-    vocabulary: the words that get a vector of their own, with how rare each is, as `vocabulary_of` returns them.
-    encoder: transformer, two layers with a bias for the distance between words (Shaw et al. 2018), or gru, one layer in
-    both directions. seed: of the initial weights.
+    vocabulary: the words that get a vector of their own, with how rare each is, as
+    `vocabulary_of` returns them. encoder: transformer, two layers with a bias for the
+    distance between words (Shaw et al. 2018), or gru, one layer in both directions.
+    seed: of the initial weights.
     Raises ValueError for an unknown encoder.
     """
 
@@ -183,144 +109,105 @@ class Reader(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if encoder not in ENCODERS:
-            raise ValueError(
-                f"encoder must be one of {', '.join(ENCODERS)}; got {encoder!r}"
-            )
-        self.words = {word: i for i, word in enumerate(vocabulary, 1)}  # 0: unknown
+        make_encoder = ENCODERS[one_of("encoder", encoder, ENCODERS)]
+        self.word_ids = {word: i for i, word in enumerate(vocabulary, 1)}  # 0: unknown
         self.rarity = dict(vocabulary)
         self.rarest = max(vocabulary.values(), default=1.0)
         with seeded(seed):
-            self.word = nn.Embedding(len(self.words) + 1, WIDTH)
-            self.letters = nn.EmbeddingBag(BUCKETS, WIDTH, mode="mean")
-            self.form = nn.Linear(FEATURES, WIDTH)
-            self.encode = ENCODERS[encoder]()
-            self.ask = nn.Linear(WIDTH, 1)  # how much each word of the question counts
-            self.seek = nn.Linear(
-                WIDTH, 2 * WIDTH
-            )  # what the question seeks: at the start, at the end
-            nn.init.normal_(self.word.weight, std=0.3)
-            nn.init.normal_(self.letters.weight, std=0.6)
+            self.word_vectors = nn.Embedding(len(self.word_ids) + 1, WIDTH)
+            self.letter_vectors = nn.EmbeddingBag(TRIGRAM_HASHES, WIDTH, mode="mean")
+            self.feature_vectors = nn.Linear(WORD_FEATURES, WIDTH)
+            self.encode = make_encoder()
+            self.importance = nn.Linear(WIDTH, 1)  # of a word of the question
+            self.sought = nn.Linear(WIDTH, 2 * WIDTH)  # at the start, at the end
+            nn.init.normal_(self.word_vectors.weight, std=0.3)
+            nn.init.normal_(self.letter_vectors.weight, std=0.6)
 
-    def forward(
-        self,
-        known: Tensor,
-        grams: Tensor,
-        offsets: Tensor,
-        which: Tensor,
-        features: Tensor,
-        side: Tensor,
-    ) -> Tensor:
-        """(pairs, words, 2): the logits that an answer starts and ends at a word; -inf off the passage."""
-        kinds = self.word(known) + self.letters(
-            grams, offsets
-        )  # (different words, width)
-        x = kinds[which] + self.form(features)  # (pairs, words, width)
-        seen = self.encode(x, side)
-        weight = (
-            self.ask(seen)
-            .squeeze(2)
-            .masked_fill(side != QUESTION, -torch.inf)
-            .softmax(1)
-        )
-        sought = self.seek(torch.einsum("bn,bnw->bw", weight, seen)).view(
-            len(x), 2, -1
-        )  # (pairs, 2, width)
-        logits = torch.einsum("bnw,bsw->bns", seen, sought)
-        return logits.masked_fill((side != PASSAGE).unsqueeze(2), -torch.inf)
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (pairs, words, 2), the logits that an answer starts or ends at a word:
+            q = sum_j b_j h_j,  b = softmax_j(w · h_j) over the question's words j
+            logit_start(i) = h_i · W_s q,  logit_end(i) = h_i · W_e q
+        h are the encoded words. A word off the passage gets -inf.
+
+        After Chen et al. 2017, section 3.2, where the two products are p_i W_s q and
+        p_i W_e q.
+        """
+        letters = self.letter_vectors(batch.trigrams, batch.trigram_starts)
+        vectors = self.word_vectors(batch.word_ids) + letters  # (distinct, width)
+        x = vectors[batch.distinct] + self.feature_vectors(batch.features)
+        h = self.encode(x, batch.sides)  # (pairs, words, width)
+
+        scores = self.importance(h).squeeze(2)  # w · h_j, (pairs, words)
+        b = scores.masked_fill(batch.sides != QUESTION, -torch.inf).softmax(1)
+        q = torch.einsum("pj,pjw->pw", b, h)  # (pairs, width)
+
+        # W_s q and W_e q, (pairs, 2, width)
+        sought = self.sought(q).view(len(q), 2, -1)
+        logits = torch.einsum("piw,psw->pis", h, sought)  # (pairs, words, 2)
+        off_passage = (batch.sides != PASSAGE).unsqueeze(2)  # (pairs, words, 1)
+        return logits.masked_fill(off_passage, -torch.inf)
 
     def read(self, pairs: Sequence[Pair]) -> list[Reading]:
-        """A Reading for each (passage, question)."""
+        """Return a Reading for each (passage, question)."""
         with eval_mode(self), torch.no_grad(), threads(1):
-            *words, side = self.batch([self.words_of(pair) for pair in pairs])
-            scores = (
-                self(*words, side).log_softmax(1).numpy().astype(np.float64)
-            )  # (pairs, words, 2)
-        inside = (side == PASSAGE).numpy()
-        return [
-            Reading(passage, _places(passage), *scores[i, inside[i]].T)
-            for i, (passage, _) in enumerate(pairs)
+            batch = self.collate([self.tokenize(pair) for pair in pairs])
+            log_probabilities = self(batch).log_softmax(1)  # (pairs, words, 2)
+        readings = []
+        for i, (passage, _) in enumerate(pairs):
+            ours = log_probabilities[i, batch.sides[i] == PASSAGE]
+            starts, ends = ours.numpy().astype(np.float64).T
+            readings.append(Reading(passage, word_places(passage), starts, ends))
+        return readings
+
+    def tokenize(self, pair: Pair) -> TokenizedPair:
+        """Return what the reader sees of a (passage, question)."""
+        passage, question = pair
+        told = words_of(passage)
+        wanted = words_of(question) or ["?"]  # a blank question still asks
+        features = [
+            word_features(wanted, told, self.rarity, self.rarest),
+            word_features(told, wanted, self.rarity, self.rarest),
         ]
+        sides = torch.tensor([QUESTION] * len(wanted) + [PASSAGE] * len(told))
+        stacked = torch.from_numpy(np.concatenate(features))
+        return TokenizedPair(wanted + told, stacked, sides)
 
-    def words_of(self, pair: Pair) -> Words:
-        """What the reader sees of a (passage, question): the question's words, then the passage's."""
-        asked, told = (
-            TOKEN.findall(pair[1]) or ["?"],
-            TOKEN.findall(pair[0]),
-        )  # a blank question still asks
-        features = np.concatenate(
-            [self._features(asked, told), self._features(told, asked)]
+    def collate(self, pairs: Sequence[TokenizedPair]) -> Batch:
+        """Return the pairs as one batch for `forward`."""
+        number: dict[str, int] = {}  # of each distinct word, in order of appearance
+        for pair in pairs:
+            for word in pair.words:
+                number.setdefault(word, len(number))
+        distinct = [torch.tensor([number[word] for word in p.words]) for p in pairs]
+        word_ids = [self.word_ids.get(word.lower(), 0) for word in number]
+        trigrams: list[int] = []
+        trigram_starts = []
+        for word in number:
+            trigram_starts.append(len(trigrams))
+            trigrams += trigram_ids(word)
+        return Batch(
+            word_ids=torch.tensor(word_ids),
+            trigrams=torch.tensor(trigrams),
+            trigram_starts=torch.tensor(trigram_starts),
+            distinct=pad_sequence(distinct, batch_first=True),
+            features=pad_sequence([p.features for p in pairs], batch_first=True),
+            sides=pad_sequence([p.sides for p in pairs], batch_first=True),
         )
-        side = torch.tensor([QUESTION] * len(asked) + [PASSAGE] * len(told))
-        return asked + told, torch.from_numpy(features), side
-
-    def batch(self, examples: Sequence[Words]) -> tuple[Tensor, ...]:
-        """Examples as what `forward` takes; every different word is looked up once.
-
-        known, grams, offsets: of the different words; which, side: (pairs, words); features: (pairs, words, f).
-        """
-        texts, features, sides = zip(*examples, strict=True)
-        kinds: dict[str, int] = {}
-        which = [
-            torch.tensor([kinds.setdefault(word, len(kinds)) for word in words])
-            for words in texts
-        ]
-        grams = [_grams(word) for word in kinds]
-        return (
-            torch.tensor([self.words.get(word.lower(), 0) for word in kinds]),
-            torch.tensor([gram for each in grams for gram in each]),
-            torch.from_numpy(np.cumsum([0, *map(len, grams)])[:-1]),
-            *(
-                pad_sequence(list(each), batch_first=True)
-                for each in (which, features, sides)
-            ),
-        )
-
-    def _features(self, words: list[str], others: list[str]) -> np.ndarray:
-        """(words, FEATURES) of a text: each word's form, whether the other text has it, how rare it is."""
-        same, low = set(others), {word.lower() for word in others}
-        stems = {word[:STEM] for word in low}
-        rows = np.zeros((len(words), FEATURES), dtype=np.float32)
-        for row, word in zip(rows, words, strict=True):
-            small = word.lower()
-            shared = (word in same, small in low, small[:STEM] in stems)
-            rare = self.rarity.get(small, self.rarest) / self.rarest
-            row[:] = (*_form(word), *shared, *(rare * hit for hit in shared), rare)
-        return rows
-
-
-@lru_cache(maxsize=100_000)
-def _form(word: str) -> tuple[bool, ...]:
-    digits = sum(c.isdigit() for c in word)
-    return (
-        word[0].isupper(),
-        word.isalpha(),
-        digits > 0,
-        digits == 4,
-        not word[0].isalnum(),
-        len(word) > 6,
-    )
-
-
-@lru_cache(maxsize=100_000)
-def _grams(word: str) -> list[int]:
-    """The hashes of the word's runs of three letters, its edges marked."""
-    marked = f"<{word.lower()}>"
-    return [
-        zlib.crc32(marked[i : i + 3].encode()) % BUCKETS for i in range(len(marked) - 2)
-    ] or [0]
 
 
 def vocabulary_of(dataset: Dataset) -> dict[str, float]:
-    """The words in at least three passages and questions, and how rare each is: log(texts / texts with the word)."""
+    """Return the words in at least three passages and questions, with their rarity.
+
+    The rarity of a word is log(texts / texts with the word).
+    """
     texts = list(all_text(dataset))
-    counts = Counter(
-        word for text in texts for word in {w.lower() for w in TOKEN.findall(text)}
-    )
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update({word.lower() for word in words_of(text)})
     return {
-        word: float(np.log(len(texts) / n))
-        for word, n in sorted(counts.items())
-        if n >= 3
+        word: float(np.log(len(texts) / count))
+        for word, count in sorted(counts.items())
+        if count >= LEAST_TEXTS
     }
 
 
@@ -332,78 +219,78 @@ def train_reader(
     seed: int = 0,
     progress: str = "",
 ) -> Reader:
-    """A Reader trained from scratch on the dataset's answerable questions, the first gold answer of each.
+    """Return a Reader trained from scratch on the dataset's answerable questions.
 
-    The loss is the mean cross-entropy of the first and the last word. Adam, the rate rising over the first tenth and
-    falling along half a cosine. seed: of weights and order; the same seed gives the same reader.
-    Raises ValueError if no question has an answer, for an unknown encoder, and epochs below 1.
+    The loss is the mean cross-entropy of the first and the last word of the first gold
+    answer. Adam, the rate rising over the first tenth and falling along half a cosine.
+
+    seed: of weights and order; the same seed gives the same reader. progress: what to
+    call a bar of the steps; empty: no bar.
+    Raises ValueError for epochs below 1, an unknown encoder, and a dataset without
+    answers.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1; got {epochs}")
+    whole_number("epochs", epochs)
     reader = Reader(vocabulary_of(dataset), encoder=encoder, seed=seed)
-    examples = [(reader.words_of(pair), span) for pair, span in _examples(dataset)]
-    if not examples:
-        raise ValueError(
-            "dataset has no question with an answer, so there is nothing to learn from"
-        )
-    optimizer = torch.optim.Adam(reader.parameters(), lr=3e-3, betas=(0.9, 0.98))
-    steps = epochs * -(-len(examples) // TRAIN_BATCH)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda k: (
-            min(1, (k + 1) / (0.1 * steps)) * (0.5 + 0.5 * np.cos(np.pi * k / steps))
-        ),
+    examples = _examples(reader, dataset)
+    require(examples, "dataset has no question with an answer to learn from")
+    batches = -(-len(examples) // BATCH_SIZE)  # in an epoch, rounded up
+    steps = epochs * batches
+    optimizer = make_optimizer(
+        "adam", reader.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98)
     )
+    schedule = warmup_cosine(optimizer, steps)
     rng = np.random.default_rng(seed)
-    parts = (part for _ in range(epochs) for part in _batches(examples, rng))
-    with threads(1):
-        for part in tqdm(
-            parts,
-            total=steps,
-            desc=progress,
-            unit="batch",
-            leave=False,
-            disable=not progress,
-        ):
-            *words, side = reader.batch([words for words, _ in part])
-            logits = reader(*words, side)  # (pairs, words, 2)
-            shift = (side == QUESTION).sum(1, keepdim=True)
-            target = torch.tensor([span for _, span in part]) + shift  # (pairs, 2)
-            loss = F.cross_entropy(logits, target)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+    silent = not progress
+    bar = tqdm(total=steps, desc=progress, unit="batch", leave=False, disable=silent)
+    with threads(1), bar:
+        for _ in range(epochs):
+            for part in _batches(examples, rng):
+                optimizer.zero_grad()
+                loss = _span_loss(reader, part)
+                torch.autograd.backward(loss)
+                nn.utils.clip_grad_norm_(reader.parameters(), LARGEST_GRADIENT)
+                optimizer.step()
+                schedule.step()
+                bar.update()
     return reader.eval()
 
 
-def _places(text: str) -> np.ndarray:
-    """(words, 2): where each word starts and ends."""
-    return np.array(
-        [match.span() for match in TOKEN.finditer(text)], dtype=int
-    ).reshape(-1, 2)
+def _span_loss(reader: Reader, examples: Sequence[Example]) -> Tensor:
+    """Return the mean cross-entropy of the answers' first and last words."""
+    batch = reader.collate([example.pair for example in examples])
+    spans = torch.tensor([example.span for example in examples])  # (pairs, 2)
+    # The question stands before the passage, so the passage's words move along.
+    shift = (batch.sides == QUESTION).sum(1, keepdim=True)  # (pairs, 1)
+    logits: Tensor = reader(batch)  # (pairs, words, 2)
+    return F.cross_entropy(logits, spans + shift)
 
 
-def _examples(dataset: Dataset) -> Iterator[tuple[Pair, list[int]]]:
-    """The pairs, each with the first and last word of its answer in the passage."""
+def _examples(reader: Reader, dataset: Dataset) -> list[Example]:
+    """Return the dataset's pairs with the place of their first gold answer."""
+    examples = []
     for context, qa in asked(dataset):
         for answer in qa["answers"][:1]:
-            start, places = answer["answer_start"], _places(context)
-            inside = np.flatnonzero(
-                (places[:, 1] > start) & (places[:, 0] < start + len(answer["text"]))
-            )
-            if len(inside) and answer["text"].strip():
-                yield (context, qa["question"]), inside[[0, -1]].tolist()
+            starts, ends = word_places(context).T
+            first_character = answer["answer_start"]
+            end = first_character + len(answer["text"])
+            covered = np.flatnonzero((ends > first_character) & (starts < end))
+            if len(covered) > 0 and answer["text"].strip():
+                pair = reader.tokenize(Pair(context, qa["question"]))
+                span = [int(covered[0]), int(covered[-1])]
+                examples.append(Example(pair, span))
+    return examples
 
 
-def _batches(examples: list[Any], rng: np.random.Generator) -> list[list[Any]]:
-    """The examples in batches of passages alike in length, anew each time."""
+def _batches(
+    examples: Sequence[Example], rng: np.random.Generator
+) -> list[list[Example]]:
+    """Return the examples in batches of pairs alike in length, drawn anew each time."""
     shuffled = [examples[i] for i in rng.permutation(len(examples))]
+    size = BATCHES_SORTED_TOGETHER * BATCH_SIZE
     parts = []
-    for at in range(0, len(shuffled), 20 * TRAIN_BATCH):
-        chunk = sorted(
-            shuffled[at : at + 20 * TRAIN_BATCH], key=lambda example: len(example[0][0])
-        )
-        parts += [chunk[i : i + TRAIN_BATCH] for i in range(0, len(chunk), TRAIN_BATCH)]
+    for start in range(0, len(shuffled), size):
+        chunk = shuffled[start : start + size]
+        chunk.sort(key=lambda example: len(example.pair.words))
+        for i in range(0, len(chunk), BATCH_SIZE):
+            parts.append(chunk[i : i + BATCH_SIZE])
     return [parts[i] for i in rng.permutation(len(parts))]

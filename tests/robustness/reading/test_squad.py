@@ -1,4 +1,4 @@
-"""Is an answer right? The rules of SQuAD's two official scripts, each on a case that can be checked by hand."""
+"""Is an answer right? The rules of SQuAD's two scripts, on cases checked by hand."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smallscale.robustness.reading.dataset import questions
 from smallscale.robustness.reading.squad import (
     exact_match,
     f1,
     load_squad,
     normalize_answer,
-    questions,
     score_squad,
 )
 from tests.conftest import DATA
@@ -68,7 +68,8 @@ def test_normalising_twice_changes_nothing_more_but_articles_set_free(
 def test_exact_match_and_f1_take_the_best_gold_answer() -> None:
     assert exact_match("the Eiffel", ["Gustave Eiffel", "Eiffel"]) == 1
     assert exact_match("Gustave", ["Gustave Eiffel", "Eiffel"]) == 0
-    # words Gustave, Eiffel, himself: two of three shared, both of two: 2 * 2/3 * 1 / (2/3 + 1) = 4/5
+    # Gustave, Eiffel, himself: two of three are shared, which are both of two:
+    # 2 * 2/3 * 1 / (2/3 + 1) = 4/5
     assert f1("Gustave Eiffel himself", ["1889", "Gustave Eiffel"]) == pytest.approx(
         0.8
     )
@@ -124,14 +125,11 @@ def test_v2_counts_answerable_and_unanswerable_and_leaves_out_the_missing() -> N
     }
 
 
-def test_v2_golds_that_normalise_to_nothing_are_dropped_and_two_empty_answers_are_equal() -> (
-    None
-):
+def test_v2_empty_golds_are_dropped_and_empty_answers_are_equal() -> None:
     data = v2(question("a", "The", "Paris"), question("b", "The"))
     scores = score_squad(data, {"a": "the", "b": "a"})
-    assert (
-        scores["exact"] == 50
-    )  # a: "the" against Paris; b: no gold is left, and "a" normalises to nothing
+    # a: "the" against Paris; b: no gold is left, and "a" normalises to nothing.
+    assert scores["exact"] == 50
     assert scores["f1"] == 50
 
 
@@ -139,10 +137,9 @@ def test_v2_the_threshold_is_strict_and_empties_the_prediction() -> None:
     data = v2(question("a", "Paris"), question("n"))
     predictions, doubt = {"a": "Paris", "n": "Paris"}, {"a": 0.5, "n": 0.5}
     at = score_squad(data, predictions, doubt, threshold=0.5)
-    assert (at["HasAns_exact"], at["NoAns_exact"]) == (
-        100,
-        0,
-    )  # at the threshold both still count as answered
+    # At the threshold both still count as answered.
+    assert at["HasAns_exact"] == 100
+    assert at["NoAns_exact"] == 0
     assert score_squad(data, predictions, doubt, threshold=0.4)["exact"] == 50
     assert (
         score_squad(data, predictions, {"a": 0.3, "n": 0.6}, threshold=0.5)["exact"]

@@ -1,14 +1,16 @@
-"""Does a question become the sentence a person would write? Each rule on questions that can be read at a glance."""
+"""Does a question become the sentence that a person would write?"""
 
 import pytest
 
-from smallscale.robustness.reading.squad import all_text
-from smallscale.robustness.reading.statements import Verbs, as_statement, past, third
+from smallscale.robustness.reading.dataset import all_text
+from smallscale.robustness.reading.english import Verbs
+from smallscale.robustness.reading.statements import as_statement
 from smallscale.robustness.reading.synthetic_squad import RELATIONS, passages
 
 VERBS = Verbs(
     [
-        "He studies, studied, studying. They refused, refusing; it stands. She invented, inventing. started starting"
+        "He studies, studied, studying. They refused, refusing; it stands. "
+        "She invented, inventing. started starting"
     ]
 )
 
@@ -61,24 +63,12 @@ def test_cleft_and_a_preposition_that_the_answer_brings_itself() -> None:
     assert found.plain("near Tarby") == "Ada was born near Tarby."
 
 
-def test_forms() -> None:
-    bases = ["found", "carry", "take", "die", "play"]
-    assert list(map(past, bases)) == ["founded", "carried", "took", "died", "played"]
-    assert list(map(third, ["lie", "carry", "teach", "have", "play"])) == [
-        "lies",
-        "carries",
-        "teaches",
-        "has",
-        "plays",
-    ]
-
-
 def test_every_question_of_the_made_up_world_can_be_turned() -> None:
     verbs = Verbs(all_text(passages(60, seed=0)))
     subjects = {"person": "Ada Berg", "town": "Tarby", "ship": "the Tarby Pearl"}
     for kind, relations in RELATIONS.items():
         for relation in relations:
-            for ask in relation["asks"]:
+            for ask in relation.questions:
                 found = as_statement(ask.format(s=subjects[kind]), verbs)
                 assert found is not None, ask
                 assert subjects[kind].removeprefix("the ") in found.plain("X")
