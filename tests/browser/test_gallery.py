@@ -1,4 +1,4 @@
-"""Do the gallery and a run's page, opened as files in a real browser, reach every reader, on any screen?"""
+"""Do the gallery and a run's page, opened as files, reach readers on any screen?"""
 
 import json
 import subprocess
@@ -23,12 +23,15 @@ LOADED = """async images => Promise.all(images.map(async image => {
     await image.decode();
     return [image.alt, image.naturalWidth];
 }))"""
-# Each element with text of its own: the text's start, its colour, the nearest colour behind it.
+# Each visible element with text of its own: the text's start, its colour, the nearest
+# colour behind it.
 COLOURS = """() => [...document.body.querySelectorAll('*')]
-    .filter(e => [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim()) && e.checkVisibility())
+    .filter(e => e.checkVisibility() && [...e.childNodes].some(
+        n => n.nodeType === Node.TEXT_NODE && n.data.trim()))
     .map(e => {
         let behind = e;
-        while (behind && getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+        const clear = e => getComputedStyle(e).backgroundColor === 'rgba(0, 0, 0, 0)';
+        while (behind && clear(behind)) behind = behind.parentElement;
         const ground = behind ? getComputedStyle(behind).backgroundColor : 'none';
         return [e.textContent.trim().slice(0, 40), getComputedStyle(e).color, ground];
     })"""
@@ -36,7 +39,10 @@ COLOURS = """() => [...document.body.querySelectorAll('*')]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
-    """The results folder after every notebook ran at tiny; `browser`, so as not to run them for nothing."""
+    """The results folder after every notebook ran at tiny.
+
+    It asks for `browser`, so as not to run them for nothing.
+    """
     out = tmp_path_factory.mktemp("results")
     done = subprocess.run(
         command("run", "all", "--scale", "tiny", "--out", str(out)),
@@ -86,9 +92,9 @@ def visit(browser: Browser, pages: dict[str, Path]) -> Iterator[Callable[..., Wa
         watched.page.context.close()
 
 
-def images(page: Page) -> list[tuple[str, int]]:
-    """Alt text and width in pixels of each image, all of them loaded, also those further down."""
-    return [(alt, width) for alt, width in page.locator("img").evaluate_all(LOADED)]
+def images(page: Page, which: str = "img") -> list[tuple[str, int]]:
+    """Alt text and width in pixels of each image, once all of them are loaded."""
+    return [(alt, width) for alt, width in page.locator(which).evaluate_all(LOADED)]
 
 
 def test_every_notebook_has_a_page(pages: dict[str, Path]) -> None:
@@ -121,7 +127,7 @@ def test_the_alt_text_is_what_the_notebook_says(
         if "image/png" in output.get("data", {})
     ]
     assert said
-    assert [alt for alt, _ in images(visit(notebook).page)] == said
+    assert [alt for alt, _ in images(visit(notebook).page, ".figure img")] == said
     record = json.loads(pages[notebook].with_name("run.json").read_text())
     assert [figure["alt"] for figure in record["figures"]] == said
     assert set(said) <= {alt for alt, _ in images(visit("gallery").page)}
@@ -162,7 +168,8 @@ def test_a_thumbnail_leads_to_its_figure(visit: Callable[..., Watched]) -> None:
     page.wait_for_url("**/notebook.html#figure-*")
     assert page.locator(":target").get_attribute("alt") == alt
     page.wait_for_function(
-        "() => document.querySelector(':target').getBoundingClientRect().top < innerHeight"
+        "() => document.querySelector(':target').getBoundingClientRect().top"
+        " < innerHeight"
     )
 
 
@@ -190,7 +197,8 @@ def test_text_is_readable_by_day_and_by_night(
         assert not faint
         looks.append(
             page.evaluate(
-                "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+                "() => { const { color, backgroundColor } = "
+                "getComputedStyle(document.body); return [color, backgroundColor]; }"
             )
         )
     (ink, paper), (night_ink, night_paper) = looks

@@ -1,4 +1,4 @@
-"""Does each notebook do in JupyterLab, in a real browser, what a reader expects of it? Also without a mouse."""
+"""Does each notebook do in JupyterLab what a reader expects, without a mouse too?"""
 
 import json
 import re
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import nbformat
@@ -17,6 +18,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from smallscale.notebook.explorer import WHERE_IT_STARTS
+from smallscale.notebook.living_source import FOLDED
 from smallscale.runs.catalogue import find_all
 from tests.browser.watched import PATIENCE, Watched, watch
 from tests.conftest import ROOT, environment
@@ -26,7 +29,8 @@ IMAGES = "robustness/adversarial-images"
 TOWN = "simulation/generative-agents"
 INFLUENCE = "attribution/influence"
 LOOPBACK = {"127.0.0.1", "localhost"}
-SLOW = 2000  # milliseconds: slower than this, an answer to a key is broken even on a busy machine
+# Milliseconds: slower than this, an answer to a key is broken even on a busy machine.
+SLOW = 2000
 WANTED = 150
 
 FOLDERS = (
@@ -34,44 +38,94 @@ FOLDERS = (
     "JUPYTER_DATA_DIR",
     "JUPYTER_RUNTIME_DIR",
     "JUPYTERLAB_SETTINGS_DIR",
+    "JUPYTERLAB_WORKSPACES_DIR",
+    "IPYTHONDIR",
+    "SMALLSCALE_CACHE",
 )
-FOLDERS += ("JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR", "SMALLSCALE_CACHE")
-NO_NEWS = {
-    "fetchNews": "false",
-    "checkForUpdates": False,
-}  # JupyterLab would ask its makers, or ask us whether to
+# JupyterLab would ask its makers, or ask us whether to.
+NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}
 
-# Run All Cells marks every cell with a star at once; each star becomes a number, or goes with the first error.
+# Run All Cells marks every cell with a star at once; each star becomes a number, or
+# goes with the first error.
 RESTING = """() => {
-    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);
-    const idle = document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle';
+    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
+        .map(e => e.textContent);
+    const indicator = document.querySelector('.jp-Notebook-ExecutionIndicator');
+    const idle = indicator?.dataset.status === 'idle';
     return idle && prompts[0] === '[1]:' && !prompts.includes('[*]:');
 }"""
-# Everything a widget shows, but for the control itself: its label and its own readout may change on their own.
+# Everything a widget shows, but for the control itself.
 REST = """control => {
     const region = control.closest('.jp-OutputArea-output');
     const own = control.closest('.widget-inline-hbox') ?? control;
-    return [...region.querySelectorAll('.widget-html, .widget-output, svg, img, canvas')]
-        .filter(e => !own.contains(e)).map(e => e.tagName === 'CANVAS' ? e.toDataURL() : e.outerHTML).join('');
+    const shown = '.widget-html, .widget-output, svg, img, canvas';
+    return [...region.querySelectorAll(shown)].filter(e => !own.contains(e))
+        .map(e => e.tagName === 'CANVAS' ? e.toDataURL() : e.outerHTML).join('');
 }"""
 # From each key press until the sentence in the page is another one.
 CLOCK = """sentence => {
     const region = sentence.closest('.jp-OutputArea-output');
     let pressed = 0, before = '';
-    const read = () => region.querySelector('p').textContent;
+    const read = () => region.querySelector('p strong').textContent;
     window.latencies = [];
-    region.addEventListener('keydown', () => { pressed = performance.now(); before = read(); }, true);
+    region.addEventListener('keydown', () => {
+        pressed = performance.now();
+        before = read();
+    }, true);
     new MutationObserver(() => {
-        if (pressed && read() !== before) { window.latencies.push(performance.now() - pressed); pressed = 0; }
+        if (pressed && read() !== before) {
+            window.latencies.push(performance.now() - pressed);
+            pressed = 0;
+        }
     }).observe(region, { subtree: true, childList: true, characterData: true });
 }"""
+# The lines of code and of output that are wider than the block in which they stand.
+CUT = """cell => [...cell.querySelectorAll('.cm-scroller, .jp-OutputArea-output pre')]
+    .filter(e => e.scrollWidth > e.clientWidth)
+    .map(e => e.textContent.slice(0, 200))"""
+
+# One of everything that the kit shows.
+KIT = [
+    """\
+import time
+
+from ipywidgets import IntSlider
+
+from smallscale.core.progress import ProgressBar
+from smallscale.notebook import Claims, at_scale, explore, source
+""",
+    """\
+for _ in ProgressBar(range(3), desc="a bar", mininterval=0):
+    time.sleep(0.1)
+""",
+    "source(at_scale)",
+    "claims = Claims('small')\nclaims.add('One', measured=1, holds=True)",
+    """\
+def dot(radius):
+    return (
+        f'<svg aria-label="a dot" viewBox="0 0 90 90"><circle r="{radius}"/></svg>'
+        f"<p><strong>a dot of radius {radius}</strong></p>"
+    )
+
+
+explore(dot, {"radius": IntSlider(value=7)})
+""",
+]
 
 
 @pytest.fixture(scope="module")
 def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Address and token of a JupyterLab with settings of its own, on a copy of the notebooks, at tiny."""
+    """Address and token of a JupyterLab with settings of its own.
+
+    It serves a copy of the notebooks, at tiny, and kit.ipynb with its outputs.
+    """
     folder = tmp_path_factory.mktemp("jupyterlab")
     tiny_copies(folder / "notebooks")
+    kit = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, KIT)))
+    path = folder / "notebooks" / "kit.ipynb"
+    nbformat.write(kit, path)
+    # In a process of its own: Chromium's event loop runs in this one.
+    subprocess.run([sys.executable, ROOT / "tests" / "renew.py", path], check=True)
     settings = folder / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
@@ -81,8 +135,6 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
         "--ip=127.0.0.1",
         "--port=0",
         f"--IdentityProvider.token={token}",
-    ]
-    words += [
         "--allow-root",
         "--LabApp.extension_manager=readonly",
         f"--notebook-dir={folder / 'notebooks'}",
@@ -103,7 +155,10 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
 
 
 def tiny_copies(folder: Path) -> None:
-    """The notebooks, their default scale tiny, without outputs: what is then seen was made here."""
+    """Copy the notebooks, their default scale tiny, without outputs.
+
+    What is seen then was made here.
+    """
     shutil.copytree(ROOT / "notebooks", folder)
     for notebook in NOTEBOOKS.values():
         copy = folder / f"{notebook.name}.ipynb"
@@ -131,7 +186,10 @@ def address(log: Path, server: psutil.Popen) -> str:
 
 
 def stop(server: psutil.Popen) -> None:
-    """The server and its kernels; these have sessions of their own, so its process group does not hold them."""
+    """Stop the server and its kernels.
+
+    The kernels have sessions of their own, outside the server's process group.
+    """
     family = [server, *server.children(recursive=True)]
     server.terminate()
     for process in psutil.wait_procs(family, timeout=20)[1]:
@@ -144,23 +202,35 @@ def ran(
     request: pytest.FixtureRequest, browser: Browser, jupyterlab: tuple[str, str]
 ) -> Iterator[Watched]:
     """The notebook in JupyterLab after Run All Cells."""
+    watched = opened(browser, jupyterlab, request.param)
+    run_all(watched.page)
+    yield watched
+    stop_kernels(watched.page, jupyterlab)
+    watched.page.context.close()
+
+
+def opened(browser: Browser, jupyterlab: tuple[str, str], name: str) -> Watched:
+    """The notebook in JupyterLab, with a kernel that is ready."""
     address, token = jupyterlab
     watched = watch(browser)
     page = watched.page
-    page.goto(f"{address}lab/tree/{quote(request.param)}.ipynb?reset&token={token}")
-    page.locator("#jp-main-statusbar").get_by_text(
-        "| Idle"
-    ).wait_for()  # only then is there a kernel to run them
+    page.goto(f"{address}lab/tree/{quote(name)}.ipynb?reset&token={token}")
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
+    return watched
+
+
+def run_all(page: Page) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function(RESTING)
-    assert (
-        errors(page) == []
-    )  # here, once: no test below need wait for what cannot come
-    yield watched
+    # Here, once: no test below need wait for what cannot come.
+    assert errors(page) == []
+
+
+def stop_kernels(page: Page, jupyterlab: tuple[str, str]) -> None:
+    address, token = jupyterlab
     for kernel in page.request.get(f"{address}api/kernels?token={token}").json():
         page.request.delete(f"{address}api/kernels/{kernel['id']}?token={token}")
-    page.context.close()
 
 
 def errors(page: Page) -> list[str]:
@@ -189,16 +259,24 @@ def sentence(page: Page) -> Locator:
     return outputs(page).filter(has=page.get_by_role("slider").last).locator("p strong")
 
 
-def state(page: Page) -> tuple[str, str, str, str]:
-    """What that explorer shows: readout, drawing, what a screen reader is told of it, visible sentence."""
+class State(NamedTuple):
+    """What the explorer of adversarial images shows."""
+
+    eps: str  # the value of its last slider
+    drawing: str
+    description: str  # what a screen reader is told of the drawing
+    sentence: str
+
+
+def state(page: Page) -> State:
     region = outputs(page).filter(has=page.get_by_role("slider").last)
     drawing = region.locator("svg[role=img]")
     label = drawing.get_attribute("aria-label") or ""
-    return (
-        region.locator(".widget-readout").last.inner_text(),
-        drawing.locator("g").first.inner_html(),
-        label,
-        region.locator("p strong").inner_text(),
+    return State(
+        eps=region.locator(".readout b").last.inner_text(),
+        drawing=drawing.locator("g").first.inner_html(),
+        description=label,
+        sentence=region.locator("p strong").inner_text(),
     )
 
 
@@ -221,7 +299,8 @@ def test_every_figure_has_its_visible_sentence(ran: Watched) -> None:
     assert pictures
     for picture in pictures:
         below = picture.locator(
-            "xpath=ancestor::*[contains(@class, 'jp-OutputArea-child')]/following-sibling::*[1]"
+            "xpath=ancestor::*[contains(@class, 'jp-OutputArea-child')]"
+            "/following-sibling::*[1]"
         )
         said = below.locator("p").first
         said.scroll_into_view_if_needed()
@@ -253,23 +332,32 @@ def test_each_widget_answers_the_keyboard(ran: Watched) -> None:
 
 def key(control: Locator) -> str:
     """The key that certainly moves it: to the end at which it does not stand."""
-    if control.evaluate("e => e.tagName") == "BUTTON":
+    kind = control.evaluate("e => e.tagName")
+    if kind == "BUTTON":
         return "Enter"
-    if (
-        control.evaluate("e => e.tagName") == "SELECT"
-    ):  # JupyterLab takes its ArrowDown as a step to the next cell
-        return (
-            "Home"
-            if control.evaluate("e => e.selectedIndex === e.length - 1")
-            else "End"
-        )
-    return (
-        "Home"
-        if control.evaluate(
-            "e => +(e.ariaValueNow ?? e.value) >= +(e.ariaValueMax ?? e.max)"
-        )
-        else "End"
-    )
+    if kind == "SELECT":  # JupyterLab takes its ArrowDown as a step to the next cell
+        at_end = "e => e.selectedIndex === e.length - 1"
+    else:
+        at_end = "e => +(e.ariaValueNow ?? e.value) >= +(e.ariaValueMax ?? e.max)"
+    return "Home" if control.evaluate(at_end) else "End"
+
+
+def test_no_line_of_code_or_output_is_cut(ran: Watched) -> None:
+    """JupyterLab at 1,280 pixels, its side bar open."""
+    for cell in ran.page.locator(".jp-CodeCell").all():
+        cell.scroll_into_view_if_needed()
+        assert cell.evaluate(CUT) == []
+
+
+def test_no_empty_box_is_left_where_a_bar_was(ran: Watched) -> None:
+    stderr = "application/vnd.jupyter.stderr"
+    boxes = outputs(ran.page).and_(ran.page.locator(f"[data-mime-type='{stderr}']"))
+    assert boxes.all_text_contents() == []
+
+
+def test_only_the_kernel_says_where_a_slider_stands(ran: Watched) -> None:
+    """A slider's own readout would go on moving when the kernel is dead."""
+    assert ran.page.locator(".widget-readout:visible").count() == 0
 
 
 @pytest.mark.parametrize("ran", [IMAGES], indirect=True)
@@ -287,15 +375,15 @@ def test_moving_eps_changes_drawing_description_sentence_and_readout(
     seen = state(page)
     for press in ("Home", "ArrowRight", "ArrowRight", "ArrowLeft", "End"):
         page.keyboard.press(press)
-        changed(page, seen[-1])
+        changed(page, seen.sentence)
         before, seen = seen, state(page)
         assert all(old != new for old, new in zip(before, seen, strict=True)), press
-        assert seen[3] in seen[2], (
+        assert seen.sentence in seen.description, (
             "the description says more than the sentence, not something else"
         )
     page.keyboard.press("Home")
-    changed(page, seen[-1])
-    assert state(page)[0] == "0"
+    changed(page, seen.sentence)
+    assert state(page).eps == "0"
     assert "no perturbation" in sentence(page).inner_text()
 
 
@@ -314,14 +402,14 @@ def test_another_image_can_be_chosen_by_keyboard(ran: Watched) -> None:
     for press in (first, *then):
         before = state(page)
         page.keyboard.press(press)
-        changed(page, before[-1])
+        changed(page, before.sentence)
         chosen = (
             outputs(page)
             .filter(has=page.get_by_role("slider").last)
-            .locator(".widget-readout")
+            .locator(".readout b")
             .first
         )
-        assert state(page)[1] != before[1], "another image is drawn"
+        assert state(page).drawing != before.drawing, "another image is drawn"
         assert (
             sentence(page).inner_text().startswith(f"True {chosen.inner_text()[-1]},")
         )
@@ -426,3 +514,71 @@ def test_nothing_was_complained_about_and_nobody_else_asked(ran: Watched) -> Non
     assert hosts <= LOOPBACK, [
         url for url in ran.requests if urlsplit(url).hostname not in LOOPBACK
     ]
+
+
+@pytest.fixture(scope="module")
+def kit(browser: Browser, jupyterlab: tuple[str, str]) -> Iterator[Watched]:
+    """One of everything that the kit shows, opened as it is committed, not yet run."""
+    watched = opened(browser, jupyterlab, "kit")
+    yield watched
+    stop_kernels(watched.page, jupyterlab)
+    watched.page.context.close()
+
+
+def test_a_still_and_a_sentence_stand_there_before_a_notebook_is_run(
+    kit: Watched,
+) -> None:
+    """JupyterLab does not trust the notebook yet, and removes SVG from its HTML."""
+    image = kit.page.get_by_role("img", name="a dot")
+    image.scroll_into_view_if_needed()
+    expect(image).to_be_visible(timeout=PATIENCE)
+    assert image.evaluate("e => e.complete && e.naturalWidth > 0")
+    region = outputs(kit.page).filter(has=kit.page.locator(".still"))
+    assert region.locator("p").all_text_contents() == [
+        "radius: 7",
+        "a dot of radius 7",
+        WHERE_IT_STARTS,
+    ]
+
+
+def test_source_is_highlighted_and_folds_the_rest(kit: Watched) -> None:
+    region = outputs(kit.page).filter(has_text="def at_scale(")
+    region.scroll_into_view_if_needed()
+    code = region.locator("pre").first
+    expect(code.locator("span", has_text="def").first).to_be_visible(timeout=PATIENCE)
+    rest = region.locator("details")
+    assert rest.locator("summary").inner_text() == FOLDED
+    assert not rest.locator("pre").is_visible()
+    rest.locator("summary").click()
+    assert rest.locator("pre").inner_text().startswith(">>> at_scale(")
+
+
+def test_run_then_moved_then_without_a_kernel(
+    kit: Watched, jupyterlab: tuple[str, str]
+) -> None:
+    """A bar and claims.add leave nothing to see, and a dead kernel tells no lies."""
+    page = kit.page
+    run_all(page)
+    _, bar, _, claims, explorer = page.locator(".jp-CodeCell").all()
+    for cell in (bar, claims):
+        heights = cell.locator(".jp-OutputArea-output").evaluate_all(
+            "all => all.map(e => e.clientHeight)"
+        )
+        assert sum(heights) == 0
+    slider = page.get_by_role("slider")
+    slider.scroll_into_view_if_needed()
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(explorer.locator("p strong")).to_have_text("a dot of radius 8")
+    assert explorer.locator(".readout").inner_text() == "radius: 8"
+    stop_kernels(page, jupyterlab)
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "e => e.ariaValueText === '9.0' || e.ariaValueNow === '9.0'",
+        arg=slider.element_handle(),
+    )
+    page.wait_for_timeout(WANTED)
+    assert explorer.locator(".readout").inner_text() == "radius: 8"
+    assert explorer.locator("p strong").inner_text() == "a dot of radius 8"
+    assert not explorer.locator(".widget-readout").is_visible()

@@ -1,5 +1,6 @@
 """Has every notebook the anatomy that readers, the bench and screen readers rely on?"""
 
+import ast
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -7,13 +8,19 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbval.plugin import comment_markers, metadata_tags
 
+from smallscale.notebook.explorer import WHERE_IT_STARTS
 from smallscale.runs.catalogue import Notebook, find_all
+from smallscale.runs.execute import read_claims
+from smallscale.runs.pages import folded
 from tests.conftest import ROOT
+from tests.renew import WIDGET, main
 
 NOTEBOOKS = find_all(ROOT)
 LAST = ["Claims", "Exercises", "Summary", "References"]
 HEADER = ("Objectives", "Prerequisites", "Minutes", "Reproduces")
+COLUMNS = 88  # of a line of code or of output
 
 
 @pytest.fixture(params=NOTEBOOKS, scope="module")
@@ -52,14 +59,14 @@ def test_there_are_notebooks() -> None:
 def test_the_first_cell_has_the_topic_the_question_and_the_table(
     notebook: Notebook,
 ) -> None:
-    kind, text, _ = notebook.cells[0]
-    assert kind == "markdown"
-    assert text.startswith("# ")
+    first = notebook.cells[0]
+    assert first.kind == "markdown"
+    assert first.text.startswith("# ")
     assert "?" in notebook.question
     for word in HEADER:
-        assert f"| **{word}" in text, f"the table of the first cell has no line {word}"
+        assert f"| **{word}" in first.text, f"the first table has no line {word}"
     for scale in ("tiny", "small", "medium", "full"):
-        assert scale in text
+        assert scale in first.text
 
 
 def test_one_h1_and_no_level_skipped(notebook: Notebook) -> None:
@@ -119,7 +126,8 @@ def test_committed_outputs_are_whole_and_free_of_noise(
     for output in outputs(node):
         assert output.output_type != "error"
         assert output.get("name") != "stderr"
-        assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+        assert WIDGET not in output.get("data", {})
+        assert output.get("data", output.get("text", "").strip()), "an empty box"
     assert set(node.metadata) == {"kernelspec", "language_info"}
     assert node.metadata.kernelspec.name == "python3"
     text = notebook.path.read_text(encoding="utf-8")
@@ -127,9 +135,117 @@ def test_committed_outputs_are_whole_and_free_of_noise(
     assert not re.search(r"/(home|root|Users|tmp)/", text)
 
 
-def test_claims_were_made_judged_and_held(node: Any) -> None:
-    from smallscale.runs.execute import read_claims
+def bare_text(output: Any) -> str:
+    """Return what an output shows as text alone, if that is all it has."""
+    data = output.get("data", {})
+    return data["text/plain"] if set(data) == {"text/plain"} else ""
 
+
+def test_no_output_is_what_only_python_reads(node: Any) -> None:
+    """No bare repr of an object, and no quoted string where a sentence was meant."""
+    for output in outputs(node):
+        for text in (bare_text(output), output.get("text", "")):
+            assert not re.search(r"\bat 0x[0-9a-f]{6,}", text), text
+            assert not re.match(r"<.*>$|\w+\(.*\)$", text, re.S), text
+        assert not re.match(r"(['\"]).*\1$", bare_text(output), re.S), (
+            f"note(…) shows a sentence without quotes: {bare_text(output)}"
+        )
+
+
+def test_no_line_of_code_or_output_is_longer_than_a_page_is_wide(node: Any) -> None:
+    texts = [cell.source for cell in node.cells if cell.cell_type == "code"]
+    for output in outputs(node):
+        texts += [output.get("text", ""), bare_text(output)]
+    lines = [line for text in texts for line in text.splitlines()]
+    assert [line for line in lines if len(line) > COLUMNS] == []
+
+
+def test_a_still_and_a_sentence_stand_where_a_widget_needs_a_kernel(node: Any) -> None:
+    shown = [output.get("data", {}).get("text/html", "") for output in outputs(node)]
+    stills = [html for html in shown if '<div class="still">' in html]
+    assert stills, "a notebook has at least one thing to explore"
+    for html in stills:
+        assert re.search(r"<p><em>.*Run the notebook.*</em></p></div>$", html)
+        assert "<svg" not in html, "GitHub removes it"
+
+
+def test_tags_steer_nbval(node: Any) -> None:
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            tags = [tag for tag in cell.metadata.get("tags", []) if "nbval" in tag]
+            assert set(tags) <= set(metadata_tags), "nbval knows no such tag"
+            comments = re.findall(r"^\s*#+\s*(\w+)\s*$", cell.source, re.M)
+            assert not set(comments) & set(comment_markers), "use the cell's tags"
+
+
+def only_draws(source: str) -> bool:
+    """Return whether a cell makes its figure from the first line on, and shows it."""
+    first, *others = ast.parse(source).body
+    begins = isinstance(first, ast.Assign) and ast.unparse(first.value).startswith(
+        ("plt.subplots(", "plt.figure(", "plt.subplot_mosaic(")
+    )
+    shows = any(ast.unparse(statement).startswith("figure(") for statement in others)
+    return begins and shows
+
+
+def only_claims(source: str) -> bool:
+    """Return whether a cell states claims, or gets their numbers ready, and no more."""
+    return claim_only(ast.parse(source).body)
+
+
+def claim_only(statements: list[ast.stmt]) -> bool:
+    """Return whether these are calls of claims, at least one, and assignments."""
+    claiming = [states_claims(statement) for statement in statements]
+    return any(claiming) and all(
+        claims or isinstance(statement, ast.Assign)
+        for claims, statement in zip(claiming, statements, strict=True)
+    )
+
+
+def states_claims(statement: ast.stmt) -> bool:
+    """Return whether this is claims.add(…), .metric(…), .show(), or a loop of these."""
+    if isinstance(statement, ast.For | ast.If):
+        return claim_only([*statement.body, *statement.orelse])
+    return isinstance(statement, ast.Expr) and bool(
+        re.match(r"claims\.(add|metric|show)\(", ast.unparse(statement))
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "draws", "claims"),
+    [
+        ("fig, ax = plt.subplots()\nax.plot(x)\nfigure(fig, title='t')", True, False),
+        ("x = train()\nfig, ax = plt.subplots()\nfigure(fig)", False, False),
+        ("claims.add('x', measured=1).metric('x', 1)", False, True),
+        (
+            "x = y.mean()\nfor n in x:\n    claims.metric(n, 1)\nclaims.show()",
+            False,
+            True,
+        ),
+        ("for n in x:\n    m = 2 * n\n    claims.metric('m', m)", False, True),
+        ("claims = Claims()", False, False),
+        ("def f(x):\n    return x\n\n\nclaims.add('x', measured=f(1))", False, False),
+        ("print(1)\nclaims.show()", False, False),
+    ],
+)
+def test_which_cells_only_draw_or_only_claim(
+    source: str, draws: bool, claims: bool
+) -> None:
+    assert only_draws(source) is draws
+    assert only_claims(source) is claims
+
+
+def test_cells_that_only_draw_or_only_claim_are_folded(node: Any) -> None:
+    for cell in node.cells:
+        if cell.cell_type == "code" and cell.source.strip():
+            if only_draws(cell.source) or only_claims(cell.source):
+                assert folded(cell), f"fold this cell:\n{cell.source}"
+            hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+            tagged = "hide-input" in cell.metadata.get("tags", [])
+            assert hidden == tagged, "JupyterLab reads one mark, other tools the other"
+
+
+def test_claims_were_made_judged_and_held(node: Any) -> None:
     claims, metrics = read_claims(node)
     assert len(claims) >= 3
     assert metrics
@@ -152,20 +268,41 @@ def test_nothing_is_imported_below_the_top(notebook: Notebook) -> None:
         )
 
 
-def test_renewing_strips_noise_and_keeps_what_is_looked_at(tmp_path: Path) -> None:
-    from tests.renew import main
+NOISY = """\
+import sys
 
+from IPython.display import display
+from ipywidgets import HTML, IntSlider
+
+from smallscale.core.progress import ProgressBar
+from smallscale.notebook import explore
+
+print("kept")
+print("dropped", file=sys.stderr)
+for _ in ProgressBar(range(3), desc="dropped", mininterval=0):
+    pass
+display(HTML("x"))
+explore("<p>{}</p>".format, {"size": IntSlider(value=3)})
+"""
+
+
+def test_renewing_strips_noise_and_keeps_what_is_looked_at(tmp_path: Path) -> None:
     node = nbformat.v4.new_notebook()
-    code = (
-        "import sys\nfrom IPython.display import display\nfrom ipywidgets import HTML\n"
-        "print('kept')\nprint('dropped', file=sys.stderr)\ndisplay(HTML('x'))"
-    )
+    metadata = {"tags": ["t"], "editor": 1, "jupyter": {"source_hidden": True}}
     node.cells = [
-        nbformat.v4.new_code_cell(code, metadata={"tags": ["t"], "editor": 1})
+        nbformat.v4.new_code_cell(NOISY, metadata=metadata),
+        nbformat.v4.new_code_cell("1", metadata={"jupyter": {"outputs_hidden": True}}),
+        nbformat.v4.new_markdown_cell("text", metadata={"tags": ["t"]}),
     ]
     nbformat.write(node, tmp_path / "nb.ipynb")
     main([str(tmp_path / "nb.ipynb")])
-    (cell,) = nbformat.read(tmp_path / "nb.ipynb", as_version=4).cells
-    assert cell.metadata == {"tags": ["t"]}
-    assert cell.outputs[0]["text"] == "kept\n"
-    assert [list(output.data) for output in cell.outputs[1:]] == [["text/plain"]]
+    noisy, plain, text = nbformat.read(tmp_path / "nb.ipynb", as_version=4).cells
+    assert noisy.metadata == {"tags": ["t"], "jupyter": {"source_hidden": True}}
+    assert plain.metadata == {}
+    assert text.metadata == {"tags": ["t"]}
+    said, html, explorer = noisy.outputs
+    assert said["text"] == "kept\n"
+    assert list(html.data) == ["text/plain"]
+    assert set(explorer.data) == {"text/html", "text/plain"}
+    assert "size: <b>3</b>" in explorer.data["text/html"]
+    assert WHERE_IT_STARTS in explorer.data["text/html"]

@@ -1,4 +1,4 @@
-"""Every notebook, executed by papermill at tiny, parameters given: it runs, and its claims can be read back."""
+"""Every notebook, executed by papermill at tiny: its claims can be read back."""
 
 from pathlib import Path
 

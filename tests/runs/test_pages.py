@@ -17,21 +17,28 @@ CELLS = [
         "markdown",
         r"""# How little must change before it is wrong?
 
-A classifier reads digits almost perfectly. We move every pixel by at most $\varepsilon < 1$ and look again;
-the [scaling laws](../foundations/scaling-laws.ipynb) are elsewhere, and [the question](#The-question) is below.
+A classifier reads digits almost perfectly. We move every pixel by at most
+$\varepsilon < 1$ and look again; the
+[scaling laws](../foundations/scaling-laws.ipynb) are elsewhere, and
+[the question](#The-question) is below.
 
 $$
 \begin{aligned}
-\delta^\star &= \arg\max_{\|\delta\|_\infty \le \varepsilon} \ell(f_\theta(x + \delta), y) \\
+\delta^\star &= \arg\max_{\|\delta\|_\infty \le \varepsilon}
+                \ell(f_\theta(x + \delta), y) \\
              &\sim \mathcal{N}(\mathbf{0}, \sigma^2)
 \end{aligned}
 $$
 
 <table><tr><td>objective</td><td>$a < b$ and $a &lt; c$</td></tr></table>
 
-| objectives | prerequisites | minutes at each scale | papers it reproduces | supercalifragilistic |
+| objectives | prerequisites | minutes | papers it reproduces | supercalifragilistic |
 |---|---|---|---|---|
-| find an adversarial_example_in_the_wild | gradients | 1 | Goodfellow et al. 2015 | 12345678901234567890 |
+| an adversarial_example_in_a_wild | gradients | 1 | Szegedy | 12345678901234567890 |
+
+| | |
+|---|---|
+| **a headless** | table |
 
 ## The question
 
@@ -39,7 +46,8 @@ A formula that nobody can convert stays readable: $\nosuchcommand{x}$.""",
     ),
     (
         "parameters",
-        'scale: str = "small"  # how much work; one of: tiny, small\neps: float = 0.1  # radius [0, 1]',
+        'scale: str = "small"  # how much work; one of: tiny, small\n'
+        "eps: float = 0.1  # radius [0, 1]",
     ),
     ("injected-parameters", "# Parameters of this run\nscale = 'small'\neps = 0.25"),
     (
@@ -50,17 +58,19 @@ import pandas as pd
 
 from smallscale.notebook import Claims, figure, source
 
-accuracy = pd.DataFrame({"eps": np.linspace(0, 0.5, 11), "accuracy": np.linspace(1, 0, 11) ** 2})
+accuracy = pd.DataFrame(
+    {"eps": np.linspace(0, 0.5, 11), "accuracy": np.linspace(1, 0, 11) ** 2}
+)
 accuracy.head(3)""",
     ),
     (
-        "code",
+        "hide-input",
         """fig, ax = plt.subplots()
 ax.plot(accuracy["eps"], accuracy["accuracy"], marker="o")
 ax.set(xlabel="radius of the change, eps", ylabel="accuracy", ylim=(0, 1))
 figure(
-    fig, title="A change of 0.25 halves what it knew",
-    alt='A falling line: accuracy against eps, from 1 to 0, "steep" at first & flat at the end.', data=accuracy,
+    fig, title="A change of 0.25 halves what it knew", data=accuracy,
+    alt='A falling line: accuracy against eps, "steep" at first & flat at the end.',
 )""",
     ),
     ("markdown", "## What it is made of\n\nThe method, as it runs:"),
@@ -68,23 +78,44 @@ figure(
     ("code", "plt.plot([1, 2]);"),
     (
         "code",
-        "from tqdm import tqdm\n\nfor _ in tqdm(range(3), desc='a bar', mininterval=0):\n    print('step')",
+        "from tqdm import tqdm\n\n"
+        "for _ in tqdm(range(3), desc='a bar', mininterval=0):\n    print('step')",
     ),
     (
         "code",
-        'print("<script>alert(1)</script>", "\\x1b[31mred\\x1b[0m")\nprint(" 10%\\r 20%\\r100%")',
+        'print("<script>alert(1)</script>", "\\x1b[31mred\\x1b[0m")\n'
+        'print(" 10%\\r 20%\\r100%")',
     ),
     (
-        "code",
+        "hide-input",
         """claims = Claims()
-claims.add("Undefended, it is wrong on most digits", measured=0.12, holds=True, tolerance="below 0.5", paper="0.11")
-claims.add("Trained against it, it is right on all", measured=0.81, holds=False, tolerance="1", reproduced=False)
+claims.add(
+    "Undefended, it is wrong on most digits",
+    measured=0.12, holds=True, tolerance="below 0.5", paper="0.11",
+)
+claims.add(
+    "Trained against it, it is right on all",
+    measured=0.81, holds=False, tolerance="1", reproduced=False,
+)
 claims.show()""",
     ),
     ("code", "import ipywidgets\n\nipywidgets.IntSlider(description='eps')"),
     (
+        "hide-input",
+        """from smallscale.notebook import explore
+
+def dot(radius):
+    return (
+        f'<svg aria-label="a dot" viewBox="0 0 90 90"><circle r="{radius}"/></svg>'
+        f"<p>a dot of radius {radius}</p>"
+    )
+
+explore(dot, {"radius": ipywidgets.IntSlider(value=7)})""",
+    ),
+    (
         "code",
-        "pd.DataFrame(np.arange(60).reshape(3, 20) * 1001, columns=[f'column {i}' for i in range(20)])",
+        "names = [f'column {i}' for i in range(20)]\n"
+        "pd.DataFrame(np.arange(60).reshape(3, 20) * 1001, columns=names)",
     ),
     ("code", "long_line = " + " + ".join(f"{i:>3}" for i in range(60))),
     ("code", "raise ValueError('eps must be at least 0; got <b>-1</b>')"),
@@ -115,7 +146,7 @@ def executed():
             if kind == "markdown"
             else nbformat.v4.new_code_cell
         )
-        tags = {"tags": [kind]} if "parameters" in kind else {}
+        tags = {} if kind in ("markdown", "code") else {"tags": [kind]}
         notebook.cells.append(make(source, metadata=tags))
     NotebookClient(
         notebook, timeout=120, allow_errors=True, kernel_name="python3"
@@ -129,8 +160,9 @@ def test_the_page_of_a_notebook(executed):
     page = Page(text)
 
     assert [image["alt"] for image in page.all("img")] == [
-        'A falling line: accuracy against eps, from 1 to 0, "steep" at first & flat at the end.',
+        'A falling line: accuracy against eps, "steep" at first & flat at the end.',
         "<Figure size 640x480 with 1 Axes>",
+        "a dot",
     ]
     figure = page.all("img")[0]
     assert (figure["id"], figure["title"], figure["width"]) == (
@@ -153,16 +185,75 @@ def test_the_page_of_a_notebook(executed):
     assert "A widget stands here:" in text
     assert text.count("Parameters of this run</p>") == 1
     assert '<table class="claims">' in text
-    assert "The value for this scale" in text  # source(), rendered
-    assert (
-        "&lt;script&gt;alert(1)&lt;/script&gt; red\n100%\n" in text
-    )  # no colours, the last of the progress
+    assert "Return the value for this scale" in text  # source(), rendered
+    # No colours, and the last of the progress.
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; red\n100%\n" in text
     assert text.count("a bar") == 1  # in the source: a bar that is done says nothing
     assert 'class="output stderr"' not in text
     assert "\x1b" not in text
     assert "eps must be at least 0; got &lt;b&gt;-1&lt;/b&gt;" in text
     assert_closed(page)
     assert len(re.sub(r"base64,[^\"]*", "", text)) < 60_000
+
+
+def test_folded_code_says_what_it_holds_and_its_outputs_stay(executed):
+    text = notebook_page(executed, record())
+    details = re.findall(
+        r'<details class="code"><summary>(.*?)</summary>(.*?)</details>', text, re.S
+    )
+    assert [summary for summary, _ in details] == [
+        "Code that draws this figure",
+        "Code that states these claims",
+        "Code of this cell",
+    ]
+    plot, claims, explorer = (code for _, code in details)
+    assert "plot" in plot
+    assert "Undefended" in claims
+    assert "circle" in explorer
+    visible = re.sub(r"<details.*?</details>", "", text, flags=re.S)
+    assert "<p>Figure: A change of 0.25 halves what it knew." in visible
+    assert "Undefended, it is wrong on most digits" in visible
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"tags": ["hide-input"]}, {"jupyter": {"source_hidden": True}}]
+)
+def test_a_cell_is_folded_by_its_tag_or_as_jupyterlab_folds_it(metadata):
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell("1 + 1", metadata=metadata)]
+    assert "<summary>Code of this cell</summary>" in notebook_page(notebook, record())
+    notebook.cells[0].metadata = {"jupyter": {"source_hidden": False}, "tags": ["x"]}
+    assert "<summary>" not in notebook_page(notebook, record())
+
+
+def test_a_still_stands_where_a_widget_was(executed):
+    text = notebook_page(executed, record())
+    assert "<p>a dot of radius 7</p>" in text
+    assert "This is where the sliders start." in text
+    assert text.count("A widget stands here:") == 1  # the one that has no still
+
+
+def test_what_may_be_too_wide_can_be_reached_by_keyboard(executed):
+    page = Page(notebook_page(executed, record(error="x" * 200)))
+    blocks = [
+        attributes
+        for tag, attributes in page.tags
+        if tag == "pre"
+        or {"scroll", "formula"} & set((attributes.get("class") or "").split())
+    ]
+    assert len(blocks) > 20
+    assert all(block["tabindex"] == "0" and block["aria-label"] for block in blocks)
+
+
+def test_no_header_of_a_table_is_empty(executed):
+    text = notebook_page(executed, record())
+    tables = re.findall(r"<table.*?</table>", text, re.S)
+    assert len(tables) == 7
+    assert not [table for table in tables if re.search(r"<th\b[^>]*>\s*</th>", table)]
+    (headless,) = (table for table in tables if "a headless" in table)
+    assert "<thead>" not in headless
+    (framed,) = (table for table in tables if "column 19" in table)
+    assert framed.index("<td></td>") < framed.index("<th>column 0</th>")
 
 
 def test_formulas_are_well_formed_whatever_stands_in_them():
@@ -208,7 +299,8 @@ def test_headings_can_be_linked_and_there_is_one_h1():
 def test_links_that_would_lead_nowhere_are_words():
     text = notebook_page(
         markdown(
-            "[a](../x.ipynb) [b](https://arxiv.org) [c](#d) [e](javascript:f) ![g](h.png)"
+            "[a](../x.ipynb) [b](https://arxiv.org) [c](#d) [e](javascript:f) "
+            "![g](h.png)"
         ),
         record(),
     )

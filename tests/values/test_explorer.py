@@ -118,7 +118,7 @@ def test_the_view_is_well_formed_and_escapes_what_people_wrote(made: tuple) -> N
     widget = explore(*votes_explorer(votes.matrix, groups, places, words))
     widget.children[0].value = 0
     tree = fromstring(widget.children[2].value)
-    svg = tree[0]
+    svg = next(tree.iter("svg"))
     assert svg.get("role") == "img"
     assert 'A <b>"bold"</b> & claim' in svg.get("aria-label")
     marks = [path for path in svg if path.tag == "path" and path.get("stroke")]

@@ -1,4 +1,4 @@
-"""Is the answer right, and if not, why? What the checks of all notebooks' exercises share."""
+"""Is the answer right, and if not, why? What the checks of all exercises share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +15,11 @@ def check_guess(
 ) -> str:
     """Compare a guess with what was measured in the run, and say what it overlooks.
 
-    within: how far the guess may be off. low, high: what a guess that is too low, or too
-    high, has overlooked.
+    guess: None means not answered yet. within: how far the guess may be off.
+    low, high: what a guess that is too low, or too high, has overlooked.
+
+    >>> check_guess(0.9, 0.5, within=0.1, low="More.", high="It attacks the defence.")
+    'Measured was 0.50, not 0.90. It attacks the defence.'
     """
     if guess is None:
         return NOT_YET
@@ -29,11 +32,12 @@ def check_guess(
 def matching_message(
     answer: Any, messages: Mapping[str, Any], *, shape: str, otherwise: str
 ) -> str:
-    """Return the message whose known value matches the answer; the first is the correct one.
+    """Return the message whose known value matches the answer; the first is correct.
 
-    answer: numbers in any library's array; None means that nothing was answered yet.
-    messages: message -> the value (array) that it belongs to. shape: the message for an
-    answer of another shape than the correct one. otherwise: the message for any other value.
+    answer: numbers in an array of any library; None means not answered yet.
+    messages: message -> the value (array) that it belongs to.
+    shape: the message for an answer whose shape is not the correct one's.
+    otherwise: the message for any other value.
     """
     if answer is None:
         return NOT_YET

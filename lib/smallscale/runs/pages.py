@@ -1,7 +1,8 @@
-"""How is it shown? An executed notebook as one page, its figures as thumbnails.
+"""How is a run shown? An executed notebook as one page, its figures as thumbnails.
 
-Every page stands alone: no script, nothing fetched, and a content security policy that forbids both. The pages
-are the templates beside this file; nbconvert reads the notebook's Markdown.
+Every page stands alone: no script, nothing fetched, and a content security policy that
+forbids both. The pages are the templates beside this file; nbconvert reads the
+notebook's Markdown.
 """
 
 import base64
@@ -9,7 +10,6 @@ import io
 import itertools
 import re
 from collections import Counter
-from contextlib import suppress
 from functools import cache, lru_cache
 from html import escape, unescape
 from pathlib import Path
@@ -29,22 +29,33 @@ from pygments.util import ClassNotFound
 from smallscale.runs.record import RunRecord, claims_held
 
 TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
-# The first of these that an output has is shown: an image before HTML, which may want a script.
+WIDGET = "application/vnd.jupyter.widget-view+json"  # of a kernel that is gone
+# The first of these that an output has is shown: an image before HTML, which may want a
+# script.
 SHOWN = [
-    "application/vnd.jupyter.widget-view+json",
     "image/png",
     "image/jpeg",
     "image/svg+xml",
+    "text/html",
+    "text/markdown",
+    "text/latex",
+    "text/plain",
 ]
-SHOWN += ["text/html", "text/markdown", "text/latex", "text/plain"]
 THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
+# What is wider than a small screen scrolls in a block of its own, which the keyboard
+# reaches.
+FOCUSABLE = 'tabindex="0" role="group" aria-label="{}"'
+SCROLL = f'<div class="scroll" {FOCUSABLE.format("Table")}>'
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-BAR = re.compile(
-    r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]"
-)  # each of its states comes as an output of its own
+# One state of a tqdm bar; each of them comes as an output of its own.
+BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")
 HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
-# The highlighter's classes that our style sheet leaves alone: names, operators, punctuation, white space.
+TABLE = re.compile(r"<table\b.*?</table>", re.S)
+EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*</th>")
+EMPTY_ROW = re.compile(r"<thead>\s*<tr\b[^>]*>\s*(<td[^>]*></td>\s*)+</tr>\s*</thead>")
+# The highlighter's classes that our style sheet leaves alone: names, operators,
+# punctuation, white space.
 UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
 MATH = re.compile(
     r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>(?:(?!</?\w)[^$])+)\$|^(?P<bare>\\begin.+)$",
@@ -69,23 +80,40 @@ ARITY = {
     "msubsup": 3,
     "munderover": 3,
 }
-LIMIT = re.compile(
-    r"max|min|sup|inf|lim|arg\s(max|min)"
-)  # what belongs to it stands below it in a display
+# Operators whose limits stand below them in a display.
+LIMIT = re.compile(r"max|min|sup|inf|lim|arg\s(max|min)")
 
 
 def notebook_page(notebook: Any, run: RunRecord) -> str:
-    """The executed notebook as one HTML page that needs nothing beside it; `run` is its record."""
+    """Return the executed notebook as one HTML page that needs nothing beside it.
+
+    notebook: as nbformat reads it. run: its record.
+    """
     page = template_environment().get_template("notebook.html.j2")
-    return page.render(
-        run=run, cells=notebook.cells, number=itertools.count(1).__next__
-    )
+    number = itertools.count(1).__next__
+    return page.render(run=run, cells=notebook.cells, number=number)
+
+
+def folded(cell: Any) -> bool:
+    """Return whether the cell's code is hidden until a reader asks for it."""
+    hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+    return bool(hidden) or "hide-input" in cell.metadata.get("tags", [])
+
+
+def _what_is_folded(cell: Any) -> str:
+    """Return what to call the folded code of a cell."""
+    if re.search(r"\bclaims\.\w+\(", cell.source):
+        return "Code that states these claims"
+    if any("image/png" in output.get("data", {}) for output in cell.outputs):
+        return "Code that draws this figure"
+    return "Code of this cell"
 
 
 def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
-    """Write each image of the notebook into the folder as a thumbnail, figure-1.png and so on.
+    """Write the notebook's images as thumbnails: figure-1.png and so on, in the folder.
 
-    Returns a dict a figure: file, title, alt. What is no readable image is left out.
+    Returns a dict for each figure: file, title, alt. An image that cannot be read is
+    left out.
     """
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     figures = []
@@ -116,13 +144,22 @@ def template_environment() -> Environment:
         loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "inline": _inline,
-        "markdown": _markdown,
         "code": _highlight,
+        "folded": folded,
+        "headings": _headings,
+        "inline": _inline,
         "latex": _latex,
+        "markdown": _markdown,
+        "seconds": _seconds,
+        "tables": _tables,
+        "text": plain,
+        "what": _what_is_folded,
     }
-    environment.filters |= {"headings": _headings, "seconds": _seconds, "text": plain}
-    environment.globals |= {"claims_held": claims_held, "SHOWN": SHOWN}
+    environment.globals |= {
+        "SHOWN": SHOWN,
+        "WIDGET": WIDGET,
+        "claims_held": claims_held,
+    }
     return environment
 
 
@@ -145,37 +182,38 @@ class _Renderer(HTMLRenderer):
         return _highlight(code.rstrip("\n"), info.split()[0] if info else "text")
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        # A relative link leads to a neighbour of the notebook's, and this page stands elsewhere.
-        return (
-            super().link(text, url, title)
-            if re.match(r"https?:|mailto:|#", url, re.I)
-            else text
-        )
+        # A relative link leads to the notebook's neighbour, and this page is elsewhere.
+        if not re.match(r"https?:|mailto:|#", url, re.I):
+            return text
+        return super().link(text, url, title)
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         # Nor does this page fetch images.
-        return (
-            super().image(text, url, title)
-            if url.startswith("data:")
-            else f"<em>{escape(text)}</em>"
-        )
+        if not url.startswith("data:"):
+            return f"<em>{escape(text)}</em>"
+        return super().image(text, url, title)
 
 
 def _markdown(
     source: str, attachments: dict[str, dict[str, str]] | None = None
 ) -> Markup:
-    # Here, as it takes more than a second, which a gallery alone need not wait for.
+    # Imported here: it takes more than a second, for which a gallery need not wait.
     from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
     for name, kinds in (attachments or {}).items():
         kind, data = next(iter(kinds.items()))
         source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
     html = MarkdownWithMath(_Renderer(escape=False)).render(source)
-    return Markup(
-        html.replace("<table", '<div class="scroll"><table').replace(
-            "</table>", "</table></div>"
-        )
-    )
+    return Markup(TABLE.sub(lambda table: f"{SCROLL}{table[0]}</div>", _tables(html)))
+
+
+def _tables(html: str) -> Markup:
+    """HTML whose tables have no empty header: a corner becomes a cell, a row goes."""
+
+    def named(table: re.Match[str]) -> str:
+        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(r"<td\1></td>", table[0]))
+
+    return Markup(TABLE.sub(named, html))
 
 
 @lru_cache(1000)
@@ -190,10 +228,13 @@ def _inline(text: str) -> Markup:
 
 @lru_cache(1000)  # the runs of a sweep share most of their code, and all their formulas
 def _highlight(source: str, language: str = "ipython3") -> Markup:
-    lexer = TextLexer()
-    with suppress(ClassNotFound):
+    try:
         lexer = get_lexer_by_name(language)
-    return Markup(UNSTYLED.sub(r"\1", highlight(source, lexer, HtmlFormatter())))
+    except ClassNotFound:
+        lexer = TextLexer()
+    html = highlight(source, lexer, HtmlFormatter())
+    html = html.replace("<pre>", f"<pre {FOCUSABLE.format('Code')}>", 1)
+    return Markup(UNSTYLED.sub(r"\1", html))
 
 
 def _latex(text: str) -> Markup:
@@ -214,7 +255,7 @@ def _mathml(latex: str, display: str) -> str:
         plain = re.sub(pattern, spelling, plain)
     try:
         math = Converter(display=display).convert_to_element(plain)
-    except Exception:  # the converter raises many kinds, IndexError among them
+    except Exception:  # the converter raises many kinds of errors, IndexError too
         return f"<code>{escape(latex)}</code>"
     del math.attrib["xmlns"]  # HTML knows it
     for element in math.iter():
@@ -235,11 +276,16 @@ def _mathml(latex: str, display: str) -> str:
         ):
             element.tag = "munder"
     text = ElementTree.tostring(math, encoding="unicode")
-    return f'<span class="formula">{text}</span>' if display == "block" else text
+    if display != "block":
+        return text
+    return f'<span class="formula" {FOCUSABLE.format("Formula")}>{text}</span>'
 
 
 def _headings(body: str) -> Markup:
-    """One H1, and an id for each heading as JupyterLab gives it, for a notebook's links within itself."""
+    """Leave one H1, and give each heading the id that JupyterLab gives it.
+
+    A notebook's links within itself lead to these.
+    """
     seen = Counter({"main": 1})
 
     def anchored(found: re.Match[str]) -> str:
@@ -258,7 +304,10 @@ def _headings(body: str) -> Markup:
 
 
 def plain(text: str) -> str:
-    """What a terminal would show in the end: no colours, no bars of tqdm, of other progress only the last state."""
+    """Return what a terminal would show in the end.
+
+    No colours, no bars of tqdm, and of other progress only the last state.
+    """
     lines = BAR.sub("", ANSI.sub("", text)).split("\n")
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
@@ -267,8 +316,6 @@ def _seconds(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes} min {rest} s"
-        if minutes < 60
-        else f"{minutes // 60} h {minutes % 60} min"
-    )
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from tqdm import tqdm
 
 from smallscale.core.devices import few_threads, fitting_threads
+from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.training.optimizers import make_optimizer
 
@@ -41,9 +41,7 @@ def minimise(
     generator = Generator().manual_seed(seed)
     model.train()
     with seeded(seed, next(model.parameters()).device), few_threads(model):
-        for _ in tqdm(
-            range(steps), desc=progress, unit="step", leave=False, disable=not progress
-        ):
+        for _ in ProgressBar(range(steps), desc=progress, unit="step"):
             model.zero_grad()
             loss(generator).backward()
             for rate in rates:
@@ -102,13 +100,7 @@ def train_classifier(
     batches = -(-len(images) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     with seeded(seed, like.device), fitting_threads(images):
-        for epoch in tqdm(
-            range(epochs),
-            desc=progress,
-            unit="epoch",
-            leave=False,
-            disable=not progress,
-        ):
+        for epoch in ProgressBar(range(epochs), desc=progress, unit="epoch"):
             for i, batch in enumerate(order(len(images)).split(batch_size)):
                 x, y = images[batch].to(like), labels[batch].to(like.device)
                 if perturb is not None:
