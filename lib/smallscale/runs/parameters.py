@@ -154,13 +154,22 @@ def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
             ):
                 if name in found:
                     raise Refused(f"{line}: {name} is declared twice")
-                help = comments.get(node.end_lineno or 0, "")
+                help = _help(node, comments)
                 with refusing(f"{line}: ", Refused):
                     found[name] = _parameter(name, type_name, literal, help)
             case _:
                 form = "`name: type = literal  # help`"
                 raise Refused(f"{line} is not of the form {form}")
     return found
+
+
+def _help(node: ast.stmt, comments: dict[int, str]) -> str:
+    """Return the comment of a declaration.
+
+    A formatter may have wrapped the line, as `name: type = (`, `literal  # help`, `)`.
+    """
+    lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return " ".join(comments[line] for line in lines if line in comments)
 
 
 def _comments(cell: str) -> dict[int, str]:
