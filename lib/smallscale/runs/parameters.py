@@ -92,6 +92,9 @@ class Parameter:
 
         The text is one value, a comma list, or a range a:b:step. The values are in the
         order given, each once. Raises Refused where one of them is wrong.
+
+        >>> Parameter("eps", float, 0.1).parse("0.5,0:0.3:0.1")
+        [0.5, 0.0, 0.1, 0.2, 0.3]
         """
         values: list[Value] = []
         for item in _split(self.name, text):
@@ -282,6 +285,10 @@ def grid(
 
     Parameters that are not asked for stand at their defaults. Raises Refused where a
     value is wrong or there are too many combinations.
+
+    >>> declared = {name: Parameter(name, int, 0) for name in ("seed", "k")}
+    >>> grid(declared, {"seed": "1,2"}, Path())
+    [{'seed': 1, 'k': 0}, {'seed': 2, 'k': 0}]
     """
     values: dict[str, list[Value]] = {}
     for name, parameter in parameters.items():

@@ -54,7 +54,11 @@ class ProgressReporter:
 
 
 def count(number: int, noun: str) -> str:
-    """Return the number with its noun: 1 run, 2 runs."""
+    """Return the number with its noun.
+
+    >>> count(1, "run"), count(2, "run")
+    ('1 run', '2 runs')
+    """
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
