@@ -1,8 +1,10 @@
-"""Are the scores as good as the peers', and as fast? The digits, an MLP, hundreds of retrainings as the truth.
+"""Are the scores as good as the peers', and as fast? Hundreds of retrainings tell.
 
-1,000 digits to train on, 300 to test, 2,410 parameters. Truth: the margins of models trained on random halves, mean of
-5 seeds; every method's strength (damping, ridge) is tuned on other halves, then scored by the LDS on these. Also: how
-much faster a stack of trainings is than a loop, and the metagradient where 1 % is dropped.
+There are 1,000 digits to train on, 300 to test, and an MLP of 2,410 parameters. The
+truth is the margins of models trained on random halves, the mean of 5 seeds. Every
+method's strength (damping, ridge) is tuned on other halves, then scored by the LDS on
+these. Also measured: how much faster a stack of trainings is than a loop, and the
+metagradient where 1 % is dropped.
 
     python benchmarks/attribution.py [stack] [influence] [trak] [metagradient]
 """
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +27,7 @@ from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
 from smallscale.attribution import (
-    Run,
+    TrainingConfig,
     cross_entropy,
     grad_dot,
     influence,
@@ -45,7 +48,7 @@ from smallscale.attribution.scores.lds import as_masks
 from smallscale.datasets.digits import digits
 from smallscale.models.classifiers import small_mlp
 
-RUN = Run()
+CONFIG = TrainingConfig()
 STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # beside the weight decay
 RIDGES = (1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3)  # for gradients as they are
 SUBSETS, SEEDS = 100, 5
@@ -58,12 +61,15 @@ def mlp(seed: int = 0) -> nn.Module:
     return small_mlp(64, seed=seed)
 
 
-def seeded_run(seed: int) -> Run:
-    return Run(**{**vars(RUN), "seed": seed})
+def seeded_config(seed: int) -> TrainingConfig:
+    return replace(CONFIG, seed=seed)
 
 
 def truth(subsets: int, seeds: int, first: int) -> tuple[Tensor, Tensor]:
-    """Masks (subsets, n_train), and margins (seeds, subsets, n_test) of models trained on these halves."""
+    """Return masks of random halves, and the margins of models trained on them.
+
+    Masks are (subsets, n_train), margins (seeds, subsets, n_test).
+    """
     rows = random_subsets(len(TRAIN[0]), subsets, 0.5, seed=first)
     outputs = []
     for seed in range(first, first + seeds):
@@ -71,7 +77,7 @@ def truth(subsets: int, seeds: int, first: int) -> tuple[Tensor, Tensor]:
             mlp(seed),
             cross_entropy,
             TRAIN,
-            seeded_run(seed),
+            seeded_config(seed),
             rows=rows,
             progress=f"truth, seed {seed}",
         )
@@ -84,11 +90,11 @@ def alone(rows: Tensor, seed: int = 0) -> nn.Module:
     model, (x, y) = mlp(seed), (part[rows] for part in TRAIN)
     optimizer = torch.optim.SGD(
         model.parameters(),
-        lr=RUN.lr,
-        momentum=RUN.momentum,
-        weight_decay=RUN.weight_decay,
+        lr=CONFIG.lr,
+        momentum=CONFIG.momentum,
+        weight_decay=CONFIG.weight_decay,
     )
-    for batch, lr in RUN.steps(len(x)):
+    for batch, lr in CONFIG.steps(len(x)):
         optimizer.param_groups[0]["lr"] = lr
         loss = F.cross_entropy(model(x[batch]), y[batch])
         optimizer.zero_grad()
@@ -115,7 +121,7 @@ def benchmark_stack(console: Console) -> None:
     for round in range(3):
         singles = [clocked(lambda k=k: alone(rows[k])) for k in range(10)]  # type: ignore[misc]
         stack, together = clocked(
-            lambda: retrain(mlp(), cross_entropy, TRAIN, RUN, rows=rows)
+            lambda: retrain(mlp(), cross_entropy, TRAIN, CONFIG, rows=rows)
         )
         for p, q in zip(
             singles[3][0].parameters(),
@@ -132,7 +138,8 @@ def benchmark_stack(console: Console) -> None:
         )
     console.print(
         table,
-        f"threads: {torch.get_num_threads()}; median ratio {statistics.median(ratios):.1f}, wanted 20",
+        f"threads: {torch.get_num_threads()}; "
+        f"median ratio {statistics.median(ratios):.1f}, wanted 20",
     )
 
 
@@ -176,7 +183,8 @@ def compare(
             f"{seconds:.2f}",
         )
         console.print(
-            f"{name}: {score:.3f} ({low:.3f} to {high:.3f}), {seconds:.2f} s at strength {strength:g}"
+            f"{name}: {score:.3f} ({low:.3f} to {high:.3f}), {seconds:.2f} s "
+            f"at strength {strength:g}"
         )
     console.print(table)
     console.print(f"ceiling {lds_ceiling(test[1]):.3f}")
@@ -208,7 +216,7 @@ def loader(examples: Any, size: int = 1000) -> Any:
 def dattri_influence(kind: str, model: nn.Module, strength: float) -> Tensor:
     from dattri.algorithm import influence_function as peers
 
-    total = RUN.weight_decay + strength
+    total = CONFIG.weight_decay + strength
     attributor = {
         "explicit": lambda task: peers.IFAttributorExplicit(task, regularization=total),
         "CG": lambda task: peers.IFAttributorCG(
@@ -233,7 +241,8 @@ def captum_influence(kind: str, model: nn.Module, strength: float) -> Tensor:
         "checkpoints_load_func": lambda model, path: 1.0,
         "loss_fn": nn.CrossEntropyLoss(reduction="none"),
         "batch_size": 1000,
-        "hessian_reg": 1000 * (RUN.weight_decay + strength),  # of the sum over examples
+        "hessian_reg": 1000
+        * (CONFIG.weight_decay + strength),  # of the sum over examples
     }
     data = TensorDataset(*TRAIN)
     if kind == "naive":
@@ -249,7 +258,7 @@ def captum_influence(kind: str, model: nn.Module, strength: float) -> Tensor:
 
 def benchmark_influence(console: Console, tuning: Any, test: Any) -> None:
     models = [
-        member(mlp(), retrain(mlp(s), cross_entropy, TRAIN, seeded_run(s)))
+        member(mlp(), retrain(mlp(s), cross_entropy, TRAIN, seeded_config(s)))
         for s in range(SEEDS)
     ]
     ours = partial(
@@ -257,7 +266,7 @@ def benchmark_influence(console: Console, tuning: Any, test: Any) -> None:
         loss=cross_entropy,
         train=TRAIN,
         test=TEST,
-        weight_decay=RUN.weight_decay,
+        weight_decay=CONFIG.weight_decay,
     )
     methods: list[tuple[str, Any, Iterable[float]]] = [
         ("influence", lambda s: ours(models[0], damping=s), STRENGTHS),
@@ -299,7 +308,8 @@ def dattri_trak(models: list[nn.Module], ridge: float) -> Tensor:
     def probability(params: Any, data: Any) -> Tensor:
         return functional_call(shell, params, (data[0][None],)).softmax(1)[0, data[1]]
 
-    # Its gradients are divided by sqrt(2,410), its projection is not: entries of P have variance 1.
+    # Its gradients are divided by sqrt(2,410), its projection is not: entries of P have
+    # variance 1.
     attributor = TRAKAttributor(
         dattri_task(models, "margin"),
         probability,
@@ -339,7 +349,7 @@ def traker_trak(models: list[nn.Module], ridge: float) -> Tensor:
 
 def benchmark_trak(console: Console, tuning: Any, test: Any) -> None:
     models = [
-        member(mlp(), retrain(mlp(s), cross_entropy, TRAIN, seeded_run(s)))
+        member(mlp(), retrain(mlp(s), cross_entropy, TRAIN, seeded_config(s)))
         for s in range(SEEDS)
     ]
     methods: list[tuple[str, Any, Iterable[float]]] = [
@@ -365,26 +375,26 @@ def benchmark_metagradient(console: Console) -> None:
         title="One run, points taken out of it",
     )
     for seed in range(3):
-        run = seeded_run(seed)
+        config = seeded_config(seed)
         scores, seconds = clocked(
-            lambda seed=seed, run=run: metagradient(
-                mlp(seed), cross_entropy, TRAIN, TEST, run=run, progress="back"
+            lambda seed=seed, config=config: metagradient(
+                mlp(seed), cross_entropy, TRAIN, TEST, config=config, progress="back"
             )
         )
-        model = member(mlp(), retrain(mlp(seed), cross_entropy, TRAIN, run))
+        model = member(mlp(), retrain(mlp(seed), cross_entropy, TRAIN, config))
         other = influence(
             model,
             cross_entropy,
             TRAIN,
             TEST,
-            weight_decay=run.weight_decay,
+            weight_decay=config.weight_decay,
             damping=3e-3,
         )
         for dropped in (0.01, 0.1, 0.5):
             masks = as_masks(
                 random_subsets(1000, SUBSETS, 1 - dropped, seed=50 + seed), 1000
             )
-            stack = retrain(mlp(seed), cross_entropy, TRAIN, run, weights=masks)
+            stack = retrain(mlp(seed), cross_entropy, TRAIN, config, weights=masks)
             outputs = margins(stack_outputs(mlp(), stack, TEST[0]), TEST[1])
             both = [f"{lds(s, masks, outputs):.3f}" for s in (scores, other)]
             table.add_row(str(seed), f"{dropped:.0%}", *both, f"{seconds:.1f}")

@@ -1,9 +1,12 @@
-"""Is a step of preference training as fast as it can be? `train_preferences` against trl's DPOTrainer.
+"""Is a step of preference training as fast as it can be? `train_preferences` against
+trl's DPOTrainer.
 
-The same small GPT-2 of transformers, the same pairs of random tokens, AdamW in single precision, one thread. trl is
-timed as it comes, which in 1.16 means recomputing activations and bfloat16; without these two, which makes it faster on
-a CPU and is the fairer peer; and with its reference log-probabilities precomputed as well. The ways take turns.
-Setting up is not counted, on either side: neither trl's tokenising, nor log-probabilities computed once.
+The same small GPT-2 of transformers, the same pairs of random tokens, AdamW in single
+precision, one thread. trl is timed as it comes, which in 1.16 means recomputing
+activations and bfloat16; without these two, which makes it faster on a CPU and is the
+fairer peer; and with its reference log-probabilities precomputed as well. The ways take
+turns. Setting up is not counted, on either side: neither trl's tokenising, nor
+log-probabilities computed once.
 
     python benchmarks/dpo.py
 """
@@ -29,7 +32,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from smallscale.dpo import padded_answers, train_preferences
-from smallscale.dpo.policy_training import all_logps
+from smallscale.dpo.answers import all_logps
 
 ROUNDS, STEPS, WARM = 7, 15, 3
 PROMPT, ANSWER, VOCABULARY = 16, 32, 256  # tokens
@@ -59,7 +62,10 @@ def main() -> None:
         )
     )
     size = sum(p.numel() for p in model.parameters())
-    title = f"GPT-2 of {size:,} parameters, texts of up to {PROMPT + ANSWER} tokens, {torch.get_num_threads()} thread"
+    title = (
+        f"GPT-2 of {size:,} parameters, texts of up to {PROMPT + ANSWER} tokens, "
+        f"{torch.get_num_threads()} thread"
+    )
     table = Table(
         "pairs a step",
         "trl",
@@ -101,7 +107,8 @@ def measured(ways: list[Callable[[], float]], batch: int) -> list[tuple[float, f
 
 
 def pairs(n: int) -> list[dict[str, list[int]]]:
-    """Prompts and two answers each, of random tokens; answers of 8 tokens and more, so that padding plays its part."""
+    """Prompts and two answers each, of random tokens; answers of 8 tokens and more, so
+    that padding plays its part."""
 
     def tokens(length: int) -> list[int]:
         return torch.randint(3, VOCABULARY, (length,)).tolist()
@@ -122,15 +129,20 @@ def ours(model: Any, rows: list[dict[str, list[int]]], batch: int) -> float:
         [[*row[side], 1] for side in ("chosen", "rejected") for row in rows],
     )
     policy = copy.deepcopy(model)
-    order, reference = (
-        [[i, len(rows) + i] for i in range(len(rows))],
-        all_logps(policy, texts),
-    )
+    order = [[i, len(rows) + i] for i in range(len(rows))]
+    reference = all_logps(policy, texts)
     stamps: list[float] = []
     train_preferences(
-        policy, texts, order, beta=0.1, lr=1e-4, steps=STEPS, batch_size=batch, reference=reference,
+        policy,
+        texts,
+        order,
+        beta=0.1,
+        lr=1e-4,
+        steps=STEPS,
+        batch_size=batch,
+        reference=reference,
         watch=lambda *_: stamps.append(time.perf_counter()),
-    )  # fmt: skip
+    )
     return 1000 * statistics.median(
         b - a for a, b in zip(stamps[WARM:], stamps[WARM + 1 :], strict=False)
     )
@@ -154,17 +166,30 @@ def theirs(
     stamps = Stamps()
     with tempfile.TemporaryDirectory() as folder:
         config = trl.DPOConfig(
-            output_dir=folder, max_steps=STEPS, per_device_train_batch_size=batch, learning_rate=1e-4, use_cpu=True,
-            save_strategy="no", report_to="none", disable_tqdm=True, logging_strategy="no", **options,
-        )  # fmt: skip
+            output_dir=folder,
+            max_steps=STEPS,
+            per_device_train_batch_size=batch,
+            learning_rate=1e-4,
+            use_cpu=True,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            logging_strategy="no",
+            **options,
+        )
         words = [
             {key: " ".join(f"w{t}" for t in row[key]) for key in row} for row in rows
         ]
         trainer = trl.DPOTrainer(
-            model=copy.deepcopy(model), ref_model=copy.deepcopy(model), args=config, callbacks=[stamps],
-            train_dataset=datasets.Dataset.from_list([{**w, "prompt": w["prompt"] + " "} for w in words]),
+            model=copy.deepcopy(model),
+            ref_model=copy.deepcopy(model),
+            args=config,
+            callbacks=[stamps],
+            train_dataset=datasets.Dataset.from_list(
+                [{**w, "prompt": w["prompt"] + " "} for w in words]
+            ),
             processing_class=tokenizer(),
-        )  # fmt: skip
+        )
         trainer.train()
     return 1000 * statistics.median(
         b - a for a, b in zip(stamps.at[WARM:], stamps.at[WARM + 1 :], strict=False)

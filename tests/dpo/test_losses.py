@@ -1,4 +1,5 @@
-"""Are log-probabilities those of the answer and nothing else, and are the five losses the papers' formulas?"""
+"""Are log-probabilities those of the answer and nothing else, and are the five losses
+the papers' formulas?"""
 
 import math
 from typing import Any
@@ -41,7 +42,7 @@ def some_logits(batch: int = 3, length: int = 6, vocabulary: int = 5) -> Tensor:
 
 
 def loss_of(margin: float, **options: Any) -> float:
-    """The loss of one pair whose margin is all in the chosen answer's log-probability."""
+    """The loss of one pair, whose chosen answer alone has moved, by this margin."""
     return float(preference_loss([margin - 5.0], [-5.0], [-5.0], [-5.0], **options)[0])
 
 
@@ -49,7 +50,8 @@ def loss_of(margin: float, **options: Any) -> float:
 
 
 def test_two_tokens_by_hand() -> None:
-    # After the first token: 1/4 and 3/4; after the second: 1/2 and 1/2. The last logits predict nothing.
+    # After the first token: 1/4 and 3/4; after the second: 1/2 and 1/2. The last logits
+    # predict nothing.
     logits = [[[0.0, math.log(3)], [0.0, 0.0], [9.0, -9.0]]]
     assert sequence_logps(logits, [[0, 1, 0]]).item() == pytest.approx(
         math.log(3 / 4) + math.log(1 / 2)
@@ -77,7 +79,8 @@ def test_it_is_the_masked_shifted_sum() -> None:
 
 
 def test_every_answer_of_a_length_together_has_probability_one() -> None:
-    """The sum over all answers of exp(logps) is 1: with a mean for the sum, or a token dropped, it is not."""
+    """The sum over all answers of exp(logps) is 1: with a mean for the sum, or a token
+    dropped, it is not."""
     table = some_logits(1, 4, 3)[0]
     texts = torch.cartesian_prod(*[torch.arange(3)] * 3)
     labels = torch.cat([torch.full((27, 1), MASKED), texts], 1)
@@ -88,7 +91,8 @@ def test_every_answer_of_a_length_together_has_probability_one() -> None:
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_half_precision_is_summed_in_single(kind: torch.dtype) -> None:
-    logits, labels = some_logits(2, 40).to(kind), torch.zeros(2, 40, dtype=torch.long)
+    logits = some_logits(2, 40).to(kind)
+    labels = torch.zeros(2, 40, dtype=torch.long)
     assert sequence_logps(logits, labels).dtype == torch.float32
     assert torch.allclose(
         sequence_logps(logits, labels), sequence_logps(logits.float(), labels)
@@ -115,7 +119,8 @@ def test_the_gradient_is_zero_where_nothing_is_asked() -> None:
 
 
 def test_numpy_lists_and_tensors_are_the_same() -> None:
-    logits, labels = some_logits(2, 3), [[0, 1, 2], [MASKED, 4, MASKED]]
+    logits = some_logits(2, 3)
+    labels = [[0, 1, 2], [MASKED, 4, MASKED]]
     expected = sequence_logps(logits, torch.tensor(labels))
     assert torch.equal(sequence_logps(logits.numpy(), np.array(labels)), expected)
     assert torch.equal(sequence_logps(logits.tolist(), labels), expected)
@@ -152,7 +157,8 @@ def test_what_cannot_be_right_is_refused(
 
 
 def test_by_hand() -> None:
-    """beta = 1/2. The answers moved by +2 and -4: the margin is 6, beta times it 3, the rewards 1 and -2."""
+    """beta = 1/2. The answers moved by +2 and -4: the margin is 6, beta times it 3, the
+    rewards 1 and -2."""
     losses, good, bad = preference_loss([-8.0], [-14.0], [-10.0], [-10.0], beta=0.5)
     assert losses.item() == pytest.approx(math.log(1 + math.exp(-3)))
     assert (good.item(), bad.item()) == (1.0, -2.0)
@@ -160,10 +166,8 @@ def test_by_hand() -> None:
 
 @given(margin=st.floats(-30, 30), beta=st.floats(0.01, 3), e=st.floats(0, 0.49))
 def test_the_formulas(margin: float, beta: float, e: float) -> None:
-    right, flipped = (
-        math.log1p(math.exp(-beta * margin)),
-        math.log1p(math.exp(beta * margin)),
-    )
+    right = math.log1p(math.exp(-beta * margin))
+    flipped = math.log1p(math.exp(beta * margin))
     near = {"rel": 1e-9, "abs": 1e-9}
     assert loss_of(margin, beta=beta) == pytest.approx(right, **near)
     assert loss_of(margin, beta=beta, label_smoothing=e) == pytest.approx(
@@ -183,7 +187,8 @@ def test_the_formulas(margin: float, beta: float, e: float) -> None:
 
 @given(margin=st.floats(-20, 20), e=st.floats(0.01, 0.45))
 def test_robust_is_unbiased(margin: float, e: float) -> None:
-    """With labels flipped with probability e, its mean is the loss of the true labels: what it was made for."""
+    """With labels flipped with probability e, its mean is the loss of the true labels:
+    what it was made for."""
     right, wrong = (
         loss_of(m, beta=0.3, loss="robust", label_smoothing=e)
         for m in (margin, -margin)
@@ -232,7 +237,8 @@ def test_an_identical_pair_costs_ln_2_and_moves_nothing() -> None:
     ],
 )
 def test_where_the_loss_is_least(loss: str, e: float, minimum: float) -> None:
-    """IPO at 1/(2 beta), conservative DPO at log((1 - e)/e)/beta; the hinge is flat from 1/beta on."""
+    """IPO at 1/(2 beta), conservative DPO at log((1 - e)/e)/beta; the hinge is flat
+    from 1/beta on."""
     here, below, above = (
         loss_of(minimum + step, beta=0.2, loss=loss, label_smoothing=e)
         for step in (0.0, -0.01, 0.01)

@@ -1,4 +1,5 @@
-"""Is the optimum the maximiser, is best-of-n what sampling finds, and does nothing overflow?"""
+"""Is the optimum the maximiser, is best-of-n what sampling finds, and does nothing
+overflow?"""
 
 import math
 from typing import Any
@@ -17,7 +18,8 @@ WEIGHTS = st.lists(
 
 
 def test_two_answers_by_hand() -> None:
-    """Reward ln 3 above the other at beta 1: even odds become 3 to 1; at beta 1/2 they become 9 to 1."""
+    """Reward ln 3 above the other at beta 1: even odds become 3 to 1; at beta 1/2 they
+    become 9 to 1."""
     assert optimal_policy([0.5, 0.5], [math.log(3), 0.0], 1.0) == pytest.approx(
         [3 / 4, 1 / 4]
     )
@@ -48,7 +50,8 @@ def test_no_other_policy_has_more(
 
 
 def test_a_shift_of_the_reward_changes_nothing() -> None:
-    reference, reward = [0.2, 0.3, 0.5], np.array([1.0, 2.0, -1.0])
+    reference = [0.2, 0.3, 0.5]
+    reward = np.array([1.0, 2.0, -1.0])
     assert optimal_policy(reference, reward + 100, 0.3) == pytest.approx(
         optimal_policy(reference, reward, 0.3)
     )
@@ -72,7 +75,8 @@ def test_a_large_beta_is_the_reference() -> None:
 
 
 def test_batches_and_kinds_of_input() -> None:
-    reference, reward = np.array([[0.5, 0.5], [0.1, 0.9]]), np.array([1.0, 0.0])
+    reference = np.array([[0.5, 0.5], [0.1, 0.9]])
+    reward = np.array([1.0, 0.0])
     together = optimal_policy(reference, reward, 0.7)
     for row, p in zip(together, reference, strict=True):
         assert row == pytest.approx(optimal_policy(p, reward, 0.7))
@@ -89,17 +93,16 @@ def test_batches_and_kinds_of_input() -> None:
 
 
 def test_best_of_two_by_hand() -> None:
-    """Rewards 0, 1, 1: the worst is kept only if drawn twice; the two best share the rest as 1 to 3."""
+    """Rewards 0, 1, 1: the worst is kept only if drawn twice; the two best share the
+    rest as 1 to 3."""
     policy = best_of_n([0.2, 0.2, 0.6], [0.0, 1.0, 1.0], 2)
     assert policy == pytest.approx([0.04, 0.96 / 4, 0.96 * 3 / 4])
 
 
 def test_best_of_n_is_what_sampling_finds() -> None:
     random = np.random.default_rng(0)
-    reference, reward = (
-        random.dirichlet(np.ones(6)),
-        np.array([0.0, 2.0, 1.0, 2.0, -1.0, 0.5]),
-    )
+    reference = random.dirichlet(np.ones(6))
+    reward = np.array([0.0, 2.0, 1.0, 2.0, -1.0, 0.5])
     draws = random.choice(6, size=(200_000, 4), p=reference)
     kept = draws[
         np.arange(len(draws)), reward[draws].argmax(1)

@@ -1,4 +1,4 @@
-"""Is every element counted, and does the prediction agree with the count at every shape?"""
+"""Is every element counted, and does the prediction agree at every shape?"""
 
 from typing import Any
 
@@ -40,9 +40,11 @@ def test_the_prediction_is_the_count(
 
 
 def test_by_hand() -> None:
-    # naive, N = 4, d = 2: q, k, v, out of 8 each; scores and weights of 16, written and read.
+    # naive, N = 4, d = 2: q, k, v, out of 8 each; scores and weights of 16, written and
+    # read.
     assert elements_moved("naive", 4, 2, 1) == 4 * 8 + 4 * 16
-    # tiled, blocks of 2: q, out and lse once, 8 + 8 + 4; two query tiles read all of k and v, 16 each.
+    # tiled, blocks of 2: q, out and lse once, 8 + 8 + 4; two query tiles read all of k
+    # and v, 16 each.
     assert elements_moved("tiled", 4, 2, 2) == 20 + 2 * 16
     # causal: the first query tile reads half of k and v.
     assert elements_moved("tiled", 4, 2, 2, causal=True) == 20 + 8 + 16
@@ -75,7 +77,7 @@ def test_the_largest_block_fits_and_the_next_does_not(d: int, memory: int) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cpp", 4, 2, 1), "level must be naive or tiled"),
+        (("cpp", 4, 2, 1), "level must be one of naive, tiled; got 'cpp'"),
         (("tiled", -1, 2, 1), "n must be a whole number, at least 0; got -1"),
         (("tiled", 4, 0, 1), "d must be a whole number, at least 1; got 0"),
         (("tiled", 4, 2, 0), "block must be a whole number, at least 1; got 0"),

@@ -36,7 +36,7 @@ TRAIN, TEST = blobs(60, 1), blobs(9, 2)
 
 @pytest.fixture(scope="module")
 def model():
-    """Softmax regression at its minimum, where Gauss-Newton is the Hessian that the peers use."""
+    """Softmax regression at its minimum, where Gauss-Newton is the peers' Hessian."""
     model = nn.Sequential(nn.Linear(5, 3))
     optimizer = torch.optim.LBFGS(
         model.parameters(),
@@ -139,7 +139,8 @@ def test_tracin_is_dattris_and_captums():
 
 
 def test_trak_is_trakers_where_the_projection_cannot_matter(model, tmp_path):
-    """As wide as the gradients' rank, any projection spans the same space, and the scores do not depend on it."""
+    # As wide as the gradients' rank, any projection spans the same space, and the
+    # scores do not depend on it.
     projectors = needed("trak.projectors")
     traker = needed("trak").TRAKer(
         model,
@@ -147,7 +148,8 @@ def test_trak_is_trakers_where_the_projection_cannot_matter(model, tmp_path):
         train_set_size=60,
         save_dir=str(tmp_path),
         device="cpu",
-        # Of 18 parameters; logits moved alike leave 12 directions. In one block, its projector loses its matrix.
+        # Of 18 parameters; logits moved alike leave 12 directions. In one block, its
+        # projector loses its matrix.
         projector=projectors.BasicProjector(
             18, 12, seed=0, proj_type="normal", device="cpu", block_size=6
         ),

@@ -1,4 +1,5 @@
-"""Do the counts and their statistics agree with red-dwarf, where it keeps Polis's formulas?"""
+"""Do the counts and their statistics agree with red-dwarf, where it keeps Polis's
+formulas?"""
 
 import numpy as np
 import pytest

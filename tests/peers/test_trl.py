@@ -1,7 +1,8 @@
 """Is it the loss that trl computes, step after step, on the same batches?
 
-Twenty steps from one model, the same pairs in the same order, AdamW and a falling rate on both sides: were a mask, a
-sign or an order of updates different, the two would part at the second step.
+Twenty steps from one model, the same pairs in the same order, AdamW and a falling rate
+on both sides: were a mask, a sign or an order of updates different, the two would part
+at the second step.
 """
 
 import copy
@@ -16,8 +17,8 @@ from torch.utils.data import SequentialSampler
 from transformers import PreTrainedTokenizerFast
 
 from smallscale.dpo import train_preferences
-from smallscale.dpo.reviews import END, WORDS, judged_pairs, reviews, small_llama
-from smallscale.dpo.sampling import fit_texts
+from smallscale.dpo.reviews import END, WORDS, preference_pairs, review_model, reviews
+from smallscale.dpo.supervised import fit_texts
 
 trl = pytest.importorskip(
     "trl", reason="trl is not installed: pip install 'smallscale[peers]'"
@@ -30,7 +31,7 @@ STEPS, PAIRS, BETA, LR = 20, 8, 0.2, 1e-3
 @pytest.fixture(scope="module")
 def reference() -> torch.nn.Module:
     world = reviews()
-    return fit_texts(small_llama(), world.texts, steps=60, frequency=world.frequency)
+    return fit_texts(review_model(), world.texts, steps=60, frequency=world.frequency)
 
 
 def words_tokenizer() -> PreTrainedTokenizerFast:
@@ -50,7 +51,8 @@ def in_words(row: list[int]) -> str:
 def their_losses(
     policy: Any, rows: list[dict[str, str]], folder: Path, **options: Any
 ) -> list[float]:
-    """The losses of trl's trainer on the rows in their order, at its defaults but for what would hide the loss."""
+    """The losses of trl's trainer on the rows in their order, at its defaults but for
+    what would hide the loss."""
     losses: list[float] = []
 
     class Noting(trl.DPOTrainer):  # type: ignore[misc, name-defined]
@@ -65,10 +67,21 @@ def their_losses(
             return loss
 
     config = trl.DPOConfig(
-        output_dir=str(folder), max_steps=STEPS, per_device_train_batch_size=PAIRS, beta=BETA, learning_rate=LR,
-        weight_decay=0.0, max_grad_norm=0.0, bf16=False, gradient_checkpointing=False, use_cpu=True, save_strategy="no",
-        report_to="none", disable_tqdm=True, **options,
-    )  # fmt: skip
+        output_dir=str(folder),
+        max_steps=STEPS,
+        per_device_train_batch_size=PAIRS,
+        beta=BETA,
+        learning_rate=LR,
+        weight_decay=0.0,
+        max_grad_norm=0.0,
+        bf16=False,
+        gradient_checkpointing=False,
+        use_cpu=True,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        **options,
+    )
     trainer = Noting(
         model=policy,
         ref_model=copy.deepcopy(policy),
@@ -101,7 +114,7 @@ def test_the_same_losses_over_twenty_steps(
         order.append(picked)
         return losses.mean()
 
-    texts, pairs = judged_pairs(reference, reviews(), STEPS * PAIRS)
+    texts, pairs = preference_pairs(reference, reviews(), STEPS * PAIRS)
     ended = (texts.labels == END).any(1).numpy()
     pairs = pairs[ended[pairs].all(1)]  # to a text without an end trl adds one
     options = {"beta": BETA, "lr": LR, "steps": STEPS, "batch_size": PAIRS, **ours}

@@ -1,4 +1,4 @@
-"""The exercises of the town: right answers are called right, and each wrong one is told why."""
+"""The exercises: right answers are called right, each wrong one is told why."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from smallscale.simulation import retrieval_scores
-from smallscale.simulation.brains import Question, Scripted
+from smallscale.simulation.brains import Scripted
 from smallscale.simulation.exercises import (
     NOT_YET,
     check_brain,
     check_person,
     check_scores,
-    guests,
+    mean_guests,
+    towns_with_a_party,
 )
+from smallscale.simulation.questions import Question
 from smallscale.simulation.world import PEOPLE
 
 BO = next(person for person in PEOPLE if person.name == "Bo Lindqvist")
@@ -71,7 +73,7 @@ def test_a_changed_person_is_judged_by_the_guests() -> None:
     assert "Nobody here is called Zeus" in check_person(
         replace(BO, name="Zeus"), more=1, seeds=seeds
     )
-    assert "cannot live here: Bo Lindqvist works at" in check_person(
+    assert "cannot live here: Bo Lindqvist's work must be" in check_person(
         replace(BO, work="mine"), more=1, seeds=seeds
     )
     silent = replace(BO, routine="." * 24)
@@ -98,8 +100,8 @@ class Host(Scripted):
     def one(self, question: Question, weights: Any) -> Any:
         if question.kind in ("talk", "join"):
             return [0.0, 1.0]
-        if question.kind == "say" and 2 in question.chosen:
-            return [float(topic == 2) for topic in question.chosen]
+        if question.kind == "say" and 2 in question.option_values:
+            return [float(topic == 2) for topic in question.option_values]
         return weights
 
 
@@ -112,7 +114,7 @@ class Faulty(Scripted):
 
 def test_a_brain_is_judged_by_the_guests_and_its_faults() -> None:
     seeds = range(4)
-    goal = 2 * guests(25, seeds)[0]
+    goal = 2 * mean_guests(towns_with_a_party(25, seeds))
     assert check_brain(None, beat=goal, seeds=seeds) == NOT_YET
     assert "That is no brain" in check_brain(object(), beat=goal, seeds=seeds)
     assert "could not be used" in check_brain(Faulty(), beat=goal, seeds=seeds)

@@ -1,20 +1,20 @@
-"""A language model as a brain: its weights are its probabilities, and it can learn the town's ways."""
+"""A language model as a brain: its weights are its probabilities, and it can learn."""
 
 import numpy as np
 import pytest
 import torch
 
 from smallscale.simulation import Town, World
-from smallscale.simulation.brains import Question
 from smallscale.simulation.language import (
     LanguageBrain,
     diary_lines,
     disagreement,
     experience,
-    new_model,
     train_diarist,
+    untrained_diarist,
     word_tokenizer,
 )
+from smallscale.simulation.questions import Question
 
 WORLD = World()
 
@@ -27,7 +27,7 @@ def asked() -> list[tuple[Question, np.ndarray]]:
 @pytest.fixture(scope="module")
 def brain(asked: list[tuple[Question, np.ndarray]]) -> LanguageBrain:
     tokenizer = word_tokenizer(diary_lines(asked, 1))
-    return LanguageBrain(new_model(tokenizer), tokenizer, batch_size=7)
+    return LanguageBrain(untrained_diarist(tokenizer), tokenizer, batch_size=7)
 
 
 def test_weights_are_the_probabilities_of_the_letters_offered(
@@ -48,10 +48,8 @@ def test_weights_are_the_probabilities_of_the_letters_offered(
 
 def test_batches_do_not_matter(brain: LanguageBrain, asked: list) -> None:
     questions = [question for question, _ in asked[:40]]
-    together, alone = (
-        brain.answer(questions),
-        [brain.answer([question])[0] for question in questions],
-    )
+    together = brain.answer(questions)
+    alone = [brain.answer([question])[0] for question in questions]
     for a, b in zip(together, alone, strict=True):
         assert a == pytest.approx(b, abs=1e-5)
     assert brain.answer([]) == []
@@ -78,22 +76,18 @@ def test_training_learns_repeats_itself_and_touches_no_global_state(
     asked: list,
 ) -> None:
     lines = diary_lines(asked, 2)
-    tokenizer, state, runs = word_tokenizer(lines), torch.get_rng_state(), []
+    tokenizer = word_tokenizer(lines)
+    state = torch.get_rng_state()
+    runs = []
     for _ in range(2):
-        model = new_model(tokenizer, hidden_size=32, intermediate_size=64)
+        model = untrained_diarist(tokenizer, width=32)
         before = disagreement(LanguageBrain(model, tokenizer), asked).mean()
         losses = train_diarist(model, tokenizer, lines * 3)
         assert not model.training
-        runs.append(
-            (
-                losses,
-                before,
-                disagreement(LanguageBrain(model, tokenizer), asked).mean(),
-            )
-        )
+        after = disagreement(LanguageBrain(model, tokenizer), asked).mean()
+        runs.append({"losses": losses, "before": before, "after": after})
     assert runs[0] == runs[1]
     assert torch.equal(torch.get_rng_state(), state)
-    losses, before, after = runs[0]
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
     assert after < 0.95 * before
 
@@ -133,4 +127,4 @@ def test_a_tokenizer_without_letters_of_its_own_says_so() -> None:
         ValueError,
         match="tokenizer must have a token of its own for each capital letter",
     ):
-        LanguageBrain(new_model(tokenizer), Merging())
+        LanguageBrain(untrained_diarist(tokenizer), Merging())

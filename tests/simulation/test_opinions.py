@@ -1,4 +1,4 @@
-"""Averaged opinions: against closed forms, against plain iteration, and where there is no limit."""
+"""Averaged opinions: against closed forms and plain iteration, and without a limit."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def iterate(
 
 
 def test_degroot_by_hand() -> None:
-    """pi = (2/3, 1/3): two thirds of what leaves 1 comes back from 2, so pi1 / 4 = pi2 / 2."""
+    """pi = (2/3, 1/3): what leaves 1 comes from 2, so pi1 / 4 = pi2 / 2."""
     W = [[0.75, 0.25], [0.5, 0.5]]
     assert degroot(W, [0, 3]).tolist() == pytest.approx([1, 1])
     assert degroot(
@@ -50,7 +50,8 @@ def test_two_groups_agree_each_for_itself_and_listeners_mix_them() -> None:
 
 @given(st.integers(1, 6), st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 0.8]))
 def test_degroot_is_where_iteration_ends(n: int, seed: int, zeros: float) -> None:
-    W, x = matrix(n, seed, zeros), np.random.default_rng(seed + 1).random(n)
+    W = matrix(n, seed, zeros)
+    x = np.random.default_rng(seed + 1).random(n)
     assert degroot(W, x) == pytest.approx(
         np.linalg.matrix_power(W, 1 << 16) @ x, abs=1e-6
     )
@@ -83,7 +84,9 @@ def test_friedkin_johnsen_by_hand() -> None:
 @given(st.integers(1, 6), st.integers(0, 10_000))
 def test_friedkin_johnsen_is_where_iteration_ends(n: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    W, x, lam = matrix(n, seed, 0.3), random.random((n, 2)), random.uniform(0, 0.95, n)
+    W = matrix(n, seed, 0.3)
+    x = random.random((n, 2))
+    lam = random.uniform(0, 0.95, n)
     limit = friedkin_johnsen(W, lam, x)
     assert limit == pytest.approx(iterate(W, x, lam, 600), abs=1e-9)
     assert limit == pytest.approx((lam * (W @ limit).T + (1 - lam) * x.T).T)
@@ -136,7 +139,7 @@ def plain(x: np.ndarray, eps: float, steps: int) -> np.ndarray:
 
 
 def test_bounded_confidence_by_hand() -> None:
-    """0 and 1 see each other, 1 and 2 as well: means of (0, 1), (0, 1, 2), (1, 2), and 9 alone."""
+    """0 sees 1, 1 sees 2: means of (0, 1), (0, 1, 2), (1, 2), and 9 alone."""
     assert bounded_confidence([9, 0, 2, 1], 1, 1).tolist() == [9, 0.5, 1.5, 1]
     assert bounded_confidence(torch.tensor([0.0, 1.0]), 0.5, 10).tolist() == [0, 1]
     assert bounded_confidence([3.5], 0, 3).tolist() == [3.5]
@@ -182,8 +185,9 @@ def test_bounded_confidence_forms_the_known_clusters() -> None:
         ([], 0.1, 1, "opinions must be \\(n,\\)"),
         ([[1.0]], 0.1, 1, "opinions must be"),
         ([np.nan], 0.1, 1, "opinions must be finite"),
-        ([1], -0.1, 1, "eps must be finite and at least 0"),
+        ([1], -0.1, 1, "eps must be a finite number, at least 0"),
         ([1], np.nan, 1, "eps must be"),
+        ([1], np.inf, 1, "eps must be"),
         ([1], 0.1, -1, "steps must be a whole number"),
         ([1], 0.1, 1.5, "steps must be a whole number"),
     ],

@@ -1,4 +1,4 @@
-"""Every way in which a server can fail, by a server made to fail so: each is counted, and nothing of it is kept."""
+"""Every way in which a server can fail: each is counted, and nothing of it is kept."""
 
 import contextlib
 import json
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from smallscale.simulation import Town, World
-from smallscale.simulation.brains import Fault, Question, Scripted
+from smallscale.simulation.brains import Fault, Scripted
+from smallscale.simulation.questions import Question
 from smallscale.simulation.server import ServerBrain, parse
 
 openai = pytest.importorskip(
@@ -25,7 +26,7 @@ Reply = Callable[[str], tuple[int, Any]]  # the question's text -> status and bo
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
-    """serve(reply) gives the address of a server that replies so, and the texts that it is asked.
+    """serve(reply) gives the address of a server that replies so, and what it is asked.
 
     send(write, data) writes the body; by default all of it at once.
     """
@@ -167,33 +168,42 @@ def test_a_reply_whose_connection_breaks_is_cut_off(serve: Any) -> None:
     ]
 
 
+def name_in(text: str) -> str:
+    """The person whom a question is about."""
+    return text.split(",")[0]
+
+
+def last_letter_in(text: str) -> str:
+    """The letter of a question's last option."""
+    options = text.split(". ")[-2].split(", ")
+    return options[-1].split()[0]
+
+
 class Silent(Scripted):
-    """Says the last option at once, but for those whose names begin with A: what is left of the late server."""
+    """Says the last option at once, but nothing for those whose names begin with A."""
 
     name = "server model m"
 
     def answer(self, questions: Sequence[Question]) -> list[Any]:
-        return [
-            Fault("late")
-            if q.person.name[0] == "A"
-            else [float(x == q.letters[-1]) for x in q.letters]
-            for q in questions
-        ]
+        return [self.one(question) for question in questions]
+
+    def one(self, question: Question) -> Any:
+        if question.person.name[0] == "A":
+            return Fault("late")
+        last = question.letters[-1]
+        return [float(letter == last) for letter in question.letters]
 
 
 def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(
     serve: Any,
 ) -> None:
-    """Ada's and Anouk's answers come, whole and in the grammar, but late: the town is as if they had never come."""
+    """Ada's and Anouk's answers come late: the town is as if they had never come."""
 
     def reply(text: str) -> tuple[int, Any]:
-        name, letters = (
-            text.split(",")[0],
-            [part.split()[0] for part in text.split(". ")[-2].split(", ")],
-        )
+        name = name_in(text)
         if name[0] == "A":
             time.sleep(0.6)
-        return said(f"{name}: {letters[-1]}")
+        return said(f"{name}: {last_letter_in(text)}")
 
     address, seen = serve(reply)
     town = Town(seed=1, brain=ServerBrain(address, "m", timeout=0.3, tries=1)).run(9)
@@ -214,20 +224,17 @@ def test_a_server_that_is_down() -> None:
 
 
 def test_a_town_goes_on_beside_a_server_that_fails_now_and_then(serve: Any) -> None:
-    """A right answer for some, each kind of fault for others: what is stored is only what was decided."""
+    """A right answer for some, kinds of faults for others; only the first is kept."""
 
     def reply(text: str) -> tuple[int, Any]:
-        name, letters = (
-            text.split(",")[0],
-            [part.split()[0] for part in text.split(". ")[-2].split(", ")],
-        )
+        name = name_in(text)
         bad = {
             "A": said("gibberish"),
             "B": (500, b"broken pipe"),
             "C": said("Zeus: A"),
             "D": said("", "length"),
         }
-        return bad.get(name[0], said(f"{name}: {letters[-1]}"))
+        return bad.get(name[0], said(f"{name}: {last_letter_in(text)}"))
 
     address, seen = serve(reply)
     town = Town(seed=1, brain=ServerBrain(address, "m", tries=1)).run(12)
@@ -252,10 +259,12 @@ def np_rows(town: Town, initials: str) -> set[int]:
 
 
 def questions(town: Town) -> list[Question]:
-    return [question for question, _ in town.answers.said()]
+    return [question for question, _ in town.answers.answered()]
 
 
-@pytest.mark.parametrize("name", ["timeout", "tries", "workers", "longest"])
+@pytest.mark.parametrize("name", ["timeout", "tries", "workers", "max_tokens"])
 def test_settings_that_cannot_be_say_why(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be above 0; got 0"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be a .*(above 0|at least 1); got 0"
+    ):
         ServerBrain("http://127.0.0.1:9/v1", "m", **{name: 0})

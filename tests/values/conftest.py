@@ -23,11 +23,16 @@ def real(request: pytest.FixtureRequest) -> Votes:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """export(votes, comments, people) writes a Polis export: lines without their header."""
+    """export(votes, comments, people) writes a Polis export: lines without their
+    header."""
 
     def write(
         votes: str = "1,x,0,7,1\n2,x,1,7,-1\n3,x,0,3,0\n",
-        comments: str = '9,x,0,5,1,0,1,"Yes, we can"\n9,x,1,5,0,1,-1,No\n9,x,4,5,0,0,0,Nobody saw it\n',
+        comments: str = (
+            '9,x,0,5,1,0,1,"Yes, we can"\n'
+            "9,x,1,5,0,1,-1,No\n"
+            "9,x,4,5,0,0,0,Nobody saw it\n"
+        ),
         people: str | None = None,
         heads: tuple[str, str] = (
             "timestamp,datetime,comment-id,voter-id,vote",
@@ -39,7 +44,8 @@ def export(tmp_path: Path) -> Callable[..., Path]:
             f"{heads[1]}\n{comments}", encoding="utf-8"
         )
         if people is not None:
-            text = f"participant,group-id,n-comments,n-votes,n-agree,n-disagree,0,1,4\n{people}"
+            head = "participant,group-id,n-comments,n-votes,n-agree,n-disagree,0,1,4"
+            text = f"{head}\n{people}"
             (tmp_path / "participants-votes.csv").write_text(text, encoding="utf-8")
         return tmp_path
 
@@ -48,7 +54,8 @@ def export(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def camps() -> tuple[pd.DataFrame, pd.Series]:
-    """Forty people in camps of 20, 12 and 8, twelve statements, a fifth of the votes missing, some of them noise."""
+    """Forty people in camps of 20, 12 and 8, twelve statements, a fifth of the votes
+    missing, some of them noise."""
     rng = np.random.default_rng(0)
     camp = np.repeat([0, 1, 2], (20, 12, 8))
     wish = np.array(

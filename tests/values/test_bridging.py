@@ -1,4 +1,5 @@
-"""Does a statement that both camps like get ahead of one that the larger camp loves, and is the fit the minimum?"""
+"""Does a statement that both camps like get ahead of one that the larger camp loves,
+and is the fit the minimum?"""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ from smallscale.values import bridging_scores
 def two_camps(
     seed: int = 0, people: int = 100, larger: float = 0.7, seen: float = 1.0
 ) -> pd.DataFrame:
-    """Eight statements for each camp, one that bridges, and one that the larger camp loves and the other rejects."""
+    """Eight statements for each camp, one that bridges, and one that the larger camp
+    loves and the other rejects."""
     rng = np.random.default_rng(seed)
     large = np.arange(people) < larger * people
     lean = {f"large{k}": (0.9, 0.1) for k in range(8)} | {
@@ -48,8 +50,10 @@ def test_the_bridge_is_helpful_and_the_majoritys_own_is_not(
 
 
 def loss(votes: torch.Tensor, mu, person, statement) -> torch.Tensor:
-    """Community Notes' loss, as its code has it: means of squares, times .15 for intercepts and .03 for factors."""
-    ratings, seen = (votes.nan_to_num() + 1) / 2, ~votes.isnan()
+    """Community Notes' loss, as its code has it: means of squares, times .15 for
+    intercepts and .03 for factors."""
+    ratings = (votes.nan_to_num() + 1) / 2
+    seen = ~votes.isnan()
     fitted = mu + person[:, :1] + statement[:, 0] + person[:, 1:] @ statement[:, 1:].T
     error = (ratings - fitted)[seen].square().mean()
     intercepts = mu**2 + person[:, 0].square().mean() + statement[:, 0].square().mean()
@@ -63,7 +67,8 @@ def loss(votes: torch.Tensor, mu, person, statement) -> torch.Tensor:
 @pytest.mark.parametrize("seen", [1.0, 0.6])
 def test_it_is_the_minimum_that_gradient_descent_finds(seen: float) -> None:
     votes = two_camps(3, people=60, seen=seen)
-    tensor, best = torch.tensor(votes.to_numpy()), None
+    tensor = torch.tensor(votes.to_numpy())
+    best = None
     for start in range(4):
         generator = torch.Generator().manual_seed(start)
         parts = [
@@ -93,9 +98,11 @@ def test_it_is_the_minimum_that_gradient_descent_finds(seen: float) -> None:
 
 
 def test_by_hand_where_nobody_differs() -> None:
-    """Everybody agrees with everything: mu, i_u and i_n share 1, each at .15 a square; what is left costs 1.
+    """Everybody agrees with everything: mu, i_u and i_n share 1, each at .15 a square;
+    what is left costs 1.
 
-    All three are equal, a, and the rest e = 1 - 3a: the gradient -2e + .3a is 0 at a = 2/6.3.
+    All three are equal, a, and the rest e = 1 - 3a: the gradient -2e + .3a is 0 at a =
+    2/6.3.
     """
     scores = bridging_scores(np.ones((5, 4)))
     np.testing.assert_allclose(scores.intercept, 2 / 6.3, atol=1e-6)
@@ -138,9 +145,7 @@ def test_equal_camps_keep_their_sign_when_shuffled() -> None:
     pd.testing.assert_frame_equal(renamed, bridging_scores(votes), atol=1e-4)
 
 
-def test_a_statement_without_votes_has_no_score_and_people_without_votes_do_not_count() -> (
-    None
-):
+def test_a_statement_or_person_without_votes_has_no_score_and_no_say() -> None:
     votes = two_camps(people=40)
     expected = bridging_scores(votes)
     votes["unseen"] = np.nan

@@ -1,4 +1,5 @@
-"""Are consensus and representativeness the formulas, digit by digit, whatever the order and the names?"""
+"""Are consensus and representativeness the formulas, digit by digit, whatever the order
+and the names?"""
 
 import math
 
@@ -40,16 +41,15 @@ def random_votes(
 
 
 def test_consensus_by_hand() -> None:
-    """both: 5/6 * 5/6; ours: 5/6 * 1/6; few: of two votes one agrees, a pass counts as cast, 2/4, times 1/3."""
+    """both: 5/6 * 5/6; ours: 5/6 * 1/6; few: of two votes one agrees, a pass counts as
+    cast, 2/4, times 1/3."""
     found = group_aware_consensus(BY_HAND, GROUPS)
     assert found.to_dict() == pytest.approx(
         {"both": 25 / 36, "ours": 5 / 36, "few": 1 / 6}, abs=1e-15
     )
 
 
-def test_a_group_without_a_vote_counts_one_half_and_people_without_a_group_nothing() -> (
-    None
-):
+def test_a_group_without_a_vote_counts_one_half_and_strangers_nothing() -> None:
     votes = pd.DataFrame({"s": [A, A, N, D]})
     assert group_aware_consensus(votes, [0, 0, 1, math.nan])["s"] == pytest.approx(
         3 / 4 * 1 / 2
@@ -65,7 +65,8 @@ def test_one_group_that_disagrees_is_not_outvoted() -> None:
         }
     )
     groups = [0] * 90 + [1] * 10
-    consensus, pooled = group_aware_consensus(votes, groups), pooled_agreement(votes)
+    consensus = group_aware_consensus(votes, groups)
+    pooled = pooled_agreement(votes)
     assert pooled["liked"] > pooled["shared"]
     assert consensus["liked"] < consensus["shared"]
 
@@ -73,8 +74,9 @@ def test_one_group_that_disagrees_is_not_outvoted() -> None:
 def test_representativeness_by_hand() -> None:
     """ours, in group x: 4 of 4 agree, elsewhere 0 of 4.
 
-    p = 5/6; p_test = 2 sqrt 5 (5/5 - 1/2) = sqrt 5; r = (5/6) / (1/6) = 5; 5/5 against 1/5, pooled 6/10:
-    r_test = .8 / sqrt(.6 * .4 * (1/5 + 1/5)) = 2.582. In group y the same for disagree.
+    p = 5/6; p_test = 2 sqrt 5 (5/5 - 1/2) = sqrt 5; r = (5/6) / (1/6) = 5; 5/5 against
+    1/5, pooled 6/10: r_test = .8 / sqrt(.6 * .4 * (1/5 + 1/5)) = 2.582. In group y the
+    same for disagree.
     """
     found = representative_statements(BY_HAND.drop(columns="few"), GROUPS)
     assert list(found.columns) == [
@@ -97,7 +99,8 @@ def test_representativeness_by_hand() -> None:
 
 
 def test_a_single_vote_can_qualify_as_in_polis() -> None:
-    """few, in group y: one vote, against. p = 2/3, p_test = 2 sqrt 2 (2/2 - 1/2) = sqrt 2, and none of 2 elsewhere."""
+    """few, in group y: one vote, against. p = 2/3, p_test = 2 sqrt 2 (2/2 - 1/2) = sqrt
+    2, and none of 2 elsewhere."""
     row = (
         representative_statements(BY_HAND, GROUPS)
         .set_index(["group", "statement"])
@@ -112,7 +115,8 @@ def test_a_single_vote_can_qualify_as_in_polis() -> None:
 def by_the_rules(
     votes: pd.DataFrame, groups: pd.Series, group: object, statement: object
 ) -> dict:
-    """One statement in one group, counted with plain loops: stance, numbers, whether it qualifies, and its merit."""
+    """One statement in one group, counted with plain loops: stance, numbers, whether it
+    qualifies, and its merit."""
     inside = [
         v
         for v, g in zip(votes[statement], groups, strict=True)
@@ -123,10 +127,14 @@ def by_the_rules(
         for v, g in zip(votes[statement], groups, strict=True)
         if g != group and not math.isnan(v)
     ]
-    s, t, found = len(inside), len(rest), {}
+    s = len(inside)
+    t = len(rest)
+    found = {}
     for stance, sign in (("agree", 1), ("disagree", -1)):
-        n, m = inside.count(sign), rest.count(sign)
-        p, elsewhere = (n + 1) / (s + 2), (m + 1) / (t + 2)
+        n = inside.count(sign)
+        m = rest.count(sign)
+        p = (n + 1) / (s + 2)
+        elsewhere = (m + 1) / (t + 2)
         q = (n + m + 2) / (s + t + 2)
         z = (
             0
@@ -181,7 +189,8 @@ def test_every_group_has_its_best_five_and_its_best_agree_first(seed: int) -> No
 
 
 def test_the_best_agree_statement_has_a_place_among_five_stronger_refusals() -> None:
-    """Six statements that only group 0 refuses, unanimously, and one that it likes more than the others do, mildly."""
+    """Six statements that only group 0 refuses, unanimously, and one that it likes more
+    than the others do, mildly."""
     refused = {f"no{k}": [D] * 20 + [A] * 20 for k in range(6)}
     votes = pd.DataFrame({**refused, "yes": [A] * 14 + [D] * 6 + [A] * 7 + [D] * 13})
     rows = representative_statements(votes, [0] * 20 + [1] * 20)
@@ -253,7 +262,7 @@ def test_shuffled_and_renamed_nothing_changes(seed: int) -> None:
 
 
 def test_groups_in_another_order_than_the_rows_keep_their_people(real: Votes) -> None:
-    """The published mistake: labels taken by position from rows that were sorted anew."""
+    """The published mistake: labels taken by position from rows sorted anew."""
     backwards = real.groups.iloc[::-1]
     pd.testing.assert_series_equal(
         group_aware_consensus(real.matrix, backwards),

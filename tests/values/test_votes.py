@@ -79,19 +79,36 @@ def test_without_timestamps_only_repeated_votes_are_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"heads": ("timestamp,x,comment-id,voter-id,v", "comment-id,a,b,c,d,e,f,g")}, "no column vote;"),
-        ({"heads": (HEAD, "comment-id,m,a,b,c,d,e,f")}, "no column moderated, comment-body;"),
+        (
+            {
+                "heads": (
+                    "timestamp,x,comment-id,voter-id,v",
+                    "comment-id,a,b,c,d,e,f,g",
+                )
+            },
+            "no column vote;",
+        ),
+        (
+            {"heads": (HEAD, "comment-id,m,a,b,c,d,e,f")},
+            "no column moderated, comment-body;",
+        ),
         ({"votes": "1,x,0,7,2\n"}, r"vote must be 1, 0 or -1; row 1 has 2"),
-        ({"votes": "1,x,0,7,1\n2,x,0,8,yes\n"}, r"vote must be 1, 0 or -1; row 2 has yes"),
+        (
+            {"votes": "1,x,0,7,1\n2,x,0,8,yes\n"},
+            r"vote must be 1, 0 or -1; row 2 has yes",
+        ),
         ({"votes": "1,x,0,7,1\n1,x,0,8,\n"}, r"row 2 has nan"),
         ({"votes": "1,x,0,7,yes\n"}, r"row 1 has yes"),
         ({"votes": "1,x,0,,1\n"}, r"row 1 has no voter-id"),
         ({"votes": "1,x,99,7,1\n1,x,98,7,1\n"}, r"does not list: 98, 99"),
         ({"votes": ""}, "votes.csv holds no rows"),
-        ({"comments": "9,x,0,5,1,0,1,Yes\n9,x,0,5,1,0,1,No\n"}, "comment-id 0 comes twice"),
+        (
+            {"comments": "9,x,0,5,1,0,1,Yes\n9,x,0,5,1,0,1,No\n"},
+            "comment-id 0 comes twice",
+        ),
         ({"people": "3,1,0,1,0,0,0,,\n3,0,0,1,0,0,0,,\n"}, "participant 3 comes twice"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_in_one_line(
     export: Callable[..., Path], changes: dict, message: str
 ) -> None:
@@ -112,7 +129,8 @@ def test_files_that_are_missing_or_damaged_are_named(
     )
     with pytest.raises(
         ValueError,
-        match=r"comments\.csv is not a table of comma-separated values in UTF-8: 'utf-8'",
+        match=r"comments\.csv is not a table of comma-separated values in UTF-8: "
+        r"'utf-8'",
     ):
         read_polis(folder)
     (folder / "comments.csv").write_text("")
@@ -128,7 +146,8 @@ def test_a_byte_order_mark_is_no_part_of_a_name(export: Callable[..., Path]) -> 
 
 
 def test_real_exports_agree_with_themselves(real: Votes) -> None:
-    """The export's own table of last votes, which is not read, is the matrix; it counts agreement where we have +1."""
+    """The export's own table of last votes, which is not read, is the matrix; it counts
+    agreement where we have +1."""
     folder = next(
         f
         for f in (DATA / "polis").iterdir()

@@ -3,23 +3,33 @@
 from scipy.stats import binomtest
 from torch import Tensor
 
+from smallscale.core.validation import require
+
 
 def binomial_interval(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval (low, high) for a probability, from `successes` out of `n` (Wilson 1927).
+    """Return the ends of a probability's 95 % Wilson score interval (Wilson 1927).
 
-    Unlike "plus or minus two standard errors" it stays inside [0, 1], and says something at 0 and at n.
-    Raises ValueError unless 0 <= successes <= n and n >= 1.
+    With p = successes / n and z = 1.96 they are
+
+        (p + z^2 / 2n  -+  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+
+    Unlike "plus or minus two standard errors" the interval stays inside [0, 1], and
+    says something at 0 and at n. Raises ValueError unless 0 <= successes <= n and n >=
+    1.
+
+    >>> low, high = binomial_interval(9, 10)
+    >>> print(f"{low:.3f} to {high:.3f}")
+    0.596 to 0.982
     """
-    if not (n >= 1 and 0 <= successes <= n):
-        raise ValueError(
-            f"successes must lie in [0, n] with n at least 1; got {successes} of {n}"
-        )
+    possible = n >= 1 and 0 <= successes <= n
+    wanted = "successes must lie in [0, n] with n at least 1"
+    require(possible, f"{wanted}; got {successes} of {n}")
     interval = binomtest(int(successes), int(n)).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def share_interval(right: Tensor) -> tuple[float, float, float]:
-    """The share of True in (n,) of bool, and the ends of its 95 % Wilson interval."""
-    return float(right.double().mean()), *binomial_interval(
-        int(right.sum()), len(right)
-    )
+    """Return the share of True in (n,) of bool, and its 95 % Wilson interval's ends."""
+    share = float(right.double().mean())
+    low, high = binomial_interval(int(right.sum()), len(right))
+    return share, low, high

@@ -1,7 +1,8 @@
-"""Is there a reward that is simply true? Code that parses: lines of the standard library, continued by a small model.
+"""Is there a reward that is simply true? Code that parses.
 
-The corpus is on every machine that has Python: the standard library's own source, without comments and docstrings, one
-statement's head or body a line.
+A small model continues lines of the standard library's own source, which is on every
+machine that has Python: without comments and docstrings, one statement's head or body a
+line.
 """
 
 import ast
@@ -20,9 +21,10 @@ from scipy.stats import sem
 from tokenizers import ByteLevelBPETokenizer
 from torch import Generator, nn
 
-from smallscale.dpo.policy_training import Answers, all_logps, padded_answers
-from smallscale.dpo.sampling import draw
+from smallscale.dpo.answers import Answers, all_logps, padded_answers
+from smallscale.dpo.sampling import sample_completions
 
+# Folders and files of the standard library that are tests, data, or hardly code.
 LEFT_OUT = {
     "test",
     "tests",
@@ -32,8 +34,6 @@ LEFT_OUT = {
     "ensurepip",
     "turtledemo",
     "encodings",
-}
-LEFT_OUT |= {
     "pydoc_data",
     "distutils",
     "__pycache__",
@@ -42,12 +42,12 @@ LEFT_OUT |= {
     "_pydecimal.py",
     "this.py",
 }
-LONGEST = 120  # characters in a line
+LONGEST_LINE = 120  # characters
 NEWLINE = 0  # the token that ends a line, and a completion
-# Where a line may stand: alone, or with what it needs before and behind it.
-PLACES = (
+# Where a line may stand: alone, or with what it needs before and after it.
+CONTEXTS = (
     "\t{}",
-    "\tif x: pass\n\t{}\n\t\tpass",  # else, elif, and what heads a block of its own
+    "\tif x: pass\n\t{}\n\t\tpass",  # else, elif, and the head of a block of its own
     "\t{}\n\t\tpass\n\tfinally: pass",  # try
     "\ttry: pass\n\t{}\n\t\tpass",  # except, finally
     "\t{}\n\t\tcase _: pass",  # match
@@ -58,10 +58,11 @@ PLACES = (
 
 @cache
 def stdlib_modules(characters: int) -> tuple[str, ...]:
-    """Source of the standard library's modules, in an order that stays the same, until there are that many characters.
+    """Return the source of the standard library's modules until there are that many
+    characters, in an order that is the same everywhere.
 
-    Comments, docstrings and blank lines are gone, indentation is one tab a level; lines with other than ASCII or of
-    over 120 characters are left out.
+    Comments, docstrings and blank lines are gone, and indentation is one tab a level.
+    Lines that are not ASCII or have over 120 characters are left out.
     """
     root = Path(sysconfig.get_paths()["stdlib"])
     names = [
@@ -69,110 +70,130 @@ def stdlib_modules(characters: int) -> tuple[str, ...]:
         for file in root.rglob("*.py")
         if not file.name.startswith("_sysconfigdata")
     ]
+    # By a hash of the name: neither alphabet nor folder decides what comes first.
+    names.sort(key=lambda name: sha256(name.as_posix().encode()).digest())
     modules: list[str] = []
-    # By a hash of the name: neither alphabet nor folder decides what is in an excerpt.
-    for name in sorted(
-        names, key=lambda name: sha256(name.as_posix().encode()).digest()
-    ):
-        if not LEFT_OUT & set(name.parts) and sum(map(len, modules)) < characters:
-            modules.append(_plain(root / name))
+    length = 0
+    for name in names:
+        if length >= characters:
+            break
+        if not LEFT_OUT & set(name.parts):
+            source = _plain_source(root / name)
+            modules.append(source)
+            length += len(source)
     return tuple(filter(None, modules))
 
 
-def _plain(file: Path) -> str:
+def _plain_source(file: Path) -> str:
+    """Return a module's code without comments, docstrings, blank and long lines."""
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # the library's own deprecated escapes
+        # The library's own deprecated escapes would warn.
+        with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(file.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError):
         return ""
     for node in ast.walk(tree):
-        if isinstance(body := getattr(node, "body", None), list):
-            kept = [
-                s
-                for s in body
-                if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
-            ]
-            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
-    lines = [
-        re.sub("^( {4})+", lambda m: "\t" * (len(m[0]) // 4), line)
-        for line in ast.unparse(tree).splitlines()
-    ]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            code = [statement for statement in body if not _is_constant(statement)]
+            node.body = code or [ast.Pass()]  # type: ignore[attr-defined]
+    lines = [_tabbed(line) for line in ast.unparse(tree).splitlines()]
     return "\n".join(
         line
         for line in lines
-        if line.strip() and line.isascii() and len(line) <= LONGEST
+        if line.strip() and line.isascii() and len(line) <= LONGEST_LINE
     )
 
 
-def parses(line: str) -> bool:
-    """Is this one line, without its indentation, a line of Python? Strict: all of it is parsed, in a place that fits.
+def _is_constant(statement: ast.AST) -> bool:
+    """Say whether a statement is a constant alone, such as a docstring."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
-    The head of a block is given a body; else, except and their like the block they belong to. Nothing else is
-    forgiven: empty text, a comment, more than one line or half of one is no line.
+
+def _tabbed(line: str) -> str:
+    """Return the line with a tab for every four spaces at its start."""
+    return re.sub("^( {4})+", lambda indent: "\t" * (len(indent[0]) // 4), line)
+
+
+def parses(line: str) -> bool:
+    """Say whether this one line, without its indentation, is a line of Python.
+
+    All of it is parsed, in a place that fits: the head of a block is given a body, and
+    else, except and their like the block they belong to. Nothing else is forgiven.
+    Empty text, a comment, more than one line or half of one is no line.
+
+    >>> parses("except ValueError as error:"), parses("if x"), parses("# anything")
+    (True, False, False)
     """
     line = line.lstrip("\t")
     if line.strip().splitlines() != [line] or not line.isascii() or line.endswith("\\"):
         return False
-    # A comment hides whatever stands behind it: were there one, a bracket more would do no harm.
-    return _fits(line) and not ("#" in line and _fits(f"{line})"))
+    # A comment hides what stands behind it: with one, a bracket more does no harm.
+    has_comment = "#" in line and _parses_somewhere(f"{line})")
+    return _parses_somewhere(line) and not has_comment
 
 
-def _fits(line: str) -> bool:
+def _parses_somewhere(line: str) -> bool:
+    """Say whether Python accepts the line in one of CONTEXTS."""
     with warnings.catch_warnings(action="ignore"):
-        for place in PLACES:
+        for context in CONTEXTS:
             with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-                ast.parse(f"async def f():\n{place.format(line)}")
+                ast.parse(f"async def f():\n{context.format(line)}")
                 return True
     return False
 
 
 @cache
 def tokenizer(characters: int, vocabulary: int = 512) -> ByteLevelBPETokenizer:
-    """Byte-pair encoding learnt from `stdlib_modules`; token 0 is the newline, and ends a line."""
-    bpe, lines = (
-        ByteLevelBPETokenizer(),
-        "\n".join(stdlib_modules(characters)).split("\n"),
-    )
+    """Return a byte-pair encoding learnt from `stdlib_modules`.
+
+    Token 0 is the newline, which ends a line.
+    """
+    bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(
-        lines, vocabulary, min_frequency=0, show_progress=False, special_tokens=["\n"]
+        _stdlib_lines(characters),
+        vocabulary,
+        min_frequency=0,
+        show_progress=False,
+        special_tokens=["\n"],
     )
     return bpe
 
 
 @cache
 def code_tokens(characters: int, vocabulary: int = 512) -> np.ndarray:
-    """All of `stdlib_modules` as one array of tokens, each line followed by NEWLINE."""
-    lines = "\n".join(stdlib_modules(characters)).split("\n")
-    return np.concatenate(
-        [
-            [*line.ids, NEWLINE]
-            for line in tokenizer(characters, vocabulary).encode_batch(lines)
-        ]
-    )
+    """Return `stdlib_modules` as one array of tokens, NEWLINE after each line."""
+    bpe = tokenizer(characters, vocabulary)
+    lines = bpe.encode_batch(_stdlib_lines(characters))
+    return np.concatenate([[*line.ids, NEWLINE] for line in lines])
+
+
+def _stdlib_lines(characters: int) -> list[str]:
+    return "\n".join(stdlib_modules(characters)).split("\n")
 
 
 def code_prompts(
     tokens: np.ndarray, n: int, length: int, *, seed: int = 0
 ) -> np.ndarray:
-    """(n, length) stretches of `tokens` that end at the end of a line: what comes next is a new one."""
+    """Return (n, length) stretches of `tokens` that end at the end of a line, so that
+    what comes next is a new one."""
     ends = np.flatnonzero(tokens[length - 1 : -1] == NEWLINE) + length
-    starts = (
-        np.random.default_rng(seed).choice(ends, size=n, replace=n > len(ends)) - length
-    )
+    random = np.random.default_rng(seed)
+    starts = random.choice(ends, size=n, replace=n > len(ends)) - length
     return tokens[starts[:, None] + np.arange(length)]
 
 
-class Lines(NamedTuple):
-    """n completions of prompts. text: without the newline, empty where none came; answers: as tokens, with prompts.
+class WrittenLines(NamedTuple):
+    """n completions of prompts.
 
-    good: (n,) whether each parses; lengths: (n,) in tokens, the newline among them.
+    text: without the newline, and empty where none came. answers: as tokens, with their
+    prompts. parsed: (n,) whether each parses. lengths: (n,) in tokens, the newline
+    among them.
     """
 
     text: tuple[str, ...]
     answers: Answers
-    good: np.ndarray
+    parsed: np.ndarray
     lengths: np.ndarray
 
 
@@ -181,64 +202,70 @@ def write_lines(
     prompts: np.ndarray,
     bpe: ByteLevelBPETokenizer,
     *,
-    most: int = 24,
+    max_new_tokens: int = 24,
     seed: int = 0,
-) -> Lines:
-    """The next line after each of `prompts` (n, length), drawn at temperature 1, at most `most` tokens."""
-    generator = Generator().manual_seed(seed)
-    rows = draw(
-        policy, torch.from_numpy(prompts), most=most, end=NEWLINE, generator=generator
+) -> WrittenLines:
+    """Draw the next line after each of `prompts` (n, length), at temperature 1."""
+    rows = sample_completions(
+        policy,
+        torch.from_numpy(prompts),
+        max_new_tokens=max_new_tokens,
+        end_token=NEWLINE,
+        generator=Generator().manual_seed(seed),
     )
     text = tuple(bpe.decode(row[:-1]) if row[-1] == NEWLINE else "" for row in rows)
-    good, lengths = (
-        np.array([parses(line) for line in text]),
-        np.array([len(row) for row in rows]),
+    return WrittenLines(
+        text=text,
+        answers=padded_answers(prompts.tolist(), rows),
+        parsed=np.array([parses(line) for line in text]),
+        lengths=np.array([len(row) for row in rows]),
     )
-    return Lines(text, padded_answers(prompts.tolist(), rows), good, lengths)
 
 
 def measure_lines(
-    lines: Lines, policy: nn.Module, reference: nn.Module
+    lines: WrittenLines, policy: nn.Module, reference: nn.Module
 ) -> dict[str, float]:
-    """parse: the share that does; tokens: their mean length; distinct: the share of different texts among all.
+    """Return what the lines that `policy` wrote are like.
 
-    kl: the mean of log policy - log reference over these lines, which must be the policy's own; kl_error: its standard
-    error.
+    parse: the share that parses. tokens: their mean length. distinct: the share of
+    different texts among all. kl: the mean of log policy - log reference over these
+    lines, an estimate of KL(policy || reference). kl_error: its standard error.
     """
-    gain = (
-        (all_logps(policy, lines.answers) - all_logps(reference, lines.answers))
-        .double()
-        .numpy()
-    )
-    found = {"parse": lines.good.mean(), "tokens": lines.lengths.mean()}
-    found |= {
+    ratio = all_logps(policy, lines.answers) - all_logps(reference, lines.answers)
+    ratio_array = ratio.double().numpy()
+    measures = {
+        "parse": lines.parsed.mean(),
+        "tokens": lines.lengths.mean(),
         "distinct": len(set(lines.text)) / len(lines.text),
-        "kl": gain.mean(),
-        "kl_error": sem(gain),
+        "kl": ratio_array.mean(),
+        "kl_error": sem(ratio_array),
     }
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in measures.items()}
 
 
 def code_pairs(
-    good: Any, lengths: Any, *, slack: int | None, seed: int = 0
+    parsed: Any, lengths: Any, *, slack: int | None, seed: int = 0
 ) -> np.ndarray:
-    """(m, 2) positions of completions, one that parses first, then one of the same prompt that does not.
+    """Return (m, 2) positions of completions: one that parses, and then one of the same
+    prompt that does not.
 
-    good: (prompts, tries) whether each parses; lengths: (prompts, tries) in tokens. Positions count row by row.
-    slack: by how many tokens the two may differ; None: by any. A completion is in one pair at most; a prompt gives as
-    many pairs as its completions allow.
+    parsed: (prompts, tries) whether each parses. lengths: (prompts, tries) in tokens.
+    Positions count row by row.
+    slack: by how many tokens the two may differ; None: by any number. A completion is
+    in one pair at most, and a prompt gives as many pairs as its completions allow.
     """
-    good, lengths = np.asarray(good, dtype=bool), np.asarray(lengths)
-    random, tries, pairs = np.random.default_rng(seed), good.shape[1], []
+    good = np.asarray(parsed, dtype=bool)
+    tokens = np.asarray(lengths)
+    random = np.random.default_rng(seed)
+    tries = good.shape[1]
+    most_apart = np.inf if slack is None else slack
+    pairs = []
     for row in range(len(good)):
-        left = list(random.permutation(np.flatnonzero(~good[row])))
-        for win in random.permutation(np.flatnonzero(good[row])):
-            near = [
-                k
-                for k in left
-                if slack is None or abs(lengths[row, k] - lengths[row, win]) <= slack
-            ]
+        losers = list(random.permutation(np.flatnonzero(~good[row])))
+        for winner in random.permutation(np.flatnonzero(good[row])):
+            apart = abs(tokens[row] - tokens[row, winner])  # (tries,)
+            near = [loser for loser in losers if apart[loser] <= most_apart]
             if near:
-                left.remove(near[0])
-                pairs.append((row * tries + win, row * tries + near[0]))
+                losers.remove(near[0])
+                pairs.append((row * tries + winner, row * tries + near[0]))
     return np.array(pairs, dtype=int).reshape(-1, 2)

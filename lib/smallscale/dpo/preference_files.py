@@ -1,9 +1,8 @@
-"""Whose preferences? A file of them, a JSON object a line, as texts that a model can be trained on."""
+"""Whose preferences? A file of them, as texts that a model can be trained on."""
 
 import json
 import re
 from operator import eq
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,18 +11,19 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, ByT5Tokenizer
 
 from smallscale.core.intervals import binomial_interval
-from smallscale.dpo.policy_training import (
-    Answers,
-    all_logps,
-    padded_answers,
-    train_preferences,
-)
-from smallscale.dpo.reviews import small_llama
-from smallscale.dpo.sampling import fit_texts
+from smallscale.core.validation import require
+from smallscale.dpo.answers import Answers, all_logps, padded_answers
+from smallscale.dpo.policies import small_policy
+from smallscale.dpo.policy_training import train_preferences
+from smallscale.dpo.supervised import fit_texts
 
 
 class Preferences(NamedTuple):
-    """n pairs of texts. prompts, chosen, rejected: (n,) each; identical: how many pairs hold one text twice (kept)."""
+    """n pairs of texts.
+
+    prompts, chosen, rejected: (n,) each. identical: how many pairs hold one text twice;
+    they are kept.
+    """
 
     prompts: tuple[str, ...]
     chosen: tuple[str, ...]
@@ -32,34 +32,64 @@ class Preferences(NamedTuple):
 
 
 def read_preferences(path: str | Path) -> Preferences:
-    """The pairs in a JSONL file: {"prompt": …, "chosen": …, "rejected": …} a line, all text; empty lines are skipped.
+    """Return the pairs in a JSONL file, an object a line:
+    {"prompt": …, "chosen": …, "rejected": …}, all of them text.
 
-    Without "prompt", it is what chosen and rejected have in common at their start, up to the last white space in it.
-    Raises ValueError, one line with the number of the file's line, for what is not such an object.
+    Empty lines are skipped. Without "prompt", it is what chosen and rejected have in
+    common at their start, up to the last white space in it.
+    Raises ValueError, in one line with the number of the file's line, for what is not
+    such an object.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (
-            error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        )
+    except OSError as error:
         raise ValueError(
-            f"{path} cannot be read: {reason}; give a JSONL file of preferences"
+            f"{path} cannot be read: {error.strerror}; give a JSONL file of preferences"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} cannot be read: it is not UTF-8 text; give a JSONL file of "
+            "preferences"
         ) from error
     rows = [
-        _pair(line, f"{path}, line {number}")
+        _read_pair(line, f"{path}, line {number}")
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
-    if not rows:
-        raise ValueError(
-            f"{path} holds no preferences; each line is an object with chosen and rejected"
-        )
+    require(
+        rows,
+        f"{path} holds no preferences; each line is an object with chosen and rejected",
+    )
     prompts, chosen, rejected = zip(*rows, strict=True)
     return Preferences(prompts, chosen, rejected, sum(map(eq, chosen, rejected)))
 
 
-def _pair(line: str, where: str) -> tuple[str, str, str]:
+def _read_pair(line: str, where: str) -> tuple[str, str, str]:
+    """Return prompt, chosen and rejected of one line; `where` names it in messages."""
+    record = _read_object(line, where)
+    chosen = record["chosen"]
+    rejected = record["rejected"]
+    if "prompt" in record:
+        return record["prompt"], chosen, rejected
+    # In two texts that are alike nothing tells where a prompt would end.
+    common = _common_start(chosen, rejected) if chosen != rejected else ""
+    last_word = re.split(r"\s", common)[-1]
+    cut = len(common) - len(last_word)
+    return chosen[:cut], chosen[cut:], rejected[cut:]
+
+
+def _common_start(first: str, second: str) -> str:
+    """Return the characters that two texts have in common at their start."""
+    length = 0
+    for a, b in zip(first, second, strict=False):
+        if a != b:
+            break
+        length += 1
+    return first[:length]
+
+
+def _read_object(line: str, where: str) -> dict[str, str]:
+    """Return the JSON object in a line, with chosen and rejected and perhaps prompt."""
     try:
         record = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -69,66 +99,77 @@ def _pair(line: str, where: str) -> tuple[str, str, str]:
         ) from error
     if not isinstance(record, dict):
         raise ValueError(
-            f"{where} must be an object with chosen and rejected; got {type(record).__name__}"
+            f"{where} must be an object with chosen and rejected; got "
+            f"{type(record).__name__}"
         )
+    for name in ("chosen", "rejected"):
+        fields = ", ".join(map(repr, record)) or "none"
+        require(name in record, f"{where} has no field {name!r}; it has {fields}")
     for name in ("prompt", "chosen", "rejected"):
-        if name not in record and name != "prompt":
-            raise ValueError(
-                f"{where} has no field {name!r}; it has {', '.join(map(repr, record)) or 'none'}"
-            )
-        if not isinstance(record.get(name, ""), str):
-            kind = type(record[name]).__name__
-            raise ValueError(
-                f"{where}: {name} must be text, of type string; got {kind} (write out chat messages)"
-            )
-    chosen, rejected = record["chosen"], record["rejected"]
-    if "prompt" in record:
-        return record["prompt"], chosen, rejected
-    # In two texts alike nothing tells where a prompt would end.
-    common = commonprefix([chosen, rejected]) if chosen != rejected else ""
-    cut = len(common) - len(re.split(r"\s", common)[-1])
-    return chosen[:cut], chosen[cut:], rejected[cut:]
+        value = record.get(name, "")
+        require(
+            isinstance(value, str),
+            f"{where}: {name} must be text, of type string; got {type(value).__name__} "
+            "(write out chat messages)",
+        )
+    return record
 
 
 def language_model(
     name: str = "", *, length: int = 256, seed: int = 0
 ) -> tuple[nn.Module, Any]:
-    """(model, tokenizer): a causal model of the Hugging Face hub, or of a folder; empty: a small one that reads bytes.
+    """Return (model, tokenizer): a causal language model of the Hugging Face hub, or of
+    a folder. An empty name gives a small one that reads bytes.
 
-    The small one is freshly initialised, for texts of up to `length` bytes, and nothing is downloaded for it.
+    The small one has random weights, takes texts of up to `length` bytes, and needs no
+    download.
     """
     if name:
-        return AutoModelForCausalLM.from_pretrained(
-            name
-        ), AutoTokenizer.from_pretrained(name)
-    words = ByT5Tokenizer(extra_ids=0)  # a byte is a token
-    return small_llama(len(words), length=length, seed=seed), words
+        model = AutoModelForCausalLM.from_pretrained(name)
+        return model, AutoTokenizer.from_pretrained(name)
+    tokenizer = ByT5Tokenizer(extra_ids=0)  # a byte is a token
+    return small_policy(len(tokenizer), length=length, seed=seed), tokenizer
+
+
+class EncodedPreferences(NamedTuple):
+    """What `train_preferences` takes. pairs: positions in texts, chosen first.
+    dropped: how many pairs were too long."""
+
+    texts: Answers
+    pairs: list[list[int]]
+    dropped: int
 
 
 def encode_preferences(
     preferences: Preferences, tokenizer: Any, *, max_length: int | None = None
-) -> tuple[Answers, list[list[int]], int]:
-    """(texts, pairs, dropped): what `train_preferences` takes, with a transformers tokenizer that has an eos token.
+) -> EncodedPreferences:
+    """Return preferences as tokens, by a transformers tokenizer that has an eos token.
 
-    Prompt and completion are encoded apart, so that the boundary is a token's; the end of text is put after each
-    completion, and the beginning (or, without one, the end) before each prompt.
-    A pair is dropped, and counted, where max_length leaves nothing of a completion. Raises ValueError if none is left.
+    Prompt and completion are encoded apart, so that the boundary is a token's. The end
+    of text is put after each completion, and the beginning (or, where the tokenizer has
+    none, the end) before each prompt. A pair is dropped, and counted, where max_length
+    leaves nothing of a completion.
+    Raises ValueError if no pair is left.
     """
     end = tokenizer.eos_token_id
     start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    prompts, chosen, rejected = (
-        [tokenizer.encode(text, add_special_tokens=False) for text in side]
-        for side in preferences[:3]
-    )
+
+    def encoded(texts: tuple[str, ...]) -> list[list[int]]:
+        return [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+
+    prompts = encoded(preferences.prompts)
+    chosen = encoded(preferences.chosen)
+    rejected = encoded(preferences.rejected)
     kept = [
         i
         for i, prompt in enumerate(prompts)
         if max_length is None or len(prompt) + 1 < max_length
     ]
-    if not kept:
-        raise ValueError(
-            f"max_length={max_length} leaves nothing of any completion; the prompts alone are longer"
-        )
+    require(
+        kept,
+        f"max_length={max_length} leaves nothing of any completion; the prompts alone "
+        "are longer",
+    )
     answers = [[*side[i], end] for side in (chosen, rejected) for i in kept]
     texts = padded_answers(
         [[start, *prompts[i]] for i in kept] * 2,
@@ -136,11 +177,8 @@ def encode_preferences(
         pad=start,
         max_length=max_length,
     )
-    return (
-        texts,
-        [[i, len(kept) + i] for i in range(len(kept))],
-        len(prompts) - len(kept),
-    )
+    pairs = [[i, len(kept) + i] for i in range(len(kept))]
+    return EncodedPreferences(texts, pairs, dropped=len(prompts) - len(kept))
 
 
 def learn(
@@ -152,45 +190,53 @@ def learn(
     fitting: int = 0,
     **options: Any,
 ) -> dict[str, float]:
-    """Train `model` in place on four fifths of the pairs; what it says of the last fifth, as it got them.
+    """Train `model` in place on four fifths of the pairs, and measure it on the last.
 
-    fitting: steps of supervised training on the chosen texts first, for a model that knows nothing yet.
-    options: what `train_preferences` takes, steps among it; beta 0.1, lr 5e-4 and batch_size 16 unless they are given.
-    Returned: pairs, identical, dropped (see `encode_preferences`), held (how many), accuracy (on them, strictly higher
-    reward), low and high (95 % Wilson interval). Raises ValueError for fewer than 5 pairs that fit.
+    fitting: steps of supervised training on the chosen texts first, for a model that
+    knows nothing yet.
+    options: what `train_preferences` takes, steps among it; beta 0.1, lr 5e-4 and
+    batch_size 16 unless they are given.
+    Returns pairs, identical, dropped (see `encode_preferences`), held (how many pairs
+    were held out), accuracy (the share of them with a strictly higher reward for the
+    chosen text), low and high (its 95 % Wilson interval).
+    Raises ValueError for fewer than 5 pairs that fit.
     """
     options = {"beta": 0.1, "lr": 5e-4, "batch_size": 16, "seed": 0} | options
-    size, seed = options["batch_size"], options["seed"]
+    size = options["batch_size"]
     texts, pairs, dropped = encode_preferences(
         preferences, tokenizer, max_length=max_length
     )
-    kept = len(pairs) - len(pairs) // 5
-    if kept == len(pairs):
-        raise ValueError(
-            f"preferences must hold at least 5 pairs within max_length={max_length}; got {len(pairs)}"
-        )
+    held = len(pairs) // 5
+    require(
+        held > 0,
+        f"preferences must hold at least 5 pairs within max_length={max_length}; got "
+        f"{len(pairs)}",
+    )
+    kept = len(pairs) - held
     if fitting:
+        chosen_texts = texts[torch.arange(kept)]
         fit_texts(
             model,
-            texts[torch.arange(kept)],
+            chosen_texts,
             steps=fitting,
             batch_size=size,
-            seed=seed,
+            seed=options["seed"],
             progress="texts",
         )
     before = all_logps(model, texts, batch_size=size)
     train_preferences(
         model, texts, pairs[:kept], reference=before, progress="preferences", **options
     )
-    held = torch.tensor(pairs[kept:]).T.flatten()
-    chosen, rejected = (
-        all_logps(model, texts[held], batch_size=size) - before[held]
-    ).chunk(2)
-    right, n = int((chosen > rejected).sum()), len(chosen)
-    low, high = binomial_interval(right, n)
-    counts = {
+    positions = torch.tensor(pairs[kept:]).T.flatten()  # the chosen, then the rejected
+    rise = all_logps(model, texts[positions], batch_size=size) - before[positions]
+    right = int((rise[:held] > rise[held:]).sum())
+    low, high = binomial_interval(right, held)
+    return {
         "pairs": len(preferences.prompts),
         "identical": preferences.identical,
         "dropped": dropped,
+        "held": held,
+        "accuracy": right / held,
+        "low": low,
+        "high": high,
     }
-    return counts | {"held": n, "accuracy": right / n, "low": low, "high": high}

@@ -1,5 +1,8 @@
-"""How does attention run fast without its matrix? FlashAttention, from one row of softmax to a GPU."""
+"""How does attention run fast without its matrix? FlashAttention, row to GPU."""
 
+import sys
+
+from smallscale.core.faces import Face
 from smallscale.kernels.attention import attention
 from smallscale.kernels.counts import (
     Traffic,
@@ -9,3 +12,6 @@ from smallscale.kernels.counts import (
 )
 
 __all__ = ["Traffic", "attention", "elements_moved", "fast_memory", "largest_block"]
+
+# `attention` is a function here, and the module that it stands in has this name too.
+sys.modules[__name__].__class__ = Face

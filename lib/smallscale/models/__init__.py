@@ -1,4 +1,4 @@
-"""The models that several themes share: small classifiers and one small transformer."""
+"""Which models do several themes share? Small classifiers and one small transformer."""
 
 from smallscale.models.classifiers import small_cnn, small_mlp
 from smallscale.models.transformer import small_transformer

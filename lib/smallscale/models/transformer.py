@@ -1,7 +1,7 @@
-"""What is the smallest language model that shows the effect? A Llama, freshly initialised.
+"""What is the smallest language model that shows the effect? A Llama, untrained.
 
-Llama (Touvron et al. 2023) is transformers' own implementation, so a small model is used,
-saved and loaded exactly as a large one from the Hugging Face hub.
+Llama (Touvron et al. 2023) is transformers' own implementation, so a small model is
+used, saved and loaded exactly as a large one from the Hugging Face hub.
 """
 
 from typing import Any
@@ -24,11 +24,14 @@ def small_transformer(
 ) -> LlamaForCausalLM:
     """Return a causal language model with random weights, in eval mode.
 
-    vocabulary: how many tokens there are. length: the most tokens of a text.
+    vocabulary: how many tokens there are. length: the most tokens that a text may have.
     width: of the hidden state; the inner layer of each block is twice as wide.
     config: anything else that transformers' LlamaConfig takes. It has no dropout.
     seed: of the initial weights; no global state is touched.
     Raises ValueError for a size that is not a whole number of at least 1.
+
+    >>> small_transformer(vocabulary=30, length=16).num_parameters()
+    86080
     """
     sizes: dict[str, Any] = {
         "vocab_size": whole_number("vocabulary", vocabulary),
@@ -39,4 +42,6 @@ def small_transformer(
         "num_attention_heads": whole_number("heads", heads),
     }
     with seeded(seed):
-        return LlamaForCausalLM(LlamaConfig(**{**sizes, **config})).eval()
+        model = LlamaForCausalLM(LlamaConfig(**{**sizes, **config}))
+    model.train(False)  # eval mode
+    return model

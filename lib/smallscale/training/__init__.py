@@ -1,4 +1,4 @@
-"""How models are trained and judged: the loop, optimizers by name, evaluation, group losses."""
+"""How is a model trained and judged? The loop, optimizers by name, evaluation."""
 
 from smallscale.training.evaluation import Model, accuracy, correct, predict_logits
 from smallscale.training.loop import minimise, train_classifier

@@ -1,4 +1,4 @@
-"""Which optimizer, and how does its rate move? torch's optimizers by name, and three schedules."""
+"""Which optimizer, and how does its rate move? Optimizers by name, and schedules."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -29,10 +29,14 @@ def make_optimizer(
 ) -> Optimizer:
     """Return the optimizer of this name for these parameters.
 
-    name: one of OPTIMIZERS. lr: the learning rate; weight_decay: as the optimizer means it
-    (Adam adds it to the gradient, AdamW shrinks the weights). options: as torch names them.
-    All but Muon update every parameter in one call (foreach), which on networks as small
-    as these is a third of the time. Raises ValueError for an unknown name.
+    name: one of OPTIMIZERS. lr: the learning rate. weight_decay: as the optimizer means
+    it (Adam adds it to the gradient, AdamW shrinks the weights). options: as torch
+    names them. All but Muon update every parameter in one call (foreach), which on
+    networks as small as these takes a third of the time. Raises ValueError for an
+    unknown name.
+
+    >>> make_optimizer("sgd", [torch.zeros(2)], lr=0.1).defaults["lr"]
+    0.1
     """
     kind = OPTIMIZERS[one_of("optimizer", name, OPTIMIZERS)]
     together = {} if name == "muon" else {"foreach": True}
@@ -51,7 +55,7 @@ def late_decay(optimizer: Optimizer, steps: int) -> LambdaLR:
 
 
 def warmup_cosine(optimizer: Optimizer, steps: int, *, warmup: float = 0.1) -> LambdaLR:
-    """Let the rate rise over the first share `warmup`, then fall along half a cosine."""
+    """Let the rate rise over the share `warmup`, then fall along half a cosine."""
 
     def factor(step: int) -> float:
         rise = min(1.0, (step + 1) / (warmup * steps))

@@ -1,4 +1,7 @@
-"""Whose values, and agreed how? From votes to groups, to what all groups share, to a model trained on preferences."""
+"""Whose values, and agreed how?
+
+From votes to groups, to what all groups share, to a model trained on preferences.
+"""
 
 from smallscale.values.bridging import bridging_scores
 from smallscale.values.consensus import (

@@ -1,89 +1,44 @@
-"""What would a transformer be without some of its authors? All coalitions' transformers, trained as one program.
+"""What would a transformer be without some of its authors? All coalitions at once.
 
-Every parameter has a leading dimension, one entry for each model, and matrices are multiplied in batches
-(`torch.bmm`). The models start alike and read the same windows wherever their coalitions allow it, so that chance
+Each coalition of authors has its own small transformer, trained on its members' text.
+The models' parameters are stacked, with one entry for each model along a leading
+dimension, and `torch.func.vmap` runs the one transformer on all of them. They start
+alike, and read the same windows wherever their coalitions allow it, so that chance
 cancels in their differences.
 """
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
+from torch.func import functional_call, grad, vmap
 from tqdm import tqdm
+from transformers import LlamaForCausalLM
 
-from smallscale.attribution.checks import require
 from smallscale.attribution.markets.ngram_model import Documents
+from smallscale.core.validation import require, whole_number
+from smallscale.models.transformer import small_transformer
+from smallscale.training.optimizers import make_optimizer
 
-Parameters = dict[str, Tensor]
+Stack = dict[str, Tensor]  # parameters by name, each (models, ...)
 
-LAYERS, HEADS, WIDTH, CONTEXT = 2, 2, 32, 48  # the last: tokens in a window
-BATCH, RATE = 8, 1e-2  # windows a step; Adam's learning rate
-TOGETHER = 8  # models in one program: more of them no longer fit a core's cache, and are no faster
+CONTEXT = 48  # tokens in a window
+BATCH = 8  # windows a step, for each model
+LEARNING_RATE = 1e-2  # Adam's, at its highest
+WARMUP_STEPS = 20
+# Models in one program. More of them need more memory, and are no faster.
+MODELS_AT_ONCE = 8
+WINDOWS_AT_ONCE = 16  # that all models read together
 
-
-def new_stack(models: int, vocabulary: int, *, seed: int = 0) -> Parameters:
-    """Untrained transformers, all with the same parameters; each tensor is (models, ...)."""
-    # Standard deviations come last. The tokens' vectors are also what turns the last layer into logits.
-    shapes = {"tokens": (vocabulary, WIDTH, 0.1), "places": (CONTEXT, WIDTH, 0.1)}
-    for layer in range(LAYERS):
-        shapes[f"{layer}.qkv"] = (WIDTH, 3 * WIDTH, WIDTH**-0.5)
-        shapes[f"{layer}.out"] = (WIDTH, WIDTH, WIDTH**-0.5 / LAYERS)
-        shapes[f"{layer}.up"] = (WIDTH, 4 * WIDTH, WIDTH**-0.5)
-        shapes[f"{layer}.down"] = (4 * WIDTH, WIDTH, (4 * WIDTH) ** -0.5 / LAYERS)
-    generator = Generator().manual_seed(seed)
-    one = {
-        name: torch.randn(n, m, generator=generator) * scale
-        for name, (n, m, scale) in shapes.items()
-    }
-    return {
-        name: p.expand(models, *p.shape).clone().requires_grad_()
-        for name, p in one.items()
-    }
+EMBEDDING = "model.embed_tokens.weight"
 
 
-def stack_logits(parameters: Parameters, tokens: Tensor) -> Tensor:
-    """Next-token logits (models, batch, length, vocabulary) for tokens (models, batch, length)."""
-    models, batch, length = tokens.shape
-    each = torch.arange(models)[:, None, None]
-    x = (
-        parameters["tokens"][each, tokens] + parameters["places"][:, None, :length]
-    )  # (M, B, L, d)
-    x = x.flatten(1, 2)  # (M, B L, d)
-    for layer in range(LAYERS):
-        qkv = torch.bmm(F.rms_norm(x, (WIDTH,)), parameters[f"{layer}.qkv"])
-        q, k, v = qkv.view(models * batch, length, 3, HEADS, -1).permute(
-            2, 0, 3, 1, 4
-        )  # each (M B, h, L, d / h)
-        mixed = (
-            F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            .transpose(1, 2)
-            .reshape(x.shape)
-        )
-        x = x + torch.bmm(mixed, parameters[f"{layer}.out"])
-        hidden = (
-            torch.bmm(F.rms_norm(x, (WIDTH,)), parameters[f"{layer}.up"])
-            .relu()
-            .square()
-        )
-        x = x + torch.bmm(hidden, parameters[f"{layer}.down"])
-    logits = torch.bmm(F.rms_norm(x, (WIDTH,)), parameters["tokens"].transpose(1, 2))
-    return logits.view(models, batch, length, -1)
-
-
-def token_losses(parameters: Parameters, windows: Tensor) -> Tensor:
-    """-ln p (models, batch, length - 1) of every token but the first of windows (models, batch, length)."""
-    logits = stack_logits(parameters, windows[..., :-1])
-    losses = F.cross_entropy(
-        logits.flatten(0, 2), windows[..., 1:].flatten(), reduction="none"
-    )
-    return losses.view(*windows.shape[:2], -1)
-
-
-def train_stack(
+def train_coalitions(
     libraries: Sequence[Documents],
     members: Any,
     vocabulary: int,
@@ -91,99 +46,174 @@ def train_stack(
     steps: int = 600,
     seed: int = 0,
     progress: str = "",
-) -> Parameters:
-    """One transformer for each coalition: members (models, authors), True for those whose text it reads.
+) -> Stack:
+    """Train one transformer for each coalition on its members' text.
 
-    Authors are read in proportion to their length, in windows of CONTEXT tokens. Adam's lr falls to zero over the
-    second half. Each model is the same whatever else is in the stack. Raises ValueError for a coalition of nobody,
-    whose guess is uniform, and for an author with fewer tokens than a window.
+    libraries: each author's documents, as tokens. members: (models, authors), True for
+    the authors that a model reads. Authors are read in proportion to their length, in
+    windows of CONTEXT tokens. Adam's learning rate falls to zero over the second half.
+    Each model is the same whatever else is in the stack. Raises ValueError for a
+    coalition of nobody, whose guess is uniform, and for an author with no more tokens
+    than a window.
     """
-    inside, shortest = (
-        torch.as_tensor(np.asarray(members, dtype=bool)),
-        min(sum(map(len, d)) for d in libraries),
-    )
-    fit = inside.ndim == 2 and inside.shape[1] == len(libraries) and inside.any(1).all()
-    wanted = f"members must be (models, {len(libraries)}), each with at least one"
-    require(fit, f"{wanted}; got {tuple(inside.shape)}")
-    require(
-        shortest > CONTEXT,
-        f"libraries must hold more than {CONTEXT} tokens each; got {shortest}",
-    )
-    texts = [torch.from_numpy(np.concatenate(documents)) for documents in libraries]
-    total, parts = steps * len(inside), []
-    with tqdm(
-        total=total,
+    inside, texts = _checked_coalitions(libraries, members)
+    whole_number("steps", steps)
+    bar = tqdm(
+        total=steps * len(inside),
         desc=progress,
         unit="step",
         leave=False,
         disable=not progress,
         mininterval=2,
-    ) as bar:
-        for some in inside.split(TOGETHER):
-            parameters = new_stack(len(some), vocabulary, seed=seed)
-            optimizer = torch.optim.Adam(
-                parameters.values(), betas=(0.9, 0.98), foreach=True
+    )
+    parts = []
+    with bar:
+        for some in torch.split(inside, MODELS_AT_ONCE):
+            stack = new_transformers(len(some), vocabulary, seed=seed)
+            optimizer = make_optimizer(
+                "adam", stack.values(), lr=LEARNING_RATE, betas=(0.9, 0.98)
             )
             generator = Generator().manual_seed(seed + 1)
             for step in range(steps):
-                windows = _batch(texts, some, generator)
-                optimizer.param_groups[0]["lr"] = RATE * min(
-                    (step + 1) / 20, 1.0, 2 * (1 - step / steps)
-                )
+                windows = draw_batch(texts, some, generator)
+                optimizer.param_groups[0]["lr"] = _learning_rate(step, steps)
                 optimizer.zero_grad()
-                token_losses(parameters, windows).mean((1, 2)).sum().backward()
+                loss_of_each = token_losses(stack, windows).mean((1, 2))
+                torch.autograd.backward(loss_of_each.sum())
                 optimizer.step()
                 bar.update(len(some))
-            parts.append(parameters)
+            parts.append(stack)
     return {
         name: torch.cat([part[name].detach() for part in parts]) for name in parts[0]
     }
 
 
-def _batch(texts: Sequence[Tensor], inside: Tensor, generator: Generator) -> Tensor:
-    """Windows (models, BATCH, CONTEXT), each from an author in the model's coalition, the same for all that can."""
-    places = [
-        (torch.rand(BATCH, generator=generator) * (len(text) - CONTEXT)).long()
-        for text in texts
-    ]
-    drawn = torch.stack(
-        [
-            t[p[:, None] + torch.arange(CONTEXT)]
-            for t, p in zip(texts, places, strict=True)
-        ]
-    )
-    # The largest of log length + Gumbel noise falls on an author as often as its length says, in any coalition.
-    gumbel = -torch.rand(len(texts), BATCH, generator=generator).log().neg().log()
-    rank = (
-        torch.tensor([math.log(len(text)) for text in texts])[:, None] + gumbel
-    )  # (authors, BATCH)
-    chosen = rank.where(inside[:, :, None], -math.inf).argmax(1)  # (models, BATCH)
-    return drawn[chosen, torch.arange(BATCH)]
+def new_transformers(models: int, vocabulary: int, *, seed: int = 0) -> Stack:
+    """Return untrained transformers, all with the same parameters (models, ...)."""
+    one = _transformer(vocabulary, seed).named_parameters()
+    return {
+        name: value.detach().expand(models, *value.shape).clone().requires_grad_()
+        for name, value in one
+    }
 
 
-def stack_log_likelihood(
-    parameters: Parameters, windows: np.ndarray, prompt: int
+def token_losses(stack: Stack, windows: Tensor) -> Tensor:
+    """Return -ln p of every token but the first, (models, batch, length - 1).
+
+    windows: (models, batch, length), a batch for each model.
+    """
+    model = _transformer(stack[EMBEDDING].shape[1])
+
+    def losses_of_one(parameters: Stack, windows: Tensor) -> Tensor:
+        return _token_losses(model, parameters, windows)
+
+    losses: Tensor = vmap(losses_of_one)(stack, windows)
+    return losses
+
+
+def coalition_log_likelihood(
+    stack: Stack, windows: np.ndarray, prompt: int
 ) -> np.ndarray:
-    """ln p (models, T) of the tokens after the prompt of windows (n, length); T = n * (length - prompt)."""
-    models, found = len(parameters["tokens"]), []
+    """Return ln p of the tokens after the prompts by each model, (models, T).
+
+    windows: (n, length), the first `prompt` tokens given; T = n * (length - prompt).
+    """
+    models = len(stack[EMBEDDING])
+    found = []
     with torch.no_grad():
-        for part in torch.from_numpy(windows).split(16):
-            losses = token_losses(parameters, part.expand(models, *part.shape))
+        for part in torch.split(torch.from_numpy(windows), WINDOWS_AT_ONCE):
+            losses = token_losses(stack, part.expand(models, *part.shape))
             found.append(-losses[:, :, prompt - 1 :].double())
     return torch.cat(found, 1).flatten(1).numpy()
 
 
-def stack_gradients(
-    parameters: Parameters, windows: np.ndarray, prompt: int = 1
+def window_gradients(stack: Stack, windows: np.ndarray, prompt: int = 1) -> Tensor:
+    """Return the gradient of each window's mean loss after the prompt, (n, parameters).
+
+    stack: of one model. windows: (n, length).
+    """
+    model = _transformer(stack[EMBEDDING].shape[1])
+    one = {name: values[0] for name, values in stack.items()}
+
+    def loss(parameters: Stack, window: Tensor) -> Tensor:
+        return _token_losses(model, parameters, window[None])[:, prompt - 1 :].mean()
+
+    each = vmap(grad(loss), in_dims=(None, 0), chunk_size=WINDOWS_AT_ONCE)
+    gradients = each(one, torch.from_numpy(windows))
+    return torch.cat([part.flatten(1) for part in gradients.values()], 1)
+
+
+def draw_batch(texts: Sequence[Tensor], inside: Tensor, generator: Generator) -> Tensor:
+    """Return windows (models, BATCH, CONTEXT), each from an author in the coalition.
+
+    All models that can read the same window. texts: each author's tokens. inside:
+    (models, authors), True for the coalition's members.
+    """
+    drawn = []  # of each author, BATCH windows
+    for text in texts:
+        starts = torch.rand(BATCH, generator=generator) * (len(text) - CONTEXT)
+        places = starts.long()[:, None] + torch.arange(CONTEXT)
+        drawn.append(text[places])
+    windows = torch.stack(drawn)  # (authors, BATCH, CONTEXT)
+    # The largest of log length + Gumbel noise falls on an author as often as its length
+    # says, in any coalition (the Gumbel-max trick).
+    lengths = torch.tensor([math.log(len(text)) for text in texts])
+    gumbel = -torch.rand(len(texts), BATCH, generator=generator).log().neg().log()
+    rank = lengths[:, None] + gumbel  # (authors, BATCH)
+    allowed = rank.where(inside[:, :, None], -math.inf)  # (models, authors, BATCH)
+    chosen = allowed.argmax(1)  # (models, BATCH)
+    return windows[chosen, torch.arange(BATCH)]
+
+
+@lru_cache(8)
+def _transformer(vocabulary: int, seed: int = 0) -> LlamaForCausalLM:
+    """Return the transformer that all models are built like, untrained."""
+    # Eager attention, because vmap has no rule for the fused one and would loop. The
+    # weights start larger than usual (0.02): a model this narrow then learns faster.
+    return small_transformer(
+        vocabulary,
+        length=CONTEXT,
+        width=32,
+        heads=2,
+        layers=2,
+        seed=seed,
+        tie_word_embeddings=True,
+        initializer_range=0.1,
+        attn_implementation="eager",
+    )
+
+
+def _token_losses(
+    model: LlamaForCausalLM, parameters: Stack, windows: Tensor
 ) -> Tensor:
-    """The gradient (n, parameters) of each window's mean loss after the prompt, for a stack of one model."""
-    leaves = {name: p.clone().requires_grad_() for name, p in parameters.items()}
-    rows = []
-    for window in torch.from_numpy(windows):
-        loss = token_losses(leaves, window[None, None])[..., prompt - 1 :].mean()
-        rows.append(
-            torch.cat(
-                [g.flatten() for g in torch.autograd.grad(loss, list(leaves.values()))]
-            )
-        )
-    return torch.stack(rows)
+    """Return one model's -ln p of every token but the first, (batch, length - 1)."""
+    inputs, targets = windows[:, :-1], windows[:, 1:]
+    settings = {"use_cache": False}
+    logits = functional_call(model, parameters, (inputs,), settings).logits
+    losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    return losses.view(targets.shape)
+
+
+def _learning_rate(step: int, steps: int) -> float:
+    """Rise over the first steps, and fall to zero over the second half."""
+    rise, fall = (step + 1) / WARMUP_STEPS, 2 * (1 - step / steps)
+    return LEARNING_RATE * min(rise, 1.0, fall)
+
+
+def _checked_coalitions(
+    libraries: Sequence[Documents], members: Any
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the coalitions (models, authors), and each author's tokens in one row."""
+    inside = torch.as_tensor(np.asarray(members, dtype=bool))
+    authors = len(libraries)
+    require(
+        inside.ndim == 2 and inside.shape[1] == authors and inside.any(1).all(),
+        f"members must be (models, {authors}), each with at least one; "
+        f"got {tuple(inside.shape)}",
+    )
+    lengths = [sum(len(tokens) for tokens in documents) for documents in libraries]
+    require(
+        min(lengths) > CONTEXT,
+        f"libraries must hold more than {CONTEXT} tokens each; got {min(lengths)}",
+    )
+    return inside, [torch.from_numpy(np.concatenate(each)) for each in libraries]

@@ -1,1 +1,1 @@
-"""Which training points made this prediction? Scores, and the truth by training again."""
+"""Which training points made a prediction? Scores, and the truth by training again."""

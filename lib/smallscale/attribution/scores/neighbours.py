@@ -1,4 +1,4 @@
-"""Which training points would a nearest-neighbour vote miss? Its Shapley values, in closed form."""
+"""Which training points would a nearest-neighbour vote miss? Its Shapley values."""
 
 from typing import Any
 
@@ -7,56 +7,73 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from smallscale.attribution.checks import (
+from smallscale.core.validation import (
     as_array,
+    finite,
     require,
-    require_counts,
-    require_finite,
+    same_length,
+    whole_number,
 )
 
 
 def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) -> Tensor:
-    """Exact Shapley values for the k-nearest-neighbour vote (Jia et al. 2019, theorem 1), scores (n_train, n_test).
+    """Return exact Shapley values of the k-nearest-neighbour vote, (n_train, n_test):
+        s(n) = hit(n) / k * min(k, n) / n
+        s(i) = s(i + 1) + (hit(i) - hit(i + 1)) / k * min(k, i) / i
+    for a test point's i-th nearest of n, where hit(i) is 1 if it has the right label.
 
-    The game of a test point: v(S) = the number of its min(k, |S|) nearest in S with its label, divided by k. From the
-    farthest of n points to the nearest, with hit(i) = 1 where the i-th nearest has the label:
+    Jia et al. 2019, theorem 1. The game of a test point: v(S) is the number of its
+    min(k, |S|) nearest in S with its label, divided by k. Each column sums to v(all).
 
-        s(n) = hit(n) min(k, n) / (n k),   s(i) = s(i+1) + (hit(i) - hit(i+1)) / k * min(k, i) / i
+    train_x, test_x: (n, ...), compared by the Euclidean distance of their flattened
+    values; of two at the same distance, the one that comes first is nearer. train_y,
+    test_y: (n,) labels. Raises ValueError for lengths or widths that differ, values
+    that are not finite, and k below 1.
 
-    Each column sums to v(all). train_x, test_x: (n, ...), compared by Euclidean distance of their flattened values;
-    of two at the same distance, the one that comes first is nearer. train_y, test_y: (n,) labels.
-    Raises ValueError for counts or widths that differ, values that are not finite, and k below 1.
+    >>> knn_shapley([[1.0], [2.0]], ["a", "b"], [[0.0]], ["a"], k=1)
+    tensor([[1.],
+            [0.]], dtype=torch.float64)
     """
-    require_counts(k=k)
-    train, here = _points("train", train_x, train_y)
-    test, wanted = _points("test", test_x, test_y)
-    (n, width), wide = train.shape, test.shape[1]
+    order, hit = _checked_votes(train_x, train_y, test_x, test_y, k)  # nearest first
+    n = len(order)
+    s = np.zeros(hit.shape)  # (n_train, n_test); row i - 1 is the i-th nearest's value
+    s[n - 1] = hit[n - 1] / k * min(k, n) / n  # theorem 1, the farthest
+    for i in range(n - 1, 0, -1):  # theorem 1, from far to near
+        s[i - 1] = s[i] + (hit[i - 1] - hit[i]) / k * min(k, i) / i
+    scores = np.empty(s.shape)
+    np.put_along_axis(scores, order, s, axis=0)  # from places back to training points
+    return torch.from_numpy(scores)
+
+
+def _checked_votes(
+    train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return who is nearest, and whether its label is right, each (n_train, n_test).
+
+    order[i, j]: the training point that is the i-th nearest of test point j. hit[i, j]:
+    1.0 where it has the test point's label, else 0.0.
+    """
+    whole_number("k", k)
+    train, train_labels = _points("train", train_x, train_y)
+    test, test_labels = _points("test", test_x, test_y)
     require(
-        width == wide,
-        f"train_x and test_x must have as many values a point; got {width}, {wide}",
+        train.shape[1] == test.shape[1],
+        "train_x and test_x must have the same number of values a point; "
+        f"got {train.shape[1]} and {test.shape[1]}",
     )
-    order = cdist(test, train).argsort(
-        1, kind="stable"
-    )  # (n_test, n_train), nearest first
-    hit = (here[order] == wanted[:, None]).astype(float)
-    place = np.arange(1, n + 1)
-    gains = (
-        -np.diff(hit, axis=1, append=0) / k * np.minimum(k, place) / place
-    )  # beyond the farthest all is 0
-    by_place = gains[:, ::-1].cumsum(1)[:, ::-1]
-    scores = np.empty_like(by_place)
-    np.put_along_axis(scores, order, by_place, 1)
-    return torch.from_numpy(np.ascontiguousarray(scores.T))
+    order = cdist(test, train).argsort(1, kind="stable").T
+    hit = (train_labels[order] == test_labels).astype(float)
+    return order, hit
 
 
 def _points(name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(n, values) in double precision, and labels (n,)."""
-    x, y = as_array(x), as_array(y)
-    fit = x.ndim and y.shape == x.shape[:1] and len(x)
+    """Return points (n, values) in double precision, and their labels (n,)."""
+    points, labels = as_array(f"{name}_x", x), as_array(f"{name}_y", y)
+    require(points.ndim, f"{name}_x must be a list of points; got a single value")
     require(
-        fit,
-        f"{name}_x and {name}_y must be as many, at least 1; got {x.shape} and {y.shape}",
+        labels.ndim == 1, f"{name}_y must be a list of labels; got shape {labels.shape}"
     )
-    flat = x.reshape(len(x), -1).astype(float)
-    require_finite(**{f"{name}_x": flat})
-    return flat, y
+    same_length(**{f"{name}_x": points, f"{name}_y": labels})
+    flat = points.reshape(len(points), -1).astype(float)
+    finite(f"{name}_x", flat)
+    return flat, labels
