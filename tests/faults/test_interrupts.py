@@ -44,7 +44,7 @@ def none_left(mark: str) -> bool:
 def started(
     write: Write, tmp_path: Path
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """A command in the middle of a sweep: one run finished, one that hangs with a child, one that waits."""
+    """A command amid a sweep: one run finished, one hangs with a child, one waits."""
     write(
         "theme/nb",
         "import subprocess, time",
@@ -139,9 +139,12 @@ def test_damaged_results_are_read_around_and_made_again(
     write: Write, tmp_path: Path
 ) -> None:
     write("theme/nb", "1")
-    run = lambda: subprocess.run(
-        command("run", "all"), cwd=tmp_path, capture_output=True, text=True
-    )
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command("run", "all"), cwd=tmp_path, capture_output=True, text=True
+        )
+
     assert run().returncode == 0
     (record,) = tmp_path.glob("results/runs/*/run.json")
     record.write_text('{"run": "nb')

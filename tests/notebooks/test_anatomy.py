@@ -59,14 +59,14 @@ def test_there_are_notebooks() -> None:
 def test_the_first_cell_has_the_topic_the_question_and_the_table(
     notebook: Notebook,
 ) -> None:
-    kind, text, _ = notebook.cells[0]
-    assert kind == "markdown"
-    assert text.startswith("# ")
+    first = notebook.cells[0]
+    assert first.kind == "markdown"
+    assert first.text.startswith("# ")
     assert "?" in notebook.question
     for word in HEADER:
-        assert f"| **{word}" in text, f"the table of the first cell has no line {word}"
+        assert f"| **{word}" in first.text, f"the first table has no line {word}"
     for scale in ("tiny", "small", "medium", "full"):
-        assert scale in text
+        assert scale in first.text
 
 
 def test_one_h1_and_no_level_skipped(notebook: Notebook) -> None:
@@ -249,7 +249,7 @@ def test_claims_were_made_judged_and_held(node: Any) -> None:
     claims, metrics = read_claims(node)
     assert len(claims) >= 3
     assert metrics
-    assert all(claim["judged"] and claim["holds"] for claim in claims)
+    assert all(claim.judged and claim.holds for claim in claims)
 
 
 def test_the_living_source_is_shown(notebook: Notebook) -> None:

@@ -37,4 +37,4 @@ def test_it_runs_at_tiny_and_claims_are_printed_not_judged(
     claims, metrics = read_claims(notebook)
     assert len(claims) >= 3
     assert metrics
-    assert not any(claim["judged"] for claim in claims)
+    assert not any(claim.judged for claim in claims)

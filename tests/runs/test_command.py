@@ -15,7 +15,10 @@ Smallscale = Callable[..., subprocess.CompletedProcess[str]]
 
 CLAIMS = """\
 from smallscale.notebook import Claims
-Claims().add("eps is at most .3", measured=eps, holds=eps <= .3).metric("double", 2 * eps).show()"""
+claims = Claims()
+claims.add("eps is at most .3", measured=eps, holds=eps <= .3)
+claims.metric("double", 2 * eps)
+claims.show()"""
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -213,7 +216,7 @@ def test_data_folders_are_given_from_the_callers_folder(
         (("theme/nb", "--out", "file/below"), "cannot be written"),
         (("theme/nb", "--workers", "0"), "--workers"),
         (("theme/nb", "--bogus"), "--bogus"),
-        ((), "NOTEBOOK"),
+        ((), "Missing argument 'NOTEBOOK'. `smallscale --help` says what there is"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(
@@ -239,6 +242,17 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(
     assert len(done.stderr.splitlines()) == 1
     assert not done.stdout
     assert not (tmp_path / "results").exists()
+
+
+def test_asked_for_nothing_it_prints_its_help(smallscale: Smallscale) -> None:
+    done = smallscale()
+    assert done.returncode == 2
+    assert done.stdout == smallscale("--help").stdout
+    assert done.stdout.startswith("Usage: smallscale [OPTIONS] COMMAND [ARGS]...\n")
+    for command in ("list", "run", "results", "doctor"):
+        assert f"\n  {command} " in done.stdout
+    assert "..." not in done.stdout.split("\n", 1)[1]  # no help text is cut
+    assert not done.stderr
 
 
 def test_list_prints_names_and_of_the_named_their_parameters(
@@ -274,6 +288,41 @@ def test_doctor_says_what_is_missing_for_which_notebook(
         assert word in done
     assert "theme/nb: ready" in done
     assert "theme/lacks: missing: no_such_module" in done
+
+
+def test_a_damaged_record_is_told_and_does_not_count(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    write("theme/nb", "1")
+    smallscale("run", "all", "-p", "seed=0,1")
+    path = min((tmp_path / "results").glob("runs/*/run.json"))
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"seconds": "long"}))
+    listed = smallscale("results")
+    assert listed.returncode == 0
+    assert len(listed.stdout.splitlines()) == 2
+    assert listed.stderr == (
+        f"smallscale: {path.relative_to(tmp_path)} is damaged and does not count: "
+        "'seconds' of the record must be a number; got \"long\"\n"
+    )
+    assert "1 run to do" in smallscale("run", "all", "-p", "seed=0,1").stdout
+
+
+def test_claims_that_cannot_be_read_fail_their_run_and_no_other(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    write(
+        "a/broken",
+        "from IPython.display import display\n"
+        "from smallscale.notebook.claims import CLAIMS\n"
+        "display({CLAIMS: {'claims': ['it holds'], 'metrics': {}}}, raw=True)",
+    )
+    write("b/sound", CLAIMS)
+    done = smallscale("run", "all")
+    assert done.returncode == 1
+    assert "its claims cannot be read: item 1 of 'claims'" in done.stdout
+    status = {row["notebook"]: row["status"] for row in rows(tmp_path / "results")}
+    assert status == {"a/broken": "failed", "b/sound": "completed"}
 
 
 def test_edited_code_gives_a_new_run_that_takes_the_old_ones_row(

@@ -3,15 +3,14 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from html.parser import HTMLParser
-from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from smallscale.runs.pages import gallery, notebook_page, save_figures
+from smallscale.runs.pages import notebook_page, save_figures
+from tests.runs.samples import Page, assert_closed, record
 
 CELLS = [
     (
@@ -123,48 +122,6 @@ explore(dot, {"radius": ipywidgets.IntSlider(value=7)})""",
 ]
 
 
-class Page(HTMLParser):
-    """The tags of a page, in order, with their attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def record(**changes):
-    """A run's record, all keys present."""
-    return {
-        "run": "adversarial-images-3f2a91c0d1e2",
-        "notebook": "robustness/adversarial-images",
-        "title": "How little must change",
-        "question": "How little must *change* before a good classifier is wrong?",
-        "status": "completed",
-        "parameters": {"scale": "small", "seed": 0, "eps": 0.25, "data": ""},
-        "claims": [],
-        "metrics": {"accuracy": 0.25},
-        "seconds": 12.3,
-        "peak_mb": 812.0,
-        "error": "",
-        "seed": 0,
-        "scale": "small",
-        "kernel": "warm",
-        "versions": {"python": "3.11.2", "torch": "2.13.0"},
-        "hardware": {"machine": "x86_64", "cores": 2, "memory_gb": 8.3, "gpu": None},
-        "data": {},
-        "started": "2026-11-03T12:00:00+00:00",
-        "finished": "2026-11-03T12:00:12+00:00",
-        "figures": [],
-        "html": True,
-    } | changes
-
-
 def markdown(source):
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [nbformat.v4.new_markdown_cell(source)]
@@ -177,22 +134,6 @@ def code(output):
         nbformat.v4.new_code_cell("pass", outputs=[nbformat.from_dict(output)])
     ]
     return notebook
-
-
-def assert_closed(page):
-    """The page runs nothing, and loads only what lies beside it; its policy says so."""
-    (policy,) = [
-        meta["content"]
-        for meta in page.all("meta")
-        if meta.get("http-equiv") == "Content-Security-Policy"
-    ]
-    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src ")
-    for tag, attributes in page.tags:
-        assert tag not in ("script", "iframe", "object", "embed", "base")
-        assert not [name for name in attributes if name.startswith("on")]
-        if tag != "a":
-            for name in ("src", "href", "srcset"):
-                assert not re.match(r"\w*:?//", attributes.get(name) or "")
 
 
 @pytest.fixture(scope="module")
@@ -377,39 +318,6 @@ def test_an_image_attached_to_a_cell_comes_along():
     assert "<em>gone</em>" in text
 
 
-HOSTILE = '"><script>alert(1)</script>'
-
-
-@pytest.mark.parametrize("html", [True, False])
-def test_nothing_hostile_comes_through(html):
-    claim = {
-        "statement": HOSTILE,
-        "measured": HOSTILE,
-        "holds": False,
-        "tolerance": "",
-        "paper": "",
-    }
-    run = record(
-        run=HOSTILE,
-        notebook=f"{HOSTILE}/{HOSTILE}",
-        title=HOSTILE,
-        question=HOSTILE,
-        status="failed",
-        parameters={HOSTILE: HOSTILE},
-        claims=[claim | {"reproduced": None, "judged": True}],
-        error=HOSTILE,
-        scale=HOSTILE,
-        versions={HOSTILE: HOSTILE},
-        figures=[{"file": "figure-1.png", "title": HOSTILE, "alt": HOSTILE}],
-        html=html,
-    )
-    other = run | {"run": "other", "parameters": {HOSTILE: 1}}
-    for text in (gallery([run, other]), notebook_page(markdown("x"), run)):
-        assert "<script" not in text
-        assert "&lt;script&gt;alert(1)" in text
-        assert_closed(Page(text))
-
-
 def test_thumbnails_are_files_with_words(executed, tmp_path):
     figures = save_figures(executed, tmp_path)
     assert [figure["file"] for figure in figures] == ["figure-1.png", "figure-2.png"]
@@ -430,143 +338,6 @@ def test_an_image_that_is_none_is_left_out(tmp_path):
         }
     )
     assert save_figures(notebook, tmp_path) == []
-
-
-def test_the_gallery_leads_to_files(executed, tmp_path):
-    runs = []
-    for seed, html in ((0, True), (1, False)):
-        run = record(
-            run=f"adversarial images #{seed}",
-            html=html,
-            parameters={"scale": "small", "seed": seed},
-        )
-        folder = tmp_path / "runs" / run["run"]
-        folder.mkdir(parents=True)
-        run["figures"] = save_figures(executed, folder)
-        nbformat.write(executed, folder / "notebook.ipynb")
-        if html:
-            (folder / "notebook.html").write_text(
-                notebook_page(executed, run), encoding="utf-8"
-            )
-        runs.append(run)
-    (tmp_path / "index.html").write_text(gallery(runs), encoding="utf-8")
-    (tmp_path / "runs.csv").touch()
-
-    for path in (
-        tmp_path / "index.html",
-        tmp_path / "runs" / runs[0]["run"] / "notebook.html",
-    ):
-        page = Page(path.read_text(encoding="utf-8"))
-        for target in [a["href"] for a in page.all("a")] + [
-            image["src"] for image in page.all("img")
-        ]:
-            link = urlsplit(target)
-            if link.scheme == "data":
-                continue
-            leads_to = (
-                (path.parent / unquote(link.path)).resolve() if link.path else path
-            )
-            assert leads_to.is_file(), target
-            if link.fragment:
-                there = Page(leads_to.read_text(encoding="utf-8"))
-                assert unquote(link.fragment) in [
-                    attributes.get("id") for _, attributes in there.tags
-                ]
-
-
-def test_the_gallery_says_how_it_went():
-    holds = {
-        "statement": "It holds",
-        "measured": "1",
-        "holds": True,
-        "tolerance": "",
-        "paper": "",
-    }
-    holds |= {"reproduced": None, "judged": True}
-    runs = [
-        record(
-            run="a", claims=[holds], parameters={"eps": 10, "seed": 0, "scale": "small"}
-        ),
-        record(
-            run="b",
-            claims=[holds],
-            parameters={"eps": 9.5, "seed": 1, "scale": "small"},
-        ),
-        record(
-            run="c",
-            claims=[holds | {"holds": False}],
-            parameters={"eps": 10, "seed": 1, "scale": "small"},
-        ),
-        record(
-            run="d",
-            status="timed-out",
-            error="stopped after 9 seconds",
-            parameters={"eps": 11, "seed": 0},
-        ),
-        record(
-            run="e",
-            claims=[holds | {"judged": False}],
-            notebook="outside",
-            title="Elsewhere",
-        ),
-    ]
-    text = gallery(runs)
-    page = Page(text)
-    assert re.findall(r"<(h\d)", text) == [
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h4",
-        "h4",
-        "h4",
-        "h2",
-        "h3",
-        "h4",
-    ]
-    assert re.findall(r"<h4>eps&nbsp;=&nbsp;([\d.]+)", text) == [
-        "11",
-        "10",
-        "9.5",
-        "10",
-    ]
-    assert "5 runs: 4 completed, 1 timed out. 2 of 3 judged claims hold." in text
-    assert "stopped after 9 seconds" in text
-    assert text.index("Robustness</h2>") < text.index("Other</h2>")
-    for words in (
-        "holds:",
-        "does not hold:",
-        "not judged:",
-        "1 claim, not judged at this scale",
-    ):
-        assert words in text
-    assert len(page.all("main")) == 1
-    assert_closed(page)
-
-
-def test_no_runs_is_a_page_too():
-    assert "No runs yet." in gallery([])
-
-
-def test_thousands_of_runs_stay_usable():
-    claim = {
-        "statement": "It holds",
-        "measured": "1",
-        "holds": True,
-        "tolerance": "",
-        "paper": "",
-    }
-    claims = [claim | {"reproduced": None, "judged": True}] * 4
-    runs = [
-        record(run=f"run-{i}", parameters={"seed": i, "eps": i / 7}, claims=claims)
-        for i in range(3000)
-    ]
-    begin = time.perf_counter()
-    text = gallery(runs)
-    assert time.perf_counter() - begin < 2
-    assert len(text) < 2_000_000
-    assert text.count("<article") == 24
-    assert "2976 more runs" in text
 
 
 def test_threads_do_not_meet(executed):

@@ -37,6 +37,19 @@ def test_a_cell_is_read_with_types_help_ranges_choices_and_paths(
     assert cell["clip"].default is True
 
 
+def test_a_line_that_a_formatter_has_wrapped_keeps_its_help() -> None:
+    cell = read_parameters(
+        "eps: float = (\n    0.1  # radius [0, 1]\n)\n"
+        "data: str = (\n    ''  # a folder\n)\n"
+        "seed: int = 0",
+        "theme/nb",
+    )
+    assert (cell["eps"].low, cell["eps"].high) == (0, 1)
+    assert cell["eps"].help == "radius [0, 1]"
+    assert cell["data"].path == "folder"
+    assert cell["seed"].help == ""
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -119,7 +132,8 @@ def test_values_lists_and_ranges(
         (
             "scale",
             "smal",
-            "scale=smal is not allowed; allowed is one of: tiny, small (did you mean 'small'?)",
+            "scale=smal is not allowed; allowed is one of: tiny, small "
+            "(did you mean 'small'?)",
         ),
         ("k", "2", "allowed is one of: 1, 4, 16"),
         ("name", '"a,b', "a quote that is not closed"),

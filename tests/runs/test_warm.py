@@ -1,7 +1,10 @@
-"""A warm kernel is an ordinary kernel, only sooner: clean, separate, and gone when it should be."""
+"""Is a warm kernel an ordinary one, only sooner: clean, separate, gone in time?"""
 
 import json
+import os
 import subprocess
+import sys
+import xml.dom
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 REPORT = """\
-import json, os, random, sys, signal, multiprocessing
+import json, os, random, signal, subprocess, sys
 import numpy, torch
 with open(f"../../report-{seed}.json", "w") as file:
     json.dump({
@@ -29,9 +32,10 @@ with open(f"../../report-{seed}.json", "w") as file:
         "backend": __import__("matplotlib").get_backend(),
         "variable": os.environ.get("SMALLSCALE_TEST_VARIABLE"),
     }, file)
-big = torch.rand(800, 800) @ torch.rand(800, 800)  # OpenMP works in a fork whose parent never used it
-out = subprocess.run(["true"]).returncode if (subprocess := __import__("subprocess")) else 1
-assert out == 0 and float(big.sum()) > 0"""
+# OpenMP works in a fork whose parent never used it.
+big = torch.rand(800, 800) @ torch.rand(800, 800)
+assert float(big.sum()) > 0
+assert subprocess.run(["true"]).returncode == 0"""
 
 
 def test_kernels_are_warm_separate_and_have_the_callers_environment(
@@ -53,6 +57,7 @@ def test_kernels_are_warm_separate_and_have_the_callers_environment(
     for report in reports:
         assert report["modules"]
         assert report["leader"]
+        assert report["threads"] == max(1, (os.cpu_count() or 1) // 2)
         assert report["chld"]
         assert "inline" in report["backend"]
         assert report["variable"] == "handed down"
@@ -103,7 +108,7 @@ def test_where_no_warm_process_answers_an_ordinary_kernel_steps_in(
     dead = tmp_path / "dead"
     dead.touch()
     record = execute(replace(task, warm=dead))
-    assert (record["status"], record["kernel"]) == ("completed", "cold")
+    assert (record.status, record.kernel) == ("completed", "cold")
 
 
 def test_an_import_that_fails_is_told_in_its_own_cell(
@@ -116,15 +121,20 @@ def test_an_import_that_fails_is_told_in_its_own_cell(
 
 
 def test_import_statements_are_done_by_name_and_nothing_else_is_run(
-    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import sys
-
-    warm._load(
-        "import json.tool, no_such_module\nfrom xml.dom import minidom, nothing\nboom = 1 / 0"
+    for module in ("json.tool", "xml.dom.minidom", "wave"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.delattr(xml.dom, "minidom", raising=False)
+    warm._import(
+        "import json.tool, no_such_module, wave\n"
+        "from no_such_module import anything\n"
+        "from xml.dom import nothing, minidom\n"
+        "from string import *\n"
+        "boom = 1 / 0"
     )
-    assert "json.tool" in sys.modules
-    assert "xml.dom.minidom" in sys.modules
+    for module in ("json.tool", "xml.dom.minidom", "wave"):
+        assert module in sys.modules
 
 
 @pytest.mark.parametrize("cold", [False, True])
@@ -135,9 +145,10 @@ def test_what_a_notebook_started_ends_with_it(
 
     write(
         "theme/nb",
-        "import subprocess\n"
-        "pids = [subprocess.Popen(['sleep', '600'], start_new_session=s).pid for s in (False, True)]\n"
-        "open('../../pids', 'w').write(' '.join(map(str, pids)))\n"
+        "from subprocess import Popen\n"
+        "near = Popen(['sleep', '600'])\n"
+        "far = Popen(['sleep', '600'], start_new_session=True)\n"
+        "open('../../pids', 'w').write(f'{near.pid} {far.pid}')\n"
         "if eps > .5: raise SystemExit",
     )
     for eps in ("0.1", "0.9"):

@@ -1,6 +1,8 @@
-"""Which code does a result depend on? Hashes of code, without its comments and docstrings, and of files.
+"""Which code does a result depend on? Hashes of code and of files.
 
-The bench names runs by these hashes and `remember` its steps. Imports are followed by reading, not by importing.
+The bench names runs by these hashes, and `remember` names its steps by them. Code is
+hashed without its comments and docstrings. Imports are followed by reading the source,
+not by importing.
 """
 
 import ast
@@ -14,9 +16,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-# A result may change with these; the rest of the environment draws, serves or tests.
-VERSIONS = (
+HAS_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# A result may change with these. The rest of the environment draws, serves or tests.
+LIBRARIES = (
     "torch",
     "numpy",
     "scipy",
@@ -28,32 +30,41 @@ VERSIONS = (
 
 
 def versions() -> dict[str, str]:
-    """Python's version and those of the installed libraries that a result may depend on."""
+    """Return the versions of Python and of the libraries a result may depend on."""
     found = {"python": platform.python_version()}
-    for name in VERSIONS:
+    for name in LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
 
 
 def bare(source: str) -> str:
-    """Source without comments, docstrings and layout: equal for two texts that do the same thing."""
+    """Return source without comments, docstrings and layout.
+
+    Two sources that differ only in these give the same text.
+
+    >>> bare("x = 1  # one") == bare("x=1")
+    True
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if (
-            isinstance(node, DOCUMENTED)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
+        if not isinstance(node, HAS_DOCSTRING):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree)
+
+
+# ---- the modules that code imports ---------------------------------------------------
 
 
 def modules(
     source: str, folder: Path | None = None, package: str = ""
 ) -> dict[str, Path]:
-    """The modules of smallscale that this source imports, theirs in turn included: files by module name.
+    """Return the modules of smallscale that this source imports, by name.
 
-    The data files beside the modules of a package come with it, as `package/file`.
+    Those that they import in turn are included, and so are the data files beside the
+    modules of a package, as `package/file`.
 
     folder: where other modules are looked for as well, such as those beside a notebook.
     package: the package that relative imports start from.
@@ -61,30 +72,74 @@ def modules(
     found: dict[str, Path] = {}
     todo = [(source, package)]
     while todo:
-        text, package = todo.pop()
-        for name in _imported(ast.parse(text), package):
-            for module in itertools.accumulate(name.split("."), "{}.{}".format):
-                path = None if module in found else _file(module, folder)
-                if path:
-                    found[module] = path
-                    inside = (
-                        module
-                        if path.name == "__init__.py"
-                        else module.rpartition(".")[0]
-                    )
-                    todo.append((path.read_text(encoding="utf-8"), inside))
-                    if inside == module:
-                        beside = (
-                            file
-                            for file in path.parent.glob("[!.]*")
-                            if file.is_file() and file.suffix != ".py"
-                        )
-                        found |= {f"{module}/{file.name}": file for file in beside}
+        text, importer = todo.pop()
+        for module in _imported(ast.parse(text), importer):
+            path = None if module in found else _file(module, folder)
+            if not path:
+                continue
+            found[module] = path
+            is_package = path.name == "__init__.py"
+            if is_package:
+                found |= _data_files(module, path.parent)
+            inside = module if is_package else module.rpartition(".")[0]
+            todo.append((path.read_text(encoding="utf-8"), inside))
     return found
 
 
+def _imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield the names of all modules that this code may import, outer ones first."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(node, package)
+            # Each imported name may be a module itself.
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        for name in names:
+            yield from itertools.accumulate(name.split("."), "{}.{}".format)
+
+
+def _base(node: ast.ImportFrom, package: str) -> str:
+    """Return the module that `from … import` names, with its dots resolved."""
+    parts: list[str] = []
+    if node.level:
+        inside = package.split(".")
+        parts = inside[: len(inside) - node.level + 1]
+    if node.module:
+        parts.append(node.module)
+    return ".".join(parts)
+
+
+def _file(module: str, folder: Path | None) -> Path | None:
+    """Return the file of a module of smallscale or in this folder, or None."""
+    root = PACKAGE.parent if module.split(".")[0] == PACKAGE.name else folder
+    if not root:
+        return None
+    base = root.joinpath(*module.split("."))
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _data_files(package: str, folder: Path) -> dict[str, Path]:
+    """Return the files of a package that are neither code nor hidden, by name."""
+    return {
+        f"{package}/{file.name}": file
+        for file in folder.glob("[!.]*")
+        if file.is_file() and file.suffix != ".py"
+    }
+
+
+# ---- hashes of files -----------------------------------------------------------------
+
+
 def module_hashes(found: dict[str, Path]) -> dict[str, str]:
-    """A hash of the bare source of each of these modules, and of the bytes of each data file, by name."""
+    """Return a hash of each of these files, by name, as `modules` found them.
+
+    Of a module the bare source counts, of a data file its bytes.
+    """
     return {
         name: _file_hash(path, path.stat().st_mtime_ns)
         for name, path in sorted(found.items())
@@ -93,49 +148,25 @@ def module_hashes(found: dict[str, Path]) -> dict[str, str]:
 
 @cache
 def _file_hash(path: Path, changed: int) -> str:
+    """Return the file's hash; `changed`, its time of change, renews what is cached."""
     if path.suffix != ".py":
         return contents_hash(path)
     return hashlib.sha256(bare(path.read_text(encoding="utf-8")).encode()).hexdigest()
 
 
-def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            start = (
-                package.split(".")[: len(package.split(".")) - node.level + 1]
-                if node.level
-                else []
-            )
-            name = ".".join([*start, *([node.module] if node.module else [])])
-            yield name
-            yield from (
-                f"{name}.{alias.name}" for alias in node.names
-            )  # a name may be a module
-
-
-def _file(module: str, folder: Path | None) -> Path | None:
-    root = PACKAGE.parent if module.split(".")[0] == PACKAGE.name else folder
-    base = root.joinpath(*module.split(".")) if root else None
-    return (
-        next(
-            filter(Path.is_file, (base / "__init__.py", base.with_suffix(".py"))), None
-        )
-        if base
-        else None
-    )
-
-
 def contents_hash(path: Path) -> str:
-    """A hash of what a file or folder holds: its files' names below it and their bytes, not where it lies."""
+    """Return a hash of what a file or folder holds, wherever it lies.
+
+    Of a folder, the names of the files below it and their bytes count.
+    """
+    if path.is_file():
+        files = {"": path}
+    else:
+        below = (file for file in path.rglob("*") if file.is_file())
+        files = {file.relative_to(path).as_posix(): file for file in sorted(below)}
     total = hashlib.sha256()
-    files = (
-        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    )
-    for file in files:
+    for name, file in files.items():
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        name = "" if file == path else file.relative_to(path).as_posix()
         total.update(f"{name}\0{digest}\n".encode())
     return total.hexdigest()

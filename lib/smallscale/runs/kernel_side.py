@@ -1,4 +1,4 @@
-"""Inside a kernel: what did this run need, and is the command that started it still there?"""
+"""What runs inside a kernel: a report on itself, and its end when the command ends."""
 
 import atexit
 import json
@@ -11,29 +11,32 @@ from contextlib import suppress
 
 
 def report() -> str:
-    """The kernel's peak memory in MB (its largest child's added) and its GPU's name, as JSON."""
+    """Return as JSON the kernel's peak memory in MB and the name of its GPU, if any."""
     torch = sys.modules.get("torch")
     gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
     return json.dumps({"peak_mb": _peak_mb(), "gpu": gpu})
 
 
 def _peak_mb() -> float:
+    """Return the peak memory of this process plus that of its largest child, in MB."""
     if sys.platform == "win32":
         import psutil
 
         return psutil.Process().memory_info().peak_wset / 1e6
     import resource
 
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-    own, child = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
     return round((own + child) * unit / 1e6, 1)
 
 
 def end_with_parent() -> None:
-    """An ordinary kernel's lifeline (POSIX): when it ends or the command is gone, everything it started ends too."""
+    """Tie an ordinary kernel to the command that started it (POSIX).
+
+    When the kernel ends, everything it started ends with it; when the command is gone,
+    the kernel ends too.
+    """
     parent = os.getppid()
 
     def watch() -> None:
@@ -52,7 +55,7 @@ def end_all() -> None:
 
 
 def kill_descendants(pid: int | None = None) -> None:
-    """Kill every process below this one, or below the one with this id."""
+    """Kill every process below the one with this id, or below this one."""
     import psutil
 
     with suppress(psutil.Error):

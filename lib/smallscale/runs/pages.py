@@ -10,7 +10,6 @@ import io
 import itertools
 import re
 from collections import Counter
-from datetime import UTC, datetime
 from functools import cache, lru_cache
 from html import escape, unescape
 from pathlib import Path
@@ -27,7 +26,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
-from smallscale.runs.results import Record, claims_held, passed
+from smallscale.runs.record import RunRecord, claims_held
 
 TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
 WIDGET = "application/vnd.jupyter.widget-view+json"  # of a kernel that is gone
@@ -47,7 +46,6 @@ THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
 # reaches.
 FOCUSABLE = 'tabindex="0" role="group" aria-label="{}"'
 SCROLL = f'<div class="scroll" {FOCUSABLE.format("Table")}>'
-CARDS = 24  # runs of one notebook that are shown as cards; the rest is a table
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # One state of a tqdm bar; each of them comes as an output of its own.
@@ -86,12 +84,12 @@ ARITY = {
 LIMIT = re.compile(r"max|min|sup|inf|lim|arg\s(max|min)")
 
 
-def notebook_page(notebook: Any, run: Record) -> str:
+def notebook_page(notebook: Any, run: RunRecord) -> str:
     """Return the executed notebook as one HTML page that needs nothing beside it.
 
     notebook: as nbformat reads it. run: its record.
     """
-    page = _environment().get_template("notebook.html.j2")
+    page = template_environment().get_template("notebook.html.j2")
     number = itertools.count(1).__next__
     return page.render(run=run, cells=notebook.cells, number=number)
 
@@ -140,56 +138,8 @@ def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
     return figures
 
 
-def gallery(runs: list[Record]) -> str:
-    """The page of all runs, theme by theme; its links are relative to the results folder."""
-    themes: dict[str, list[dict[str, Any]]] = {}
-    for name in sorted(
-        {run["notebook"] for run in runs}, key=lambda name: ("/" not in name, name)
-    ):
-        theme = name.split("/")[0] if "/" in name else "other"
-        themes.setdefault(theme, []).append(
-            _notebook(name, [run for run in runs if run["notebook"] == name])
-        )
-    held, judged = (sum(claims_held(run)[which] for run in runs) for which in (0, 1))
-    numbers = {
-        "statuses": Counter(run["status"] for run in runs),
-        "held": held,
-        "judged": judged,
-        "cards": CARDS,
-    }
-    return (
-        _environment()
-        .get_template("gallery.html.j2")
-        .render(themes=themes, **numbers, made=datetime.now(UTC))
-    )
-
-
-def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
-    """One notebook's part of the gallery: its newest title and question, its runs, the worst first."""
-    newest = max(runs, key=lambda run: run["finished"])
-    names = dict.fromkeys(name for run in runs for name in run["parameters"])
-    varied = [
-        name
-        for name in names
-        if len({repr(run["parameters"].get(name)) for run in runs}) > 1
-    ]
-    varied.sort(
-        key=lambda name: name == "seed"
-    )  # last, so that the seeds of one setting stand together
-
-    def order(run: Record) -> list[Any]:
-        values = [run["parameters"].get(name) for name in varied]
-        sizes = [
-            (0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in values
-        ]
-        return [run["status"] == "completed", passed(run), *sizes]
-
-    about = {"name": name, "title": newest["title"], "question": newest["question"]}
-    return about | {"varied": varied, "runs": sorted(runs, key=order)}
-
-
 @cache
-def _environment() -> Environment:
+def template_environment() -> Environment:
     environment = Environment(
         loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

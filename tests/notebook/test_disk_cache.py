@@ -1,4 +1,4 @@
-"""An expensive step is computed once, and again as soon as anything it depends on has changed."""
+"""Is a step computed once, and again as soon as what it depends on has changed?"""
 
 import os
 import subprocess
