@@ -1,6 +1,7 @@
 """Does each notebook do in JupyterLab what a reader expects, without a mouse too?"""
 
 import json
+import operator
 import re
 import secrets
 import shutil
@@ -79,10 +80,12 @@ CLOCK = """sentence => {
         }
     }).observe(region, { subtree: true, childList: true, characterData: true });
 }"""
-# The lines of code and of output that are wider than the block in which they stand.
+# The longest line of each block of code or output that is wider than its box.
 CUT = """cell => [...cell.querySelectorAll('.cm-scroller, .jp-OutputArea-output pre')]
     .filter(e => e.scrollWidth > e.clientWidth)
-    .map(e => e.textContent.slice(0, 200))"""
+    .map(e => e.matches('pre') ? e.textContent.split('\\n')
+        : [...e.querySelectorAll('.cm-line')].map(line => line.textContent))
+    .map(lines => lines.sort((a, b) => b.length - a.length)[0])"""
 
 # One of everything that the kit shows.
 KIT = [
@@ -110,6 +113,8 @@ def dot(radius):
 
 explore(dot, {"radius": IntSlider(value=7)})
 """,
+    "print('W' * 88)".ljust(86) + "# ",
+    "print('W' * 140)".ljust(138) + "# ",
 ]
 
 
@@ -262,7 +267,8 @@ def sentence(page: Page) -> Locator:
 class State(NamedTuple):
     """What the explorer of adversarial images shows."""
 
-    eps: str  # the value of its last slider
+    image: str  # what is said of its sliders' values
+    eps: str
     drawing: str
     description: str  # what a screen reader is told of the drawing
     sentence: str
@@ -273,6 +279,7 @@ def state(page: Page) -> State:
     drawing = region.locator("svg[role=img]")
     label = drawing.get_attribute("aria-label") or ""
     return State(
+        image=region.locator(".readout b").first.inner_text(),
         eps=region.locator(".readout b").last.inner_text(),
         drawing=drawing.locator("g").first.inner_html(),
         description=label,
@@ -290,8 +297,12 @@ def changed(page: Page, before: str) -> None:
 
 
 def test_every_cell_ran_in_order(ran: Watched) -> None:
+    """A folded cell, whose code JupyterLab hides, shows no number."""
     prompts = ran.page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()
-    assert prompts == [f"[{n}]:" for n in range(1, len(prompts) + 1)]
+    numbers = [f"[{n}]:" for n in range(1, len(prompts) + 1)]
+    pairs = zip(prompts, numbers, strict=True)
+    assert [pair for pair in pairs if pair[0] not in ("", pair[1])] == []
+    assert prompts.count("") == ran.page.locator(".jp-CodeCell .jp-Placeholder").count()
 
 
 def test_every_figure_has_its_visible_sentence(ran: Watched) -> None:
@@ -377,7 +388,8 @@ def test_moving_eps_changes_drawing_description_sentence_and_readout(
         page.keyboard.press(press)
         changed(page, seen.sentence)
         before, seen = seen, state(page)
-        assert all(old != new for old, new in zip(before, seen, strict=True)), press
+        assert seen.image == before.image
+        assert all(map(operator.ne, seen[1:], before[1:])), press
         assert seen.sentence in seen.description, (
             "the description says more than the sentence, not something else"
         )
@@ -394,25 +406,17 @@ def test_another_image_can_be_chosen_by_keyboard(ran: Watched) -> None:
     images.scroll_into_view_if_needed()
     images.focus()
     first = key(images)
-    then = (
-        ("Home", "ArrowRight", "ArrowRight")
-        if first == "End"
-        else ("End", "ArrowLeft", "ArrowLeft")
-    )
-    for press in (first, *then):
+    if first == "End":
+        presses = ("End", "Home", "ArrowRight", "ArrowRight")
+    else:
+        presses = ("Home", "End", "ArrowLeft", "ArrowLeft")
+    for press in presses:
         before = state(page)
         page.keyboard.press(press)
         changed(page, before.sentence)
-        chosen = (
-            outputs(page)
-            .filter(has=page.get_by_role("slider").last)
-            .locator(".readout b")
-            .first
-        )
-        assert state(page).drawing != before.drawing, "another image is drawn"
-        assert (
-            sentence(page).inner_text().startswith(f"True {chosen.inner_text()[-1]},")
-        )
+        seen = state(page)
+        assert seen.drawing != before.drawing, "another image is drawn"
+        assert seen.sentence.startswith(f"True {seen.image[-1]},")
 
 
 @pytest.mark.parametrize("ran", [IMAGES], indirect=True)
@@ -553,13 +557,25 @@ def test_source_is_highlighted_and_folds_the_rest(kit: Watched) -> None:
     assert rest.locator("pre").inner_text().startswith(">>> at_scale(")
 
 
+def test_88_columns_fit_and_no_more(kit: Watched) -> None:
+    *_, fits, cut = kit.page.locator(".jp-CodeCell").all()
+    for cell in (fits, cut):
+        cell.scroll_into_view_if_needed()
+        expect(cell.locator(".cm-line")).to_be_visible(timeout=PATIENCE)
+    assert fits.evaluate(CUT) == []
+    assert cut.evaluate(CUT) == [KIT[-1]]
+    # JupyterLab wraps what is printed, so that a long line is not cut but takes two.
+    one, two = (cell.locator("pre").last.bounding_box() for cell in (fits, cut))
+    assert two["height"] > 1.5 * one["height"]
+
+
 def test_run_then_moved_then_without_a_kernel(
     kit: Watched, jupyterlab: tuple[str, str]
 ) -> None:
     """A bar and claims.add leave nothing to see, and a dead kernel tells no lies."""
     page = kit.page
     run_all(page)
-    _, bar, _, claims, explorer = page.locator(".jp-CodeCell").all()
+    _, bar, _, claims, explorer, *_ = page.locator(".jp-CodeCell").all()
     for cell in (bar, claims):
         heights = cell.locator(".jp-OutputArea-output").evaluate_all(
             "all => all.map(e => e.clientHeight)"

@@ -99,6 +99,12 @@ def test_a_drawing_in_the_still_is_an_image_that_every_reader_shows() -> None:
     assert drawn.endswith('</svg><svg x="2"/></svg>')
 
 
+def test_a_drawing_keeps_the_width_it_asks_for() -> None:
+    svg = '<svg aria-label="x" width="{}" viewBox="0 0 8 8"/>'
+    assert 'width="50"' in still(IntSlider(), svg.format(50)).still
+    assert 'width="8"' in still(IntSlider(), svg.format("100%")).still
+
+
 def test_two_drawings_are_two_images() -> None:
     html = still(IntSlider(), PICTURE + "<p>and</p>" + PICTURE).still
     assert len(re.findall(r"<img ", html)) == 2

@@ -45,6 +45,12 @@ def test_every_column_of_a_table_has_a_name(shown: list[Output]) -> None:
     assert "<td>pgd</td>" in html
 
 
+def test_an_index_may_have_the_name_of_a_column(shown: list[Output]) -> None:
+    frame = pd.DataFrame({"x": [1]}, index=pd.Index([7], name="x"))
+    figure(plt.figure(), title="t", alt="a", data=frame)
+    assert "<td>7</td>" in shown[1].data["text/html"]
+
+
 def test_data_is_escaped(shown: list[Output]) -> None:
     figure(plt.figure(), title="t", alt="a", data=[{"<b>": "<script>"}])
     assert "<script>" not in shown[1].data["text/html"]

@@ -143,6 +143,8 @@ def _as_image(svg: str) -> str:
     ending = "/" if opening.endswith("/") else ""
     whole = f'{opening.removesuffix("/")} style="{escape(style)}"{ending}>{rest}'
     alt = escape(root.get("aria-label", "The widget as it opens."))
-    width = root.get("viewBox", "0 0 760").split()[2]
+    width = root.get("width", "")
+    if not width.isdecimal():  # as wide as there is room: its own units are its pixels
+        width = root.get("viewBox", "0 0 760").split()[2]
     data = b64encode(whole.encode()).decode()
     return f'<img alt="{alt}" width="{width}" src="data:image/svg+xml;base64,{data}">'

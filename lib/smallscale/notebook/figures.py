@@ -73,7 +73,7 @@ def _table(data: Any) -> str:
     """Return the numbers as a collapsed table, in which every column has a name."""
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
     if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
+        frame = frame.reset_index(allow_duplicates=True)
     html = frame.head(LONGEST_TABLE).to_html(
         index=False, border=0, float_format="{:.4g}".format, na_rep=""
     )
