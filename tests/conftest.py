@@ -1,4 +1,4 @@
-"""What the tests share: notebooks made on the spot, the command as a process, the real data beside the project."""
+"""What the tests share: notebooks made on the spot, the command, the real data."""
 
 import os
 import subprocess
@@ -38,7 +38,10 @@ def own_cache(
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """write("theme/name", cell, cell, …) makes notebooks/theme/name.ipynb; the parameters cell comes first."""
+    """Return write("theme/name", cell, …), which makes notebooks/theme/name.ipynb.
+
+    The cell of parameters comes first.
+    """
 
     def make(
         name: str, *cells: str, parameters: str = PARAMETERS, title: str = "A title"
@@ -59,7 +62,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def smallscale(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """smallscale("run", "all", …) runs the command as a process of its own, in the test's folder."""
+    """Return smallscale("run", "all", …), which runs the command in the test's folder.
+
+    The command is a process of its own.
+    """
 
     def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,8 +1,5 @@
 """How does attention run fast without its matrix? FlashAttention, row to GPU."""
 
-import sys
-
-from smallscale.core.faces import Face
 from smallscale.kernels.attention import attention
 from smallscale.kernels.counts import (
     Traffic,
@@ -12,6 +9,3 @@ from smallscale.kernels.counts import (
 )
 
 __all__ = ["Traffic", "attention", "elements_moved", "fast_memory", "largest_block"]
-
-# `attention` is a function here, and the module that it stands in has this name too.
-sys.modules[__name__].__class__ = Face
