@@ -50,9 +50,9 @@ def still_picture(recorded: dict[str, Any], hour: int) -> str:
     data = b64encode(svg.encode()).decode()
     sentence = escape(frame["sentence"])
     return (
-        f'<img alt="{sentence}" width="{PICTURE_WIDTH}" '
+        f'<div class="still"><img alt="{sentence}" width="{PICTURE_WIDTH}" '
         f'src="data:image/svg+xml;base64,{data}">'
-        f"<p>{sentence}</p><p><em>{_legend(recorded)} {HOW_TO_MOVE}</em></p>"
+        f"<p>{sentence}</p><p><em>{_legend(recorded)} {HOW_TO_MOVE}</em></p></div>"
     )
 
 
