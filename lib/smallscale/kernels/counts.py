@@ -16,6 +16,7 @@ from smallscale.core.validation import one_of, whole_number
 class Traffic:
     """Counts the elements that code reads from slow memory, and writes to it.
 
+    >>> import torch
     >>> traffic = Traffic()
     >>> tile = traffic.read(torch.zeros(3, 4))
     >>> traffic.elements

@@ -68,7 +68,8 @@ def _checked_votes(
 
 def _points(name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return points (n, values) in double precision, and their labels (n,)."""
-    points, labels = as_array(f"{name}_x", x), as_array(f"{name}_y", y)
+    points = as_array(f"{name}_x", x)
+    labels = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)  # words too
     require(points.ndim, f"{name}_x must be a list of points; got a single value")
     require(
         labels.ndim == 1, f"{name}_y must be a list of labels; got shape {labels.shape}"
