@@ -1,6 +1,7 @@
 """Do the gallery and a run's page, opened as files, reach readers on any screen?"""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,17 +24,18 @@ LOADED = """async images => Promise.all(images.map(async image => {
     await image.decode();
     return [image.alt, image.naturalWidth];
 }))"""
-# Each visible element with text of its own: the text's start, its colour, the nearest
-# colour behind it.
+# Each visible element with text of its own: the text's start, its colour, the colours
+# behind it, the nearest first, down to one that lets nothing through.
 COLOURS = """() => [...document.body.querySelectorAll('*')]
     .filter(e => e.checkVisibility() && [...e.childNodes].some(
         n => n.nodeType === Node.TEXT_NODE && n.data.trim()))
     .map(e => {
-        let behind = e;
-        const clear = e => getComputedStyle(e).backgroundColor === 'rgba(0, 0, 0, 0)';
-        while (behind && clear(behind)) behind = behind.parentElement;
-        const ground = behind ? getComputedStyle(behind).backgroundColor : 'none';
-        return [e.textContent.trim().slice(0, 40), getComputedStyle(e).color, ground];
+        const behind = [];
+        for (let at = e; at; at = at.parentElement) {
+            behind.push(getComputedStyle(at).backgroundColor);
+            if (behind.at(-1).startsWith('rgb(')) break;
+        }
+        return [e.textContent.trim().slice(0, 40), getComputedStyle(e).color, behind];
     })"""
 
 
@@ -188,34 +190,50 @@ def test_text_is_readable_by_day_and_by_night(
     for dark in (False, True):
         page = visit(name, dark=dark).page
         page.wait_for_function("document.readyState === 'complete'", timeout=PATIENCE)
-        texts = page.evaluate(COLOURS)
-        faint = {
-            (text, ink, paper)
-            for text, ink, paper in texts
-            if contrast(ink, paper) < READABLE
-        }
-        assert not faint
+        faint = [
+            (text, ink, behind)
+            for text, ink, behind in page.evaluate(COLOURS)
+            if contrast(channels(ink)[:3], seen_through(behind)) < READABLE
+        ]
+        assert faint == []
         looks.append(
             page.evaluate(
                 "() => { const { color, backgroundColor } = "
                 "getComputedStyle(document.body); return [color, backgroundColor]; }"
             )
         )
-    (ink, paper), (night_ink, night_paper) = looks
-    assert luminance(paper) > luminance(ink)
-    assert luminance(night_paper) < luminance(night_ink)
+    (ink, paper), (night_ink, night_paper) = (
+        [luminance(channels(colour)[:3]) for colour in look] for look in looks
+    )
+    assert paper > ink
+    assert night_paper < night_ink
 
 
-def contrast(ink: str, paper: str) -> float:
-    """The ratio of two opaque colours' luminances, from 1 to 21 (WCAG 2.2)."""
+def channels(colour: str) -> list[float]:
+    """Red, green, blue (0 to 255) and opacity (0 to 1) of rgb(…) or rgba(…)."""
+    numbers = [float(part) for part in re.findall(r"[\d.]+", colour)]
+    return numbers if len(numbers) == 4 else [*numbers, 1.0]
+
+
+def seen_through(behind: list[str]) -> list[float]:
+    """Red, green and blue of colours that lie above one another, the nearest first."""
+    seen = [255.0, 255.0, 255.0]
+    for colour in reversed(behind):
+        *upper, opacity = channels(colour)
+        mixed = zip(upper, seen, strict=True)
+        seen = [opacity * above + (1 - opacity) * below for above, below in mixed]
+    return seen
+
+
+def contrast(ink: list[float], paper: list[float]) -> float:
+    """The ratio of two colours' luminances, from 1 to 21 (WCAG 2.2)."""
     dark, light = sorted((luminance(ink), luminance(paper)))
     return (light + 0.05) / (dark + 0.05)
 
 
-def luminance(colour: str) -> float:
-    """Of a colour as the browser computes it, rgb(r, g, b)."""
-    assert colour.startswith("rgb("), f"{colour} is not opaque"
-    shares = [int(part) / 255 for part in colour[4:-1].split(",")]
+def luminance(colour: list[float]) -> float:
+    """The relative luminance of red, green and blue (WCAG 2.2)."""
+    shares = [part / 255 for part in colour]
     red, green, blue = (
         s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares
     )
@@ -223,7 +241,10 @@ def luminance(colour: str) -> float:
 
 
 def test_black_on_white_is_the_most_contrast_there_is() -> None:
-    assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
-    assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(
-        4.54, abs=0.01
-    )
+    white = [255.0] * 3
+    assert contrast([0.0] * 3, white) == pytest.approx(21)
+    assert contrast([118.0] * 3, white) == pytest.approx(4.54, abs=0.01)
+
+
+def test_a_colour_that_lets_half_through_is_mixed_with_what_lies_behind() -> None:
+    assert seen_through(["rgba(0, 0, 0, 0.5)", "rgb(200, 100, 0)"]) == [100, 50, 0]
