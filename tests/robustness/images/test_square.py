@@ -5,7 +5,12 @@ import torch
 
 from smallscale.robustness import pgd
 from smallscale.robustness.images.norms import Ball
-from smallscale.robustness.images.square import pyramid, side_length, square
+from smallscale.robustness.images.square import (
+    _next_change,
+    pyramid,
+    side_length,
+    square,
+)
 from smallscale.training import accuracy
 from tests.robustness.images.helpers import NORMS, length, private
 
@@ -47,3 +52,31 @@ def test_a_pyramid_by_hand():
     assert row.shape == (1, 1, 1, 40)
     assert int((row > 0).sum()) == 5
     assert float(row.norm()) == pytest.approx(1)
+
+
+def test_a_new_square_in_l2_keeps_the_length_and_gathers_it():
+    """What two squares held goes into the first: outside of both nothing changes."""
+    centre = torch.full((4, 2, 8, 8), 0.5)
+    ball = Ball(centre, 0.7, "l2", BOUNDS)
+    change = torch.randn(centre.shape, generator=private(1))
+    change = ball.project(centre + change) - centre
+    torch.testing.assert_close(length(change, "l2"), torch.full((4,), 0.7))
+    for seed in range(5):
+        new = _next_change(change, ball, 3, private(seed))
+        torch.testing.assert_close(length(new, "l2"), torch.full((4,), 0.7))
+        touched = (new != change).any(0).any(0)
+        assert 9 < int(touched.sum()) <= 18
+        emptied = (new == 0).all(0).all(0)
+        assert 0 < int(emptied.sum()) <= 9
+
+
+def test_a_new_square_in_linf_moves_its_pixels_to_the_edge():
+    centre = torch.full((4, 2, 8, 8), 0.5)
+    ball = Ball(centre, 0.1, "linf", BOUNDS)
+    change = torch.zeros_like(centre)
+    new = _next_change(change, ball, 3, private(2))
+    moved = new != 0
+    assert moved[0, 0].sum() == 9
+    torch.testing.assert_close(new[moved].abs(), torch.full((4 * 2 * 9,), 0.1))
+    for channel in (0, 1):
+        assert new[:, channel][moved[:, channel]].unique().numel() == 1
