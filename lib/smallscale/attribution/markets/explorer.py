@@ -153,7 +153,8 @@ def _text_by_creditor(
     creditors = values.argmax(0)
     largest = max(values.max(), 1e-12)
     strength = values.max(0).clip(0) / largest  # in [0, 1]
-    opacity = (0x20 + 0x60 * strength).round().astype(int)
+    # At most a third, so that the words are readable in light and in dark.
+    opacity = (0x18 + 0x38 * strength).round().astype(int)
     text = [
         {"words": piece, "number": 0, "colour": "none"} for piece in pieces[:prompt]
     ]
