@@ -16,9 +16,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import require, whole_number
 from smallscale.models.transformer import small_transformer
@@ -189,7 +189,7 @@ def train_diarist(
         order = torch.randperm(len(rows))
         batches = order.split(LINES_IN_BATCH)  # type: ignore[no-untyped-call]
         schedule = OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
-        for batch in tqdm(batches, desc=progress, leave=False, disable=not progress):
+        for batch in ProgressBar(batches, desc=progress):
             letter, words = _line_losses(model, [rows[i] for i in batch])
             optimizer.zero_grad()
             ((letter + words) / 2).backward()  # type: ignore[no-untyped-call]

@@ -266,8 +266,8 @@ def test_weight_decay_shrinks() -> None:
         ({"method": "jtt"}, "method must be one of erm, reweight, dro; got 'jtt'"),
         ({"labels": [0]}, "images, labels and groups must have the same length"),
         ({"groups": [0]}, "images, labels and groups must have the same length"),
-        ({"epochs": 0}, "epochs must be at least 1; got 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
+        ({"epochs": 0}, "epochs must be a whole number, at least 1; got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number, at least 1; got 0"),
     ],
 )
 def test_training_that_cannot_be_says_why(

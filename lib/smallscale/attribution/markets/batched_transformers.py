@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.func import functional_call, grad, vmap
-from tqdm import tqdm
 from transformers import LlamaForCausalLM
 
 from smallscale.attribution.markets.ngram_model import Documents
+from smallscale.core.progress import ProgressBar
 from smallscale.core.validation import require, whole_number
 from smallscale.models.transformer import small_transformer
 from smallscale.training.optimizers import make_optimizer
@@ -58,13 +58,8 @@ def train_coalitions(
     """
     inside, texts = _checked_coalitions(libraries, members)
     whole_number("steps", steps)
-    bar = tqdm(
-        total=steps * len(inside),
-        desc=progress,
-        unit="step",
-        leave=False,
-        disable=not progress,
-        mininterval=2,
+    bar = ProgressBar(
+        total=steps * len(inside), desc=progress, unit="step", mininterval=2
     )
     parts = []
     with bar:

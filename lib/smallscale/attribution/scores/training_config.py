@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
-from tqdm import tqdm
 
+from smallscale.core.progress import ProgressBar
 from smallscale.core.validation import require, whole_number
 
 # The positions of a batch's examples, and the learning rate.
@@ -74,7 +74,5 @@ def check_layers(model: nn.Module) -> None:
 
 def with_bar(steps: Sequence[Item], progress: str) -> Iterable[Item]:
     """Return the steps, with a progress bar of this name where it has one."""
-    bar: Iterable[Item] = tqdm(
-        steps, desc=progress, unit="step", leave=False, disable=not progress
-    )
+    bar: Iterable[Item] = ProgressBar(steps, desc=progress, unit="step")
     return bar

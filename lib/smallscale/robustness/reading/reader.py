@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
 
 from smallscale.core.devices import threads
+from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import one_of, require, whole_number
 from smallscale.robustness.reading.dataset import Dataset, all_text, asked
@@ -240,8 +240,7 @@ def train_reader(
     )
     schedule = warmup_cosine(optimizer, steps)
     rng = np.random.default_rng(seed)
-    silent = not progress
-    bar = tqdm(total=steps, desc=progress, unit="batch", leave=False, disable=silent)
+    bar = ProgressBar(total=steps, desc=progress, unit="batch")
     with threads(1), bar:
         for _ in range(epochs):
             for part in _batches(examples, rng):
