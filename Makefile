@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(shell find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
 SLOW := browser faults peers server
+# Tests side by side, those of one file on one worker, as they share what was costly.
+WORKERS ?= 2
+TESTS := $(BIN)/python -m pytest -q --durations=20 -n $(WORKERS) --dist loadfile
 # A container's only user is often root, whom JupyterLab turns away unless told.
 ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: run test check lab notebooks lint clean
+.PHONY: run test check lab notebooks docs pictures lint clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.core  ## every notebook at its default scale, then the gallery
@@ -17,16 +20,25 @@ lab: $(VENV)/.core  ## JupyterLab, opened on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(ROOT_USER)
 
 check: lint  ## the quick loop: unit and face tests, every notebook at tiny
-	$(BIN)/python -m pytest -q tests $(SLOW:%=--ignore=tests/%)
+	$(TESTS) tests $(SLOW:%=--ignore=tests/%)
+	$(TESTS) --doctest-modules lib/smallscale
 
-test: lint  ## everything, as CI runs it
-	$(BIN)/python -m pytest -q tests
-	$(BIN)/python -m pytest -q --nbval-lax --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks
+test: lint  ## everything, as CI runs it; one execution of each notebook serves nbval and its claims
+	$(TESTS) tests
+	$(TESTS) --doctest-modules lib/smallscale
+	$(TESTS) --nbval-lax --nbval-sanitize-with tests/nbval.cfg -p tests.judged \
+		-p no:cacheprovider notebooks
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.test  ## a page for every public name: build/docs/index.html
+	$(BIN)/python docs/build.py
+
+pictures: $(VENV)/.test  ## the README's pictures, cut out of the committed notebooks
+	$(BIN)/python docs/pictures.py
 
 notebooks: $(VENV)/.test  ## execute the committed outputs anew, in place, without noise
 	$(BIN)/python tests/renew.py $(NOTEBOOKS)
@@ -43,4 +55,4 @@ $(VENV)/.test: $(VENV)/.core
 	touch $@
 
 clean:  ## remove what was run and set up
-	rm -rf results $(VENV)
+	rm -rf results build $(VENV)

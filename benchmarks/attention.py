@@ -1,8 +1,10 @@
-"""How far is each level from torch's own kernels? A ladder: time, GFLOP/s and memory, forward and backward, on the CPU.
+"""How far is each level from torch's own kernels? Time, GFLOP/s and memory, on the CPU.
 
-One head of 64 dimensions, float32 (and bfloat16 for one row of it). All ways take turns, so that a busy moment hits all
-alike; ratios are of medians in this very run. Torch's backends are named, since "SDPA" is another one on every machine.
-FlexAttention is compiled, and has no backward on the CPU. GFLOP/s count the pairs in sight only.
+One head of 64 dimensions, float32 (and bfloat16 for one table), forward and backward.
+All ways take turns, so that a busy moment hits all alike; ratios are of medians in this
+very run. Torch's backends are named, since "SDPA" is another one on every machine.
+FlexAttention is compiled, and has no backward pass on the CPU. GFLOP/s count only the
+pairs of query and key that see each other.
 
     python benchmarks/attention.py             # one thread; --threads 2, --n 1024 2048
 """
@@ -23,7 +25,19 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from smallscale.kernels import attention, compiled
 from smallscale.kernels.measure import flops, peak_bytes, seconds
 
-D, ROUNDS = 64, 7
+D = 64  # length of a head's vectors
+ROUNDS = 7
+MIB = 2**20
+COLUMNS = (
+    "way",
+    "forward, ms",
+    "GFLOP/s",
+    "memory, MiB",
+    "speed / flash",
+    "speed / math",
+    "backward, ms",
+    "/ flash",
+)
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -37,60 +51,76 @@ def main() -> None:
     console = Console(width=130)
     for n in chosen.n:
         for causal in (False, True):
-            console.print(ladder(n, causal, torch.float32))
-    console.print(ladder(chosen.n[-1], True, torch.bfloat16))
+            console.print(measure(n, causal, torch.float32))
+    console.print(measure(chosen.n[-1], True, torch.bfloat16))
 
 
-def backend(which: SDPBackend, causal: bool) -> Way:
-    """Torch's attention, on the backend named."""
+def torch_attention(backend: SDPBackend, causal: bool) -> Way:
+    """Return torch's attention, on the backend named."""
 
     def way(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        with sdpa_kernel(which):
+        with sdpa_kernel(backend):
             return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
     return way
 
 
 def flex(n: int, causal: bool) -> Way:
-    """FlexAttention, compiled; causal by a mask that knows which blocks are empty."""
+    """Return FlexAttention, compiled; causal by a mask that knows the empty blocks."""
     compiled_flex = torch.compile(flex_attention, dynamic=False)
-    mask = create_block_mask(lambda b, h, i, j: i >= j, None, None, n, n, device="cpu") if causal else None
+    mask = None
+    if causal:
+        mask = create_block_mask(
+            lambda b, h, i, j: i >= j, None, None, n, n, device="cpu"
+        )
     return lambda q, k, v: compiled_flex(q, k, v, block_mask=mask)
 
 
-def ladder(n: int, causal: bool, dtype: torch.dtype) -> Table:
-    """A row a way: forward time, GFLOP/s, memory, ratios to torch's backends; then the backward pass."""
-    words = f"N = {n:,}, d = {D}, {'causal' if causal else 'full'}, {str(dtype).removeprefix('torch.')}"
-    print(words, file=sys.stderr)
-    q, k, v = (x.to(dtype) for x in torch.randn(3, 1, 1, n, D, generator=torch.Generator().manual_seed(0)).unbind())
-    ways: dict[str, Way] = {
-        "torch, math": backend(SDPBackend.MATH, causal),
-        "torch, flash": backend(SDPBackend.FLASH_ATTENTION, causal),
+def our_attention(level: str, causal: bool) -> Way:
+    """Return this project's attention at a level."""
+    return lambda q, k, v: attention(q, k, v, causal=causal, level=level)
+
+
+def ways_to_compare(n: int, causal: bool) -> dict[str, Way]:
+    """Return every way by its name in the table; cpp only where it can be compiled."""
+    ways = {
+        "torch, math": torch_attention(SDPBackend.MATH, causal),
+        "torch, flash": torch_attention(SDPBackend.FLASH_ATTENTION, causal),
         "torch, FlexAttention": flex(n, causal),
-        "ours, naive": lambda q, k, v: attention(q, k, v, causal=causal, level="naive"),
-        "ours, tiled": lambda q, k, v: attention(q, k, v, causal=causal, level="tiled"),
-        "ours, cpp": lambda q, k, v: attention(q, k, v, causal=causal, level="cpp"),
+        "ours, naive": our_attention("naive", causal),
+        "ours, tiled": our_attention("tiled", causal),
     }
     if lacks := compiled.missing():
         print(f"no row for cpp: this machine lacks {lacks}", file=sys.stderr)
-        del ways["ours, cpp"]
+    else:
+        ways["ours, cpp"] = our_attention("cpp", causal)
+    return ways
+
+
+def measure(n: int, causal: bool, dtype: torch.dtype) -> Table:
+    """Return a table with a row for each way, forward and backward."""
+    sight = "causal" if causal else "full"
+    words = f"N = {n:,}, d = {D}, {sight}, {str(dtype).removeprefix('torch.')}"
+    print(words, file=sys.stderr)
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 1, 1, n, D, generator=generator).to(dtype).unbind()
+    ways = ways_to_compare(n, causal)
     with torch.no_grad():
-        forward = dict(zip(ways, seconds([lambda w=way: w(q, k, v) for way in ways.values()], ROUNDS), strict=True))
-        memory = {name: peak_bytes(lambda w=way: w(q, k, v)) / 2**20 for name, way in ways.items()}
-    differentiable = [name for name in ways if "Flex" not in name]
-    backward = dict(zip(differentiable, gradients(ways, differentiable, q, k, v), strict=True))
+        calls = [lambda w=way: w(q, k, v) for way in ways.values()]
+        forward = dict(zip(ways, seconds(calls, ROUNDS), strict=True))
+        memory = dict(zip(ways, map(peak_bytes, calls), strict=True))
+    differentiable = {name: way for name, way in ways.items() if "Flex" not in name}
+    backward = backward_seconds(differentiable, q, k, v)
     threads = torch.get_num_threads()
-    table = Table(
-        "way", "forward, ms", "GFLOP/s", "memory, MiB", "speed / flash", "speed / math", "backward, ms", "/ flash"
-    )
-    table.title = f"{words}, {threads} thread{'s' * (threads > 1)}, medians of {ROUNDS}"
+    title = f"{words}, {threads} thread{'s' * (threads > 1)}, medians of {ROUNDS}"
+    table = Table(*COLUMNS, title=title)
     for name, time in forward.items():
         back = backward.get(name)
         table.add_row(
             name,
             f"{1e3 * time:.2f}",
             f"{flops(n, D, causal) / time / 1e9:.0f}",
-            f"{memory[name]:.1f}",
+            f"{memory[name] / MIB:.1f}",
             f"{forward['torch, flash'] / time:.2f}",
             f"{forward['torch, math'] / time:.2f}",
             f"{1e3 * back:.2f}" if back else "none",
@@ -99,12 +129,17 @@ def ladder(n: int, causal: bool, dtype: torch.dtype) -> Table:
     return table
 
 
-def gradients(ways: dict[str, Way], names: list[str], *inputs: Tensor) -> list[float]:
-    """Seconds of each way's backward pass alone; the forward pass was run before."""
+def backward_seconds(ways: dict[str, Way], *inputs: Tensor) -> dict[str, float]:
+    """Return the seconds of each way's backward pass alone."""
     leaves = [x.clone().requires_grad_() for x in inputs]
-    weight = torch.randn(inputs[0].shape, generator=torch.Generator().manual_seed(1)).to(inputs[0].dtype)
-    outputs: list[Any] = [ways[name](*leaves) for name in names]
-    return seconds([lambda o=o: torch.autograd.grad(o, leaves, weight, retain_graph=True) for o in outputs], ROUNDS)
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(inputs[0].shape, generator=generator).to(inputs[0].dtype)
+    outputs: list[Any] = [way(*leaves) for way in ways.values()]
+    calls = [
+        lambda o=out: torch.autograd.grad(o, leaves, weight, retain_graph=True)
+        for out in outputs
+    ]
+    return dict(zip(ways, seconds(calls, ROUNDS), strict=True))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,49 @@
-"""The town's rules once more, one person at a time, in plain Python: the arrays must agree with it, and be faster.
+"""The town's rules once more, one person at a time, in plain Python.
 
-Written from the rules, not from the arrays' code: lists of memories, loops over people. Only the world, the scripted
-brain's rules and the definition of chance are shared. `tests/simulation` compares the two; `town.py` here runs these
-residents as mesa's agents.
+Written from the rules, not from the arrays' code: lists of memories, loops over people.
+The arrays must agree with it, and be faster. Only the world, the scripted brain's rules
+and the definition of luck are shared. `tests/simulation` compares the two; `town.py`
+here runs these residents as mesa's agents.
 """
 
 import math
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import blake2b
+from typing import Any, Self
 
-from smallscale.simulation.brains import Question, Scripted
-from smallscale.simulation.world import GO, PUBLIC, World
+from smallscale.simulation.brains import Scripted
+from smallscale.simulation.counter_rng import GOLDEN, purpose_key, splitmix64
+from smallscale.simulation.questions import Question
+from smallscale.simulation.world import (
+    DESTINATIONS,
+    PUBLIC_PLACES,
+    ROUTINE_LETTERS,
+    Person,
+    World,
+)
 
-ALL = 2**64 - 1
+SEEN = 1
+HEARD = 2
+THOUGHT = 3
+NO_EVIDENCE = (-1, -1, -1)
+Detail = tuple[int, ...]
 
 
 @cache
-def key(purpose: tuple) -> int:
-    return int.from_bytes(blake2b(repr(purpose).encode(), digest_size=8).digest(), "little")
+def key(purpose: tuple[object, ...]) -> int:
+    return purpose_key(purpose)
 
 
-def bits(who: int, *purpose: object) -> int:
-    z = (who * 0x9E3779B97F4A7C15 + key(purpose)) & ALL
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & ALL
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & ALL
-    return z ^ (z >> 31)
+def bits(number: int, *purpose: object) -> int:
+    """64 random bits of a person."""
+    return splitmix64(number * GOLDEN + key(purpose))
 
 
-def draw(who: int, *purpose: object) -> float:
-    return (bits(who, *purpose) >> 11) / 2**53
+def luck(number: int, *purpose: object) -> float:
+    """A random number in [0, 1) of a person."""
+    return (bits(number, *purpose) >> 11) / 2**53
 
 
 @dataclass(slots=True)
@@ -41,194 +54,288 @@ class Memory:
     subject: int
     importance: int
     accessed: int
-    evidence: tuple = (-1, -1, -1)
+    evidence: tuple[int, ...] = NO_EVIDENCE
 
 
-def scaled(values: list[float]) -> list[float]:
-    low, high = min(values), max(values)
-    return [(v - low) / (high - low) for v in values] if high > low else [0.5] * len(values)
+def scaled(values: Sequence[float]) -> list[float]:
+    low = min(values)
+    high = max(values)
+    if high == low:
+        return [0.5] * len(values)
+    return [(value - low) / (high - low) for value in values]
 
 
 class Resident:
-    """One person: what a step does is split in parts, so that all act on what they knew when the hour struck."""
+    """One person. An hour has parts: all act on what they knew when it struck."""
 
-    def live(self, country: "Country", number: int) -> "Resident":
+    def live(self, country: "Country", number: int) -> Self:
+        """Move in: the state of a person before the first hour."""
         world = country.world
-        self.country, self.number = country, number
+        self.country = country
+        self.number = number
         self.town, self.who = divmod(number, len(world.people))
-        self.person = world.people[self.who]
+        self.person: Person = world.people[self.who]
         self.memories: deque[Memory] = deque(maxlen=country.memory)
-        self.made, self.trigger = 0, 40
+        self.made = 0  # memories so far
+        self.trigger = 40
+        self.said = 0
+        self.awake = False
+        self.place = self.home()
         self.heard: dict[int, tuple[int, int]] = {}  # fact: (hour, from whom)
         self.means: set[int] = set()
         self.attended: set[int] = set()
         for f, fact in enumerate(world.facts, 1):
             if number == world.names.index(fact.source):
                 self.heard[f] = (0, number)
-                self.remember(2, f, number, fact.importance, 0)
+                self.remember(HEARD, f, number, fact.importance, 0)
                 if fact.place:
                     self.means.add(f)
         return self
 
-    def remember(self, kind, topic, subject, importance, now, evidence=(-1, -1, -1)):
-        self.memories.append(Memory(self.made, kind, topic, subject, importance, now, evidence))
+    def remember(
+        self,
+        kind: int,
+        topic: int,
+        subject: int,
+        importance: int,
+        now: int,
+        evidence: tuple[int, ...] = NO_EVIDENCE,
+    ) -> None:
+        self.memories.append(
+            Memory(self.made, kind, topic, subject, importance, now, evidence)
+        )
         self.made += 1
 
-    def choose(self, kind, draw, *detail):
-        sums, chosen = self.country.answer(kind, self.who, detail)
-        draw *= sums[-1]
-        return chosen[sum(draw >= bound for bound in sums[:-1])]
+    def choose(self, kind: str, draw: float, *detail: int) -> int:
+        """The option that a draw falls on."""
+        sums, values = self.country.answer(kind, self.who, detail)
+        reached = draw * sums[-1]
+        return values[sum(reached >= bound for bound in sums[:-1])]
 
-    def retrieve(self, topic, subject, few=3):
+    def luck_now(self, use: str) -> float:
+        return luck(self.number, self.country.seed, self.country.step, use)
+
+    def retrieve(self, topic: int, subject: int, few: int = 3) -> list[Memory]:
+        """The memories that come to mind, best first; they are touched by it."""
         now = self.country.step
         if not self.memories:
             return []
         slots = self.country.memory
-        stream = sorted(self.memories, key=lambda m: m.serial % slots)
+        stream = sorted(self.memories, key=lambda memory: memory.serial % slots)
         recency = scaled([0.995 ** (now - m.accessed) for m in stream])
-        weight = scaled([m.importance for m in stream])
-        match = scaled([(m.topic == topic) + (m.subject == subject) for m in stream])
-        scores = [r + w + m for r, w, m in zip(recency, weight, match, strict=True)]
-        best = sorted(range(len(stream)), key=lambda i: -scores[i])[:few]  # stable: equals in order of their slots
+        importance = scaled([m.importance for m in stream])
+        relevance = scaled(
+            [(m.topic == topic) + (m.subject == subject) for m in stream]
+        )
+        scores = [
+            sum(terms) for terms in zip(recency, importance, relevance, strict=True)
+        ]
+        # Sorting is stable: of equal scores the lower slot comes first.
+        best = sorted(range(len(stream)), key=lambda i: -scores[i])[:few]
         for i in best:
             stream[i].accessed = now
         return [stream[i] for i in best]
 
-    def minds(self, topic, subject):
-        topics = sorted({m.topic for m in self.retrieve(topic, subject)})
+    def topics_in_mind(self, topic: int, subject: int) -> tuple[int, ...]:
+        topics = sorted({memory.topic for memory in self.retrieve(topic, subject)})
         return (0,) * (3 - len(topics)) + tuple(topics)
 
     def relation(self, other: int) -> int:
+        """2 close, 1 acquainted, 0 stranger."""
         world = self.country.world
         town, who = divmod(other, len(world.people))
-        a, b = self.person, world.people[who]
-        tied = a.home == b.home or a.work == b.work != "home" or b.name in a.friends or a.name in b.friends
-        if tied and town == self.town and who != self.who:
+        if town == self.town and who != self.who and self.is_tied_to(world.people[who]):
             return 2
-        return int(any(m.subject == other for m in self.memories))
+        return int(any(memory.subject == other for memory in self.memories))
 
-    def decide(self, f):
-        host = self.country.world.names.index(self.country.world.facts[f - 1].source)
-        goes = self.choose("join", draw(self.number, self.country.seed, "join", f), self.relation(host), f)
-        (self.means.add if goes or self.number == host else self.means.discard)(f)
+    def is_tied_to(self, other: Person) -> bool:
+        me = self.person
+        colleagues = me.work == other.work != "home"
+        friends = other.name in me.friends or me.name in other.friends
+        return me.home == other.home or colleagues or friends
 
-    def here(self):
+    def decide_to_attend(self, f: int) -> None:
         world = self.country.world
-        return len(world.facts) + 1 + min(self.place % len(world.places), len(PUBLIC))
+        host = world.names.index(world.facts[f - 1].source)
+        draw = luck(self.number, self.country.seed, "join", f)
+        goes = self.choose("join", draw, self.relation(host), f)
+        if goes or self.number == host:
+            self.means.add(f)
+        else:
+            self.means.discard(f)
 
-    def slot(self, name: str) -> int:
-        home = len(PUBLIC) + self.country.world.homes.index(self.person.home)
-        name = self.person.work if name == "work" else name
-        return home if name == "home" else PUBLIC.index(name)
+    def topic_of_place(self) -> int:
+        world = self.country.world
+        slot = self.place % len(world.places)
+        return len(world.facts) + 1 + min(slot, len(PUBLIC_PLACES))
 
-    def go(self):
-        country, world = self.country, self.country.world
-        hour, step, seed = country.step % 24, country.step, country.seed
-        letter = self.person.routine[hour]
-        self.awake = letter != "."
-        before, self.place = self.place if step else self.home(), self.home()
-        if not self.awake:
-            return
-        event = 0
-        on = [f for f, fact in enumerate(world.facts, 1) if fact.place and fact.hours[0] <= step < fact.hours[1]]
-        if on and not country.planning:
-            where, self.place = self.place, before
-            minds = self.minds(self.here(), -1)
-            self.place = where
-        for f in on:
-            if not country.planning:
-                self.means.discard(f)
-                if f in minds:
-                    self.decide(f)
-            event = f if f in self.means else event
-        names = {".": "home", "h": "home", "w": "work", "c": "café", "p": "park", "s": "shop", "l": "library"}
-        plan = GO.index(names[letter]) if country.planning else len(GO)
-        choice = self.choose("go", draw(self.number, seed, step, "go"), hour, plan, event)
-        if choice == len(GO):
-            self.place = PUBLIC.index(world.facts[event - 1].place)
-            self.attended.add(event)
-            return
-        town, travels = self.town, draw(self.number, seed, step, "outing") / 0.1
-        if choice >= 2 and travels < 1:
-            town = int(travels * country.towns)
-        self.place = town * len(world.places) + self.slot(GO[choice])
+    def slot(self, destination: str) -> int:
+        name = self.person.work if destination == "work" else destination
+        if name == "home":
+            return len(PUBLIC_PLACES) + self.country.world.homes.index(self.person.home)
+        return PUBLIC_PLACES.index(name)
 
-    def home(self):
+    def home(self) -> int:
         return self.town * len(self.country.world.places) + self.slot("home")
 
-    def think(self, partner: "Resident"):
-        country, relation = self.country, self.relation(partner.number)
-        self.said = 0
-        if self.choose("talk", draw(self.number, country.seed, country.step, "talk"), relation):
-            minds = self.minds(self.here(), partner.number)
-            self.said = self.choose("say", draw(self.number, country.seed, country.step, "say"), relation, *minds)
+    def go(self) -> None:
+        """Spend the hour somewhere."""
+        country = self.country
+        world = country.world
+        hour = country.step % 24
+        letter = self.person.routine[hour]
+        self.awake = letter != "."
+        if not self.awake:
+            self.place = self.home()
+            return
+        event = self.event_to_attend()
+        self.place = self.home()
+        plan = DESTINATIONS.index(ROUTINE_LETTERS[letter])
+        if not country.planning:
+            plan = len(DESTINATIONS)
+        choice = self.choose("go", self.luck_now("go"), hour, plan, event)
+        if choice == len(DESTINATIONS):
+            self.place = PUBLIC_PLACES.index(world.facts[event - 1].place)
+            self.attended.add(event)
+            return
+        town = self.town
+        travels = self.luck_now("outing") / 0.1
+        if choice >= 2 and travels < 1:
+            town = int(travels * country.towns)
+        self.place = town * len(world.places) + self.slot(DESTINATIONS[choice])
 
-    def hear(self, topic: int, teller: "Resident"):
-        world, step = self.country.world, self.country.step
-        importance = world.facts[topic - 1].importance if topic <= len(world.facts) else 2
-        self.remember(2, topic, teller.number, importance, step)
+    def event_to_attend(self) -> int:
+        """The event that is on and that they mean to attend, 0 for none."""
+        country = self.country
+        on = []
+        for f, fact in enumerate(country.world.facts, 1):
+            begin, end = fact.hours
+            if fact.place and begin <= country.step < end:
+                on.append(f)
+        if on and not country.planning:
+            minds = self.topics_in_mind(self.topic_of_place(), -1)
+            for f in on:
+                self.means.discard(f)
+                if f in minds:
+                    self.decide_to_attend(f)
+        return max((f for f in on if f in self.means), default=0)
+
+    def think(self, partner: "Resident") -> None:
+        """Decide whether to talk to a neighbour, and of what."""
+        relation = self.relation(partner.number)
+        self.said = 0
+        if self.choose("talk", self.luck_now("talk"), relation):
+            minds = self.topics_in_mind(self.topic_of_place(), partner.number)
+            self.said = self.choose("say", self.luck_now("say"), relation, *minds)
+
+    def hear(self, topic: int, teller: "Resident") -> None:
+        world = self.country.world
+        step = self.country.step
+        is_news = topic <= len(world.facts)
+        importance = world.facts[topic - 1].importance if is_news else 2
+        self.remember(HEARD, topic, teller.number, importance, step)
         self.trigger -= importance
-        if topic <= len(world.facts) and topic not in self.heard:
+        if is_news and topic not in self.heard:
             self.heard[topic] = (step, teller.number)
             fact = world.facts[topic - 1]
             if fact.place and self.country.planning and step < fact.hours[1]:
-                self.decide(topic)
+                self.decide_to_attend(topic)
 
-    def notice(self, others: "list[Resident]"):
-        topic = self.here()
-        known = {m.subject for m in list(self.memories)[-5:] if m.topic == topic}
+    def notice(self, others: "list[Resident]") -> None:
+        topic = self.topic_of_place()
+        latest = list(self.memories)[-5:]
+        known = {memory.subject for memory in latest if memory.topic == topic}
         for other in others:
             if other.number not in known:
-                self.remember(1, topic, other.number, 1, self.country.step)
+                self.remember(SEEN, topic, other.number, 1, self.country.step)
                 self.trigger -= 1
 
-    def reflect(self):
+    def reflect(self) -> None:
         if self.trigger > 0 or not self.country.reflection:
             return
-        late = list(self.memories)[-30:][::-1]
+        recent = list(self.memories)[-30:][::-1]
         foci = []
-        while late and len(foci) < 3:
-            focus = max(late, key=lambda m: m.importance)  # of equals, the first: the latest
+        while recent and len(foci) < 3:
+            # Of equals, max returns the first: the latest.
+            focus = max(recent, key=lambda memory: memory.importance)
             foci.append((focus.topic, focus.subject, focus.importance))
-            late = [m for m in late if m.topic != focus.topic]
-        evidence = [tuple(m.serial for m in self.retrieve(topic, subject)) for topic, subject, _ in foci]
-        for (topic, subject, importance), serials in zip(foci, evidence, strict=True):
+            recent = [memory for memory in recent if memory.topic != focus.topic]
+        thoughts = []
+        for topic, subject, importance in foci:
+            serials = tuple(memory.serial for memory in self.retrieve(topic, subject))
             serials += (-1,) * (3 - len(serials))
-            self.remember(3, topic, subject, min(10, importance + 1), self.country.step, serials)
+            thoughts.append((topic, subject, min(10, importance + 1), serials))
+        for topic, subject, importance, serials in thoughts:
+            step = self.country.step
+            self.remember(THOUGHT, topic, subject, importance, step, serials)
         self.trigger = 40
 
 
 class Country:
-    """All of them; `residents` may be any objects that have a Resident's methods, such as mesa's agents."""
+    """All of them. residents: objects with a Resident's methods, as mesa's agents."""
 
-    def __init__(self, people=25, *, seed=0, memory=24, reflection=True, planning=True, residents=None):
-        self.world, self.brain = World(), Scripted()
-        self.seed, self.memory, self.reflection, self.planning, self.step = seed, memory, reflection, planning, 0
+    def __init__(
+        self,
+        people: int = 25,
+        *,
+        seed: int = 0,
+        memory: int = 24,
+        reflection: bool = True,
+        planning: bool = True,
+        residents: Sequence[Any] | None = None,
+    ) -> None:
+        self.world = World()
+        self.brain = Scripted()
+        self.seed = seed
+        self.memory = memory
+        self.reflection = reflection
+        self.planning = planning
+        self.step = 0
         self.towns = math.ceil(people / len(self.world.people))
-        self.answers: dict[tuple, tuple[list[float], tuple[int, ...]]] = {}
-        self.residents = [r.live(self, i) for i, r in enumerate(residents or [Resident() for _ in range(people)])]
+        self.answers: dict[tuple[str, int, Detail], tuple[list[float], Detail]] = {}
         self.log: list[tuple[int, ...]] = []
+        movers = residents or [Resident() for _ in range(people)]
+        self.residents = [mover.live(self, i) for i, mover in enumerate(movers)]
 
-    def answer(self, kind, who, detail):
+    def answer(self, kind: str, who: int, detail: Detail) -> tuple[list[float], Detail]:
+        """The cumulative weights of a question's options, and the options' values."""
         known = self.answers.get((kind, who, detail))
         if known is None:
             question = Question(self.world, kind, who, detail)
             (weights,) = self.brain.answer([question])
-            total, sums = sum(weights), []
-            for weight in weights:
-                sums.append((sums[-1] if sums else 0.0) + weight / total)
-            known = self.answers[kind, who, detail] = sums, question.chosen
+            known = cumulative(weights), question.option_values
+            self.answers[kind, who, detail] = known
         return known
 
-    def hour(self):
+    def hour(self) -> None:
+        """Let an hour pass."""
         self.all("go")
-        circles = defaultdict(list)
+        circles = self.circles()
+        pairs = []
+        for circle in circles:
+            for i in range(0, len(circle) - 1, 2):
+                pairs.append((circle[i], circle[i + 1]))
+        self.talk(pairs)
+        for circle in circles:
+            few = min(3, len(circle) - 1)
+            for i, resident in enumerate(circle):
+                steps = range(1, few + 1)
+                resident.notice([circle[(i + k) % len(circle)] for k in steps])
+        self.all("reflect")
+        self.step += 1
+
+    def circles(self) -> list[list[Any]]:
+        """Those awake, by place, in an order that luck decides."""
+        at = defaultdict(list)
         for resident in self.residents:
             if resident.awake:
-                circles[resident.place].append(resident)
-        for circle in circles.values():
+                at[resident.place].append(resident)
+        circles = list(at.values())
+        for circle in circles:
             circle.sort(key=lambda r: bits(r.number, self.seed, self.step, "meet"))
-        pairs = [circle[i : i + 2] for circle in circles.values() for i in range(0, len(circle) - 1, 2)]
+        return circles
+
+    def talk(self, pairs: list[tuple[Any, Any]]) -> None:
         for a, b in pairs:
             a.think(b)
             b.think(a)
@@ -239,12 +346,19 @@ class Country:
                 b.hear(a.said, a)
             if a.said or b.said:
                 self.log.append((self.step, a.number, b.number, a.said, b.said))
-        for circle in circles.values():
-            for i, resident in enumerate(circle):
-                resident.notice([circle[(i + k) % len(circle)] for k in range(1, min(3, len(circle) - 1) + 1)])
-        self.all("reflect")
-        self.step += 1
 
-    def all(self, does):
+    def all(self, does: str) -> None:
+        """Let every resident do something."""
         for resident in self.residents:
             getattr(resident, does)()
+
+
+def cumulative(weights: Sequence[float]) -> list[float]:
+    """The running sums of weights, as shares of their total."""
+    total = sum(weights)
+    sums: list[float] = []
+    reached = 0.0
+    for weight in weights:
+        reached += weight / total
+        sums.append(reached)
+    return sums

@@ -1,7 +1,8 @@
-"""How much of a run is only starting up? papermill's command against `smallscale run`, cold and warm.
+"""How much of a run is only starting up? papermill's command against `smallscale run`.
 
-The notebook imports torch, transformers and pyplot, and does nothing more. Everything is counted from the call of
-the command to its end. The three ways take turns, five times each, so that a busy moment hits all alike.
+The notebook imports torch, transformers and pyplot, and does nothing more. Everything
+is counted from the call of the command to its end. The ways of running it take turns,
+five times each, so that a busy moment hits all alike.
 
     python benchmarks/warm_kernels.py
 """
@@ -22,73 +23,130 @@ from rich.table import Table
 
 ROUNDS = 5
 GRID = 8  # runs in the sweep
-MANY = 60  # more than get a page unasked
+MANY = 60  # more runs than get a page unasked
 
-IMPORTS = "import torch\nimport matplotlib.pyplot as plt\nfrom transformers import LlamaForCausalLM"
 PARAMETERS = "seed: int = 0  # random seed"
+IMPORTS = """\
+import torch
+import matplotlib.pyplot as plt
+from transformers import LlamaForCausalLM"""
+
+# The ways of running it.
+PAPERMILL = "papermill, one run"
+COLD = "smallscale, one run, cold"
+WARM = "smallscale, one run, warm"
+SWEEP = f"smallscale, {GRID} runs, --workers 2"
+IN_LINE = f"smallscale, {GRID} runs, one at a time"
 
 
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        notebook = nbformat.v4.new_notebook(
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        )
-        parameters = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
-        notebook.cells = [parameters, nbformat.v4.new_code_cell(IMPORTS)]
-        nbformat.write(notebook, folder / "nothing.ipynb")
-        report(folder)
+        write_notebook(folder / "nothing.ipynb")
+        Console(width=120).print(measure(folder))
 
 
-def report(folder: Path) -> None:
-    """One table: medians, and ratios to papermill in this very run."""
+def write_notebook(path: Path) -> None:
+    """Write the notebook that only imports."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    notebook.cells = [
+        nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(IMPORTS),
+    ]
+    nbformat.write(notebook, path)
+
+
+def measure(folder: Path) -> Table:
+    """Return one table: medians, and ratios to papermill in this very run."""
     times: dict[str, list[float]] = {}
     for round in range(ROUNDS):
         print(f"round {round + 1} of {ROUNDS}", file=sys.stderr)
-        for way, command in {
-            "papermill, one run": papermill(folder, round),
-            "smallscale, one run, cold": smallscale(folder, 1, "--cold"),
-            "smallscale, one run, warm": smallscale(folder, 1),
-            f"smallscale, {GRID} runs, --workers 2": smallscale(folder, GRID, "--workers", "2"),
-            f"smallscale, {GRID} runs, one at a time": smallscale(folder, GRID),
-        }.items():
+        commands = {
+            PAPERMILL: papermill(folder, round),
+            COLD: smallscale(folder, 1, "--cold"),
+            WARM: smallscale(folder, 1),
+            SWEEP: smallscale(folder, GRID, "--workers", "2"),
+            IN_LINE: smallscale(folder, GRID),
+        }
+        for way, command in commands.items():
             times.setdefault(way, []).append(clock(folder, command))
-    print(f"{GRID} papermill calls in a row", file=sys.stderr)
-    row = sum(clock(folder, papermill(folder, k)) for k in range(GRID))
-    many = clock(folder, smallscale(folder, MANY))
-    own = statistics.median(float(line["seconds"]) for line in csv.DictReader((folder / "out" / "runs.csv").open()))
-
     median = {way: statistics.median(values) for way, values in times.items()}
-    single, cold, warm, sweep, line = median.values()
-    table = Table("what", "seconds", "ratio to papermill", title=f"{os.cpu_count()} cores, medians of {ROUNDS}")
-    table.add_row("papermill, one run", f"{single:.2f}", "1")
-    table.add_row("smallscale, one run, cold", f"{cold:.2f}", f"{single / cold:.1f}")
-    table.add_row("smallscale, one run, warm", f"{warm:.2f}", f"{single / warm:.1f}")
+    print(f"{GRID} papermill calls in a row", file=sys.stderr)
+    row = sum(clock(folder, papermill(folder, seed)) for seed in range(GRID))
+    many = clock(folder, smallscale(folder, MANY))
+    own = notebook_seconds(folder / "out" / "runs.csv")
+
+    single = median[PAPERMILL]
+    table = Table(
+        "what",
+        "seconds",
+        "ratio to papermill",
+        title=f"{os.cpu_count()} cores, medians of {ROUNDS}",
+    )
+    for way in (PAPERMILL, COLD, WARM):
+        table.add_row(way, f"{median[way]:.2f}", f"{single / median[way]:.1f}")
     table.add_row(f"papermill, {GRID} runs in a row (once)", f"{row:.2f}", "1")
-    table.add_row(f"smallscale, {GRID} runs, --workers 2", f"{sweep:.2f}", f"{row / sweep:.1f}   (wanted: 5)")
-    with_page = (line - warm) / (GRID - 1)
-    without = (many - warm) / (MANY - 1)
-    for words, further, wanted in (("with its page", with_page, 1.1), (f"of {MANY}, no page", without, 0.7)):
-        beyond = f"{further - own:.2f} beyond the notebook's own {own:.2f}, wanted {wanted}"
-        table.add_row(f"each further run, {words}", f"{further:.2f}", f"{single / further:.1f}   ({beyond})")
-    Console(width=120).print(table)
+    ratio = f"{row / median[SWEEP]:.1f}   (wanted: 5)"
+    table.add_row(SWEEP, f"{median[SWEEP]:.2f}", ratio)
+    further = {
+        "with its page": (median[IN_LINE] - median[WARM]) / (GRID - 1),
+        f"of {MANY}, no page": (many - median[WARM]) / (MANY - 1),
+    }
+    wanted = {"with its page": 1.1, f"of {MANY}, no page": 0.7}
+    for words, seconds in further.items():
+        beyond = (
+            f"{seconds - own:.2f} beyond the notebook's own {own:.2f}, "
+            f"wanted {wanted[words]}"
+        )
+        ratio = f"{single / seconds:.1f}   ({beyond})"
+        table.add_row(f"each further run, {words}", f"{seconds:.2f}", ratio)
+    return table
+
+
+def notebook_seconds(table: Path) -> float:
+    """Return the median of the seconds that the runs of this table took."""
+    with table.open(newline="") as file:
+        return statistics.median(float(row["seconds"]) for row in csv.DictReader(file))
 
 
 def papermill(folder: Path, seed: int) -> list[str]:
-    """papermill's command for one run."""
-    paths = [str(folder / "nothing.ipynb"), str(folder / "done.ipynb")]
-    return [sys.executable, "-m", "papermill", *paths, "-p", "seed", str(seed), "--no-progress-bar"]
+    """Return papermill's command for one run."""
+    return [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(folder / "nothing.ipynb"),
+        str(folder / "done.ipynb"),
+        "-p",
+        "seed",
+        str(seed),
+        "--no-progress-bar",
+    ]
 
 
 def smallscale(folder: Path, runs: int, *options: str) -> list[str]:
-    """smallscale's command for so many runs."""
-    words = ["run", str(folder / "nothing.ipynb"), "-p", f"seed=1:{runs}:1", "--out", str(folder / "out")]
-    return [sys.executable, "-m", "smallscale.runs.command", *words, *options]
+    """Return smallscale's command for so many runs."""
+    return [
+        sys.executable,
+        "-m",
+        "smallscale.runs.command",
+        "run",
+        str(folder / "nothing.ipynb"),
+        "-p",
+        f"seed=1:{runs}:1",
+        "--out",
+        str(folder / "out"),
+        *options,
+    ]
 
 
 def clock(folder: Path, command: list[str]) -> float:
-    """Seconds from the command's call to its end; nothing of an earlier run is there to be reused."""
+    """Return the seconds from the command's call to its end.
+
+    What an earlier run left is removed, so that nothing of it can be reused.
+    """
     shutil.rmtree(folder / "out", ignore_errors=True)
     begin = time.monotonic()
     subprocess.run(command, check=True, cwd=folder, capture_output=True)

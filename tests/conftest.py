@@ -1,4 +1,4 @@
-"""What the tests share: notebooks made on the spot, the command as a process, the real data beside the project."""
+"""What the tests share: notebooks made on the spot, the command, the real data."""
 
 import os
 import subprocess
@@ -10,8 +10,12 @@ import nbformat
 import pytest
 from hypothesis import settings
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads; threads that spin slow a busy machine
-settings.register_profile("house", deadline=None, derandomize=True)  # the same examples every time, however slow
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # read when torch loads; threads that spin slow a busy machine
+settings.register_profile(
+    "house", deadline=None, derandomize=True
+)  # the same examples every time, however slow
 settings.load_profile("house")
 
 ROOT = Path(__file__).parents[1]
@@ -25,16 +29,23 @@ data: str = ""  # a folder; empty: what is bundled
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No test reads what another run remembered."""
     monkeypatch.setenv("SMALLSCALE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """write("theme/name", cell, cell, …) makes notebooks/theme/name.ipynb; the parameters cell comes first."""
+    """Return write("theme/name", cell, …), which makes notebooks/theme/name.ipynb.
 
-    def make(name: str, *cells: str, parameters: str = PARAMETERS, title: str = "A title") -> Path:
+    The cell of parameters comes first.
+    """
+
+    def make(
+        name: str, *cells: str, parameters: str = PARAMETERS, title: str = "A title"
+    ) -> Path:
         notebook = nbformat.v4.new_notebook()
         notebook.cells = [
             nbformat.v4.new_markdown_cell(f"# {title}\n\nWhat is asked?"),
@@ -51,10 +62,19 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def smallscale(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """smallscale("run", "all", …) runs the command as a process of its own, in the test's folder."""
+    """Return smallscale("run", "all", …), which runs the command in the test's folder.
+
+    The command is a process of its own.
+    """
 
     def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command(*words), cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(
+            command(*words),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
 
     return run
 

@@ -1,7 +1,8 @@
-"""Execute notebooks in place, and keep of their outputs only what a reader looks at.
+"""Execute notebooks in place, and keep of their outputs what a reader looks at.
 
-`make notebooks` calls it. Dropped are: what a run writes to standard error (progress bars), widgets without the
-kernel that would move them, timings, and the editor's and the machine's metadata.
+`make notebooks` calls it. It drops what a run writes to standard error, progress bars,
+widgets without the kernel that would move them (their still pictures stay), and the
+metadata of the editor and the machine.
 """
 
 import os
@@ -17,15 +18,32 @@ KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3
 
 
 def strip(notebook: Any) -> None:
-    """Remove the noise of one execution from the notebook."""
+    """Remove from an executed notebook what is noise to a reader, in place."""
     notebook.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags")
-        cell.metadata = {"tags": tags} if tags else {}
+        cell.metadata = kept_metadata(cell.metadata)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-            for output in cell.outputs:
-                output.get("data", {}).pop(WIDGET, None)
+            cell.outputs = [output for output in cell.outputs if is_read(output)]
+
+
+def kept_metadata(metadata: Any) -> dict[str, Any]:
+    """Return of a cell's metadata its tags, and whether its code is folded."""
+    kept: dict[str, Any] = {}
+    if metadata.get("jupyter", {}).get("source_hidden"):
+        kept["jupyter"] = {"source_hidden": True}
+    if metadata.get("tags"):
+        kept["tags"] = metadata["tags"]
+    return kept
+
+
+def is_read(output: Any) -> bool:
+    """Take the live widget out of an output; return whether anything is left of it."""
+    if output.get("name") == "stderr":
+        return False
+    if "data" not in output:
+        return True
+    output.data.pop(WIDGET, None)
+    return bool(output.data)
 
 
 def main(paths: list[str]) -> None:
@@ -35,7 +53,10 @@ def main(paths: list[str]) -> None:
         print(path, flush=True)
         notebook = nbformat.read(path, as_version=4)
         folder = {"metadata": {"path": str(path.parent)}}
-        NotebookClient(notebook, resources=folder, timeout=None, store_widget_state=False).execute()
+        client = NotebookClient(
+            notebook, resources=folder, timeout=None, store_widget_state=False
+        )
+        client.execute()
         strip(notebook)
         nbformat.validate(notebook)
         nbformat.write(notebook, path)

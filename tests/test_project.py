@@ -1,4 +1,4 @@
-"""The lists that must agree: dependencies, pins, environments; and what the house's floors may import."""
+"""The lists that must agree, and what the house's floors may import."""
 
 import ast
 import re
@@ -12,7 +12,17 @@ from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LIB = ROOT / "lib" / "smallscale"
-THEMES = {"robustness", "attribution", "kernels", "dpo", "values", "simulation", "foundations", "evaluation"}
+GROUND = {  # every floor that is no theme, and what it may stand on
+    "__init__.py": set(),
+    "core": set(),
+    "datasets": {"core"},
+    "models": {"core"},
+    "training": {"core"},
+    "notebook": {"core"},
+    "runs": {"core", "notebook"},
+}
+THEMES_MAY_USE = {"core", "datasets", "models", "training"}
+HELPERS = {"exercises", "explorer"}  # these of a theme's files may use the notebook kit
 
 
 def plain(requirement: str) -> str:
@@ -36,7 +46,10 @@ def test_every_dependency_is_pinned_at_a_version_that_it_allows() -> None:
     assert pins["torch"] == "2.13.0"
     extras = PROJECT["optional-dependencies"]
     pinned = [name for name in extras if name != "teach"]
-    for text in [*PROJECT["dependencies"], *(text for name in pinned for text in extras[name])]:
+    for text in [
+        *PROJECT["dependencies"],
+        *(text for name in pinned for text in extras[name]),
+    ]:
         requirement = Requirement(text)
         if requirement.name != "smallscale":
             pin = pins[requirement.name.lower()]
@@ -44,24 +57,32 @@ def test_every_dependency_is_pinned_at_a_version_that_it_allows() -> None:
 
 
 def imported(path: Path) -> set[str]:
-    """What a module imports of smallscale, as the parts after it: {"robustness.attacks", …}."""
+    """What a module imports of smallscale: {"robustness.images.attacks", …}."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("smallscale."):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            "smallscale."
+        ):
             names.add((node.module or "").removeprefix("smallscale."))
         elif isinstance(node, ast.Import):
-            names |= {a.name.removeprefix("smallscale.") for a in node.names if a.name.startswith("smallscale.")}
+            names |= {
+                a.name.removeprefix("smallscale.")
+                for a in node.names
+                if a.name.startswith("smallscale.")
+            }
     return names
 
 
-@pytest.mark.parametrize("path", sorted(LIB.rglob("*.py")), ids=lambda path: path.relative_to(LIB).as_posix())
+@pytest.mark.parametrize(
+    "path", sorted(LIB.rglob("*.py")), ids=lambda path: path.relative_to(LIB).as_posix()
+)
 def test_the_floors_of_the_house_hold(path: Path) -> None:
     floor = path.relative_to(LIB).parts[0]
     below = {name.split(".")[0] for name in imported(path)} - {floor}
-    if floor in THEMES:
-        allowed = {"models", "training", "corpus"} | ({"dpo"} if floor == "values" else set())
-    else:
-        allowed = {"runs": {"notebook"}, "notebook": set(), "training.py": {"models"}}.get(floor, set())
+    allowed = GROUND.get(floor, THEMES_MAY_USE)
+    if floor not in GROUND:  # a theme
+        allowed |= {"dpo"} if floor == "values" else set()
+        allowed |= {"notebook"} if path.stem in HELPERS else set()
     assert below <= allowed, f"{floor} imports {below - allowed}"
 
 
@@ -69,7 +90,11 @@ def test_nothing_unpickles_or_evaluates() -> None:
     for path in LIB.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = getattr(node, "id", None) or getattr(node, "attr", None)
-            calls = isinstance(node, (ast.Name, ast.Attribute)) and name in {"exec", "pickle", "unpickle"}
+            calls = isinstance(node, (ast.Name, ast.Attribute)) and name in {
+                "exec",
+                "pickle",
+                "unpickle",
+            }
             assert not calls, f"{path.name} names {name}"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "eval", path.name

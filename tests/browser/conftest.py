@@ -8,7 +8,9 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.watched import CHROMIUM, QUIET
 
 
-@pytest.fixture(scope="module")  # no longer: while it is open, nothing else in this thread can run an event loop
+# No longer than a module: while it is open, nothing else in this thread can run an
+# event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed here (Debian: apt install chromium)")

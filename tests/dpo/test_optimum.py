@@ -1,4 +1,5 @@
-"""Is the optimum the maximiser, is best-of-n what sampling finds, and does nothing overflow?"""
+"""Is the optimum the maximiser, is best-of-n what sampling finds, and does nothing
+overflow?"""
 
 import math
 from typing import Any
@@ -11,17 +12,26 @@ from hypothesis import strategies as st
 
 from smallscale.dpo import best_of_n, kl_divergence, optimal_policy
 
-WEIGHTS = st.lists(st.tuples(st.floats(0.01, 1), st.floats(-5, 5)), min_size=2, max_size=8)
+WEIGHTS = st.lists(
+    st.tuples(st.floats(0.01, 1), st.floats(-5, 5)), min_size=2, max_size=8
+)
 
 
 def test_two_answers_by_hand() -> None:
-    """Reward ln 3 above the other at beta 1: even odds become 3 to 1; at beta 1/2 they become 9 to 1."""
-    assert optimal_policy([0.5, 0.5], [math.log(3), 0.0], 1.0) == pytest.approx([3 / 4, 1 / 4])
-    assert optimal_policy([0.5, 0.5], [math.log(3), 0.0], 0.5) == pytest.approx([9 / 10, 1 / 10])
+    """Reward ln 3 above the other at beta 1: even odds become 3 to 1; at beta 1/2 they
+    become 9 to 1."""
+    assert optimal_policy([0.5, 0.5], [math.log(3), 0.0], 1.0) == pytest.approx(
+        [3 / 4, 1 / 4]
+    )
+    assert optimal_policy([0.5, 0.5], [math.log(3), 0.0], 0.5) == pytest.approx(
+        [9 / 10, 1 / 10]
+    )
 
 
 @given(WEIGHTS, st.floats(0.05, 5), st.integers(0, 100))
-def test_no_other_policy_has_more(rows: list[tuple[float, float]], beta: float, seed: int) -> None:
+def test_no_other_policy_has_more(
+    rows: list[tuple[float, float]], beta: float, seed: int
+) -> None:
     weights, reward = map(np.array, zip(*rows, strict=True))
     reference = weights / weights.sum()
 
@@ -31,22 +41,29 @@ def test_no_other_policy_has_more(rows: list[tuple[float, float]], beta: float, 
     best = optimal_policy(reference, reward, beta)
     assert best.sum() == pytest.approx(1)
     # At the optimum the objective is beta log Z.
-    assert objective(best) == pytest.approx(beta * math.log(reference @ np.exp(reward / beta)), abs=1e-9)
+    assert objective(best) == pytest.approx(
+        beta * math.log(reference @ np.exp(reward / beta)), abs=1e-9
+    )
     other = np.random.default_rng(seed).dirichlet(np.ones(len(reward)))
     for step in (1e-3, 0.1, 1.0):
         assert objective((1 - step) * best + step * other) <= objective(best) + 1e-9
 
 
 def test_a_shift_of_the_reward_changes_nothing() -> None:
-    reference, reward = [0.2, 0.3, 0.5], np.array([1.0, 2.0, -1.0])
-    assert optimal_policy(reference, reward + 100, 0.3) == pytest.approx(optimal_policy(reference, reward, 0.3))
+    reference = [0.2, 0.3, 0.5]
+    reward = np.array([1.0, 2.0, -1.0])
+    assert optimal_policy(reference, reward + 100, 0.3) == pytest.approx(
+        optimal_policy(reference, reward, 0.3)
+    )
 
 
 @pytest.mark.parametrize("beta", [1e-300, 1e-8, 1.0])
 @pytest.mark.parametrize("scale", [1.0, 1e6, 1e308])
 def test_large_rewards_and_tiny_betas(beta: float, scale: float) -> None:
     with np.errstate(all="raise", under="ignore"):
-        policy = optimal_policy([0.1, 0.3, 0.6, 0.0], np.array([1.0, 1.0, -1.0, 1.5]) * scale, beta)
+        policy = optimal_policy(
+            [0.1, 0.3, 0.6, 0.0], np.array([1.0, 1.0, -1.0, 1.5]) * scale, beta
+        )
     assert np.isfinite(policy).all()
     assert policy[3] == 0  # the best answer, but the reference never gives it
     assert policy[1] == pytest.approx(3 * policy[0])  # equals share as in the reference
@@ -58,29 +75,42 @@ def test_a_large_beta_is_the_reference() -> None:
 
 
 def test_batches_and_kinds_of_input() -> None:
-    reference, reward = np.array([[0.5, 0.5], [0.1, 0.9]]), np.array([1.0, 0.0])
+    reference = np.array([[0.5, 0.5], [0.1, 0.9]])
+    reward = np.array([1.0, 0.0])
     together = optimal_policy(reference, reward, 0.7)
     for row, p in zip(together, reference, strict=True):
         assert row == pytest.approx(optimal_policy(p, reward, 0.7))
-    assert optimal_policy(torch.tensor(reference), torch.tensor(reward), 0.7) == pytest.approx(together)
-    assert optimal_policy(reference.tolist(), [reward.tolist()] * 2, 0.7) == pytest.approx(together)
-    assert best_of_n(reference, reward, 3)[1] == pytest.approx(best_of_n(reference[1], reward, 3))
+    assert optimal_policy(
+        torch.tensor(reference), torch.tensor(reward), 0.7
+    ) == pytest.approx(together)
+    assert optimal_policy(
+        reference.tolist(), [reward.tolist()] * 2, 0.7
+    ) == pytest.approx(together)
+    assert best_of_n(reference, reward, 3)[1] == pytest.approx(
+        best_of_n(reference[1], reward, 3)
+    )
     assert kl_divergence(together, reference).shape == (2,)
 
 
 def test_best_of_two_by_hand() -> None:
-    """Rewards 0, 1, 1: the worst is kept only if drawn twice; the two best share the rest as 1 to 3."""
+    """Rewards 0, 1, 1: the worst is kept only if drawn twice; the two best share the
+    rest as 1 to 3."""
     policy = best_of_n([0.2, 0.2, 0.6], [0.0, 1.0, 1.0], 2)
     assert policy == pytest.approx([0.04, 0.96 / 4, 0.96 * 3 / 4])
 
 
 def test_best_of_n_is_what_sampling_finds() -> None:
     random = np.random.default_rng(0)
-    reference, reward = random.dirichlet(np.ones(6)), np.array([0.0, 2.0, 1.0, 2.0, -1.0, 0.5])
+    reference = random.dirichlet(np.ones(6))
+    reward = np.array([0.0, 2.0, 1.0, 2.0, -1.0, 0.5])
     draws = random.choice(6, size=(200_000, 4), p=reference)
-    kept = draws[np.arange(len(draws)), reward[draws].argmax(1)]  # argmax takes the first of equals, any is as likely
+    kept = draws[
+        np.arange(len(draws)), reward[draws].argmax(1)
+    ]  # argmax takes the first of equals, any is as likely
     found = np.bincount(kept, minlength=6) / len(draws)
-    assert found == pytest.approx(best_of_n(reference, reward, 4), abs=0.005)  # four standard errors
+    assert found == pytest.approx(
+        best_of_n(reference, reward, 4), abs=0.005
+    )  # four standard errors
 
 
 @given(WEIGHTS, st.integers(1, 64))
@@ -96,7 +126,9 @@ def test_best_of_n_and_its_bound(rows: list[tuple[float, float]], n: int) -> Non
 
 
 def test_kl_by_hand() -> None:
-    assert kl_divergence([0.5, 0.5], [0.25, 0.75]) == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3))
+    assert kl_divergence([0.5, 0.5], [0.25, 0.75]) == pytest.approx(
+        0.5 * math.log(2) + 0.5 * math.log(2 / 3)
+    )
     assert kl_divergence([1.0, 0.0], [0.5, 0.5]) == pytest.approx(math.log(2))
     assert kl_divergence([0.5, 0.5], [1.0, 0.0]) == math.inf
     assert kl_divergence([0.3, 0.7], [0.3, 0.7]) == 0
@@ -120,7 +152,9 @@ def test_kl_by_hand() -> None:
         ([], [], 1.0, "at least one"),
     ],
 )
-def test_what_cannot_be_right_is_refused(reference: Any, reward: Any, beta: float, message: str) -> None:
+def test_what_cannot_be_right_is_refused(
+    reference: Any, reward: Any, beta: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         optimal_policy(reference, reward, beta)
 

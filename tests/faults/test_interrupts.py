@@ -23,7 +23,10 @@ def alive(mark: str) -> list[int]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("SMALLSCALE_TEST") == mark and process.status() != psutil.STATUS_ZOMBIE:
+            if (
+                process.environ().get("SMALLSCALE_TEST") == mark
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
                 found.append(process.pid)
         except psutil.Error:
             continue
@@ -38,8 +41,10 @@ def none_left(mark: str) -> bool:
 
 
 @pytest.fixture
-def started(write: Write, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """A command in the middle of a sweep: one run finished, one that hangs with a child, one that waits."""
+def started(
+    write: Write, tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """A command amid a sweep: one run finished, one hangs with a child, one waits."""
     write(
         "theme/nb",
         "import subprocess, time",
@@ -57,7 +62,11 @@ def started(write: Write, tmp_path: Path) -> Iterator[Callable[..., subprocess.P
         )
         until = time.monotonic() + 60
         while time.monotonic() < until:
-            children = [psutil.Process(pid).name() for pid in alive(str(tmp_path)) if psutil.pid_exists(pid)]
+            children = [
+                psutil.Process(pid).name()
+                for pid in alive(str(tmp_path))
+                if psutil.pid_exists(pid)
+            ]
             if "sleep" in children and list(tmp_path.glob("results/runs/nb-*")):
                 return process
             time.sleep(0.1)
@@ -72,7 +81,10 @@ def started(write: Write, tmp_path: Path) -> Iterator[Callable[..., subprocess.P
 @pytest.mark.parametrize("cold", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_what_is_finished(
-    started: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: int, cold: bool
+    started: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+    number: int,
+    cold: bool,
 ) -> None:
     process = started(*(["--cold"] if cold else []))
     process.send_signal(number)
@@ -93,27 +105,46 @@ def test_kill_9_leaves_no_process_and_no_half_written_run(
     process.kill()
     process.wait()
     assert none_left(str(tmp_path))
-    assert [path.name.startswith("nb-") for path in (tmp_path / "results" / "runs").iterdir()] == [True]
+    assert [
+        path.name.startswith("nb-")
+        for path in (tmp_path / "results" / "runs").iterdir()
+    ] == [True]
 
 
-def test_what_a_killed_command_left_half_written_is_swept_up(write: Write, tmp_path: Path) -> None:
+def test_what_a_killed_command_left_half_written_is_swept_up(
+    write: Write, tmp_path: Path
+) -> None:
     write("theme/nb", "1")
     import socket
 
     dead = subprocess.Popen(["true"])
     dead.wait()
-    stale = tmp_path / "results" / "runs" / f".partial-{socket.gethostname()}-{dead.pid}-nb-000000000000"
+    stale = (
+        tmp_path
+        / "results"
+        / "runs"
+        / f".partial-{socket.gethostname()}-{dead.pid}-nb-000000000000"
+    )
     stale.mkdir(parents=True)
-    other = tmp_path / "results" / "runs" / f".partial-elsewhere-{dead.pid}-nb-000000000000"
+    other = (
+        tmp_path / "results" / "runs" / f".partial-elsewhere-{dead.pid}-nb-000000000000"
+    )
     other.mkdir()
     subprocess.run(command("run", "all"), cwd=tmp_path, check=True, capture_output=True)
     assert not stale.exists()
     assert other.exists()  # another machine's, which may be at work
 
 
-def test_damaged_results_are_read_around_and_made_again(write: Write, tmp_path: Path) -> None:
+def test_damaged_results_are_read_around_and_made_again(
+    write: Write, tmp_path: Path
+) -> None:
     write("theme/nb", "1")
-    run = lambda: subprocess.run(command("run", "all"), cwd=tmp_path, capture_output=True, text=True)  # noqa: E731
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command("run", "all"), cwd=tmp_path, capture_output=True, text=True
+        )
+
     assert run().returncode == 0
     (record,) = tmp_path.glob("results/runs/*/run.json")
     record.write_text('{"run": "nb')

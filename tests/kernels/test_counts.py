@@ -1,4 +1,4 @@
-"""Is every element counted, and does the prediction agree with the count at every shape?"""
+"""Is every element counted, and does the prediction agree at every shape?"""
 
 from typing import Any
 
@@ -7,12 +7,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.kernels import Traffic, elements_moved, fast_memory, largest_block, tiled
-from smallscale.kernels.levels import naive
+from smallscale.kernels import (
+    Traffic,
+    elements_moved,
+    fast_memory,
+    largest_block,
+    tiled,
+)
+from smallscale.kernels.attention import naive
 
 
 def counted(level: str, n: int, d: int, block: int, causal: bool) -> int:
-    q, k, v = torch.randn(3, 1, 1, n, d, generator=torch.Generator().manual_seed(0)).unbind()
+    q, k, v = torch.randn(
+        3, 1, 1, n, d, generator=torch.Generator().manual_seed(0)
+    ).unbind()
     traffic, offset = Traffic(), 0 if causal else n
     if level == "naive":
         naive(q, k, v, 1.0, offset, traffic=traffic)
@@ -23,19 +31,29 @@ def counted(level: str, n: int, d: int, block: int, causal: bool) -> int:
 
 @pytest.mark.parametrize("level", ["naive", "tiled"])
 @given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 60), st.booleans())
-def test_the_prediction_is_the_count(level: str, n: int, d: int, block: int, causal: bool) -> None:
-    assert elements_moved(level, n, d, block, causal) == counted(level, n, d, block, causal)
+def test_the_prediction_is_the_count(
+    level: str, n: int, d: int, block: int, causal: bool
+) -> None:
+    assert elements_moved(level, n, d, block, causal) == counted(
+        level, n, d, block, causal
+    )
 
 
 def test_by_hand() -> None:
-    # naive, N = 4, d = 2: q, k, v, out of 8 each; scores and weights of 16, written and read.
+    # naive, N = 4, d = 2: q, k, v, out of 8 each; scores and weights of 16, written and
+    # read.
     assert elements_moved("naive", 4, 2, 1) == 4 * 8 + 4 * 16
-    # tiled, blocks of 2: q, out and lse once, 8 + 8 + 4; two query tiles read all of k and v, 16 each.
+    # tiled, blocks of 2: q, out and lse once, 8 + 8 + 4; two query tiles read all of k
+    # and v, 16 each.
     assert elements_moved("tiled", 4, 2, 2) == 20 + 2 * 16
     # causal: the first query tile reads half of k and v.
     assert elements_moved("tiled", 4, 2, 2, causal=True) == 20 + 8 + 16
     # A block as long as the sequence reads everything once, causal or not.
-    assert elements_moved("tiled", 4, 2, 4) == elements_moved("tiled", 4, 2, 4, causal=True) == 20 + 16
+    assert (
+        elements_moved("tiled", 4, 2, 4)
+        == elements_moved("tiled", 4, 2, 4, causal=True)
+        == 20 + 16
+    )
 
 
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 30))
@@ -43,7 +61,10 @@ def test_the_formulas_of_the_papers(tiles: int, d: int, block: int) -> None:
     n = tiles * block
     assert elements_moved("tiled", n, d, block) == 2 * n * d + n + 2 * n * d * tiles
     visits = tiles * (tiles + 1) // 2
-    assert elements_moved("tiled", n, d, block, causal=True) == 2 * n * d + n + 2 * d * block * visits
+    assert (
+        elements_moved("tiled", n, d, block, causal=True)
+        == 2 * n * d + n + 2 * d * block * visits
+    )
 
 
 @given(st.integers(1, 100), st.integers(0, 10**6))
@@ -56,7 +77,7 @@ def test_the_largest_block_fits_and_the_next_does_not(d: int, memory: int) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cpp", 4, 2, 1), "level must be naive or tiled"),
+        (("cpp", 4, 2, 1), "level must be one of naive, tiled; got 'cpp'"),
         (("tiled", -1, 2, 1), "n must be a whole number, at least 0; got -1"),
         (("tiled", 4, 0, 1), "d must be a whole number, at least 1; got 0"),
         (("tiled", 4, 2, 0), "block must be a whole number, at least 1; got 0"),

@@ -1,32 +1,41 @@
 """Claims: what is stated, what was measured, what counts."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import torch
+from nbclient import NotebookClient
 
 from smallscale.notebook import Claims
 from smallscale.notebook.claims import CLAIMS
+from tests.notebook.conftest import Output
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    bundles: list[dict[str, Any]] = []
-    monkeypatch.setattr("smallscale.notebook.claims.display", lambda bundle, raw: bundles.append(bundle))
-    return bundles
-
-
-def test_a_table_for_readers_and_a_record_for_the_bench(shown: list[dict[str, Any]]) -> None:
+def test_a_table_for_readers_and_a_record_for_the_bench(
+    shown: list[Output],
+) -> None:
     claims = Claims()
-    claims.add("PGD beats FGSM", measured="0.45 < 0.51", holds=True, tolerance="any", paper="yes", reproduced=True)
+    claims.add(
+        "PGD beats FGSM",
+        measured="0.45 < 0.51",
+        holds=True,
+        tolerance="any",
+        paper="yes",
+        reproduced=True,
+    )
     claims.add("a < b", measured=0.123456, holds=np.bool_(False))
     claims.metric("acc", torch.tensor(0.5)).metric("n", 3).metric("gap", float("nan"))
     claims.show()
-    (bundle,) = shown
+    bundle = shown[0].data
     record = bundle[CLAIMS]
     assert record["metrics"] == {"acc": 0.5, "n": 3, "gap": None}
-    assert [(c["holds"], c["judged"]) for c in record["claims"]] == [(True, True), (False, True)]
+    assert [(c["holds"], c["judged"]) for c in record["claims"]] == [
+        (True, True),
+        (False, True),
+    ]
     assert record["claims"][0]["reproduced"] is True
     assert record["claims"][1]["measured"] == "0.1235"
     assert "<td" in bundle["text/html"]
@@ -35,39 +44,46 @@ def test_a_table_for_readers_and_a_record_for_the_bench(shown: list[dict[str, An
     assert "[holds] PGD beats FGSM (0.45 < 0.51)" in bundle["text/plain"]
 
 
-def test_text_is_escaped(shown: list[dict[str, Any]]) -> None:
+def test_text_is_escaped(shown: list[Output]) -> None:
     Claims().add("<script>", measured="<img onerror=x>", holds=True, paper="<b>").show()
-    html = shown[0]["text/html"]
+    html = shown[0].data["text/html"]
     assert "<script" not in html
     assert "<img" not in html
     assert "<b>" not in html
 
 
-def test_tiny_is_printed_and_not_judged(shown: list[dict[str, Any]]) -> None:
+def test_tiny_is_printed_and_not_judged(shown: list[Output]) -> None:
     Claims("tiny").add("x", measured=1, holds=False).show()
-    assert shown[0][CLAIMS]["claims"][0]["judged"] is False
-    assert "not judged" in shown[0]["text/plain"]
+    assert shown[0].data[CLAIMS]["claims"][0]["judged"] is False
+    assert "not judged" in shown[0].data["text/plain"]
 
 
 def test_judged_at_chooses_the_scales() -> None:
     def judged(scale: str) -> bool:
-        return bool(Claims(scale).add("x", measured=1, holds=True, judged_at=("medium",))._claims["x"]["judged"])
+        return bool(
+            Claims(scale)
+            .add("x", measured=1, holds=True, judged_at=("medium",))
+            ._claims["x"]["judged"]
+        )
 
-    assert [judged(scale) for scale in ("tiny", "small", "medium", "full")] == [False, False, True, False]
+    assert [judged(scale) for scale in ("tiny", "small", "medium", "full")] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_the_scale_is_the_notebooks_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Shell:
-        user_ns = {"scale": "medium"}  # noqa: RUF012
-
-    monkeypatch.setattr("smallscale.notebook.claims.get_ipython", Shell)
+    shell = SimpleNamespace(user_ns={"scale": "medium"})
+    monkeypatch.setattr("smallscale.notebook.claims.get_ipython", lambda: shell)
     assert Claims().scale == "medium"
 
 
-def test_stated_again_it_is_replaced(shown: list[dict[str, Any]]) -> None:
+def test_stated_again_it_is_replaced(shown: list[Output]) -> None:
     claims = Claims().add("x", measured=1, holds=False)
     claims.add("x", measured=2, holds=True).show()
-    assert [c["measured"] for c in shown[0][CLAIMS]["claims"]] == ["2"]
+    assert [c["measured"] for c in shown[0].data[CLAIMS]["claims"]] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +94,10 @@ def test_stated_again_it_is_replaced(shown: list[dict[str, Any]]) -> None:
         (lambda c: c.add("x", measured=1, holds="yes"), "holds must be True or False"),
         (lambda c: c.add("x", measured=1, holds=True, reproduced=1), "reproduced"),
         (lambda c: c.add("x", measured=1, holds=True, judged_at="small"), "judged_at"),
-        (lambda c: c.add("x", measured=1, holds=True, judged_at=("large",)), "judged_at"),
+        (
+            lambda c: c.add("x", measured=1, holds=True, judged_at=("large",)),
+            "judged_at",
+        ),
         (lambda c: c.metric("two words", 1), "name"),
         (lambda c: c.metric("x", "1"), "value of metric x must be a number"),
     ],
@@ -89,5 +108,26 @@ def test_what_cannot_be_right_is_refused(call: Any, complaint: str) -> None:
 
 
 def test_an_unknown_scale_is_refused() -> None:
-    with pytest.raises(ValueError, match="scale must be one of tiny, small, medium, full"):
+    with pytest.raises(
+        ValueError, match="scale must be one of tiny, small, medium, full"
+    ):
         Claims("large")
+
+
+def test_a_cell_that_ends_in_claims_shows_nothing() -> None:
+    """In a real kernel, where the last expression of a cell is displayed."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_code_cell(source)
+        for source in (
+            "from smallscale.notebook import Claims\nclaims = Claims()",
+            "claims.add('One', measured=1, holds=True)",
+            "claims.metric('one', 1)",
+            "claims",
+            "claims.show()",
+        )
+    ]
+    NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    assert [len(cell.outputs) for cell in notebook.cells] == [0, 0, 0, 0, 1]
+    (table,) = notebook.cells[-1].outputs
+    assert CLAIMS in table.data

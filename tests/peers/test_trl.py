@@ -1,7 +1,8 @@
 """Is it the loss that trl computes, step after step, on the same batches?
 
-Twenty steps from one model, the same pairs in the same order, AdamW and a falling rate on both sides: were a mask, a
-sign or an order of updates different, the two would part at the second step.
+Twenty steps from one model, the same pairs in the same order, AdamW and a falling rate
+on both sides: were a mask, a sign or an order of updates different, the two would part
+at the second step.
 """
 
 import copy
@@ -16,10 +17,12 @@ from torch.utils.data import SequentialSampler
 from transformers import PreTrainedTokenizerFast
 
 from smallscale.dpo import train_preferences
-from smallscale.dpo.reviews import END, WORDS, judged_pairs, reviews, small_llama
-from smallscale.dpo.sampling import fit_texts
+from smallscale.dpo.reviews import END, WORDS, preference_pairs, review_model, reviews
+from smallscale.dpo.supervised import fit_texts
 
-trl = pytest.importorskip("trl", reason="trl is not installed: pip install 'smallscale[peers]'")
+trl = pytest.importorskip(
+    "trl", reason="trl is not installed: pip install 'smallscale[peers]'"
+)
 datasets = pytest.importorskip("datasets")
 
 STEPS, PAIRS, BETA, LR = 20, 8, 0.2, 1e-3
@@ -28,21 +31,28 @@ STEPS, PAIRS, BETA, LR = 20, 8, 0.2, 1e-3
 @pytest.fixture(scope="module")
 def reference() -> torch.nn.Module:
     world = reviews()
-    return fit_texts(small_llama(), world.texts, steps=60, frequency=world.frequency)
+    return fit_texts(review_model(), world.texts, steps=60, frequency=world.frequency)
 
 
 def words_tokenizer() -> PreTrainedTokenizerFast:
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<end>"))
+    words = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<end>")
+    )
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", pad_token="<end>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, eos_token="<end>", pad_token="<end>"
+    )
 
 
 def in_words(row: list[int]) -> str:
     return " ".join(WORDS[token] for token in row)
 
 
-def their_losses(policy: Any, rows: list[dict[str, str]], folder: Path, **options: Any) -> list[float]:
-    """The losses of trl's trainer on the rows in their order, at its defaults but for what would hide the loss."""
+def their_losses(
+    policy: Any, rows: list[dict[str, str]], folder: Path, **options: Any
+) -> list[float]:
+    """The losses of trl's trainer on the rows in their order, at its defaults but for
+    what would hide the loss."""
     losses: list[float] = []
 
     class Noting(trl.DPOTrainer):  # type: ignore[misc, name-defined]
@@ -51,14 +61,27 @@ def their_losses(policy: Any, rows: list[dict[str, str]], folder: Path, **option
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().compute_loss(*args, **kwargs)
-            losses.append(float((loss[0] if isinstance(loss, tuple) else loss).detach()))
+            losses.append(
+                float((loss[0] if isinstance(loss, tuple) else loss).detach())
+            )
             return loss
 
     config = trl.DPOConfig(
-        output_dir=str(folder), max_steps=STEPS, per_device_train_batch_size=PAIRS, beta=BETA, learning_rate=LR,
-        weight_decay=0.0, max_grad_norm=0.0, bf16=False, gradient_checkpointing=False, use_cpu=True, save_strategy="no",
-        report_to="none", disable_tqdm=True, **options,
-    )  # fmt: skip
+        output_dir=str(folder),
+        max_steps=STEPS,
+        per_device_train_batch_size=PAIRS,
+        beta=BETA,
+        learning_rate=LR,
+        weight_decay=0.0,
+        max_grad_norm=0.0,
+        bf16=False,
+        gradient_checkpointing=False,
+        use_cpu=True,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        **options,
+    )
     trainer = Noting(
         model=policy,
         ref_model=copy.deepcopy(policy),
@@ -75,7 +98,10 @@ def their_losses(policy: Any, rows: list[dict[str, str]], folder: Path, **option
     [
         ({}, {}),
         ({"loss": "hinge"}, {"loss_type": ["hinge"]}),
-        ({"loss": "robust", "label_smoothing": 0.2}, {"loss_type": ["robust"], "label_smoothing": 0.2}),
+        (
+            {"loss": "robust", "label_smoothing": 0.2},
+            {"loss_type": ["robust"], "label_smoothing": 0.2},
+        ),
     ],
     ids=["dpo", "hinge", "robust"],
 )
@@ -88,20 +114,30 @@ def test_the_same_losses_over_twenty_steps(
         order.append(picked)
         return losses.mean()
 
-    texts, pairs = judged_pairs(reference, reviews(), STEPS * PAIRS)
+    texts, pairs = preference_pairs(reference, reviews(), STEPS * PAIRS)
     ended = (texts.labels == END).any(1).numpy()
     pairs = pairs[ended[pairs].all(1)]  # to a text without an end trl adds one
     options = {"beta": BETA, "lr": LR, "steps": STEPS, "batch_size": PAIRS, **ours}
-    table = train_preferences(copy.deepcopy(reference), texts, pairs, combine=note, **options)
+    table = train_preferences(
+        copy.deepcopy(reference), texts, pairs, combine=note, **options
+    )
     written = [
-        in_words([token for token, label in zip(ids, labels, strict=True) if label >= 0][:-1])
+        in_words(
+            [token for token, label in zip(ids, labels, strict=True) if label >= 0][:-1]
+        )
         for ids, labels in zip(texts.ids.tolist(), texts.labels.tolist(), strict=True)
     ]
     rows = [
-        {"prompt": "<start> ", "chosen": written[a] + " <end>", "rejected": written[b] + " <end>"}
+        {
+            "prompt": "<start> ",
+            "chosen": written[a] + " <end>",
+            "rejected": written[b] + " <end>",
+        }
         for a, b in pairs[torch.cat(order).numpy()].tolist()
     ]
-    assert their_losses(copy.deepcopy(reference), rows, tmp_path, **theirs) == pytest.approx(
-        table.loss.tolist(), abs=1e-5
-    )
-    assert table.loss[0] - table.loss.min() > 0.05  # it learns, so the two had something to part over
+    assert their_losses(
+        copy.deepcopy(reference), rows, tmp_path, **theirs
+    ) == pytest.approx(table.loss.tolist(), abs=1e-5)
+    assert (
+        table.loss[0] - table.loss.min() > 0.05
+    )  # it learns, so the two had something to part over

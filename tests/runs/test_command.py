@@ -15,7 +15,10 @@ Smallscale = Callable[..., subprocess.CompletedProcess[str]]
 
 CLAIMS = """\
 from smallscale.notebook import Claims
-Claims().add("eps is at most .3", measured=eps, holds=eps <= .3).metric("double", 2 * eps).show()"""
+claims = Claims()
+claims.add("eps is at most .3", measured=eps, holds=eps <= .3)
+claims.metric("double", 2 * eps)
+claims.show()"""
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -23,18 +26,38 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_grid_gives_a_row_a_run_and_is_never_repeated(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
+def test_a_grid_gives_a_row_a_run_and_is_never_repeated(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
     write("theme/nb", "print(eps)", CLAIMS)
-    words = ("run", "theme/nb", "-p", "eps=0.1:0.3:0.1", "-p", "seed=0,1", "--workers", "2")
+    words = (
+        "run",
+        "theme/nb",
+        "-p",
+        "eps=0.1:0.3:0.1",
+        "-p",
+        "seed=0,1",
+        "--workers",
+        "2",
+    )
     first = smallscale(*words)
     assert first.returncode == 0, first.stderr
     out = tmp_path / "results"
     table = rows(out)
     assert len(table) == 6
-    assert list(table[0])[:6] == ["run", "notebook", "status", "claims", "seconds", "peak_mb"]
+    assert list(table[0])[:6] == [
+        "run",
+        "notebook",
+        "status",
+        "claims",
+        "seconds",
+        "peak_mb",
+    ]
     assert list(table[0])[6:] == ["scale", "seed", "eps", "data", "double"]
     assert {(row["seed"], row["eps"], row["double"]) for row in table} == {
-        (seed, eps, double) for seed in "01" for eps, double in (("0.1", "0.2"), ("0.2", "0.4"), ("0.3", "0.6"))
+        (seed, eps, double)
+        for seed in "01"
+        for eps, double in (("0.1", "0.2"), ("0.2", "0.4"), ("0.3", "0.6"))
     }
     assert {row["claims"] for row in table} == {"1 of 1"}
     assert all(float(row["peak_mb"]) > 10 for row in table)
@@ -45,9 +68,13 @@ def test_a_grid_gives_a_row_a_run_and_is_never_repeated(write: Write, smallscale
     assert again.returncode == 0
     assert "nothing to do: 6 runs completed before" in again.stdout
     assert (out / "runs.jsonl").read_text() == before
-    assert smallscale(*words[:2], "-p", "eps=0.1,0.4").returncode == 1  # only 0.4 is new, and does not hold
+    assert (
+        smallscale(*words[:2], "-p", "eps=0.1,0.4").returncode == 1
+    )  # only 0.4 is new, and does not hold
     assert len((out / "runs.jsonl").read_text().splitlines()) == 7
-    assert smallscale(*words[:2], "-p", "eps=0.4").returncode == 1  # an earlier run's claims still count
+    assert (
+        smallscale(*words[:2], "-p", "eps=0.4").returncode == 1
+    )  # an earlier run's claims still count
     assert smallscale(*words[:2], "--fresh").returncode == 0
     assert len((out / "runs.jsonl").read_text().splitlines()) == 8
     assert len(rows(out)) == 7
@@ -60,7 +87,11 @@ def test_each_run_keeps_its_notebook_its_record_and_its_page(
     assert smallscale("run", "all", "-p", "eps=.2", "--out", "there").returncode == 0
     (folder,) = (tmp_path / "there" / "runs").iterdir()
     notebook = nbformat.read(folder / "notebook.ipynb", as_version=4)
-    injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    injected = [
+        cell
+        for cell in notebook.cells
+        if "injected-parameters" in cell.metadata.get("tags", [])
+    ]
     assert len(injected) == 1
     assert "eps = 0.2" in injected[0].source
     assert f"eps is 0.2 {tmp_path / 'notebooks' / 'theme'}" in str(notebook.cells)
@@ -76,26 +107,55 @@ def test_each_run_keeps_its_notebook_its_record_and_its_page(
     assert record["hardware"]["cores"] >= 1
 
 
-def test_tiny_prints_claims_without_judging_them(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
+def test_tiny_prints_claims_without_judging_them(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
     write("theme/nb", CLAIMS)
-    assert smallscale("run", "theme", "--scale", "tiny", "-p", "eps=0.9").returncode == 0
+    assert (
+        smallscale("run", "theme", "--scale", "tiny", "-p", "eps=0.9").returncode == 0
+    )
     assert rows(tmp_path / "results")[0]["claims"] == ""
-    assert smallscale("run", "theme", "--scale", "small", "-p", "eps=0.9").returncode == 1
+    assert (
+        smallscale("run", "theme", "--scale", "small", "-p", "eps=0.9").returncode == 1
+    )
 
 
 @pytest.mark.parametrize("cold", [True, False])
 def test_one_failing_one_dying_and_one_hanging_run_harm_no_other(
     write: Write, smallscale: Smallscale, tmp_path: Path, cold: bool
 ) -> None:
-    write("a/fails", "print('so far')", "raise ValueError('broken on purpose')", "print('never')")
-    write("b/dies", "import os\nos.kill(os.getpid(), 9)" if sys.platform != "win32" else "import os\nos._exit(1)")
+    write(
+        "a/fails",
+        "print('so far')",
+        "raise ValueError('broken on purpose')",
+        "print('never')",
+    )
+    write(
+        "b/dies",
+        "import os\nos.kill(os.getpid(), 9)"
+        if sys.platform != "win32"
+        else "import os\nos._exit(1)",
+    )
     write("c/hangs", "while True: pass")
     write("d/runs", CLAIMS)
-    words = ("run", "all", "--timeout", "6", "--workers", "2", *(["--cold"] if cold else []))
+    words = (
+        "run",
+        "all",
+        "--timeout",
+        "6",
+        "--workers",
+        "2",
+        *(["--cold"] if cold else []),
+    )
     done = smallscale(*words)
     assert done.returncode == 1, done.stderr
     status = {row["notebook"]: row["status"] for row in rows(tmp_path / "results")}
-    assert status == {"a/fails": "failed", "b/dies": "failed", "c/hangs": "timed-out", "d/runs": "completed"}
+    assert status == {
+        "a/fails": "failed",
+        "b/dies": "failed",
+        "c/hangs": "timed-out",
+        "d/runs": "completed",
+    }
     assert "ValueError: broken on purpose" in done.stdout
     assert "the kernel died" in done.stdout
     assert "stopped after 6 seconds" in done.stdout
@@ -106,7 +166,9 @@ def test_one_failing_one_dying_and_one_hanging_run_harm_no_other(
     assert "3 runs to do" in smallscale(*words).stdout
 
 
-def test_a_run_that_failed_and_was_mended_has_one_row(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
+def test_a_run_that_failed_and_was_mended_has_one_row(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
     write("theme/nb", "import os\nassert os.path.exists('../../flag')")
     assert smallscale("run", "all").returncode == 1
     (tmp_path / "flag").touch()
@@ -114,7 +176,9 @@ def test_a_run_that_failed_and_was_mended_has_one_row(write: Write, smallscale: 
     assert [row["status"] for row in rows(tmp_path / "results")] == ["completed"]
 
 
-def test_data_folders_are_given_from_the_callers_folder(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
+def test_data_folders_are_given_from_the_callers_folder(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
     write("theme/nb", "import os\nassert os.listdir(data) == ['x']")
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "x").touch()
@@ -126,11 +190,23 @@ def test_data_folders_are_given_from_the_callers_folder(write: Write, smallscale
     ("words", "complaint"),
     [
         (("theme/bn",), "there is no notebook 'theme/bn' (did you mean 'theme/nb'?)"),
-        (("theme/nb", "-p", "epz=1"), "theme/nb has no parameter 'epz' (did you mean 'eps'?)"),
+        (
+            ("theme/nb", "-p", "epz=1"),
+            "theme/nb has no parameter 'epz' (did you mean 'eps'?)",
+        ),
         (("all", "-p", "only=1"), "theme/nb has no parameter 'only'"),
-        (("theme/nb", "--scale", "tinny"), "scale=tinny is not allowed; allowed is one of: tiny, small, medium, full"),
-        (("theme/nb", "-p", "seed=x"), "seed='x' has the wrong type; allowed is a whole number"),
-        (("theme/nb", "-p", "eps=7"), "eps=7.0 is out of range; allowed is a number in [0, 1]"),
+        (
+            ("theme/nb", "--scale", "tinny"),
+            "scale=tinny is not allowed; allowed is one of: tiny, small, medium, full",
+        ),
+        (
+            ("theme/nb", "-p", "seed=x"),
+            "seed='x' has the wrong type; allowed is a whole number",
+        ),
+        (
+            ("theme/nb", "-p", "eps=7"),
+            "eps=7.0 is out of range; allowed is a number in [0, 1]",
+        ),
         (("theme/nb", "-p", "eps"), "-p eps is not of the form name=value"),
         (("theme/nb", "-p", "eps=1", "-p", "eps=0"), "eps is given twice"),
         (("theme/nb", "-p", "data=nowhere"), "data=nowhere does not exist"),
@@ -140,14 +216,22 @@ def test_data_folders_are_given_from_the_callers_folder(write: Write, smallscale
         (("theme/nb", "--out", "file/below"), "cannot be written"),
         (("theme/nb", "--workers", "0"), "--workers"),
         (("theme/nb", "--bogus"), "--bogus"),
-        ((), "NOTEBOOK"),
+        ((), "Missing argument 'NOTEBOOK'. `smallscale --help` says what there is"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(
-    write: Write, smallscale: Smallscale, tmp_path: Path, words: tuple[str, ...], complaint: str
+    write: Write,
+    smallscale: Smallscale,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    complaint: str,
 ) -> None:
     write("theme/nb", "1/0")
-    write("theme/other", "1/0", parameters="only: int = 1  # a parameter the other has not")
+    write(
+        "theme/other",
+        "1/0",
+        parameters="only: int = 1  # a parameter the other has not",
+    )
     (tmp_path / "broken.ipynb").write_text("{")
     (tmp_path / "list.ipynb").write_text("[]")
     (tmp_path / "file").touch()
@@ -160,21 +244,43 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(
     assert not (tmp_path / "results").exists()
 
 
-def test_list_prints_names_and_of_the_named_their_parameters(write: Write, smallscale: Smallscale) -> None:
+def test_asked_for_nothing_it_prints_its_help(smallscale: Smallscale) -> None:
+    done = smallscale()
+    assert done.returncode == 2
+    assert done.stdout == smallscale("--help").stdout
+    assert done.stdout.startswith("Usage: smallscale [OPTIONS] COMMAND [ARGS]...\n")
+    for command in ("list", "run", "results", "doctor"):
+        assert f"\n  {command} " in done.stdout
+    assert "..." not in done.stdout.split("\n", 1)[1]  # no help text is cut
+    assert not done.stderr
+
+
+def test_list_prints_names_and_of_the_named_their_parameters(
+    write: Write, smallscale: Smallscale
+) -> None:
     write("theme/nb", "1", title="On eps")
     write("other/nb", "1")
-    assert smallscale("list").stdout.splitlines() == ["other/nb  A title", "theme/nb  On eps"]
+    assert smallscale("list").stdout.splitlines() == [
+        "other/nb  A title",
+        "theme/nb  On eps",
+    ]
     assert "eps = 0.1  radius [0, 1]" in smallscale("list", "theme/nb").stdout
 
 
-def test_results_prints_the_table_as_csv_into_a_pipe(write: Write, smallscale: Smallscale, tmp_path: Path) -> None:
+def test_results_prints_the_table_as_csv_into_a_pipe(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
     assert smallscale("results").returncode == 2
     write("theme/nb", CLAIMS)
     smallscale("run", "all")
-    assert smallscale("results").stdout == (tmp_path / "results" / "runs.csv").read_text()
+    assert (
+        smallscale("results").stdout == (tmp_path / "results" / "runs.csv").read_text()
+    )
 
 
-def test_doctor_says_what_is_missing_for_which_notebook(write: Write, smallscale: Smallscale) -> None:
+def test_doctor_says_what_is_missing_for_which_notebook(
+    write: Write, smallscale: Smallscale
+) -> None:
     write("theme/nb", "import torch")
     write("theme/lacks", "import no_such_module")
     done = smallscale("doctor").stdout
@@ -182,6 +288,41 @@ def test_doctor_says_what_is_missing_for_which_notebook(write: Write, smallscale
         assert word in done
     assert "theme/nb: ready" in done
     assert "theme/lacks: missing: no_such_module" in done
+
+
+def test_a_damaged_record_is_told_and_does_not_count(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    write("theme/nb", "1")
+    smallscale("run", "all", "-p", "seed=0,1")
+    path = min((tmp_path / "results").glob("runs/*/run.json"))
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"seconds": "long"}))
+    listed = smallscale("results")
+    assert listed.returncode == 0
+    assert len(listed.stdout.splitlines()) == 2
+    assert listed.stderr == (
+        f"smallscale: {path.relative_to(tmp_path)} is damaged and does not count: "
+        "'seconds' of the record must be a number; got \"long\"\n"
+    )
+    assert "1 run to do" in smallscale("run", "all", "-p", "seed=0,1").stdout
+
+
+def test_claims_that_cannot_be_read_fail_their_run_and_no_other(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    write(
+        "a/broken",
+        "from IPython.display import display\n"
+        "from smallscale.notebook.claims import CLAIMS\n"
+        "display({CLAIMS: {'claims': ['it holds'], 'metrics': {}}}, raw=True)",
+    )
+    write("b/sound", CLAIMS)
+    done = smallscale("run", "all")
+    assert done.returncode == 1
+    assert "its claims cannot be read: item 1 of 'claims'" in done.stdout
+    status = {row["notebook"]: row["status"] for row in rows(tmp_path / "results")}
+    assert status == {"a/broken": "failed", "b/sound": "completed"}
 
 
 def test_edited_code_gives_a_new_run_that_takes_the_old_ones_row(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smallscale.notebook import code
-from smallscale.notebook.code import bare, contents_hash, modules
+from smallscale.notebook import fingerprints
+from smallscale.notebook.fingerprints import bare, contents_hash, modules
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.plan import Identifier, inputs_hash
 
@@ -21,7 +21,9 @@ def name(path: Path, **parameters: object) -> str:
     return Identifier(notebook).run({**defaults, **parameters})[0]
 
 
-def test_it_is_the_file_name_and_twelve_digits_the_same_every_time(write: Write) -> None:
+def test_it_is_the_file_name_and_twelve_digits_the_same_every_time(
+    write: Write,
+) -> None:
     path = write("theme/nb", "x = 1")
     assert re.fullmatch(r"nb-[0-9a-f]{12}", name(path))
     assert name(path) == name(path)
@@ -34,7 +36,9 @@ def test_it_changes_with_code_and_parameters_but_not_with_prose(write: Write) ->
     assert name(write("theme/nb", "x = 1"), seed=1) != first
 
 
-def test_data_counts_by_what_it_holds_and_not_by_where_it_lies(write: Write, tmp_path: Path) -> None:
+def test_data_counts_by_what_it_holds_and_not_by_where_it_lies(
+    write: Write, tmp_path: Path
+) -> None:
     path = write("theme/nb", "x = 1")
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -48,7 +52,9 @@ def test_data_counts_by_what_it_holds_and_not_by_where_it_lies(write: Write, tmp
     assert first != name(path, data=str(tmp_path / "a"))
 
 
-def test_contents_are_not_confused_by_moving_bytes_between_files(tmp_path: Path) -> None:
+def test_contents_are_not_confused_by_moving_bytes_between_files(
+    tmp_path: Path,
+) -> None:
     hashes = set()
     for pair in (("ab", "c"), ("a", "bc"), ("abc", "")):
         for file, text in zip("xy", pair, strict=True):
@@ -63,11 +69,13 @@ def test_library_code_counts_without_comments_and_docstrings(
     package = tmp_path / "smallscale"
     (package / "theme").mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "theme" / "__init__.py").write_text("from smallscale.theme.method import f\n")
+    (package / "theme" / "__init__.py").write_text(
+        "from smallscale.theme.method import f\n"
+    )
     (package / "theme" / "other.py").write_text("y = 1\n")
     method = package / "theme" / "method.py"
     method.write_text('"""Doc."""\ndef f():\n    """Doc."""\n    return 1  # why\n')
-    monkeypatch.setattr(code, "PACKAGE", package)
+    monkeypatch.setattr(fingerprints, "PACKAGE", package)
     path = write("theme/nb", "from smallscale.theme import f")
     first = name(path)
     method.write_text('def f():\n    """Other words."""\n\n    return 1\n')
@@ -78,14 +86,16 @@ def test_library_code_counts_without_comments_and_docstrings(
     assert name(path) != first
 
 
-def test_data_files_beside_library_modules_count(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_files_beside_library_modules_count(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "smallscale"
     for theme in ("theme", "other"):
         (package / theme / "__pycache__").mkdir(parents=True)
         (package / theme / "__init__.py").write_text("x = 1\n")
         (package / theme / "words.txt").write_text("one")
     (package / "__init__.py").touch()
-    monkeypatch.setattr(code, "PACKAGE", package)
+    monkeypatch.setattr(fingerprints, "PACKAGE", package)
     path = write("theme/nb", "import smallscale.theme")
     first = name(path)
     (package / "other" / "words.txt").write_text("two")  # not imported
@@ -103,7 +113,9 @@ def test_a_module_beside_the_notebook_counts_too(write: Write) -> None:
     assert name(path) != first
 
 
-def test_versions_that_matter_count(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_that_matter_count(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write("theme/nb", "x = 1")
     first = name(path)
     monkeypatch.setattr("smallscale.runs.plan.versions", lambda: {"torch": "0"})
@@ -111,14 +123,23 @@ def test_versions_that_matter_count(write: Write, monkeypatch: pytest.MonkeyPatc
 
 
 def test_imports_are_followed_through_packages_relatives_and_functions() -> None:
-    found = modules("def f():\n    from smallscale.notebook import memory")
-    assert {"smallscale", "smallscale.notebook", "smallscale.notebook.memory", "smallscale.notebook.code"} <= set(found)
+    found = modules("def f():\n    from smallscale.notebook import disk_cache")
+    assert {
+        "smallscale",
+        "smallscale.notebook",
+        "smallscale.notebook.disk_cache",
+        "smallscale.notebook.fingerprints",
+    } <= set(found)
     assert "torch" not in found
     assert "smallscale.runs" not in found
-    assert "smallscale.notebook.code" in modules("from . import code", package="smallscale.notebook")
+    assert "smallscale.notebook.fingerprints" in modules(
+        "from . import fingerprints", package="smallscale.notebook"
+    )
 
 
 def test_bare_keeps_what_a_program_does() -> None:
-    assert bare("def f():\n    'doc'\n    return 1") == bare("def f():\n    return 1  # one")
+    assert bare("def f():\n    'doc'\n    return 1") == bare(
+        "def f():\n    return 1  # one"
+    )
     assert bare("x = 'doc'") != bare("x = 'dok'")
     assert bare("def f():\n    'doc'") == bare("def f():\n    pass")

@@ -25,7 +25,9 @@ def cell() -> dict[str, Parameter]:
     return read_parameters(CELL, "theme/nb")
 
 
-def test_a_cell_is_read_with_types_help_ranges_choices_and_paths(cell: dict[str, Parameter]) -> None:
+def test_a_cell_is_read_with_types_help_ranges_choices_and_paths(
+    cell: dict[str, Parameter],
+) -> None:
     assert list(cell) == ["scale", "seed", "eps", "clip", "name", "k", "data"]
     assert cell["scale"].choices == ("tiny", "small")
     assert (cell["eps"].low, cell["eps"].high, cell["eps"].default) == (0, 1, 0.1)
@@ -33,6 +35,19 @@ def test_a_cell_is_read_with_types_help_ranges_choices_and_paths(cell: dict[str,
     assert cell["k"].choices == (1, 4, 16)
     assert cell["data"].path == "folder"
     assert cell["clip"].default is True
+
+
+def test_a_line_that_a_formatter_has_wrapped_keeps_its_help() -> None:
+    cell = read_parameters(
+        "eps: float = (\n    0.1  # radius [0, 1]\n)\n"
+        "data: str = (\n    ''  # a folder\n)\n"
+        "seed: int = 0",
+        "theme/nb",
+    )
+    assert (cell["eps"].low, cell["eps"].high) == (0, 1)
+    assert cell["eps"].help == "radius [0, 1]"
+    assert cell["data"].path == "folder"
+    assert cell["seed"].help == ""
 
 
 @pytest.mark.parametrize(
@@ -43,14 +58,22 @@ def test_a_cell_is_read_with_types_help_ranges_choices_and_paths(cell: dict[str,
         ("x: int = True", "which is not int"),
         ("x: list = []", "the type of x is list; allowed are str, int, float, bool"),
         ("x: int = len('a')", "the default of x is not a literal"),
-        ("x: int = 3  # [0, 2]", "the default x=3 is out of range; allowed is a whole number in [0, 2]"),
+        (
+            "x: int = 3  # [0, 2]",
+            "the default x=3 is out of range; allowed is a whole number in [0, 2]",
+        ),
         ("x: str = 'c'  # one of: a, b", "allowed is one of: a, b"),
-        ("x: int = 1\nx: int = 2", "line 2 of the parameters cell: x is declared twice"),
+        (
+            "x: int = 1\nx: int = 2",
+            "line 2 of the parameters cell: x is declared twice",
+        ),
         ("x: int = (", "not valid Python"),
         ("x: float = 1.0  # [zero, one]", "not two numbers"),
     ],
 )
-def test_a_cell_that_is_wrong_is_refused_with_its_line(line: str, complaint: str) -> None:
+def test_a_cell_that_is_wrong_is_refused_with_its_line(
+    line: str, complaint: str
+) -> None:
     with pytest.raises(Refused) as refusal:
         read_parameters(line, "theme/nb")
     assert complaint in str(refusal.value)
@@ -82,7 +105,9 @@ def test_a_cell_that_is_wrong_is_refused_with_its_line(line: str, complaint: str
         ("k", "16,1", [16, 1]),
     ],
 )
-def test_values_lists_and_ranges(cell: dict[str, Parameter], name: str, text: str, values: list[object]) -> None:
+def test_values_lists_and_ranges(
+    cell: dict[str, Parameter], name: str, text: str, values: list[object]
+) -> None:
     parsed = cell[name].parse(text)
     assert parsed == values
     assert [type(value) for value in parsed] == [type(value) for value in values]
@@ -104,21 +129,35 @@ def test_values_lists_and_ranges(cell: dict[str, Parameter], name: str, text: st
         ("eps", "-0.1,0.5", "eps=-0.1 is out of range"),
         ("eps", "nan", "is not finite"),
         ("clip", "1", "allowed is true or false"),
-        ("scale", "smal", "scale=smal is not allowed; allowed is one of: tiny, small (did you mean 'small'?)"),
+        (
+            "scale",
+            "smal",
+            "scale=smal is not allowed; allowed is one of: tiny, small "
+            "(did you mean 'small'?)",
+        ),
         ("k", "2", "allowed is one of: 1, 4, 16"),
         ("name", '"a,b', "a quote that is not closed"),
         ("name", '"a"b', "a quote that is not closed"),
     ],
 )
-def test_what_is_refused_and_in_which_words(cell: dict[str, Parameter], name: str, text: str, complaint: str) -> None:
+def test_what_is_refused_and_in_which_words(
+    cell: dict[str, Parameter], name: str, text: str, complaint: str
+) -> None:
     with pytest.raises(Refused) as refusal:
         cell[name].parse(text)
     assert complaint in str(refusal.value)
     assert name in str(refusal.value)
 
 
-@given(start=st.integers(-50, 50), step=st.integers(1, 9), count=st.integers(1, 40), decimals=st.integers(0, 4))
-def test_a_range_holds_both_ends_and_no_rounding_noise(start: int, step: int, count: int, decimals: int) -> None:
+@given(
+    start=st.integers(-50, 50),
+    step=st.integers(1, 9),
+    count=st.integers(1, 40),
+    decimals=st.integers(0, 4),
+)
+def test_a_range_holds_both_ends_and_no_rounding_noise(
+    start: int, step: int, count: int, decimals: int
+) -> None:
     def text(number: int) -> str:
         return f"{number / 10**decimals:.{decimals}f}"
 
@@ -127,27 +166,45 @@ def test_a_range_holds_both_ends_and_no_rounding_noise(start: int, step: int, co
     assert values == [float(text(start + step * k)) for k in range(count)]
 
 
-def test_a_grid_is_every_combination_the_others_at_their_defaults(cell: dict[str, Parameter], tmp_path: Path) -> None:
+def test_a_grid_is_every_combination_the_others_at_their_defaults(
+    cell: dict[str, Parameter], tmp_path: Path
+) -> None:
     runs = grid(cell, {"eps": "0.1,0.2", "seed": "0,1"}, tmp_path)
-    assert [(run["seed"], run["eps"]) for run in runs] == [(0, 0.1), (0, 0.2), (1, 0.1), (1, 0.2)]
+    assert [(run["seed"], run["eps"]) for run in runs] == [
+        (0, 0.1),
+        (0, 0.2),
+        (1, 0.1),
+        (1, 0.2),
+    ]
     assert all(run["name"] == "a, b # not a comment" for run in runs)
 
 
-def test_a_grid_that_is_too_large_is_refused(cell: dict[str, Parameter], tmp_path: Path) -> None:
+def test_a_grid_that_is_too_large_is_refused(
+    cell: dict[str, Parameter], tmp_path: Path
+) -> None:
     with pytest.raises(Refused, match="a grid of 1,001,000 runs"):
         grid(cell, {"seed": "1:1000:1", "eps": "0:1:0.001"}, tmp_path)
 
 
-def test_paths_are_absolute_and_checked(cell: dict[str, Parameter], tmp_path: Path) -> None:
+def test_paths_are_absolute_and_checked(
+    cell: dict[str, Parameter], tmp_path: Path
+) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "file").touch()
-    assert grid(cell, {"data": "images"}, tmp_path)[0]["data"] == str((tmp_path / "images").resolve())
+    assert grid(cell, {"data": "images"}, tmp_path)[0]["data"] == str(
+        (tmp_path / "images").resolve()
+    )
     assert grid(cell, {"data": ""}, tmp_path)[0]["data"] == ""
-    for wrong, complaint in (("nowhere", "does not exist"), ("file", "is not a folder")):
+    for wrong, complaint in (
+        ("nowhere", "does not exist"),
+        ("file", "is not a folder"),
+    ):
         with pytest.raises(Refused, match=complaint):
             grid(cell, {"data": wrong}, tmp_path)
 
 
-def test_an_unknown_name_is_refused_with_the_nearest(cell: dict[str, Parameter]) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest(
+    cell: dict[str, Parameter],
+) -> None:
     refusal = str(unknown("epz", cell, "theme/nb"))
     assert refusal.startswith("theme/nb has no parameter 'epz' (did you mean 'eps'?)")

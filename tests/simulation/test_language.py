@@ -1,20 +1,20 @@
-"""A language model as a brain: its weights are its probabilities, and it can learn the town's ways."""
+"""A language model as a brain: its weights are its probabilities, and it can learn."""
 
 import numpy as np
 import pytest
 import torch
 
 from smallscale.simulation import Town, World
-from smallscale.simulation.brains import Question
 from smallscale.simulation.language import (
     LanguageBrain,
     diary_lines,
     disagreement,
     experience,
-    new_model,
     train_diarist,
+    untrained_diarist,
     word_tokenizer,
 )
+from smallscale.simulation.questions import Question
 
 WORLD = World()
 
@@ -27,24 +27,29 @@ def asked() -> list[tuple[Question, np.ndarray]]:
 @pytest.fixture(scope="module")
 def brain(asked: list[tuple[Question, np.ndarray]]) -> LanguageBrain:
     tokenizer = word_tokenizer(diary_lines(asked, 1))
-    return LanguageBrain(new_model(tokenizer), tokenizer, batch_size=7)
+    return LanguageBrain(untrained_diarist(tokenizer), tokenizer, batch_size=7)
 
 
-def test_weights_are_the_probabilities_of_the_letters_offered(brain: LanguageBrain, asked: list) -> None:
+def test_weights_are_the_probabilities_of_the_letters_offered(
+    brain: LanguageBrain, asked: list
+) -> None:
     questions = [question for question, _ in asked[:20]]
     for question, weights in zip(questions, brain.answer(questions), strict=True):
         ids = torch.tensor([brain.tokenizer(question.text).input_ids])
         with torch.no_grad():
             logits = brain.model(ids).logits[0, -1]
         vocabulary = brain.tokenizer.get_vocab()
-        expected = logits[[vocabulary[letter] for letter in question.letters]].softmax(0)
+        expected = logits[[vocabulary[letter] for letter in question.letters]].softmax(
+            0
+        )
         assert weights == pytest.approx(expected.tolist(), abs=1e-5)
         assert sum(weights) == pytest.approx(1)
 
 
 def test_batches_do_not_matter(brain: LanguageBrain, asked: list) -> None:
     questions = [question for question, _ in asked[:40]]
-    together, alone = brain.answer(questions), [brain.answer([question])[0] for question in questions]
+    together = brain.answer(questions)
+    alone = [brain.answer([question])[0] for question in questions]
     for a, b in zip(together, alone, strict=True):
         assert a == pytest.approx(b, abs=1e-5)
     assert brain.answer([]) == []
@@ -67,18 +72,22 @@ def test_experience_holds_each_text_once_with_its_weights() -> None:
     assert all(len(weights) == len(question.options) for question, weights in found)
 
 
-def test_training_learns_repeats_itself_and_touches_no_global_state(asked: list) -> None:
+def test_training_learns_repeats_itself_and_touches_no_global_state(
+    asked: list,
+) -> None:
     lines = diary_lines(asked, 2)
-    tokenizer, state, runs = word_tokenizer(lines), torch.get_rng_state(), []
+    tokenizer = word_tokenizer(lines)
+    state = torch.get_rng_state()
+    runs = []
     for _ in range(2):
-        model = new_model(tokenizer, hidden_size=32, intermediate_size=64)
+        model = untrained_diarist(tokenizer, width=32)
         before = disagreement(LanguageBrain(model, tokenizer), asked).mean()
         losses = train_diarist(model, tokenizer, lines * 3)
         assert not model.training
-        runs.append((losses, before, disagreement(LanguageBrain(model, tokenizer), asked).mean()))
+        after = disagreement(LanguageBrain(model, tokenizer), asked).mean()
+        runs.append({"losses": losses, "before": before, "after": after})
     assert runs[0] == runs[1]
     assert torch.equal(torch.get_rng_state(), state)
-    losses, before, after = runs[0]
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
     assert after < 0.95 * before
 
@@ -103,7 +112,9 @@ def test_a_town_lives_by_the_model(brain: LanguageBrain) -> None:
 
 def test_a_tokenizer_without_letters_of_its_own_says_so() -> None:
     tokenizer = word_tokenizer(["nothing here"])
-    tokenizer_without = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, unk_token="<unk>")
+    tokenizer_without = type(tokenizer)(
+        tokenizer_object=tokenizer.backend_tokenizer, unk_token="<unk>"
+    )
     merged = {"A": 0, "B": 0}
 
     class Merging:
@@ -112,5 +123,8 @@ def test_a_tokenizer_without_letters_of_its_own_says_so() -> None:
             ids["input_ids"] = [merged.get(text.strip(), i) for i in ids["input_ids"]]
             return ids
 
-    with pytest.raises(ValueError, match="tokenizer must have a token of its own for each capital letter"):
-        LanguageBrain(new_model(tokenizer), Merging())
+    with pytest.raises(
+        ValueError,
+        match="tokenizer must have a token of its own for each capital letter",
+    ):
+        LanguageBrain(untrained_diarist(tokenizer), Merging())

@@ -1,17 +1,36 @@
-"""Who knows what through whom: on logs written by hand, and on towns whose log was tampered with."""
+"""Who knows what through whom: on logs by hand, and on logs that were tampered with."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallscale.simulation import Town
-from smallscale.simulation.brains import Fault
-from smallscale.simulation.measures import audit, chains, clock, density, diary, interview, name, networks, spread
+from smallscale.simulation.measures import (
+    audit,
+    chains,
+    density,
+    guests,
+    hearers,
+    interval_table,
+    mean_interval,
+    networks,
+    outcome,
+    recallers,
+    spread,
+)
+from smallscale.simulation.memory import HEARD
 
-ADA, ANOUK, BO, CLARA, DARIO = range(5)  # the first five by name; Bo gives the party
+# The first five people by name; Bo gives the party.
+ADA = 0
+ANOUK = 1
+BO = 2
+CLARA = 3
+DARIO = 4
 PARTY = 2
 
 
@@ -25,7 +44,13 @@ def test_a_chain_follows_time() -> None:
     town = with_log(
         (9, ADA, CLARA, PARTY, 0),  # Ada does not know yet: Clara learns nothing
         (10, BO, ADA, PARTY, 5),
-        (10, ADA, DARIO, PARTY, 0),  # in the same hour: what Ada heard just now she cannot tell
+        (
+            10,
+            ADA,
+            DARIO,
+            PARTY,
+            0,
+        ),  # in the same hour: what Ada heard just now she cannot tell
         (12, ANOUK, ADA, 0, PARTY),  # the second of a pair speaks
         (13, BO, ANOUK, PARTY, 0),  # too late, Anouk knows
         (14, ANOUK, DARIO, PARTY, PARTY),
@@ -40,8 +65,16 @@ def test_a_chain_follows_time() -> None:
 
 
 def test_what_was_heard_in_an_hour_is_not_told_in_it_whoever_comes_first() -> None:
-    assert set(chains(with_log((10, BO, CLARA, PARTY, 0), (10, CLARA, DARIO, PARTY, 0)), "party")) == {BO, CLARA}
-    assert set(chains(with_log((10, BO, CLARA, PARTY, 0), (11, CLARA, DARIO, PARTY, 0)), "party")) == {BO, CLARA, DARIO}
+    assert set(
+        chains(
+            with_log((10, BO, CLARA, PARTY, 0), (10, CLARA, DARIO, PARTY, 0)), "party"
+        )
+    ) == {BO, CLARA}
+    assert set(
+        chains(
+            with_log((10, BO, CLARA, PARTY, 0), (11, CLARA, DARIO, PARTY, 0)), "party"
+        )
+    ) == {BO, CLARA, DARIO}
 
 
 def test_a_claim_of_another_hour_than_the_chains_is_not_proved() -> None:
@@ -64,10 +97,16 @@ def test_everybody_who_knows_has_a_chain(seed: int, planning: bool) -> None:
     for f, fact in enumerate(town.world.facts, 1):
         table = audit(town, fact.name)
         assert table.proved.all()
-        assert len(table) == (town.heard[:, f] >= 0).sum() == spread(town)[fact.name].iloc[-1]
+        assert (
+            len(table)
+            == (town.heard[:, f] >= 0).sum()
+            == spread(town)[fact.name].iloc[-1]
+        )
         found = chains(town, fact.name)
         assert {who: chain[-1][1] for who, chain in found.items()} == {
-            int(who): int(hour) for who, hour in zip(town.ids, town.heard[:, f], strict=True) if hour >= 0
+            int(who): int(hour)
+            for who, hour in zip(town.ids, town.heard[:, f], strict=True)
+            if hour >= 0
         }
         for chain in found.values():
             hours = [hour for _, hour in chain]
@@ -86,15 +125,18 @@ def test_a_claim_without_a_chain_is_found() -> None:
     assert not broken[broken.person == town.world.names[ignorant]].proved.any()
     assert broken[~broken.proved].links.min() == -1
     town.heard[ignorant, PARTY] = -1
-    town.memory.topic[0, ignorant], town.memory.kind[0, ignorant] = PARTY, 2  # a memory of being told
+    town.memory.topic[0, ignorant] = PARTY
+    town.memory.kind[0, ignorant] = HEARD
     assert len(audit(town, "party")) == len(broken)
 
 
 def test_density_by_hand() -> None:
-    assert density(4, [(0, 1), (1, 0), (2, 3), (3, 3)]) == pytest.approx(2 * 2 / (4 * 3))
+    assert density(4, [(0, 1), (1, 0), (2, 3), (3, 3)]) == pytest.approx(
+        2 * 2 / (4 * 3)
+    )
     assert density(2, [(0, 1)]) == 1
     assert density(5, []) == 0
-    with pytest.raises(ValueError, match="n must be at least 2"):
+    with pytest.raises(ValueError, match="n must be a whole number, at least 2; got 1"):
         density(1, [])
 
 
@@ -109,55 +151,41 @@ def test_networks_grow_by_talks() -> None:
     assert networks(Town(3))[0] == {pair for pair in before if max(pair) < 3}
 
 
-def test_an_interview_changes_nothing_and_finds_what_was_heard() -> None:
-    town = Town(seed=2).run(48)
-    digest = town.digest()
-    says = {who: interview(town, who, "party") for who in town.world.names}
-    assert town.digest() == digest
-    remembers = (town.memory.topic == PARTY).any(0)
-    for row, who in enumerate(town.world.names):
-        assert not says[who].hallucinated
-        if says[who].says == "yes":
-            assert remembers[row]
-            assert any("party" in memory for memory in says[who].minds)
-    assert says["Bo Lindqvist"].says == "yes"
+@pytest.mark.parametrize("measure", [audit, chains, hearers, recallers, guests])
+def test_facts_that_cannot_be_say_why(measure: Callable[[Town, str], Any]) -> None:
+    message = "fact must be one of candidacy, party; got 'ball'"
+    with pytest.raises(ValueError, match=message):
+        measure(Town(), "ball")
 
 
-class Liar:
-    name = "liar"
-
-    def answer(self, questions: Any) -> list[Any]:
-        return [[0.2, 0.8] if q.kind == "know" else Fault("asleep") for q in questions]
-
-
-def test_a_claim_to_know_what_was_never_heard_is_a_hallucination() -> None:
-    town = Town(brain=Liar())
-    assert interview(town, "Ada Brandt", "party").hallucinated
-    assert not interview(town, "Bo Lindqvist", "party").hallucinated
-
-
-def test_words() -> None:
-    assert clock(0) == "Monday 00:00"
-    assert clock(41) == "Tuesday 17:00"
-    assert clock(24 * 7 + 5) == "Monday 05:00"
-    town = Town(50, seed=2).run(36)
-    assert name(town, BO) == "Bo Lindqvist"
-    assert name(town, 25 + BO) == "Bo Lindqvist of town 2"
-    assert diary(town.__class__(), "Bo Lindqvist") == [
-        "Monday 00:00: knew that there is a party in the café on Tuesday at five"
-    ]
-    lines = [line for who in town.world.names for line in diary(town, who)]
-    assert any(": saw " in line for line in lines)
-    assert any(" talked of the " in line for line in lines)
-    assert any(" said that Ines Moreau is standing for mayor" in line for line in lines)
-    assert any("thought about" in line for line in lines)
-    assert len(diary(town, "Ada Brandt")) == town.memory.slots
+def test_counts_of_people_by_hand() -> None:
+    town = Town()
+    assert hearers(town, "party") == recallers(town, "party") == 1
+    assert guests(town, "party") == 0
+    town.heard[[ADA, CLARA], PARTY] = 10
+    assert hearers(town, "party") == 3
+    assert hearers(town, "candidacy") == 1
+    town.memory.topic[0:2, DARIO] = PARTY  # two memories of one person
+    assert recallers(town, "party") == 2
+    town.attended[[BO, DARIO], PARTY] = True
+    assert guests(town, "party") == 2
+    assert guests(town, "candidacy") == 0
+    assert outcome(town) == {
+        "candidacy": 1,
+        "party": 3,
+        "recall": 2,
+        "guests": 2,
+        "talks": 0,
+    }
 
 
-def test_questions_that_cannot_be_say_why() -> None:
-    with pytest.raises(ValueError, match="fact must be one of candidacy, party; got 'ball'"):
-        audit(Town(), "ball")
-    with pytest.raises(ValueError, match="person must be one of Ada Brandt, "):
-        interview(Town(), "Zeus", "party")
-    with pytest.raises(ValueError, match="Yusuf Demir is not among the 3 people of this run"):
-        diary(Town(3), "Yusuf Demir")
+def test_an_interval_by_hand() -> None:
+    """Student's t of 2 degrees of freedom is 4.303; the deviation of 1, 2, 3 is 1."""
+    mean, half = mean_interval([1, 2, 3])
+    assert mean == 2
+    assert half == pytest.approx(4.302653 / 3**0.5)
+    with pytest.raises(ValueError, match=r"number of values must be .* at least 2"):
+        mean_interval([1.0])
+    table = interval_table(pd.DataFrame({"a": [1, 2, 3], "b": [5, 5, 5]}))
+    assert table["mean"].to_dict() == {"a": 2, "b": 5}
+    assert table["±"].to_dict() == {"a": pytest.approx(half), "b": 0}

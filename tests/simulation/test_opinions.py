@@ -1,4 +1,4 @@
-"""Averaged opinions: against closed forms, against plain iteration, and where there is no limit."""
+"""Averaged opinions: against closed forms and plain iteration, and without a limit."""
 
 from typing import Any
 
@@ -19,7 +19,9 @@ def matrix(n: int, seed: int, zeros: float = 0.0) -> np.ndarray:
     return W / W.sum(1, keepdims=True)
 
 
-def iterate(W: np.ndarray, x: np.ndarray, lam: Any = 1.0, steps: int = 20_000) -> np.ndarray:
+def iterate(
+    W: np.ndarray, x: np.ndarray, lam: Any = 1.0, steps: int = 20_000
+) -> np.ndarray:
     start = x
     for _ in range(steps):
         x = (np.asarray(lam) * (W @ x).T + (1 - np.asarray(lam)) * start.T).T
@@ -30,10 +32,12 @@ def iterate(W: np.ndarray, x: np.ndarray, lam: Any = 1.0, steps: int = 20_000) -
 
 
 def test_degroot_by_hand() -> None:
-    """pi = (2/3, 1/3): two thirds of what leaves 1 comes back from 2, so pi1 / 4 = pi2 / 2."""
+    """pi = (2/3, 1/3): what leaves 1 comes from 2, so pi1 / 4 = pi2 / 2."""
     W = [[0.75, 0.25], [0.5, 0.5]]
     assert degroot(W, [0, 3]).tolist() == pytest.approx([1, 1])
-    assert degroot(torch.tensor(W), torch.tensor([[0.0, 6.0], [3.0, 0.0]])) == pytest.approx(np.array([[1, 4]] * 2))
+    assert degroot(
+        torch.tensor(W), torch.tensor([[0.0, 6.0], [3.0, 0.0]])
+    ) == pytest.approx(np.array([[1, 4]] * 2))
 
 
 def test_two_groups_agree_each_for_itself_and_listeners_mix_them() -> None:
@@ -46,11 +50,21 @@ def test_two_groups_agree_each_for_itself_and_listeners_mix_them() -> None:
 
 @given(st.integers(1, 6), st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 0.8]))
 def test_degroot_is_where_iteration_ends(n: int, seed: int, zeros: float) -> None:
-    W, x = matrix(n, seed, zeros), np.random.default_rng(seed + 1).random(n)
-    assert degroot(W, x) == pytest.approx(np.linalg.matrix_power(W, 1 << 16) @ x, abs=1e-6)
+    W = matrix(n, seed, zeros)
+    x = np.random.default_rng(seed + 1).random(n)
+    assert degroot(W, x) == pytest.approx(
+        np.linalg.matrix_power(W, 1 << 16) @ x, abs=1e-6
+    )
 
 
-@pytest.mark.parametrize("W", [[[0, 1], [1, 0]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]], [[0, 1, 0], [1, 0, 0], [0, 1, 0]]])
+@pytest.mark.parametrize(
+    "W",
+    [
+        [[0, 1], [1, 0]],
+        [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+        [[0, 1, 0], [1, 0, 0], [0, 1, 0]],
+    ],
+)
 def test_turn_takers_have_no_limit(W: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="do not converge: a closed group takes turns"):
         degroot(W, [1, 0, 0][: len(W)])
@@ -61,14 +75,18 @@ def test_turn_takers_have_no_limit(W: list[list[float]]) -> None:
 
 def test_friedkin_johnsen_by_hand() -> None:
     """x1 = x2 / 2 + 1 / 2 and x2 = x1 / 2: x1 = 2/3, x2 = 1/3."""
-    assert friedkin_johnsen([[0, 1], [1, 0]], 0.5, [1, 0]).tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert friedkin_johnsen([[0, 1], [1, 0]], 0.5, [1, 0]).tolist() == pytest.approx(
+        [2 / 3, 1 / 3]
+    )
     assert friedkin_johnsen([[0, 1], [1, 0]], [0, 1], [1, 5]).tolist() == [1, 1]
 
 
 @given(st.integers(1, 6), st.integers(0, 10_000))
 def test_friedkin_johnsen_is_where_iteration_ends(n: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    W, x, lam = matrix(n, seed, 0.3), random.random((n, 2)), random.uniform(0, 0.95, n)
+    W = matrix(n, seed, 0.3)
+    x = random.random((n, 2))
+    lam = random.uniform(0, 0.95, n)
     limit = friedkin_johnsen(W, lam, x)
     assert limit == pytest.approx(iterate(W, x, lam, 600), abs=1e-9)
     assert limit == pytest.approx((lam * (W @ limit).T + (1 - lam) * x.T).T)
@@ -76,7 +94,9 @@ def test_friedkin_johnsen_is_where_iteration_ends(n: int, seed: int) -> None:
 
 def test_a_group_that_only_follows_itself_has_no_fixed_point_of_its_own() -> None:
     with pytest.raises(ValueError, match="susceptibility is 1 for 2 people"):
-        friedkin_johnsen([[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]], [0.5, 1, 1], [1, 2, 3])
+        friedkin_johnsen(
+            [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]], [0.5, 1, 1], [1, 2, 3]
+        )
 
 
 @pytest.mark.parametrize(
@@ -91,14 +111,18 @@ def test_a_group_that_only_follows_itself_has_no_fixed_point_of_its_own() -> Non
         ([[1, np.inf], [0, 1]], [1, 1], "weights must be finite"),
     ],
 )
-def test_weights_and_opinions_that_cannot_be_say_why(W: Any, x: Any, message: str) -> None:
+def test_weights_and_opinions_that_cannot_be_say_why(
+    W: Any, x: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         degroot(W, x)
     with pytest.raises(ValueError, match=message):
         friedkin_johnsen(W, 0.5, x)
 
 
-@pytest.mark.parametrize(("lam", "message"), [(1.1, "\\[0, 1\\]"), ([0.1], "\\(2,\\)"), (np.nan, "finite")])
+@pytest.mark.parametrize(
+    ("lam", "message"), [(1.1, "\\[0, 1\\]"), ([0.1], "\\(2,\\)"), (np.nan, "finite")]
+)
 def test_susceptibility_that_cannot_be_says_why(lam: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         friedkin_johnsen([[1, 0], [0, 1]], lam, [1, 2])
@@ -115,14 +139,20 @@ def plain(x: np.ndarray, eps: float, steps: int) -> np.ndarray:
 
 
 def test_bounded_confidence_by_hand() -> None:
-    """0 and 1 see each other, 1 and 2 as well: means of (0, 1), (0, 1, 2), (1, 2), and 9 alone."""
+    """0 sees 1, 1 sees 2: means of (0, 1), (0, 1, 2), (1, 2), and 9 alone."""
     assert bounded_confidence([9, 0, 2, 1], 1, 1).tolist() == [9, 0.5, 1.5, 1]
     assert bounded_confidence(torch.tensor([0.0, 1.0]), 0.5, 10).tolist() == [0, 1]
     assert bounded_confidence([3.5], 0, 3).tolist() == [3.5]
 
 
-@given(st.lists(UNIT, min_size=1, max_size=30), st.sampled_from([0.0, 0.1, 0.2, 0.5, 2.0]), st.integers(0, 6))
-def test_bounded_confidence_is_the_definition(x: list[float], eps: float, steps: int) -> None:
+@given(
+    st.lists(UNIT, min_size=1, max_size=30),
+    st.sampled_from([0.0, 0.1, 0.2, 0.5, 2.0]),
+    st.integers(0, 6),
+)
+def test_bounded_confidence_is_the_definition(
+    x: list[float], eps: float, steps: int
+) -> None:
     found = bounded_confidence(x, eps, steps)
     if steps <= 1:  # later, a last digit may decide who is just within eps
         assert found == pytest.approx(plain(np.array(x), eps, steps), abs=1e-12)
@@ -134,7 +164,9 @@ def test_bounded_confidence_is_the_definition(x: list[float], eps: float, steps:
 
 @pytest.mark.parametrize("eps", [0.1, 0.2, 0.3, 0.7])
 def test_the_edge_counts_as_the_definition_has_it(eps: float) -> None:
-    x = np.tile(np.arange(11) / 10, 3)  # differences of tenths, some rounded up, some down, each thrice
+    x = np.tile(
+        np.arange(11) / 10, 3
+    )  # differences of tenths, some rounded up, some down, each thrice
     assert bounded_confidence(x, eps, 1) == pytest.approx(plain(x, eps, 1), abs=1e-12)
 
 
@@ -142,7 +174,9 @@ def test_bounded_confidence_forms_the_known_clusters() -> None:
     x = np.random.default_rng(0).random(500)
     assert len(np.unique(bounded_confidence(x, 0.35, 100).round(6))) == 1
     assert len(np.unique(bounded_confidence(x, 0.05, 100).round(6))) > 5
-    assert bounded_confidence(x, 0.15, 12) == pytest.approx(plain(x, 0.15, 12), abs=1e-9)
+    assert bounded_confidence(x, 0.15, 12) == pytest.approx(
+        plain(x, 0.15, 12), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,12 +185,15 @@ def test_bounded_confidence_forms_the_known_clusters() -> None:
         ([], 0.1, 1, "opinions must be \\(n,\\)"),
         ([[1.0]], 0.1, 1, "opinions must be"),
         ([np.nan], 0.1, 1, "opinions must be finite"),
-        ([1], -0.1, 1, "eps must be finite and at least 0"),
+        ([1], -0.1, 1, "eps must be a finite number, at least 0"),
         ([1], np.nan, 1, "eps must be"),
+        ([1], np.inf, 1, "eps must be"),
         ([1], 0.1, -1, "steps must be a whole number"),
         ([1], 0.1, 1.5, "steps must be a whole number"),
     ],
 )
-def test_confidence_that_cannot_be_says_why(x: Any, eps: float, steps: Any, message: str) -> None:
+def test_confidence_that_cannot_be_says_why(
+    x: Any, eps: float, steps: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         bounded_confidence(x, eps, steps)

@@ -1,4 +1,4 @@
-"""Every way in which a server can fail, by a server made to fail so: each is counted, and nothing of it is kept."""
+"""Every way in which a server can fail: each is counted, and nothing of it is kept."""
 
 import contextlib
 import json
@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from smallscale.simulation import Town, World
-from smallscale.simulation.brains import Fault, Question, Scripted
+from smallscale.simulation.brains import Fault, Scripted
+from smallscale.simulation.questions import Question
 from smallscale.simulation.server import ServerBrain, parse
 
-openai = pytest.importorskip("openai", reason="openai is not installed: pip install 'smallscale[llm]'")
+openai = pytest.importorskip(
+    "openai", reason="openai is not installed: pip install 'smallscale[llm]'"
+)
 
 WORLD = World()
 QUESTION = Question(WORLD, "talk", WORLD.names.index("Maya Okoro"), (1,))
@@ -23,13 +26,15 @@ Reply = Callable[[str], tuple[int, Any]]  # the question's text -> status and bo
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
-    """serve(reply) gives the address of a server that replies so, and the texts that it is asked.
+    """serve(reply) gives the address of a server that replies so, and what it is asked.
 
     send(write, data) writes the body; by default all of it at once.
     """
     servers: list[ThreadingHTTPServer] = []
 
-    def start(reply: Reply, send: Callable[..., Any] = lambda write, data: write(data)) -> tuple[str, list[str]]:
+    def start(
+        reply: Reply, send: Callable[..., Any] = lambda write, data: write(data)
+    ) -> tuple[str, list[str]]:
         seen: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,11 +65,23 @@ def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
 
 
 def said(content: Any, finish: str = "stop") -> tuple[int, Any]:
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content}}
-    return 200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+    choice = {
+        "index": 0,
+        "finish_reason": finish,
+        "message": {"role": "assistant", "content": content},
+    }
+    return 200, {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [choice],
+    }
 
 
-@pytest.mark.parametrize("text", ["Maya Okoro: B", " Maya Okoro : B.\n", "Maya Okoro:B"])
+@pytest.mark.parametrize(
+    "text", ["Maya Okoro: B", " Maya Okoro : B.\n", "Maya Okoro:B"]
+)
 def test_a_reply_in_the_grammar_decides(text: str, serve: Any) -> None:
     assert parse(text, QUESTION) == [0, 1]
     address, seen = serve(lambda _: said(text))
@@ -96,7 +113,9 @@ def test_a_reply_in_the_grammar_decides(text: str, serve: Any) -> None:
         ((200, {"choices": []}), "not a reply"),
     ],
 )
-def test_every_other_reply_is_a_fault_of_its_kind(reply: tuple[int, Any], fault: str, serve: Any) -> None:
+def test_every_other_reply_is_a_fault_of_its_kind(
+    reply: tuple[int, Any], fault: str, serve: Any
+) -> None:
     address, _ = serve(lambda _: reply)
     (answer,) = ServerBrain(address, "m", tries=1).answer([QUESTION])
     assert isinstance(answer, Fault)
@@ -113,7 +132,9 @@ def test_a_busy_server_is_asked_again(serve: Any) -> None:
 def test_a_slow_server_is_not_waited_for(serve: Any) -> None:
     address, _ = serve(lambda _: (time.sleep(2), said("Maya Okoro: A"))[1])
     begin = time.monotonic()
-    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == ["late"]
+    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == [
+        "late"
+    ]
     assert time.monotonic() - begin < 1.5
 
 
@@ -127,37 +148,62 @@ def test_a_reply_that_drips_is_late(serve: Any) -> None:
 
     address, _ = serve(lambda _: said("Maya Okoro: A"), drip)
     begin = time.monotonic()
-    assert ServerBrain(address, "m", timeout=0.3, tries=1).answer([QUESTION]) == ["late"]
+    assert ServerBrain(address, "m", timeout=0.3, tries=1).answer([QUESTION]) == [
+        "late"
+    ]
     assert time.monotonic() - begin < 2
 
 
 def test_a_reply_whose_connection_breaks_is_cut_off(serve: Any) -> None:
-    address, _ = serve(lambda _: said("Maya Okoro: A"), lambda write, data: write(data[:-20]))
+    address, _ = serve(
+        lambda _: said("Maya Okoro: A"), lambda write, data: write(data[:-20])
+    )
     assert ServerBrain(address, "m", tries=1).answer([QUESTION]) == ["cut off"]
-    address, _ = serve(lambda _: said("Maya Okoro: A"), lambda write, data: (write(data[:-20]), time.sleep(1)))
-    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == ["late"]
+    address, _ = serve(
+        lambda _: said("Maya Okoro: A"),
+        lambda write, data: (write(data[:-20]), time.sleep(1)),
+    )
+    assert ServerBrain(address, "m", timeout=0.2, tries=1).answer([QUESTION]) == [
+        "late"
+    ]
+
+
+def name_in(text: str) -> str:
+    """The person whom a question is about."""
+    return text.split(",")[0]
+
+
+def last_letter_in(text: str) -> str:
+    """The letter of a question's last option."""
+    options = text.split(". ")[-2].split(", ")
+    return options[-1].split()[0]
 
 
 class Silent(Scripted):
-    """Says the last option at once, but for those whose names begin with A: what is left of the late server."""
+    """Says the last option at once, but nothing for those whose names begin with A."""
 
     name = "server model m"
 
     def answer(self, questions: Sequence[Question]) -> list[Any]:
-        return [
-            Fault("late") if q.person.name[0] == "A" else [float(x == q.letters[-1]) for x in q.letters]
-            for q in questions
-        ]
+        return [self.one(question) for question in questions]
+
+    def one(self, question: Question) -> Any:
+        if question.person.name[0] == "A":
+            return Fault("late")
+        last = question.letters[-1]
+        return [float(letter == last) for letter in question.letters]
 
 
-def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(serve: Any) -> None:
-    """Ada's and Anouk's answers come, whole and in the grammar, but late: the town is as if they had never come."""
+def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(
+    serve: Any,
+) -> None:
+    """Ada's and Anouk's answers come late: the town is as if they had never come."""
 
     def reply(text: str) -> tuple[int, Any]:
-        name, letters = text.split(",")[0], [part.split()[0] for part in text.split(". ")[-2].split(", ")]
+        name = name_in(text)
         if name[0] == "A":
             time.sleep(0.6)
-        return said(f"{name}: {letters[-1]}")
+        return said(f"{name}: {last_letter_in(text)}")
 
     address, seen = serve(reply)
     town = Town(seed=1, brain=ServerBrain(address, "m", timeout=0.3, tries=1)).run(9)
@@ -171,23 +217,38 @@ def test_a_right_answer_after_the_time_is_a_fault_and_goes_to_nobody(serve: Any)
 
 
 def test_a_server_that_is_down() -> None:
-    assert ServerBrain("http://127.0.0.1:9/v1", "m", tries=1).answer([QUESTION] * 3) == ["unreachable"] * 3
+    assert (
+        ServerBrain("http://127.0.0.1:9/v1", "m", tries=1).answer([QUESTION] * 3)
+        == ["unreachable"] * 3
+    )
 
 
 def test_a_town_goes_on_beside_a_server_that_fails_now_and_then(serve: Any) -> None:
-    """A right answer for some, each kind of fault for others: what is stored is only what was decided."""
+    """A right answer for some, kinds of faults for others; only the first is kept."""
 
     def reply(text: str) -> tuple[int, Any]:
-        name, letters = text.split(",")[0], [part.split()[0] for part in text.split(". ")[-2].split(", ")]
-        bad = {"A": said("gibberish"), "B": (500, b"broken pipe"), "C": said("Zeus: A"), "D": said("", "length")}
-        return bad.get(name[0], said(f"{name}: {letters[-1]}"))
+        name = name_in(text)
+        bad = {
+            "A": said("gibberish"),
+            "B": (500, b"broken pipe"),
+            "C": said("Zeus: A"),
+            "D": said("", "length"),
+        }
+        return bad.get(name[0], said(f"{name}: {last_letter_in(text)}"))
 
     address, seen = serve(reply)
     town = Town(seed=1, brain=ServerBrain(address, "m", tries=1)).run(12)
-    assert set(town.faults) == {"not in the grammar", "status 500", "for somebody else", "cut off"}
+    assert set(town.faults) == {
+        "not in the grammar",
+        "status 500",
+        "for somebody else",
+        "cut off",
+    }
     assert town.answers.counts["asked"] == len(seen)
     faulty = np_rows(town, "ABCD")
-    talkers = set(town.log[town.log[:, 3] > 0, 1]) | set(town.log[town.log[:, 4] > 0, 2])
+    talkers = set(town.log[town.log[:, 3] > 0, 1]) | set(
+        town.log[town.log[:, 4] > 0, 2]
+    )
     assert talkers
     assert not talkers & faulty, "nobody whose brain failed has said a word"
     assert not any(question.person.name[0] in "ABCD" for question in questions(town))
@@ -198,10 +259,12 @@ def np_rows(town: Town, initials: str) -> set[int]:
 
 
 def questions(town: Town) -> list[Question]:
-    return [question for question, _ in town.answers.said()]
+    return [question for question, _ in town.answers.answered()]
 
 
-@pytest.mark.parametrize("name", ["timeout", "tries", "workers", "longest"])
+@pytest.mark.parametrize("name", ["timeout", "tries", "workers", "max_tokens"])
 def test_settings_that_cannot_be_say_why(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be above 0; got 0"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be a .*(above 0|at least 1); got 0"
+    ):
         ServerBrain("http://127.0.0.1:9/v1", "m", **{name: 0})

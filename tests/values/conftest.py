@@ -23,11 +23,16 @@ def real(request: pytest.FixtureRequest) -> Votes:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """export(votes, comments, people) writes a Polis export: lines without their header."""
+    """export(votes, comments, people) writes a Polis export: lines without their
+    header."""
 
     def write(
         votes: str = "1,x,0,7,1\n2,x,1,7,-1\n3,x,0,3,0\n",
-        comments: str = '9,x,0,5,1,0,1,"Yes, we can"\n9,x,1,5,0,1,-1,No\n9,x,4,5,0,0,0,Nobody saw it\n',
+        comments: str = (
+            '9,x,0,5,1,0,1,"Yes, we can"\n'
+            "9,x,1,5,0,1,-1,No\n"
+            "9,x,4,5,0,0,0,Nobody saw it\n"
+        ),
         people: str | None = None,
         heads: tuple[str, str] = (
             "timestamp,datetime,comment-id,voter-id,vote",
@@ -35,9 +40,12 @@ def export(tmp_path: Path) -> Callable[..., Path]:
         ),
     ) -> Path:
         (tmp_path / "votes.csv").write_text(f"{heads[0]}\n{votes}", encoding="utf-8")
-        (tmp_path / "comments.csv").write_text(f"{heads[1]}\n{comments}", encoding="utf-8")
+        (tmp_path / "comments.csv").write_text(
+            f"{heads[1]}\n{comments}", encoding="utf-8"
+        )
         if people is not None:
-            text = f"participant,group-id,n-comments,n-votes,n-agree,n-disagree,0,1,4\n{people}"
+            head = "participant,group-id,n-comments,n-votes,n-agree,n-disagree,0,1,4"
+            text = f"{head}\n{people}"
             (tmp_path / "participants-votes.csv").write_text(text, encoding="utf-8")
         return tmp_path
 
@@ -46,12 +54,17 @@ def export(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def camps() -> tuple[pd.DataFrame, pd.Series]:
-    """Forty people in camps of 20, 12 and 8, twelve statements, a fifth of the votes missing, some of them noise."""
+    """Forty people in camps of 20, 12 and 8, twelve statements, a fifth of the votes
+    missing, some of them noise."""
     rng = np.random.default_rng(0)
     camp = np.repeat([0, 1, 2], (20, 12, 8))
-    wish = np.array([[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1]])  # (kinds of statements, camps)
+    wish = np.array(
+        [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1]]
+    )  # (kinds of statements, camps)
     votes = np.repeat(wish, 3, axis=0)[:, camp].T.astype(float)
     votes = np.where(rng.random(votes.shape) < 0.05, -votes, votes)
     votes[rng.random(votes.shape) < 0.2] = np.nan
     people = [f"p{i:02}" for i in range(40)]
-    return pd.DataFrame(votes, index=people, columns=[f"s{j:02}" for j in range(12)]), pd.Series(camp, index=people)
+    return pd.DataFrame(
+        votes, index=people, columns=[f"s{j:02}" for j in range(12)]
+    ), pd.Series(camp, index=people)

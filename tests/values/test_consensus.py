@@ -1,4 +1,5 @@
-"""Are consensus and representativeness the formulas, digit by digit, whatever the order and the names?"""
+"""Are consensus and representativeness the formulas, digit by digit, whatever the order
+and the names?"""
 
 import math
 
@@ -8,17 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallscale.values import Votes, group_aware_consensus, pooled_agreement, representative_statements
+from smallscale.values import (
+    Votes,
+    group_aware_consensus,
+    pooled_agreement,
+    representative_statements,
+)
 
 A, D, P, N = 1.0, -1.0, 0.0, math.nan
 BY_HAND = pd.DataFrame(
-    {"both": [A, A, A, A, A, A, A, A], "ours": [A, A, A, A, D, D, D, D], "few": [A, P, N, N, D, N, N, N]},
+    {
+        "both": [A, A, A, A, A, A, A, A],
+        "ours": [A, A, A, A, D, D, D, D],
+        "few": [A, P, N, N, D, N, N, N],
+    },
     index=list("abcdefgh"),
 )
 GROUPS = pd.Series(list("xxxxyyyy"), index=BY_HAND.index)
 
 
-def random_votes(seed: int, people: int = 40, statements: int = 12) -> tuple[pd.DataFrame, pd.Series]:
+def random_votes(
+    seed: int, people: int = 40, statements: int = 12
+) -> tuple[pd.DataFrame, pd.Series]:
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 3, people)
     lean = rng.choice([0.1, 0.5, 0.9], size=(statements, 3))[:, groups].T
@@ -29,21 +41,32 @@ def random_votes(seed: int, people: int = 40, statements: int = 12) -> tuple[pd.
 
 
 def test_consensus_by_hand() -> None:
-    """both: 5/6 * 5/6; ours: 5/6 * 1/6; few: of two votes one agrees, a pass counts as cast, 2/4, times 1/3."""
+    """both: 5/6 * 5/6; ours: 5/6 * 1/6; few: of two votes one agrees, a pass counts as
+    cast, 2/4, times 1/3."""
     found = group_aware_consensus(BY_HAND, GROUPS)
-    assert found.to_dict() == pytest.approx({"both": 25 / 36, "ours": 5 / 36, "few": 1 / 6}, abs=1e-15)
+    assert found.to_dict() == pytest.approx(
+        {"both": 25 / 36, "ours": 5 / 36, "few": 1 / 6}, abs=1e-15
+    )
 
 
-def test_a_group_without_a_vote_counts_one_half_and_people_without_a_group_nothing() -> None:
+def test_a_group_without_a_vote_counts_one_half_and_strangers_nothing() -> None:
     votes = pd.DataFrame({"s": [A, A, N, D]})
-    assert group_aware_consensus(votes, [0, 0, 1, math.nan])["s"] == pytest.approx(3 / 4 * 1 / 2)
+    assert group_aware_consensus(votes, [0, 0, 1, math.nan])["s"] == pytest.approx(
+        3 / 4 * 1 / 2
+    )
     assert group_aware_consensus(votes, [0, 0, None, None])["s"] == pytest.approx(3 / 4)
 
 
 def test_one_group_that_disagrees_is_not_outvoted() -> None:
-    votes = pd.DataFrame({"liked": [A] * 90 + [D] * 10, "shared": [A] * 63 + [D] * 27 + [A] * 7 + [D] * 3})
+    votes = pd.DataFrame(
+        {
+            "liked": [A] * 90 + [D] * 10,
+            "shared": [A] * 63 + [D] * 27 + [A] * 7 + [D] * 3,
+        }
+    )
     groups = [0] * 90 + [1] * 10
-    consensus, pooled = group_aware_consensus(votes, groups), pooled_agreement(votes)
+    consensus = group_aware_consensus(votes, groups)
+    pooled = pooled_agreement(votes)
     assert pooled["liked"] > pooled["shared"]
     assert consensus["liked"] < consensus["shared"]
 
@@ -51,11 +74,20 @@ def test_one_group_that_disagrees_is_not_outvoted() -> None:
 def test_representativeness_by_hand() -> None:
     """ours, in group x: 4 of 4 agree, elsewhere 0 of 4.
 
-    p = 5/6; p_test = 2 sqrt 5 (5/5 - 1/2) = sqrt 5; r = (5/6) / (1/6) = 5; 5/5 against 1/5, pooled 6/10:
-    r_test = .8 / sqrt(.6 * .4 * (1/5 + 1/5)) = 2.582. In group y the same for disagree.
+    p = 5/6; p_test = 2 sqrt 5 (5/5 - 1/2) = sqrt 5; r = (5/6) / (1/6) = 5; 5/5 against
+    1/5, pooled 6/10: r_test = .8 / sqrt(.6 * .4 * (1/5 + 1/5)) = 2.582. In group y the
+    same for disagree.
     """
     found = representative_statements(BY_HAND.drop(columns="few"), GROUPS)
-    assert list(found.columns) == ["group", "statement", "stance", "p", "p_test", "r", "r_test"]
+    assert list(found.columns) == [
+        "group",
+        "statement",
+        "stance",
+        "p",
+        "p_test",
+        "r",
+        "r_test",
+    ]
     assert found[["group", "statement", "stance"]].to_numpy().tolist() == [
         ["x", "ours", "agree"],
         ["y", "ours", "disagree"],
@@ -67,25 +99,48 @@ def test_representativeness_by_hand() -> None:
 
 
 def test_a_single_vote_can_qualify_as_in_polis() -> None:
-    """few, in group y: one vote, against. p = 2/3, p_test = 2 sqrt 2 (2/2 - 1/2) = sqrt 2, and none of 2 elsewhere."""
-    row = representative_statements(BY_HAND, GROUPS).set_index(["group", "statement"]).loc[("y", "few")]
+    """few, in group y: one vote, against. p = 2/3, p_test = 2 sqrt 2 (2/2 - 1/2) = sqrt
+    2, and none of 2 elsewhere."""
+    row = (
+        representative_statements(BY_HAND, GROUPS)
+        .set_index(["group", "statement"])
+        .loc[("y", "few")]
+    )
     z = (2 / 2 - 1 / 3) / math.sqrt(3 / 5 * 2 / 5 * (1 / 2 + 1 / 3))
-    assert row[["p", "p_test", "r", "r_test"]].tolist() == pytest.approx([2 / 3, math.sqrt(2), (2 / 3) / (1 / 4), z])
+    assert row[["p", "p_test", "r", "r_test"]].tolist() == pytest.approx(
+        [2 / 3, math.sqrt(2), (2 / 3) / (1 / 4), z]
+    )
 
 
-def by_the_rules(votes: pd.DataFrame, groups: pd.Series, group: object, statement: object) -> dict:
-    """One statement in one group, counted with plain loops: stance, numbers, whether it qualifies, and its merit."""
-    inside = [v for v, g in zip(votes[statement], groups, strict=True) if g == group and not math.isnan(v)]
-    rest = [v for v, g in zip(votes[statement], groups, strict=True) if g != group and not math.isnan(v)]
-    s, t, found = len(inside), len(rest), {}
+def by_the_rules(
+    votes: pd.DataFrame, groups: pd.Series, group: object, statement: object
+) -> dict:
+    """One statement in one group, counted with plain loops: stance, numbers, whether it
+    qualifies, and its merit."""
+    inside = [
+        v
+        for v, g in zip(votes[statement], groups, strict=True)
+        if g == group and not math.isnan(v)
+    ]
+    rest = [
+        v
+        for v, g in zip(votes[statement], groups, strict=True)
+        if g != group and not math.isnan(v)
+    ]
+    s = len(inside)
+    t = len(rest)
+    found = {}
     for stance, sign in (("agree", 1), ("disagree", -1)):
-        n, m = inside.count(sign), rest.count(sign)
-        p, elsewhere = (n + 1) / (s + 2), (m + 1) / (t + 2)
+        n = inside.count(sign)
+        m = rest.count(sign)
+        p = (n + 1) / (s + 2)
+        elsewhere = (m + 1) / (t + 2)
         q = (n + m + 2) / (s + t + 2)
         z = (
             0
             if q == 1
-            else ((n + 1) / (s + 1) - (m + 1) / (t + 1)) / math.sqrt(q * (1 - q) * (1 / (s + 1) + 1 / (t + 1)))
+            else ((n + 1) / (s + 1) - (m + 1) / (t + 1))
+            / math.sqrt(q * (1 - q) * (1 / (s + 1) + 1 / (t + 1)))
         )
         found[stance] = {
             "p": p,
@@ -93,9 +148,20 @@ def by_the_rules(votes: pd.DataFrame, groups: pd.Series, group: object, statemen
             "r": p / elsewhere,
             "r_test": z,
         }
-    stance = "agree" if found["agree"]["r_test"] > found["disagree"]["r_test"] else "disagree"
-    qualifies = any(min(numbers["p_test"], numbers["r_test"]) > 1.2816 for numbers in found.values())
-    return {"stance": stance, **found[stance], "qualifies": qualifies, "merit": math.prod(found[stance].values())}
+    stance = (
+        "agree"
+        if found["agree"]["r_test"] > found["disagree"]["r_test"]
+        else "disagree"
+    )
+    qualifies = any(
+        min(numbers["p_test"], numbers["r_test"]) > 1.2816 for numbers in found.values()
+    )
+    return {
+        "stance": stance,
+        **found[stance],
+        "qualifies": qualifies,
+        "merit": math.prod(found[stance].values()),
+    }
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -105,7 +171,10 @@ def test_every_group_has_its_best_five_and_its_best_agree_first(seed: int) -> No
     assert len(found) > 0
     for group in range(3):
         rules = {s: by_the_rules(votes, groups, group, s) for s in votes}
-        ranked = sorted((s for s in rules if rules[s]["qualifies"]), key=lambda s: -rules[s]["merit"])
+        ranked = sorted(
+            (s for s in rules if rules[s]["qualifies"]),
+            key=lambda s: -rules[s]["merit"],
+        )
         agree = [s for s in ranked if rules[s]["stance"] == "agree"]
         top = (agree[:1] + [s for s in ranked if s not in agree[:1]])[:5]
         expected = [s for s in top if s in agree] + [s for s in top if s not in agree]
@@ -114,11 +183,14 @@ def test_every_group_has_its_best_five_and_its_best_agree_first(seed: int) -> No
         for row in rows.to_dict("records"):
             assert row["stance"] == rules[row["statement"]]["stance"]
             for name in ("p", "p_test", "r", "r_test"):
-                assert row[name] == pytest.approx(rules[row["statement"]][name], rel=1e-12)
+                assert row[name] == pytest.approx(
+                    rules[row["statement"]][name], rel=1e-12
+                )
 
 
 def test_the_best_agree_statement_has_a_place_among_five_stronger_refusals() -> None:
-    """Six statements that only group 0 refuses, unanimously, and one that it likes more than the others do, mildly."""
+    """Six statements that only group 0 refuses, unanimously, and one that it likes more
+    than the others do, mildly."""
     refused = {f"no{k}": [D] * 20 + [A] * 20 for k in range(6)}
     votes = pd.DataFrame({**refused, "yes": [A] * 14 + [D] * 6 + [A] * 7 + [D] * 13})
     rows = representative_statements(votes, [0] * 20 + [1] * 20)
@@ -131,17 +203,34 @@ def test_where_everybody_agrees_nothing_is_representative_and_nothing_is_nan() -
     votes = pd.DataFrame({"s": [A] * 12})
     found = representative_statements(votes, [0] * 6 + [1] * 6)
     assert found.empty
-    assert list(found.columns) == ["group", "statement", "stance", "p", "p_test", "r", "r_test"]
-    alone = representative_statements(votes, [0] * 12)  # the rest is nobody: (0 + 1) / (0 + 2)
-    assert alone.empty or np.isfinite(alone[["p", "p_test", "r", "r_test"]]).all(axis=None)
+    assert list(found.columns) == [
+        "group",
+        "statement",
+        "stance",
+        "p",
+        "p_test",
+        "r",
+        "r_test",
+    ]
+    alone = representative_statements(
+        votes, [0] * 12
+    )  # the rest is nobody: (0 + 1) / (0 + 2)
+    assert alone.empty or np.isfinite(alone[["p", "p_test", "r", "r_test"]]).all(
+        axis=None
+    )
 
 
 def test_the_rest_is_other_groups_not_people_outside() -> None:
-    extended = pd.concat([BY_HAND, pd.DataFrame(A, index=list("uvw"), columns=BY_HAND.columns)])
-    pd.testing.assert_frame_equal(
-        representative_statements(extended, GROUPS), representative_statements(BY_HAND, GROUPS)
+    extended = pd.concat(
+        [BY_HAND, pd.DataFrame(A, index=list("uvw"), columns=BY_HAND.columns)]
     )
-    pd.testing.assert_series_equal(group_aware_consensus(extended, GROUPS), group_aware_consensus(BY_HAND, GROUPS))
+    pd.testing.assert_frame_equal(
+        representative_statements(extended, GROUPS),
+        representative_statements(BY_HAND, GROUPS),
+    )
+    pd.testing.assert_series_equal(
+        group_aware_consensus(extended, GROUPS), group_aware_consensus(BY_HAND, GROUPS)
+    )
 
 
 @settings(max_examples=30)
@@ -157,22 +246,32 @@ def test_shuffled_and_renamed_nothing_changes(seed: int) -> None:
     consensus = group_aware_consensus(votes, groups)
     again = group_aware_consensus(mixed, renamed)
     assert again.index.equals(mixed.columns)
-    pd.testing.assert_series_equal(again.reindex(consensus.index), consensus, check_exact=True)
+    pd.testing.assert_series_equal(
+        again.reindex(consensus.index), consensus, check_exact=True
+    )
     table = representative_statements(votes, groups)
     found = representative_statements(mixed, renamed)
     for group, name in names.items():
-        ours, theirs = (t[t.group == g].drop(columns="group") for t, g in ((table, group), (found, name)))
-        pd.testing.assert_frame_equal(ours.reset_index(drop=True), theirs.reset_index(drop=True), check_exact=True)
+        ours, theirs = (
+            t[t.group == g].drop(columns="group")
+            for t, g in ((table, group), (found, name))
+        )
+        pd.testing.assert_frame_equal(
+            ours.reset_index(drop=True), theirs.reset_index(drop=True), check_exact=True
+        )
 
 
 def test_groups_in_another_order_than_the_rows_keep_their_people(real: Votes) -> None:
-    """The published mistake: labels taken by position from rows that were sorted anew."""
+    """The published mistake: labels taken by position from rows sorted anew."""
     backwards = real.groups.iloc[::-1]
     pd.testing.assert_series_equal(
-        group_aware_consensus(real.matrix, backwards), group_aware_consensus(real.matrix, real.groups)
+        group_aware_consensus(real.matrix, backwards),
+        group_aware_consensus(real.matrix, real.groups),
     )
     by_position = group_aware_consensus(real.matrix, backwards.tolist())
-    assert (by_position - group_aware_consensus(real.matrix, real.groups)).abs().max() > 0.1
+    assert (
+        by_position - group_aware_consensus(real.matrix, real.groups)
+    ).abs().max() > 0.1
 
 
 def test_pooled_agreement_counts_every_vote_and_no_more() -> None:

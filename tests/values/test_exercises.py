@@ -32,9 +32,16 @@ def test_the_constitution() -> None:
         first = order[~statements.loc[order, "principle"].duplicated()][:5].tolist()
         return [*first, next(s for s in order if s not in first)]
 
-    assert check_constitution(five_principles_and_one_more, **settings).startswith("Right")
-    by_count = check_constitution(lambda m, g, s: pooled_agreement(m).nlargest(6).index, **settings)
+    assert check_constitution(five_principles_and_one_more, **settings).startswith(
+        "Right"
+    )
+    by_count = check_constitution(
+        lambda m, g, s: pooled_agreement(m).nlargest(6).index, **settings
+    )
     assert by_count.startswith("Inside the rules, but the worse-off camp gains 0.2")
     assert check_constitution(lambda m, g, s: None, **settings) == NOT_YET
     for wrong in ([], [1, 1], list(range(7)), ["x"]):
-        assert "a list of one to 6 different ids" in check_constitution(lambda m, g, s, w=wrong: w, **settings).lower()
+        assert (
+            "a list of one to 6 different ids"
+            in check_constitution(lambda m, g, s, w=wrong: w, **settings).lower()
+        )

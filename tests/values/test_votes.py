@@ -17,9 +17,15 @@ HEAD = "timestamp,datetime,comment-id,voter-id,vote"
 
 
 def test_an_export_by_hand(export: Callable[..., Path]) -> None:
-    votes = read_polis(export(people="3,1,0,1,0,0,0,,\n7,,0,2,1,1,1,-1,\n12,0,0,0,0,0,,,\n"))
+    votes = read_polis(
+        export(people="3,1,0,1,0,0,0,,\n7,,0,2,1,1,1,-1,\n12,0,0,0,0,0,,,\n")
+    )
     assert votes.matrix.index.tolist() == [3, 7, 12]  # 12 is listed and never voted
-    assert votes.matrix.columns.tolist() == [0, 1, 4]  # 4 is listed and nobody voted on it
+    assert votes.matrix.columns.tolist() == [
+        0,
+        1,
+        4,
+    ]  # 4 is listed and nobody voted on it
     expected = [[0, math.nan, math.nan], [1, -1, math.nan], [math.nan] * 3]
     np.testing.assert_array_equal(votes.matrix, expected)
     assert votes.groups is not None
@@ -28,9 +34,13 @@ def test_an_export_by_hand(export: Callable[..., Path]) -> None:
     assert votes.moderated_out == [1]
 
 
-def test_groups_are_none_where_nobody_published_any(export: Callable[..., Path]) -> None:
+def test_groups_are_none_where_nobody_published_any(
+    export: Callable[..., Path],
+) -> None:
     assert read_polis(export()).groups is None
-    assert read_polis(export(people="3,,0,1,0,0,0,,\n7,,0,2,1,1,1,-1,\n")).groups is None
+    assert (
+        read_polis(export(people="3,,0,1,0,0,0,,\n7,,0,2,1,1,1,-1,\n")).groups is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,16 +56,22 @@ def test_the_last_vote_wins(export: Callable[..., Path], votes: str, last: int) 
     assert read_polis(export(votes)).matrix.loc[7, 0] == last
 
 
-def test_many_votes_of_one_time_keep_their_lines_order(export: Callable[..., Path]) -> None:
+def test_many_votes_of_one_time_keep_their_lines_order(
+    export: Callable[..., Path],
+) -> None:
     """Sorting that is not stable goes wrong only in longer tables."""
     lines = [f"5,x,0,{person},{vote}\n" for vote in (1, -1, 0) for person in range(200)]
     assert (read_polis(export("".join(lines))).matrix[0] == 0).all()
 
 
-def test_without_timestamps_only_repeated_votes_are_refused(export: Callable[..., Path]) -> None:
+def test_without_timestamps_only_repeated_votes_are_refused(
+    export: Callable[..., Path],
+) -> None:
     heads = ("comment-id,voter-id,vote", "comment-id,moderated,comment-body")
     comments = "0,1,Yes\n1,1,No\n"
-    assert read_polis(export("0,7,1\n1,7,-1\n", comments, heads=heads)).matrix.loc[7].tolist() == [1, -1]
+    assert read_polis(export("0,7,1\n1,7,-1\n", comments, heads=heads)).matrix.loc[
+        7
+    ].tolist() == [1, -1]
     with pytest.raises(ValueError, match="repeats a vote but has no column timestamp"):
         read_polis(export("0,7,1\n0,7,-1\n", comments, heads=heads))
 
@@ -63,32 +79,59 @@ def test_without_timestamps_only_repeated_votes_are_refused(export: Callable[...
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"heads": ("timestamp,x,comment-id,voter-id,v", "comment-id,a,b,c,d,e,f,g")}, "no column vote;"),
-        ({"heads": (HEAD, "comment-id,m,a,b,c,d,e,f")}, "no column moderated, comment-body;"),
+        (
+            {
+                "heads": (
+                    "timestamp,x,comment-id,voter-id,v",
+                    "comment-id,a,b,c,d,e,f,g",
+                )
+            },
+            "no column vote;",
+        ),
+        (
+            {"heads": (HEAD, "comment-id,m,a,b,c,d,e,f")},
+            "no column moderated, comment-body;",
+        ),
         ({"votes": "1,x,0,7,2\n"}, r"vote must be 1, 0 or -1; row 1 has 2"),
-        ({"votes": "1,x,0,7,1\n2,x,0,8,yes\n"}, r"vote must be 1, 0 or -1; row 2 has yes"),
+        (
+            {"votes": "1,x,0,7,1\n2,x,0,8,yes\n"},
+            r"vote must be 1, 0 or -1; row 2 has yes",
+        ),
         ({"votes": "1,x,0,7,1\n1,x,0,8,\n"}, r"row 2 has nan"),
         ({"votes": "1,x,0,7,yes\n"}, r"row 1 has yes"),
         ({"votes": "1,x,0,,1\n"}, r"row 1 has no voter-id"),
         ({"votes": "1,x,99,7,1\n1,x,98,7,1\n"}, r"does not list: 98, 99"),
         ({"votes": ""}, "votes.csv holds no rows"),
-        ({"comments": "9,x,0,5,1,0,1,Yes\n9,x,0,5,1,0,1,No\n"}, "comment-id 0 comes twice"),
+        (
+            {"comments": "9,x,0,5,1,0,1,Yes\n9,x,0,5,1,0,1,No\n"},
+            "comment-id 0 comes twice",
+        ),
         ({"people": "3,1,0,1,0,0,0,,\n3,0,0,1,0,0,0,,\n"}, "participant 3 comes twice"),
     ],
-)  # fmt: skip
-def test_what_is_wrong_is_said_in_one_line(export: Callable[..., Path], changes: dict, message: str) -> None:
+)
+def test_what_is_wrong_is_said_in_one_line(
+    export: Callable[..., Path], changes: dict, message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as error:
         read_polis(export(**changes))
     assert "\n" not in str(error.value)
     assert ".csv" in str(error.value)
 
 
-def test_files_that_are_missing_or_damaged_are_named(tmp_path: Path, export: Callable[..., Path]) -> None:
+def test_files_that_are_missing_or_damaged_are_named(
+    tmp_path: Path, export: Callable[..., Path]
+) -> None:
     with pytest.raises(ValueError, match=r"votes\.csv cannot be read: No such file"):
         read_polis(tmp_path)
     folder = export()
-    (folder / "comments.csv").write_bytes(b"comment-id,moderated,comment-body\n0,1,\xff\n")
-    with pytest.raises(ValueError, match=r"comments\.csv is not a table of comma-separated values in UTF-8: 'utf-8'"):
+    (folder / "comments.csv").write_bytes(
+        b"comment-id,moderated,comment-body\n0,1,\xff\n"
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"comments\.csv is not a table of comma-separated values in UTF-8: "
+        r"'utf-8'",
+    ):
         read_polis(folder)
     (folder / "comments.csv").write_text("")
     with pytest.raises(ValueError, match=r"comments\.csv is not a table"):
@@ -103,14 +146,24 @@ def test_a_byte_order_mark_is_no_part_of_a_name(export: Callable[..., Path]) -> 
 
 
 def test_real_exports_agree_with_themselves(real: Votes) -> None:
-    """The export's own table of last votes, which is not read, is the matrix; it counts agreement where we have +1."""
-    folder = next(f for f in (DATA / "polis").iterdir() if len(pd.read_csv(f / "comments.csv")) == len(real.statements))
+    """The export's own table of last votes, which is not read, is the matrix; it counts
+    agreement where we have +1."""
+    folder = next(
+        f
+        for f in (DATA / "polis").iterdir()
+        if len(pd.read_csv(f / "comments.csv")) == len(real.statements)
+    )
     table = pd.read_csv(folder / "participants-votes.csv").set_index("participant")
     listed = table.iloc[:, 5:].rename(columns=int)
     pd.testing.assert_frame_equal(
-        listed.loc[real.matrix.index, real.matrix.columns], real.matrix, check_names=False, check_dtype=False
+        listed.loc[real.matrix.index, real.matrix.columns],
+        real.matrix,
+        check_names=False,
+        check_dtype=False,
     )
-    assert ((real.matrix == 1).sum(axis=1) == table["n-agree"].loc[real.matrix.index]).all()
+    assert (
+        (real.matrix == 1).sum(axis=1) == table["n-agree"].loc[real.matrix.index]
+    ).all()
     ever = real.statements["agrees"]  # of all votes, also those changed later
     assert (ever >= (real.matrix == 1).sum()).all()
     assert (real.matrix == 1).sum().sum() > 0.95 * ever.sum()
@@ -120,7 +173,11 @@ def test_real_exports_agree_with_themselves(real: Votes) -> None:
 
 def test_a_matrix_comes_as_a_frame_an_array_a_tensor_or_lists() -> None:
     frame = pd.DataFrame([[1, None], [-1, 0]])
-    for form in (frame.to_numpy(dtype=float), torch.tensor([[1, math.nan], [-1, 0]]), [[1, None], [-1, 0]]):
+    for form in (
+        frame.to_numpy(dtype=float),
+        torch.tensor([[1, math.nan], [-1, 0]]),
+        [[1, None], [-1, 0]],
+    ):
         pd.testing.assert_frame_equal(vote_matrix(form), frame.astype(float))
 
 
@@ -134,7 +191,10 @@ def test_a_matrix_comes_as_a_frame_an_array_a_tensor_or_lists() -> None:
         (np.zeros((2, 2, 2)), "matrix must be"),
         (np.zeros((0, 2)), r"got shape \(0, 2\)"),
         (np.zeros((2, 0)), r"got shape \(2, 0\)"),
-        (pd.DataFrame([[1], [1]], index=["a", "a"]), "participants once; 'a' comes twice"),
+        (
+            pd.DataFrame([[1], [1]], index=["a", "a"]),
+            "participants once; 'a' comes twice",
+        ),
         (pd.DataFrame([[1, 1]], columns=[3, 3]), "statements once; 3 comes twice"),
     ],
 )
@@ -150,9 +210,13 @@ def test_groups_are_matched_by_participant_or_by_position() -> None:
     assert pd.isna(by_name["b"])
     assert group_labels(matrix, ["x", "y", "z"]).tolist() == ["x", "y", "z"]
     assert group_labels(matrix, torch.tensor([2, 0, 1])).tolist() == [2, 0, 1]
-    with pytest.raises(ValueError, match="groups must have a label for each of 3 participants; got 2"):
+    with pytest.raises(
+        ValueError, match="groups must have a label for each of 3 participants; got 2"
+    ):
         group_labels(matrix, [0, 1])
     with pytest.raises(ValueError, match="got none"):
-        group_labels(matrix, pd.Series([0, 1, 2]))  # positions, where the matrix has names
+        group_labels(
+            matrix, pd.Series([0, 1, 2])
+        )  # positions, where the matrix has names
     with pytest.raises(ValueError, match="each participant once"):
         group_labels(matrix, pd.Series([0, 1], index=["a", "a"]))

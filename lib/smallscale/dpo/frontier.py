@@ -1,4 +1,8 @@
-"""How much true reward does a policy get for how far it went? What people are shown, and a run looked at as it goes."""
+"""How much true reward does a policy get for how far it went from the reference?
+
+What the reference wrote and people preferred, and a training run that is measured on
+its way.
+"""
 
 import copy
 from collections.abc import Iterable
@@ -8,79 +12,146 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from smallscale.dpo.reviews import Reviews, distribution, judged_pairs, measure
-from smallscale.dpo.training import Answers, all_logps, train_preferences
+from smallscale.dpo.answers import Answers, all_logps
+from smallscale.dpo.policy_training import train_preferences
+from smallscale.dpo.reviews import (
+    Reviews,
+    measure,
+    preference_pairs,
+    review_distribution,
+)
 
 
-class Judged(NamedTuple):
-    """What the reference wrote and what people preferred. texts: each once; logps: theirs under the reference.
+class PreferenceData(NamedTuple):
+    """What the reference wrote, and what people preferred.
 
-    pairs, held: (n, 2) and (m, 2) positions in texts, chosen first; held ones, of two texts each, are not trained on.
-    start: (reviews + 1,) the reference's own distribution.
+    reference: (reviews + 1,) the reference's own distribution.
+    texts: what it wrote, each text once. logps: their log-probabilities under it.
+    pairs, held_out: (n, 2) and (m, 2) positions in texts, the chosen one first. Those
+    held out are of two different texts, and are not trained on.
     """
 
-    start: np.ndarray
+    reference: np.ndarray
     texts: Answers
     logps: Tensor
     pairs: np.ndarray
-    held: np.ndarray
+    held_out: np.ndarray
 
     @property
     def identical(self) -> int:
-        """How many of the pairs hold one text twice: they are kept, and teach nothing."""
+        """How many of the pairs hold one text twice; these teach nothing."""
         return int((self.pairs[:, 0] == self.pairs[:, 1]).sum())
 
 
-def judge(reference: nn.Module, world: Reviews, n: int, *, held: int = 500, seed: int = 0) -> Judged:
-    """n pairs to train on, and `held` to look at, of texts that the reference writes, as in `judged_pairs`."""
-    texts, pairs = judged_pairs(reference, world, n + held, seed=seed)
-    two = pairs[:held][pairs[:held, 0] != pairs[:held, 1]]
-    return Judged(distribution(reference, world), texts, all_logps(reference, texts), pairs[held:], two)
+class TrackedRun(NamedTuple):
+    """A training run. table: a row for each measured step; policies: the distribution
+    (reviews + 1,) at each of them."""
+
+    table: pd.DataFrame
+    policies: dict[int, np.ndarray]
 
 
-def flipped(judged: Judged, share: float, *, seed: int = 0) -> Judged:
-    """The same, each label that is trained on turned around with probability `share`; held-out ones stay true."""
-    turned = np.random.default_rng(seed).random(len(judged.pairs)) < share
-    return judged._replace(pairs=np.where(turned[:, None], judged.pairs[:, ::-1], judged.pairs))
-
-
-def moved(judged: Judged, world: Reviews, policy: Any) -> tuple[float, float]:
-    """How much the log-probability of held-out chosen and rejected answers rises from the reference to `policy`.
-
-    policy: (n + 1,) as from `distribution`. Means over pairs; texts that are no review move as all of them together.
+def collect_preferences(
+    reference: nn.Module, world: Reviews, n: int, *, held_out: int = 500, seed: int = 0
+) -> PreferenceData:
+    """Return n pairs to train on, of texts that the reference writes, and up to
+    `held_out` others to measure on. Pairs are as in `preference_pairs`.
     """
-    texts = zip(judged.texts.ids.tolist(), judged.texts.mask.sum(1).tolist(), strict=True)
-    places = np.array([world.place.get(tuple(ids[1:length]), -1) for ids, length in texts])
-    chosen, rejected = np.log(np.asarray(policy) / judged.start)[places[judged.held]].mean(0)
-    return float(chosen), float(rejected)
+    texts, pairs = preference_pairs(reference, world, n + held_out, seed=seed)
+    first = pairs[:held_out]
+    return PreferenceData(
+        reference=review_distribution(reference, world),
+        texts=texts,
+        logps=all_logps(reference, texts),
+        pairs=pairs[held_out:],
+        held_out=first[first[:, 0] != first[:, 1]],
+    )
 
 
-def follow(
-    reference: nn.Module, world: Reviews, judged: Judged, *, steps: int, looks: Iterable[int] = (), **options: Any
-) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
-    """Train a copy of the reference with `train_preferences`, and look at it after these steps, and the last.
-
-    options: what `train_preferences` takes beside, beta among it. Returned: a row for each look, and its whole
-    distribution (n + 1,).
-    Columns: beta, step, what `measure` says, on (the mean reward of what is a review), and on the held-out pairs
-    accuracy (chosen reward strictly higher), chosen and rejected (mean log-probabilities).
+def flip_labels(data: PreferenceData, share: float, *, seed: int = 0) -> PreferenceData:
+    """Return the same data, each label that is trained on turned around with
+    probability `share`. Those of held-out pairs stay true.
     """
-    policy, at = copy.deepcopy(reference), {*looks, steps}
+    turned = np.random.default_rng(seed).random(len(data.pairs)) < share
+    pairs = np.where(turned[:, None], data.pairs[:, ::-1], data.pairs)
+    return data._replace(pairs=pairs)
+
+
+class LogpChange(NamedTuple):
+    """How much log-probabilities rise from the reference to a policy, in nats."""
+
+    chosen: float
+    rejected: float
+
+
+def logp_change(data: PreferenceData, world: Reviews, policy: Any) -> LogpChange:
+    """Return how much the log-probability of held-out chosen and rejected answers rises
+    from the reference to `policy`: means over pairs.
+
+    policy: (reviews + 1,), as from `review_distribution`. A text that is no review
+    moves as all such texts together do.
+    """
+    places = []
+    for ids, mask in zip(data.texts.ids, data.texts.mask, strict=True):
+        text = ids[mask.bool()].tolist()[1:]  # without the prompt
+        places.append(world.place.get(tuple(text), -1))
+    rise = np.log(np.asarray(policy) / data.reference)  # (reviews + 1,)
+    means = rise[np.array(places)[data.held_out]].mean(0)
+    return LogpChange(chosen=float(means[0]), rejected=float(means[1]))
+
+
+def track_training(
+    reference: nn.Module,
+    world: Reviews,
+    data: PreferenceData,
+    *,
+    steps: int,
+    measure_at: Iterable[int] = (),
+    **options: Any,
+) -> TrackedRun:
+    """Train a copy of the reference on the pairs, and measure it after some steps.
+
+    measure_at: the steps, 0 the reference itself; the last one is always measured.
+    options: what `train_preferences` takes beside, beta among it.
+    Columns of the table: beta, step, what `measure` says, on (the mean reward of what
+    is a review), and on the held-out pairs accuracy (the share whose chosen reward is
+    strictly higher), chosen and rejected (mean log-probabilities).
+    """
+    policy = copy.deepcopy(reference)
+    measured = {*measure_at, steps}
     rows: list[dict[str, float]] = []
-    seen: dict[int, np.ndarray] = {}
-    used, where = np.unique(judged.held, return_inverse=True)
-    fixed = judged.logps[used].double().numpy()
+    policies: dict[int, np.ndarray] = {}
+    used, place = np.unique(data.held_out, return_inverse=True)
+    held_out = place.reshape(data.held_out.shape)  # positions in used
+    before = data.logps[used].double().numpy()
 
     def look(step: int, policy: nn.Module) -> None:
-        if step not in at:
+        if step not in measured:
             return
-        seen[step] = p = distribution(policy, world) if step else judged.start
-        logps = all_logps(policy, judged.texts[used]).double().numpy()
-        right = np.subtract(*(logps - fixed)[where].T) > 0
-        row = {"beta": options["beta"], "step": step, **measure(p, judged.start, world)}
-        row |= {"on": float(p[:-1] @ world.reward / max(p[:-1].sum(), 1e-12)), "accuracy": float(right.mean())}
-        rows.append(row | dict(zip(("chosen", "rejected"), logps[where].mean(0).tolist(), strict=True)))
+        p = review_distribution(policy, world) if step else data.reference
+        policies[step] = p
+        logps = all_logps(policy, data.texts[used]).double().numpy()
+        moved = (logps - before)[held_out]  # (m, 2), proportional to the rewards
+        chosen, rejected = logps[held_out].mean(0).tolist()
+        rows.append(
+            {
+                "beta": options["beta"],
+                "step": step,
+                **measure(p, data.reference, world),
+                "on": float(p[:-1] @ world.reward / max(p[:-1].sum(), 1e-12)),
+                "accuracy": float((moved[:, 0] > moved[:, 1]).mean()),
+                "chosen": chosen,
+                "rejected": rejected,
+            }
+        )
 
-    options |= {"steps": steps, "reference": judged.logps, "watch": look}
-    train_preferences(policy, judged.texts, judged.pairs, **options)
-    return pd.DataFrame(rows), seen
+    train_preferences(
+        policy,
+        data.texts,
+        data.pairs,
+        steps=steps,
+        reference=data.logps,
+        watch=look,
+        **options,
+    )
+    return TrackedRun(pd.DataFrame(rows), policies)

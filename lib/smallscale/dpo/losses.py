@@ -1,51 +1,95 @@
-"""Which of two answers do people prefer, and how does a model learn it? The log-probabilities, and five losses.
+"""Which of two answers do people prefer, and how does a model learn it?
 
-DPO and its reward are Rafailov et al. 2023 (eq. 7), the conservative form Mitchell's note of 2023, robust DPO
-Chowdhury et al. 2024 (eq. 12), IPO Azar et al. 2024 (eq. 17), the hinge SLiC's (Zhao et al. 2023) on DPO's margin.
+The log-probability of an answer, and the losses on pairs of answers. DPO and its reward
+are Rafailov et al. 2023 (eq. 7), the conservative form is Mitchell's note of 2023,
+robust DPO is Chowdhury et al. 2024 (eq. 12), IPO is Azar et al. 2024 (eq. 17), and the
+hinge is SLiC's (Zhao et al. 2023) on DPO's margin.
 """
 
-import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smallscale.core.validation import (
+    as_array,
+    as_tensor,
+    finite,
+    finite_number,
+    one_of,
+    require,
+    type_and_shape,
+)
+
 LOSSES = ("dpo", "ipo", "hinge", "robust")
-SMOOTHED = ("dpo", "robust")  # in the others a flipped label has no place
-MASKED = -100  # the label of what is given or padded: nobody is asked to predict it
+SMOOTHED = ("dpo", "robust")  # the losses that have a place for flipped labels
+MASKED = -100  # the label of prompt and padding, which nobody is asked to predict
 
 
 def sequence_logps(logits: Any, labels: Any) -> Tensor:
-    """The log-probability of each row's labelled tokens, summed: (batch,), in float32 or finer.
+    """Return the log-probability of each row's answer, the sum over its tokens:
+    log p(y | x) = sum over t of log softmax(logits[t])[labels[t + 1]], where labels of
+    -100, prompt and padding, are left out.
 
-    logits: (batch, length, vocabulary); what stands at position t predicts the label at t + 1, so the last logits
-    and the first label go unused. labels: (batch, length), -100 where nothing is asked: prompt and padding.
-    A sum and no mean: the probability of a whole answer is a product over its tokens, the end of text among them.
-    Raises ValueError for other shapes, a label outside the vocabulary, and a row with no label left after the shift.
+    logits: (batch, length, vocabulary). The logits at position t predict the label at
+    t + 1, so the last logits and the first label are not used.
+    labels: (batch, length), token ids, or -100 where nothing is asked.
+    Returns (batch,), in float32 or finer. It is a sum and not a mean, because the
+    probability of a whole answer is a product over its tokens, the end of text
+    included.
+    Raises ValueError for other shapes, for a label outside the vocabulary, and for a
+    row that has no label left after the shift.
+
+    >>> uniform = torch.zeros(1, 4, 10)  # each of ten tokens is as likely as another
+    >>> sequence_logps(uniform, [[-100, 7, 2, -100]])  # 2 log(1/10)
+    tensor([-4.6052])
     """
-    scores, targets = floats("logits", logits), torch.as_tensor(labels)
-    if scores.ndim != 3 or targets.shape != scores.shape[:2] or 0 in scores.shape:
-        got = f"got {tuple(scores.shape)} and {tuple(targets.shape)}"
-        raise ValueError(
-            f"logits must be (batch, length, vocabulary) and labels (batch, length), none of them 0; {got}"
-        )
-    if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers, token ids or {MASKED}; got {targets.dtype}")
-    scores, targets = scores[:, :-1], targets[:, 1:].to(scores.device).long()  # (batch, length - 1, ...)
+    scores, targets = _checked_logits_and_labels(logits, labels)
+    scores = scores[:, :-1]  # (batch, length - 1, vocabulary), what stands at t
+    targets = targets[:, 1:]  # (batch, length - 1), the token at t + 1
     asked = targets != MASKED
-    if ((targets < 0) & asked).any() or (targets >= scores.shape[2]).any():
-        got = f"got {targets[asked].min().item()} to {targets[asked].max().item()}"
-        raise ValueError(f"labels must be {MASKED} or lie in [0, {scores.shape[2]}), the vocabulary; {got}")
+    # Only the labels that are asked for, (asked,), so that a long prompt costs nothing.
+    logps = -F.cross_entropy(scores[asked], targets[asked], reduction="none")
+    row = asked.nonzero()[:, 0]  # (asked,), the row of each
+    return logps.new_zeros(len(scores)).index_add(0, row, logps)
+
+
+def _checked_logits_and_labels(logits: Any, labels: Any) -> tuple[Tensor, Tensor]:
+    """Return logits as floating numbers and labels as whole ones, on one device."""
+    scores = real_tensor("logits", logits)
+    targets = as_tensor("labels", labels)
+    shaped = scores.ndim == 3 and targets.shape == scores.shape[:2]
+    require(
+        shaped and 0 not in scores.shape,
+        "logits must be (batch, length, vocabulary) and labels (batch, length), none "
+        f"of them 0; got {tuple(scores.shape)} and {tuple(targets.shape)}",
+    )
+    fractions = targets.is_floating_point() or targets.is_complex()
+    require(
+        not fractions and targets.dtype != torch.bool,
+        f"labels must be whole numbers, token ids or {MASKED}; got {targets.dtype}",
+    )
+    targets = targets.to(scores.device).long()
+    used = targets[:, 1:]  # the first label is never predicted
+    asked = used != MASKED
+    vocabulary = scores.shape[2]
+    known = (used >= 0) & (used < vocabulary)
+    if not (known | ~asked).all():
+        least, most = used[asked].min().item(), used[asked].max().item()
+        raise ValueError(
+            f"labels must be {MASKED} or lie in [0, {vocabulary}), the vocabulary; "
+            f"got {least} to {most}"
+        )
     empty = (~asked.any(1)).nonzero().flatten().tolist()
     if empty:
-        rows = f"row {empty[0]} ({len(empty)} of {len(asked)} rows)"
-        why = f"after the first position all are {MASKED}; drop the row, or cut its text off later"
-        raise ValueError(f"labels of {rows} leave nothing to predict: {why}")
-    # Only positions that are asked for: a long prompt costs nothing here.
-    logps = -F.cross_entropy(scores[asked], targets[asked], reduction="none")  # (labels left,)
-    return logps.new_zeros(len(scores)).index_add(0, asked.nonzero()[:, 0], logps)
+        raise ValueError(
+            f"labels of row {empty[0]} ({len(empty)} of {len(asked)} rows) leave "
+            f"nothing to predict: after the first position all are {MASKED}; drop the "
+            "row, or cut its text off later"
+        )
+    return scores, targets
 
 
 def preference_loss(
@@ -58,56 +102,113 @@ def preference_loss(
     loss: str = "dpo",
     label_smoothing: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(losses, chosen rewards, rejected rewards), a value for each pair, of the margin h between the two answers.
-
+    """Return each pair's loss, and the rewards of its two answers. DPO's loss is
+    -log sigmoid(beta h), where the margin h says how much further the policy has moved
+    from the reference on the chosen answer than on the rejected one:
         h = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected)
 
-    The four arguments are log-probabilities of whole answers, of one shape. With e for label_smoothing:
-        dpo     -(1 - e) log sigmoid(beta h) - e log sigmoid(-beta h)             e > 0: conservative DPO
-        robust  (-(1 - e) log sigmoid(beta h) + e log sigmoid(-beta h)) / (1 - 2e)
+    The four arguments are log-probabilities of whole answers, all of one shape. With e
+    for label_smoothing, the share of labels that are believed to be flipped:
+        dpo     -(1 - e) log sigmoid(beta h) - e log sigmoid(-beta h)
+        robust  (-(1 - e) log sigmoid(beta h) + e log sigmoid(-beta h)) / (1 - 2 e)
         ipo     (h - 1 / (2 beta))^2
         hinge   max(0, 1 - beta h)
-    e: how many labels are believed to be flipped, 0 <= e < 1/2; ipo and hinge have no place for it.
-    Rewards are beta * (policy - reference), without gradient; no gradient reaches the reference either.
-    Raises ValueError for an unknown loss, beta or e out of range, shapes that differ, values that are not finite.
+    With e > 0 dpo is conservative DPO. It must be that 0 <= e < 1/2; ipo and hinge have
+    no place for it.
+    Returns (losses, chosen rewards, rejected rewards), each of the arguments' shape.
+    The rewards are beta (policy - reference), without gradient; no gradient reaches the
+    reference either.
+    Raises ValueError for an unknown loss, for beta or label_smoothing out of range, for
+    shapes that differ, and for values that are not finite.
+
+    >>> losses, chosen, rejected = preference_loss([-8], [-14], [-10], [-10], beta=0.5)
+    >>> chosen.item(), rejected.item()  # 0.5 * 2 and 0.5 * -4
+    (1.0, -2.0)
+    >>> round(losses.item(), 4)  # log(1 + exp(-3))
+    0.0486
     """
-    if loss not in LOSSES:
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)}; got {loss!r}")
-    if not 0 < beta < math.inf:
-        raise ValueError(f"beta must be finite and above 0; got {beta}")
-    e = label_smoothing
-    if not 0 <= e < 0.5:
-        raise ValueError(f"label_smoothing must lie in [0, 0.5): at one half the labels say nothing; got {e}")
-    if e > 0 and loss not in SMOOTHED:
-        raise ValueError(f"label_smoothing has no meaning with {loss}; leave it at 0, or use {' or '.join(SMOOTHED)}")
-    names = ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")
-    given = (policy_chosen, policy_rejected, reference_chosen, reference_rejected)
-    logps = {name: floats(name, values) for name, values in zip(names, given, strict=True)}
-    if len({value.shape for value in logps.values()}) > 1:
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in logps.items())
-        raise ValueError(f"the four log-probabilities must have one shape, a value for each pair; got {shapes}")
-    for name, value in logps.items():
-        if not torch.isfinite(value).all():
-            raise ValueError(f"{name} must be finite; a log-probability of -inf leaves no margin to speak of")
-    chosen = logps["policy_chosen"] - logps["reference_chosen"].detach()
-    rejected = logps["policy_rejected"] - logps["reference_rejected"].detach()
+    logps = _checked_pairs(
+        (policy_chosen, policy_rejected, reference_chosen, reference_rejected),
+        beta=beta,
+        loss=loss,
+        label_smoothing=label_smoothing,
+    )
+    chosen = logps.policy_chosen - logps.reference_chosen  # log pi(y_w) / pi_ref(y_w)
+    rejected = logps.policy_rejected - logps.reference_rejected  # the same of y_l
     margin = chosen - rejected
-    right, flipped = -F.logsigmoid(beta * margin), -F.logsigmoid(-beta * margin)  # stable at any margin
-    losses = {
-        "dpo": (1 - e) * right + e * flipped,
-        "robust": ((1 - e) * right - e * flipped) / (1 - 2 * e),
-        "ipo": (margin - 1 / (2 * beta)) ** 2,
-        "hinge": torch.relu(1 - beta * margin),
+    right = -F.logsigmoid(beta * margin)  # the chosen answer is preferred
+    flipped = -F.logsigmoid(-beta * margin)  # the label is turned around
+    e = label_smoothing
+    if loss == "dpo":
+        losses = (1 - e) * right + e * flipped  # Rafailov et al., eq. 7, where e = 0
+    elif loss == "robust":
+        unbiased = (1 - e) * right - e * flipped
+        losses = unbiased / (1 - 2 * e)  # Chowdhury et al., eq. 12
+    elif loss == "ipo":
+        losses = (margin - 1 / (2 * beta)) ** 2  # Azar et al., eq. 17
+    else:
+        losses = torch.relu(1 - beta * margin)  # the hinge of Zhao et al.
+    # The rewards are those of Rafailov et al., eq. 5, without Z, which a pair shares.
+    return losses, beta * chosen.detach(), beta * rejected.detach()
+
+
+class _PairLogps(NamedTuple):
+    """Log-probabilities of the two answers of each pair, all of one shape."""
+
+    policy_chosen: Tensor
+    policy_rejected: Tensor
+    reference_chosen: Tensor
+    reference_rejected: Tensor
+
+
+def _checked_pairs(
+    logps: tuple[Any, ...], *, beta: float, loss: str, label_smoothing: float
+) -> _PairLogps:
+    """Return four log-probabilities as tensors, the reference's without gradient.
+
+    Refuses them, and the options of `preference_loss`, where they cannot be right.
+    """
+    one_of("loss", loss, LOSSES)
+    finite_number("beta", beta, above=0)
+    require(
+        0 <= label_smoothing < 0.5,
+        "label_smoothing must lie in [0, 0.5), since at one half the labels say "
+        f"nothing; got {label_smoothing}",
+    )
+    require(
+        label_smoothing == 0 or loss in SMOOTHED,
+        f"label_smoothing has no meaning with {loss}; leave it at 0, or use "
+        f"{' or '.join(SMOOTHED)}",
+    )
+    named = {
+        name: real_tensor(name, values)
+        for name, values in zip(_PairLogps._fields, logps, strict=True)
     }
-    return losses[loss], beta * chosen.detach(), beta * rejected.detach()
+    shapes = {name: tuple(values.shape) for name, values in named.items()}
+    got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    require(
+        len(set(shapes.values())) == 1,
+        "the four log-probabilities must have one shape, a value for each pair; "
+        f"got {got}",
+    )
+    for name, values in named.items():
+        finite(name, values)
+    for name in ("reference_chosen", "reference_rejected"):
+        named[name] = named[name].detach()
+    return _PairLogps(**named)
 
 
-def floats(name: str, values: Any) -> Tensor:
-    """As a tensor of float32 or finer; lists in double precision. A bfloat16 sum over an answer loses whole units."""
-    try:
-        tensor = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers, as a tensor, an array or lists of one length") from error
-    if tensor.is_complex() or tensor.dtype == torch.bool:
-        raise ValueError(f"{name} must be real numbers; got {tensor.dtype}")
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+def real_tensor(name: str, values: Any) -> Tensor:
+    """Return real numbers as a tensor of float32 or finer; lists in double precision.
+
+    A half-precision sum over a long answer would lose whole units.
+    Raises ValueError for what is not real numbers.
+    """
+    if isinstance(values, Tensor):
+        tensor = values
+    else:
+        tensor = torch.from_numpy(np.array(as_array(name, values, dtype=float)))
+    real = not tensor.is_complex() and tensor.dtype != torch.bool
+    require(real, f"{name} must be real numbers; got {type_and_shape(tensor)}")
+    fine = tensor.dtype in (torch.float32, torch.float64)
+    return tensor if fine else tensor.float()

@@ -1,8 +1,11 @@
-// How fast is the same algorithm with nothing between it and the processor? FlashAttention-2 over tiles of Br queries
-// and Bc keys (Dao 2023, algorithms 1 and 2). Read tiled.py first: this is the same, line by line.
+// How fast is the same algorithm with nothing between it and the processor?
 //
-// The products are left to the matrix library that torch itself uses. What is left is the softmax: a loop that the
-// compiler turns into vector instructions, over a tile of scores small enough to stay in the processor's cache.
+// FlashAttention-2 over tiles of Br queries and Bc keys (Dao 2023, algorithms 1 and 2).
+// Read tiled.py first: this is the same, line by line.
+//
+// The products are left to the matrix library that torch itself uses. What is left is
+// the softmax: a loop that the compiler turns into vector instructions, over a tile of
+// scores small enough to stay in the processor's cache.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/utils/pybind.h>
@@ -14,12 +17,15 @@ constexpr double LOG2E = 1.4426950408889634;
 
 inline double power2(double x) { return std::exp2(x); }
 
-// 2^x for x <= 0, without calls or branches, so that sixteen are computed at a time; relative error 1e-7.
-// x = n + r, n whole, r in [-1/2, 1/2]: a polynomial fitted to 2^r, its exponent raised by n. NaN stays NaN.
+// 2^x for x <= 0, without calls or branches, so that sixteen are computed at a time;
+// relative error 1e-7. x = n + r, n whole, r in [-1/2, 1/2]: a polynomial fitted to
+// 2^r, its exponent raised by n. NaN stays NaN.
 inline float power2(float x) {
-  const float least = -126.0f, shift = 12582912.0f;  // 1.5 * 2^23: the last bits of y + shift are n
+  const float least = -126.0f;
+  const float shift = 12582912.0f;  // 1.5 * 2^23: the last bits of y + shift are n
   float y = x < least ? least : x;
-  float n = y + shift, r = y - (n - shift);
+  float n = y + shift;
+  float r = y - (n - shift);
   float p = 1.53458120e-4f;
   p = p * r + 1.33999314e-3f;
   p = p * r + 9.61848896e-3f;
@@ -31,28 +37,41 @@ inline float power2(float x) {
   return x < least ? 0.0f : p * whole;
 }
 
-// One head's (n, d) matrix in the type of the sums; copied only where it is not already so.
-Tensor head(const Tensor& x, int64_t b, int64_t h, at::ScalarType work) { return x[b][h].to(work).contiguous(); }
+// One head's (n, d) matrix in the type of the sums; copied only where it must be.
+Tensor head(const Tensor& x, int64_t b, int64_t h, at::ScalarType work) {
+  return x[b][h].to(work).contiguous();
+}
 
+// Writes out and lse of one tile of queries. q: (rows, d), times scale and log2(e);
+// k, v: (n, d); S: room for a tile of scores; offset: query i of the tile sees the keys
+// 0 .. i + offset.
 template <typename T>
-void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S, int64_t offset) {
-  const int64_t rows = q.size(0), d = q.size(1), Bc = S.size(1), stop = std::min(k.size(0), rows + offset);
-  std::vector<T> top(rows, std::numeric_limits<T>::lowest()), total(rows, 0);
+void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S,
+                  int64_t offset) {
+  const int64_t rows = q.size(0), d = q.size(1), Bc = S.size(1);
+  const int64_t stop = std::min(k.size(0), rows + offset);
+  std::vector<T> top(rows, std::numeric_limits<T>::lowest());
+  std::vector<T> total(rows, 0);
   Tensor acc = at::zeros_like(q);
-  T *s = S.data_ptr<T>(), *o = acc.data_ptr<T>(), *l = lse.data_ptr<T>();
+  T* s = S.data_ptr<T>();
+  T* o = acc.data_ptr<T>();
+  T* l = lse.data_ptr<T>();
   for (int64_t j = 0; j < stop; j += Bc) {
     const int64_t cols = std::min(Bc, stop - j);
     Tensor tile = S.narrow(0, 0, rows).narrow(1, 0, cols);
     at::mm_out(tile, q, k.narrow(0, j, cols).t());
     for (int64_t i = 0; i < rows; i++) {
-      T *row = s + i * Bc, highest = top[i], sum = 0;
+      T* row = s + i * Bc;
+      T highest = top[i];
+      T sum = 0;
       const int64_t seen = std::clamp<int64_t>(i + offset + 1 - j, 0, cols);
-      std::fill(row + seen, row + cols, T(0));  // weights, not scores: 0 is what is out of sight
+      std::fill(row + seen, row + cols, T(0));  // weights: out of sight they are 0
 #pragma omp simd reduction(max : highest)
       for (int64_t c = 0; c < seen; c++) highest = row[c] > highest ? row[c] : highest;
 #pragma omp simd reduction(+ : sum)
       for (int64_t c = 0; c < seen; c++) sum += row[c] = power2(row[c] - highest);
-      const T shrink = power2(top[i] - highest);  // what was summed is relative to the old maximum
+      // What was summed is relative to the old maximum.
+      const T shrink = power2(top[i] - highest);
 #pragma omp simd
       for (int64_t c = 0; c < d; c++) o[i * d + c] *= shrink;
       total[i] = total[i] * shrink + sum;
@@ -67,23 +86,36 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
   out.copy_(acc);
 }
 
+// Adds one tile of queries' part to dq (this tile's), dk and dv (all keys').
+// S, dS: room for a tile of weights and of their gradients.
 template <typename T>
-void backward_tile(Tensor q, Tensor k, Tensor v, Tensor dout, Tensor lse, Tensor delta, Tensor dq, Tensor dk, Tensor dv,
-                   Tensor S, Tensor dS, int64_t offset) {
-  const int64_t rows = q.size(0), Bc = S.size(1), stop = std::min(k.size(0), rows + offset);
-  T *s = S.data_ptr<T>(), *ds = dS.data_ptr<T>(), *l = lse.data_ptr<T>(), *D = delta.data_ptr<T>();
+void backward_tile(Tensor q, Tensor k, Tensor v, Tensor dout, Tensor lse, Tensor delta,
+                   Tensor dq, Tensor dk, Tensor dv, Tensor S, Tensor dS,
+                   int64_t offset) {
+  const int64_t rows = q.size(0), Bc = S.size(1);
+  const int64_t stop = std::min(k.size(0), rows + offset);
+  T* s = S.data_ptr<T>();
+  T* ds = dS.data_ptr<T>();
+  T* l = lse.data_ptr<T>();
+  T* D = delta.data_ptr<T>();
   for (int64_t j = 0; j < stop; j += Bc) {
     const int64_t cols = std::min(Bc, stop - j);
-    Tensor k_j = k.narrow(0, j, cols), dk_j = dk.narrow(0, j, cols), dv_j = dv.narrow(0, j, cols);
-    Tensor p_tile = S.narrow(0, 0, rows).narrow(1, 0, cols), ds_tile = dS.narrow(0, 0, rows).narrow(1, 0, cols);
+    Tensor k_j = k.narrow(0, j, cols);
+    Tensor dk_j = dk.narrow(0, j, cols);
+    Tensor dv_j = dv.narrow(0, j, cols);
+    Tensor p_tile = S.narrow(0, 0, rows).narrow(1, 0, cols);
+    Tensor ds_tile = dS.narrow(0, 0, rows).narrow(1, 0, cols);
     at::mm_out(p_tile, q, k_j.t());
     at::mm_out(ds_tile, dout, v.narrow(0, j, cols).t());
     for (int64_t i = 0; i < rows; i++) {
-      T *p = s + i * Bc, *dp = ds + i * Bc;
+      T* p = s + i * Bc;
+      T* dp = ds + i * Bc;
       const int64_t seen = std::clamp<int64_t>(i + offset + 1 - j, 0, cols);
       std::fill(p + seen, p + cols, T(0));
       std::fill(dp + seen, dp + cols, T(0));
-      const T l_i = std::isinf(l[i]) ? INFINITY : l[i] * T(LOG2E), D_i = D[i];  // a row of -inf has weights 0
+      // A row that saw no key has lse -inf; with +inf its weights are 0.
+      const T l_i = std::isinf(l[i]) ? INFINITY : l[i] * T(LOG2E);
+      const T D_i = D[i];
 #pragma omp simd
       for (int64_t c = 0; c < seen; c++) {
         p[c] = power2(p[c] - l_i);
@@ -96,48 +128,67 @@ void backward_tile(Tensor q, Tensor k, Tensor v, Tensor dout, Tensor lse, Tensor
   }
 }
 
-std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale, int64_t offset, int64_t Br) {
-  const int64_t heads = q.size(1), n = q.size(2), group = heads / k.size(1), T = (n + Br - 1) / Br;
+std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale,
+                                   int64_t offset, int64_t Br) {
+  const int64_t heads = q.size(1), n = q.size(2), group = heads / k.size(1);
+  const int64_t T = (n + Br - 1) / Br;  // tiles of queries
   const auto work = at::promote_types(q.scalar_type(), at::kFloat);
-  Tensor out = at::empty(q.sizes(), q.options()), lse = at::empty({q.size(0), heads, n}, q.options().dtype(work));
+  Tensor out = at::empty(q.sizes(), q.options());
+  Tensor lse = at::empty({q.size(0), heads, n}, q.options().dtype(work));
   at::parallel_for(0, q.size(0) * heads * T, 1, [&](int64_t begin, int64_t end) {
     at::AutoDispatchBelowAutograd no_gradients;
-    Tensor K, V, S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
-    for (int64_t task = begin, loaded = -1; task < end; task++) {
+    Tensor K, V;
+    Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
+    int64_t loaded = -1;  // the kv head that K and V hold
+    for (int64_t task = begin; task < end; task++) {
       const int64_t b = task / T / heads, h = task / T % heads, t = task % T;
-      if (std::exchange(loaded, task / T / group) != task / T / group)
-        K = head(k, b, h / group, work), V = head(v, b, h / group, work);
-      // Causal tiles grow heavier downwards: light and heavy in turn, every thread gets its share of both.
-      const int64_t i = (t % 2 ? T - 1 - t / 2 : t / 2) * Br, rows = std::min(Br, n - i);
+      const int64_t wanted = task / T / group;
+      if (loaded != wanted) {
+        K = head(k, b, h / group, work);
+        V = head(v, b, h / group, work);
+        loaded = wanted;
+      }
+      // Causal tiles grow heavier downwards: light and heavy in turn, every thread gets
+      // its share of both.
+      const int64_t i = (t % 2 ? T - 1 - t / 2 : t / 2) * Br;
+      const int64_t rows = std::min(Br, n - i);
       Tensor q_i = q[b][h].narrow(0, i, rows).to(work).contiguous() * (scale * LOG2E);
       Tensor out_i = out[b][h].narrow(0, i, rows);
+      Tensor lse_i = lse[b][h].narrow(0, i, rows);
       AT_DISPATCH_FLOATING_TYPES(work, "forward", [&] {
-        forward_tile<scalar_t>(q_i, K, V, out_i, lse[b][h].narrow(0, i, rows), S, i + offset);
+        forward_tile<scalar_t>(q_i, K, V, out_i, lse_i, S, i + offset);
       });
     }
   });
   return {out, lse};
 }
 
-std::tuple<Tensor, Tensor, Tensor> backward(Tensor dout, Tensor dlse, Tensor q, Tensor k, Tensor v, Tensor out,
-                                            Tensor lse, double scale, int64_t offset, int64_t Br) {
+std::tuple<Tensor, Tensor, Tensor> backward(Tensor dout, Tensor dlse, Tensor q,
+                                            Tensor k, Tensor v, Tensor out, Tensor lse,
+                                            double scale, int64_t offset, int64_t Br) {
   const int64_t n = q.size(2), kv_heads = k.size(1), group = q.size(1) / kv_heads;
   const auto work = lse.scalar_type();
-  Tensor dq = at::empty(q.sizes(), q.options()), dk = at::empty(k.sizes(), k.options()), dv = at::empty_like(dk);
+  Tensor dq = at::empty(q.sizes(), q.options());
+  Tensor dk = at::empty(k.sizes(), k.options());
+  Tensor dv = at::empty_like(dk);
   at::parallel_for(0, q.size(0) * kv_heads, 1, [&](int64_t begin, int64_t end) {
     at::AutoDispatchBelowAutograd no_gradients;
-    Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options()), dS = at::empty_like(S);
+    Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
+    Tensor dS = at::empty_like(S);
     for (int64_t task = begin; task < end; task++) {
       const int64_t b = task / kv_heads, g = task % kv_heads;
-      Tensor K = head(k, b, g, work), V = head(v, b, g, work), dK = at::zeros_like(K), dV = at::zeros_like(V);
+      Tensor K = head(k, b, g, work), V = head(v, b, g, work);
+      Tensor dK = at::zeros_like(K), dV = at::zeros_like(V);
       for (int64_t h = g * group; h < (g + 1) * group; h++) {
-        Tensor Q = head(q, b, h, work) * (scale * LOG2E), dO = head(dout, b, h, work), dQ = at::zeros_like(Q);
+        Tensor Q = head(q, b, h, work) * (scale * LOG2E);
+        Tensor dO = head(dout, b, h, work);
+        Tensor dQ = at::zeros_like(Q);
         Tensor delta = (dO * out[b][h]).sum(-1) - dlse[b][h];
         for (int64_t i = 0; i < n; i += Br) {
           auto part = [&](Tensor x) { return x.narrow(0, i, std::min(Br, n - i)); };
           AT_DISPATCH_FLOATING_TYPES(work, "backward", [&] {
-            backward_tile<scalar_t>(part(Q), K, V, part(dO), part(lse[b][h]), part(delta), part(dQ), dK, dV, S, dS,
-                                    i + offset);
+            backward_tile<scalar_t>(part(Q), K, V, part(dO), part(lse[b][h]),
+                                    part(delta), part(dQ), dK, dV, S, dS, i + offset);
           });
         }
         dq[b][h].copy_(dQ.mul_(scale));

@@ -1,10 +1,12 @@
-"""Which tile is read now, what is in fast memory, and what does the size of a tile cost? Two widgets.
+"""Which tile is read now, what is held, and what does the size of a tile cost?
 
-Everything is computed beforehand; moving a slider only writes a sentence and fills a template beside this file.
+Two widgets. Everything is computed beforehand; moving a slider only writes a sentence
+and fills a template beside this file.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,91 +17,172 @@ from torch import Tensor
 
 from smallscale.kernels import tiled
 from smallscale.kernels.counts import Traffic, elements_moved, fast_memory
+from smallscale.notebook.explorer import Explorer
 
-PICTURES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
-Explorer = tuple[Callable[..., str], dict[str, Any]]  # what `smallscale.notebook.explore` shows
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
+)
 
 
-class Walk(Traffic):
-    """Runs `tiled.forward`, and keeps what it holds after each tile of keys, of the query tile's last query."""
+@dataclass(frozen=True)
+class Step:
+    """What is in fast memory after a tile of keys, for the query tile's last query.
 
-    def __init__(self, q: Tensor, k: Tensor, v: Tensor, offset: int, block: int) -> None:
-        self.steps: list[dict[str, Any]] = []
+    rows, cols: the queries and keys of the tile. moved: elements so far.
+    top, sum, out: the query's running maximum, sum and first output, not yet divided.
+    rose: whether this tile made the maximum rise.
+    """
+
+    rows: slice
+    cols: slice
+    moved: int
+    top: float
+    sum: float
+    out: float
+    rose: bool
+
+
+class ForwardRecorder(Traffic):
+    """Runs `tiled.forward`, and keeps a Step for each tile of keys."""
+
+    def __init__(
+        self, q: Tensor, k: Tensor, v: Tensor, offset: int, block: int
+    ) -> None:
+        self.steps: list[Step] = []
         tiled.forward(q, k, v, 1 / math.sqrt(q.shape[3]), offset, block, self)
 
-    def watch(self, rows: slice, cols: slice, top: Tensor, total: Tensor, acc: Tensor) -> None:
-        """One step more; the maximum back from base 2."""
-        before = self.steps[-1] if cols.start else {"top": math.inf}
-        state = {"top": float(top[0, -1, 0]) / tiled.LOG2E, "sum": float(total[0, -1, 0]), "out": float(acc[0, -1, 0])}
-        rose = state["top"] > before["top"]
-        self.steps.append({"rows": rows, "cols": cols, "moved": self.elements, "rose": rose, **state})
+    def watch(
+        self, rows: slice, cols: slice, top: Tensor, total: Tensor, acc: Tensor
+    ) -> None:
+        """Keep one step more, the maximum back from base 2."""
+        highest = float(top[0, -1, 0]) / tiled.LOG2E
+        is_first = cols.start == 0
+        step = Step(
+            rows=rows,
+            cols=cols,
+            moved=self.elements,
+            top=highest,
+            sum=float(total[0, -1, 0]),
+            out=float(acc[0, -1, 0]),
+            rose=not is_first and highest > self.steps[-1].top,
+        )
+        self.steps.append(step)
 
 
 def tile_stepper(q: Any, k: Any, v: Any, *, block: int) -> Explorer:
-    """For `explore`: walk through the forward pass of one head, tile by tile, with and without a causal mask.
+    """Return, for `explore`, a walk through one head's forward pass, tile by tile.
 
-    q, k, v: (1, 1, n, d), as `attention` takes them. It shows which tiles were read, which is read now, what is in
-    fast memory, and the running maximum, sum and first output of the last query of the tile.
-    It opens causal, at a step that changes a maximum.
+    It shows which tiles were read, which one is read now, what is in fast memory, and
+    the running maximum, sum and first output of the tile's last query; with and without
+    a causal mask. It opens causal, at a step that changes a maximum.
+
+    q, k, v: (1, 1, n, d), as `attention` takes them.
     """
     q, k, v = (torch.as_tensor(x) for x in (q, k, v))
     n, d = q.shape[2:]
-    walks = {sight: Walk(q, k, v, offset, block).steps for sight, offset in (("full", n), ("causal", 0))}
-    last_rise = max((number for number, step in enumerate(walks["causal"], 1) if step["rose"]), default=1)
+    walks = {
+        "full": ForwardRecorder(q, k, v, n, block).steps,
+        "causal": ForwardRecorder(q, k, v, 0, block).steps,
+    }
+    rises = [number for number, step in enumerate(walks["causal"], 1) if step.rose]
     sight = widgets.SelectionSlider(options=list(walks), value="causal")
-    step = widgets.IntSlider(min=1, max=len(walks["causal"]), value=last_rise)
+    step = widgets.IntSlider(
+        min=1, max=len(walks["causal"]), value=rises[-1] if rises else 1
+    )
     widgets.dlink((sight, "value"), (step, "max"), lambda chosen: len(walks[chosen]))
-    return lambda sees, number: _tiles(walks[sees], number, n, d, block), {"sight": sight, "step": step}
+
+    def scene(chosen: str, number: int) -> str:
+        return _tile_scene(walks[chosen], number, n, d, block)
+
+    return scene, {"sight": sight, "step": step}
 
 
-def traffic_explorer(n: int, d: int, blocks: Sequence[int], memories: Sequence[int], *, seed: int = 0) -> Explorer:
-    """For `explore`: choose a block and a fast memory, see what one forward pass moves, predicted and counted.
+def traffic_explorer(
+    n: int, d: int, blocks: Sequence[int], memories: Sequence[int], *, seed: int = 0
+) -> Explorer:
+    """Return, for `explore`, what one forward pass moves, predicted and counted.
 
-    blocks, memories: increasing, the notches of the two sliders; memories in elements.
-    It opens on the largest block, with a memory that it does not fit.
+    The reader chooses a block and a fast memory. It opens on the largest block, with a
+    memory that it does not fit.
+
+    blocks, memories: the notches of the two sliders, increasing; memories in elements.
     """
-    q, k, v = torch.randn(3, 1, 1, n, d, generator=torch.Generator().manual_seed(seed)).unbind()
-    counted = {size: Walk(q, k, v, n, size).elements for size in blocks}
+    generator = torch.Generator().manual_seed(seed)
+    q, k, v = torch.randn(3, 1, 1, n, d, generator=generator).unbind()
+    counted = {size: ForwardRecorder(q, k, v, n, size).elements for size in blocks}
     block = widgets.SelectionSlider(options=list(blocks), value=blocks[-1])
-    notches, middle = [(f"{m:,}", m) for m in memories], memories[len(memories) // 2]
-    memory = widgets.SelectionSlider(options=notches, value=middle)
-    return lambda size, room: _traffic(n, d, size, room, counted), {"block": block, "fast memory": memory}
+    memory = widgets.SelectionSlider(
+        options=[(f"{elements:,}", elements) for elements in memories],
+        value=memories[len(memories) // 2],
+    )
+
+    def scene(size: int, room: int) -> str:
+        return _traffic_scene(n, d, size, room, counted)
+
+    return scene, {"block": block, "fast memory": memory}
 
 
-def _tiles(steps: Sequence[dict[str, Any]], number: int, n: int, d: int, block: int) -> str:
-    """The state after a step: a map of the tiles, the fast memory, and both as a sentence."""
+def _tile_scene(steps: Sequence[Step], number: int, n: int, d: int, block: int) -> str:
+    """Return the state after a step: the tiles, the fast memory, a sentence."""
     here = steps[number - 1]
-    i, j = here["rows"].start // block, here["cols"].start // block
-    br, bc = (here[side].stop - here[side].start for side in ("rows", "cols"))
+    i, j = here.rows.start // block, here.cols.start // block
+    br, bc = here.rows.stop - here.rows.start, here.cols.stop - here.cols.start
     held = {
         f"query tile and its output, 2 × {br} × {d}": 2 * br * d,
         f"key and value tile, 2 × {bc} × {d}": 2 * bc * d,
         f"scores, {br} × {bc}": br * bc,
         f"maximum and sum, 2 × {br}": 2 * br,
     }
-    rose = ": it rose, so sum and output were shrunk" if here["rose"] else ""
+    rose = ": it rose, so sum and output were shrunk" if here.rose else ""
     sentence = (
-        f"Step {number} of {len(steps)}: query tile {i + 1} meets key tile {j + 1}. Held in fast memory: "
-        f"{sum(held.values()):,} elements, where the matrix of scores has {n * n:,}. Moved so far: "
-        f"{here['moved']:,}. The tile's last query has maximum {here['top']:.3f}{rose}, and sum {here['sum']:.3f}."
+        f"Step {number} of {len(steps)}: query tile {i + 1} meets key tile {j + 1}. "
+        f"Held in fast memory: {sum(held.values()):,} elements, where the matrix of "
+        f"scores has {n * n:,}. Moved so far: {here.moved:,}. The tile's last query "
+        f"has maximum {here.top:.3f}{rose}, and sum {here.sum:.3f}."
     )
-    order = {(step["rows"].start // block, step["cols"].start // block): at for at, step in enumerate(steps, 1)}
-    scene = {"sentence": sentence, "count": -(-n // block), "block": block, "order": order, "number": number}
-    return PICTURES.get_template("tiles.html.j2").render(scene, i=i, j=j, held=held, **here)
+    order = {
+        (step.rows.start // block, step.cols.start // block): at
+        for at, step in enumerate(steps, 1)
+    }
+    return TEMPLATES.get_template("tile_stepper.html.j2").render(
+        asdict(here),
+        sentence=sentence,
+        count=-(-n // block),
+        block=block,
+        order=order,
+        number=number,
+        i=i,
+        j=j,
+        held=held,
+    )
 
 
-def _traffic(n: int, d: int, block: int, memory: int, counted: dict[int, int]) -> str:
-    """A bar for each block, its counted traffic, and whether its tiles fit; and a sentence."""
-    plain, need, moved = elements_moved("naive", n, d, 1), fast_memory(d, block), elements_moved("tiled", n, d, block)
-    fits = (
-        f"and fit into {memory:,}" if need <= memory else f"which do not fit into {memory:,}: no such machine runs this"
-    )
+def _traffic_scene(
+    n: int, d: int, block: int, memory: int, counted: dict[int, int]
+) -> str:
+    """Return a bar for each block: its counted traffic, and whether its tiles fit."""
+    naive = elements_moved("naive", n, d, 1)
+    moved = elements_moved("tiled", n, d, block)
+    need = fast_memory(d, block)
+    if need <= memory:
+        fits = f"and fit into {memory:,}"
+    else:
+        fits = f"which do not fit into {memory:,}: no such machine runs this"
     sentence = (
-        f"Block {block:,}: its tiles take {need:,} elements of fast memory, {fits}. Moved: {moved:,} predicted, "
-        f"{counted[block]:,} counted, {plain / moved:.1f} times less than the naive level. "
+        f"Block {block:,}: its tiles take {need:,} elements of fast memory, {fits}. "
+        f"Moved: {moved:,} predicted, {counted[block]:,} counted, {naive / moved:.1f} "
+        "times less than the naive level. "
         f"N²d²/M, the theorem's order, is {n * n * d * d / memory:,.0f}."
     )
     fitting = [size for size in counted if fast_memory(d, size) <= memory]
-    longest, best = max(plain, *counted.values()), max(fitting, default=None)
-    scene = {"sentence": sentence, "n": n, "d": d, "block": block, "plain": plain, "counted": counted}
-    return PICTURES.get_template("traffic.html.j2").render(scene, longest=longest, fitting=fitting, best=best)
+    return TEMPLATES.get_template("traffic_explorer.html.j2").render(
+        sentence=sentence,
+        n=n,
+        d=d,
+        block=block,
+        naive=naive,
+        counted=counted,
+        longest=max(naive, *counted.values()),
+        fitting=fitting,
+        best=max(fitting, default=None),
+    )

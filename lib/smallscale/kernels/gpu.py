@@ -1,14 +1,19 @@
-"""Level triton: what does FlashAttention look like on a GPU? The tiles of `tiled.py` as Triton kernels.
+"""Level triton: what does FlashAttention look like on a GPU? Tiles as Triton kernels.
 
-A program holds one tile of queries (for dk and dv: of keys) and walks over the other side. Nothing else writes what it
-writes, so no sum is atomic and the same arguments give the same bits. Tiles seen whole are walked without a mask, those
-on the edge of sight with one, those out of sight not at all; the longest walks start first. Scores are in base 2, as in
-`tiled.py`, and of the forward pass only the log-sum-exp is kept.
+The tiles are those of `tiled.py`. A program holds one tile of queries (for dk and dv:
+of keys) and walks over the other side. No two programs write the same numbers, so no
+sum is atomic and the same arguments give the same bits. Tiles that are seen whole are
+walked without a mask, those on the edge of sight with one, those out of sight not at
+all; the longest walks start first. Scores are in base 2, as in `tiled.py`, and of the
+forward pass only the log-sum-exp is kept.
 
 Without a GPU the same kernels run, slowly, in Triton's interpreter.
+
+Names: BM and BN are the queries and keys in a tile; D is d rounded up to a power of
+two.
 """
-# mypy: disallow-untyped-defs=False
-# A kernel's arguments are pointers and registers: Python's types have no names for them.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# A kernel's arguments are pointers and registers, for which Python has no types.
 
 import math
 import os
@@ -28,7 +33,8 @@ try:
     import triton.language as tl
 except ImportError as error:
     raise RuntimeError(
-        "level 'triton' needs the package triton, for Linux: pip install 'smallscale[gpu]'; or use 'tiled'"
+        "level 'triton' needs the package triton, for Linux: "
+        "pip install 'smallscale[gpu]'; or use 'tiled'"
     ) from error
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -36,22 +42,28 @@ LOG2E, LN2 = tl.constexpr(tiled.LOG2E), tl.constexpr(math.log(2))
 
 
 def _tuned(kernel: Any) -> Any:
-    """On a GPU the tile sizes are those found fastest for each type, d, lengths rounded to powers of two (`size`), all
-    keys in sight or not (`full`); the kernels themselves do not use the last two. The interpreter takes the caller's.
+    """Let the GPU find the fastest tile sizes; the interpreter takes the caller's.
+
+    They are found anew for each type, d, lengths rounded to powers of two (`size`), and
+    whether all keys are in sight (`full`); the kernels do not use the last two
+    otherwise.
     """
     if INTERPRETED:
         return kernel
-    tiles = [{"BM": m, "BN": n} for m, n in ((64, 32), (64, 64), (128, 32), (128, 64), (128, 128))]
-    configs = [triton.Config(t, num_warps=w, num_stages=s) for t, w, s in product(tiles, (4, 8), (2, 3, 4))]
+    sizes = [(64, 32), (64, 64), (128, 32), (128, 64), (128, 128)]
+    configs = [
+        triton.Config({"BM": m, "BN": n}, num_warps=warps, num_stages=stages)
+        for (m, n), warps, stages in product(sizes, (4, 8), (2, 3, 4))
+    ]
     return triton.autotune(configs, key=["size", "full", "d"])(kernel)
 
 
 @triton.jit
 def _load(X, rows, n, d: tl.constexpr, D: tl.constexpr, MASK: tl.constexpr):
-    """Rows of a head's (n, d) matrix as (len(rows), D), D a power of two; zeros beyond its edges."""
+    """Return rows of a head's (n, d) matrix as (len(rows), D); zeros past its edges."""
     cols = tl.arange(0, D)
     at = X + rows[:, None] * d + cols[None, :]
-    if MASK or d < D:  # noqa: SIM108 - decided when the kernel is compiled
+    if MASK or d < D:
         x = tl.load(at, mask=(rows[:, None] < n) & (cols[None, :] < d), other=0.0)
     else:
         x = tl.load(at)
@@ -60,19 +72,29 @@ def _load(X, rows, n, d: tl.constexpr, D: tl.constexpr, MASK: tl.constexpr):
 
 @triton.jit
 def _store(X, x, rows, n, d: tl.constexpr, D: tl.constexpr):
-    """The same rows, written, but for what lies beyond the edges."""
+    """Write the same rows, but for what lies beyond the edges."""
     cols = tl.arange(0, D)
-    tl.store(X + rows[:, None] * d + cols[None, :], x, mask=(rows[:, None] < n) & (cols[None, :] < d))
+    tl.store(
+        X + rows[:, None] * d + cols[None, :],
+        x,
+        mask=(rows[:, None] < n) & (cols[None, :] < d),
+    )
 
 
 @triton.jit
 def _queries(n_q, n_k, offset, BM: tl.constexpr, BN: tl.constexpr):
-    """This program's head and queries; where the tiles of keys end that all of them see whole, and that any sees."""
+    """Return this program's head and queries, and how far they see.
+
+    whole: where the tiles of keys end that all of these queries see whole. stop: where
+    those end that any of them sees.
+    """
     tiles = (n_q + BM - 1) // BM
     i0 = (tiles - 1 - tl.program_id(0) % tiles) * BM
-    head = (tl.program_id(0) // tiles).to(tl.int64)  # one dimension holds any number of heads; 64 bits any offset
+    # One dimension of programs holds any number of heads, 64 bits hold any position.
+    head = (tl.program_id(0) // tiles).to(tl.int64)
     whole = tl.maximum(tl.minimum(n_k, i0 + offset + 1), 0) // BN * BN
-    return head, i0 + tl.arange(0, BM), whole, tl.minimum(n_k, i0 + BM + offset)
+    stop = tl.minimum(n_k, i0 + BM + offset)
+    return head, i0 + tl.arange(0, BM), whole, stop
 
 
 @_tuned
@@ -81,12 +103,14 @@ def _forward(
     Q, K, V, Out, Lse, n_q, n_k, offset, group, size, full, scale: tl.constexpr,
     d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
+    """Compute a tile of out and lse (Dao 2023, algorithm 1)."""
     head, i, whole, stop = _queries(n_q, n_k, offset, BM, BN)
     K += head // group * n_k * d
     V += head // group * n_k * d
     q = _load(Q + head * n_q * d, i, n_q, d, D, True)
     WORK = Lse.dtype.element_ty
-    top = tl.full([BM], -3.0e38, WORK)  # not -inf: as long as a row has seen no key, top - top is 0, not NaN
+    # Not -inf: as long as a row has seen no key, top - top is 0, not NaN.
+    top = tl.full([BM], -3.0e38, WORK)
     total = tl.full([BM], 0.0, WORK)
     acc = tl.full([BM, D], 0.0, WORK)
     for edge in tl.static_range(2):
@@ -94,28 +118,36 @@ def _forward(
             j = j0 + tl.arange(0, BN)
             k = _load(K, j, n_k, d, D, edge)
             v = _load(V, j, n_k, d, D, edge)
-            s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * (scale * LOG2E)  # (BM, BN)
+            s = tl.dot(q, tl.trans(k), input_precision="tf32x3")  # (BM, BN)
+            s = s * (scale * LOG2E)
             if edge:
-                s = tl.where((j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset), s, float("-inf"))
-            # tl.max and tl.sum by what they reduce with: they themselves cannot be interpreted if anything imported
-            # triton before TRITON_INTERPRET was set.
+                seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
+                s = tl.where(seen, s, float("-inf"))
+            # tl.max and tl.sum by what they reduce with: they themselves cannot be
+            # interpreted if anything imported triton before TRITON_INTERPRET was set.
             higher = tl.maximum(top, tl.reduce(s, 1, tl.standard._elementwise_max))
             p = tl.exp2(s - higher[:, None])
             shrink = tl.exp2(top - higher)
             total = total * shrink + tl.reduce(p, 1, tl.standard._sum_combine)
-            acc = acc * shrink[:, None] + tl.dot(p.to(v.dtype), v, input_precision="tf32x3")
+            acc = acc * shrink[:, None]
+            acc = acc + tl.dot(p.to(v.dtype), v, input_precision="tf32x3")
             top = higher
-    _store(Out + head * n_q * d, acc / tl.where(total == 0, 1.0, total)[:, None], i, n_q, d, D)
+    out = acc / tl.where(total == 0, 1.0, total)[:, None]
+    _store(Out + head * n_q * d, out, i, n_q, d, D)
     tl.store(Lse + head * n_q + i, (top + tl.log2(total)) * LN2, mask=i < n_q)
 
 
 @_tuned
 @triton.jit
 def _dq(
-    Q, K, V, Out, DOut, Lse, DLse, Delta, DQ, n_q, n_k, offset, group, size, full, scale: tl.constexpr,
-    d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    Q, K, V, Out, DOut, Lse, DLse, Delta, DQ, n_q, n_k, offset, group, size, full,
+    scale: tl.constexpr, d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr,
+    BN: tl.constexpr,
 ):  # fmt: skip
-    """dq, and on the way delta for `_dkdv`: the sum of out * dout over d, less the gradient of lse."""
+    """Compute a tile of dq (Dao 2023, algorithm 2), and delta, which `_dkdv` reads.
+
+    delta is the sum of out * dout over d, less the gradient of lse.
+    """
     head, i, whole, stop = _queries(n_q, n_k, offset, BM, BN)
     K += head // group * n_k * d
     V += head // group * n_k * d
@@ -133,10 +165,14 @@ def _dq(
             j = j0 + tl.arange(0, BN)
             k = _load(K, j, n_k, d, D, edge)
             v = _load(V, j, n_k, d, D, edge)
-            s = tl.dot(q, tl.trans(k), input_precision="tf32x3") * (scale * LOG2E)  # (BM, BN)
+            s = tl.dot(q, tl.trans(k), input_precision="tf32x3")  # (BM, BN)
+            s = s * (scale * LOG2E)
             if edge:
-                s = tl.where((j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset), s, float("-inf"))
-            ds = tl.exp2(s - lse[:, None]) * (tl.dot(do, tl.trans(v), input_precision="tf32x3") - delta[:, None])
+                seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
+                s = tl.where(seen, s, float("-inf"))
+            p = tl.exp2(s - lse[:, None])
+            dp = tl.dot(do, tl.trans(v), input_precision="tf32x3")
+            ds = p * (dp - delta[:, None])
             dq += tl.dot(ds.to(k.dtype), k, input_precision="tf32x3")
     _store(DQ + head * n_q * d, dq * scale, i, n_q, d, D)
 
@@ -144,9 +180,11 @@ def _dq(
 @_tuned
 @triton.jit
 def _dkdv(
-    Q, K, V, DOut, Lse, Delta, DK, DV, n_q, n_k, offset, group, size, full, scale: tl.constexpr,
-    d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    Q, K, V, DOut, Lse, Delta, DK, DV, n_q, n_k, offset, group, size, full,
+    scale: tl.constexpr, d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr,
+    BN: tl.constexpr,
 ):  # fmt: skip
+    """Compute a tile of dk and dv (Dao 2023, algorithm 2)."""
     tiles = (n_k + BN - 1) // BN
     j0 = tl.program_id(0) % tiles * BN
     kv_head = (tl.program_id(0) // tiles).to(tl.int64)
@@ -155,8 +193,9 @@ def _dkdv(
     v = _load(V + kv_head * n_k * d, j, n_k, d, D, True)
     dk = tl.full([BN, D], 0.0, Lse.dtype.element_ty)
     dv = tl.full([BN, D], 0.0, Lse.dtype.element_ty)
-    first = tl.maximum(j0 - offset, 0) // BM * BM  # the first tile of queries that sees one of these keys
-    whole = (tl.maximum(j0 + BN - 1 - offset, 0) + BM - 1) // BM * BM  # the first that sees all of them
+    # The first tile of queries that sees one of these keys, and that sees all of them.
+    first = tl.maximum(j0 - offset, 0) // BM * BM
+    whole = (tl.maximum(j0 + BN - 1 - offset, 0) + BM - 1) // BM * BM
     whole = tl.minimum(tl.maximum(whole, first), (n_q + BM - 1) // BM * BM)
     for g in range(0, group):  # one after the other, so that the sum has one order
         head = kv_head * group + g
@@ -165,26 +204,35 @@ def _dkdv(
                 i = i0 + tl.arange(0, BM)
                 q = _load(Q + head * n_q * d, i, n_q, d, D, True)
                 do = _load(DOut + head * n_q * d, i, n_q, d, D, True)
-                lse = tl.load(Lse + head * n_q + i, mask=i < n_q, other=float("inf"))  # no such query: weights 0
-                delta = tl.load(Delta + head * n_q + i, mask=i < n_q, other=0.0)
+                row = head * n_q + i
+                # A query that does not exist has lse inf, so its weights are 0.
+                lse = tl.load(Lse + row, mask=i < n_q, other=float("inf"))
+                delta = tl.load(Delta + row, mask=i < n_q, other=0.0)
                 # (BN, BM): transposed, as dk and dv want it
-                s = tl.dot(k, tl.trans(q), input_precision="tf32x3") * (scale * LOG2E)
+                s = tl.dot(k, tl.trans(q), input_precision="tf32x3")
+                s = s * (scale * LOG2E)
                 if not inside:
                     s = tl.where(j[:, None] <= i[None, :] + offset, s, float("-inf"))
                 p = tl.exp2(s - lse[None, :])
                 dv += tl.dot(p.to(do.dtype), do, input_precision="tf32x3")
-                ds = p * (tl.dot(v, tl.trans(do), input_precision="tf32x3") - delta[None, :])
+                dp = tl.dot(v, tl.trans(do), input_precision="tf32x3")
+                ds = p * (dp - delta[None, :])
                 dk += tl.dot(ds.to(q.dtype), q, input_precision="tf32x3")
     _store(DK + kv_head * n_k * d, dk * scale, j, n_k, d, D)
     _store(DV + kv_head * n_k * d, dv, j, n_k, d, D)
 
 
-def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int) -> tuple[Tensor, Tensor]:
-    """(out, lse), as `tiled.forward`; on a GPU the autotuner chooses the tiles, and block is not used."""
+def forward(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int
+) -> tuple[Tensor, Tensor]:
+    """Return (out, lse), as `tiled.forward`.
+
+    On a GPU the tiles are those that proved fastest, and block is not used.
+    """
     if not INTERPRETED and q.device.type != "cuda":
         raise ValueError(
-            f"level 'triton' compiles for the GPU here; got tensors on {q.device}: move them to 'cuda', or set "
-            "TRITON_INTERPRET=1 before Python starts"
+            f"level 'triton' compiles for the GPU here; got tensors on {q.device}: "
+            "move them to 'cuda', or set TRITON_INTERPRET=1 before Python starts"
         )
     lse = q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
     inputs = _ready(lse.dtype, q, k, v)
@@ -194,30 +242,64 @@ def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: i
 
 
 def backward(
-    dout: Tensor, dlse: Tensor, saved: tuple[Tensor, ...], scale: float, offset: int, block: int
+    dout: Tensor,
+    dlse: Tensor,
+    saved: tuple[Tensor, ...],
+    scale: float,
+    offset: int,
+    block: int,
 ) -> tuple[Tensor, ...]:
-    """(dq, dk, dv), as `tiled.backward`: delta and dq from the queries' kernel, then dk and dv from the keys'."""
+    """Return (dq, dk, dv), as `tiled.backward`.
+
+    The queries' kernel computes delta and dq; then the keys' kernel computes dk and dv.
+    """
     dtype, lse = saved[0].dtype, saved[4]
     q, k, v, out, dout, dlse = _ready(lse.dtype, *saved[:4], dout, dlse)
-    # In base 2, as the kernels want it; a row that saw no key gets the weights exp(-inf).
+    # In base 2, as the kernels want it; a row that saw no key gets the weights
+    # exp(-inf).
     lse = tiled.LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
-    dq, dk, dv, delta = (torch.empty_like(x) for x in (q, k, v, lse))
-    _launch(_dq, "BM", q, (q, k, v, out, dout, lse, dlse, delta, dq), scale, offset, block)
-    _launch(_dkdv, "BN", k, (q, k, v, dout, lse, delta, dk, dv), scale, offset, block)
+    delta, dq = torch.empty_like(lse), torch.empty_like(q)
+    dk, dv = torch.empty_like(k), torch.empty_like(v)
+    for_dq = (q, k, v, out, dout, lse, dlse, delta, dq)
+    for_dkdv = (q, k, v, dout, lse, delta, dk, dv)
+    _launch(_dq, "BM", q, for_dq, scale, offset, block)
+    _launch(_dkdv, "BN", k, for_dkdv, scale, offset, block)
     return dq.to(dtype), dk.to(dtype), dv.to(dtype)
 
 
 def _ready(work: torch.dtype, *tensors: Tensor) -> list[Tensor]:
-    """In one piece; in the interpreter, whose bfloat16 arithmetic is wrong, in the type of the sums."""
+    """Return tensors in one piece of memory each.
+
+    In the interpreter, whose bfloat16 arithmetic is wrong, they get the type of the
+    sums.
+    """
     return [(x.to(work) if INTERPRETED else x).contiguous() for x in tensors]
 
 
-def _launch(kernel: Any, tile: str, of: Tensor, tensors: Any, scale: float, offset: int, block: int) -> None:
-    """A program for each tile of each head of a tensor, in one dimension: the others end at 65,535."""
+def _launch(
+    kernel: Any,
+    tile: str,
+    of: Tensor,
+    tensors: Any,
+    scale: float,
+    offset: int,
+    block: int,
+) -> None:
+    """Start one program for each tile of each head of the tensor `of`.
+
+    The programs lie in one dimension, since the others end at 65,535.
+    """
     if of.shape[:3].numel() == 0:
         return
     (_, heads, n_q, d), (_, kv_heads, n_k, _) = tensors[0].shape, tensors[1].shape
-    numbers = n_q, n_k, offset, heads // kv_heads, triton.next_power_of_2(max(n_q, n_k, 1)), int(offset >= n_k - 1)
+    numbers = {
+        "n_q": n_q,
+        "n_k": n_k,
+        "offset": offset,
+        "group": heads // kv_heads,
+        "size": triton.next_power_of_2(max(n_q, n_k, 1)),
+        "full": int(offset >= n_k - 1),
+    }
     sizes = {"scale": scale, "d": d, "D": max(16, triton.next_power_of_2(d))}
     if INTERPRETED:
         sizes["BM"] = sizes["BN"] = min(128, max(16, triton.next_power_of_2(block)))
@@ -225,5 +307,6 @@ def _launch(kernel: Any, tile: str, of: Tensor, tensors: Any, scale: float, offs
     def grid(chosen: dict[str, int]) -> tuple[int]:
         return (-(-of.shape[2] // chosen[tile]) * of.shape[0] * of.shape[1],)
 
-    with np.errstate(all="ignore"):  # NaN and log of 0, of which a GPU says nothing
-        kernel[grid](*tensors, *numbers, **sizes)
+    # The interpreter would warn of NaN and the log of 0, of which a GPU says nothing.
+    with np.errstate(all="ignore"):
+        kernel[grid](*tensors, **numbers, **sizes)

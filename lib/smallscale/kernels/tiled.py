@@ -1,13 +1,21 @@
-"""What does FlashAttention do, in plain torch? Queries and keys in tiles; no N x N matrix, forward or backward.
+"""What does FlashAttention do, in plain torch? It never holds the N x N matrix.
 
-FlashAttention-2 (Dao 2023): algorithm 1 forward, algorithm 2 backward. A tile holds `block` queries or keys of every
-head at once. Heads that share keys lie below one another in a tile, so keys are read once for all of them.
+FlashAttention-2 (Dao 2023): algorithm 1 forward, algorithm 2 backward; the numbers in
+the comments are their lines. A tile holds `block` queries or keys of every head at
+once. Heads that share keys lie below one another in a tile, so keys are read once for
+all of them:
 
-Scores are kept in base 2, times log2(e): exp2 takes less than half the time of exp, and the factor rides on the scale.
+    Br, Bc   queries and keys in a tile
+    group    query heads that share one head of keys and values (kv head)
+    "…"      batch * kv heads, the first dimension of every tile
+
+Scores are kept in base 2, times log2(e): exp2 takes less than half the time of exp, and
+the factor costs nothing on the scale. Methods with an underscore work in place.
 """
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,86 +26,161 @@ LOG2E = math.log2(math.e)
 
 
 def forward(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int, traffic: Traffic | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    offset: int,
+    block: int,
+    traffic: Traffic | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(out, lse), one tile of queries after the other.
+    """Return out = softmax(s) v, lse = log sum exp(s) of the scores s = scale * q k^T:
+    one tile of Br queries after the other walks over the keys in tiles of Bc. Numbers
+    are the lines of Dao 2023, algorithm 1; in shapes … stands for batch * kv heads.
 
-    q, out: (batch, heads, n_q, d); k, v: (batch, kv heads, n_k, d); lse: (batch, heads, n_q), float32 or float64.
-    offset: query i sees the keys 0 .. i + offset. traffic: counts what is read and written, and watches each tile.
+    q, out: (batch, heads, n_q, d); k, v: (batch, kv heads, n_k, d);
+    lse: (batch, heads, n_q), float32, or float64 for float64.
+    offset: query i sees the keys 0 .. i + offset.
+    traffic: counts what is read and written, and watches each tile.
     """
-    traffic, work = traffic or Traffic(), torch.promote_types(q.dtype, torch.float32)
-    out, lse = torch.empty_like(q, memory_format=torch.contiguous_format), q.new_empty(q.shape[:3], dtype=work)
-    keys, values = k.split(block, dim=2), v.split(block, dim=2)
-    for rows in tiles(q.shape[2], block):
-        q_i = _tile(traffic.read(q[:, :, rows]), k.shape[1], work) * (scale * LOG2E)  # (…, group * Br, d)
-        # Not -inf: as long as a row has seen no key, the difference of two such maxima is 0, not NaN.
-        top = q_i.new_full((*q_i.shape[:2], 1), torch.finfo(work).min)
-        total, acc = torch.zeros_like(top), torch.zeros_like(q_i)
-        for cols, k_j, v_j in zip(tiles(k.shape[2], block, stop=rows.stop + offset), keys, values, strict=False):
-            k_j, v_j = traffic.read(k_j).to(work).flatten(0, 1), traffic.read(v_j).to(work).flatten(0, 1)  # (…, Bc, d)
-            s = _hide(torch.bmm(q_i, k_j.mT), rows, cols, offset)  # (…, group * Br, Bc)
-            higher = torch.maximum(top, s.amax(-1, keepdim=True))
-            p = s.sub_(higher).exp2_()
-            shrink = top.sub_(higher).exp2_()  # what was summed is relative to the old maximum
-            total = total.mul_(shrink).add_(p.sum(-1, keepdim=True))
-            acc.mul_(shrink).baddbmm_(p, v_j)
+    traffic = traffic or Traffic()
+    out, lse = _empty_results(q)
+    tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
+    for rows in tiles(q.shape[2], block):  # 3
+        q_i = traffic.read(tile(q[:, :, rows]))  # 4: (…, group * Br, d)
+        q_i = q_i * (scale * LOG2E)
+        top, total, acc = _nothing_seen(q_i)  # 5: m, l and O
+        for cols in tiles(k.shape[2], block, stop=rows.stop + offset):  # 6
+            k_j = traffic.read(tile(k[:, :, cols]))  # 7: (…, Bc, d)
+            v_j = traffic.read(tile(v[:, :, cols]))
+            s = torch.bmm(q_i, k_j.mT)  # 8: S = Q K^T, (…, group * Br, Bc)
+            s = _hide_unseen(s, rows, cols, offset)
+            higher = torch.maximum(top, s.amax(-1, keepdim=True))  # 9: m' = max(m, S)
+            p = s.sub_(higher).exp2_()  # 9: P = exp(S - m')
+            shrink = top.sub_(higher).exp2_()  # exp(m - m')
+            total = total.mul_(shrink).add_(p.sum(-1, keepdim=True))  # 9: l
+            acc.mul_(shrink).baddbmm_(p, v_j)  # 10: O = exp(m - m') O + P V
             top = higher
             traffic.watch(rows, cols, top, total, acc)
-        out[:, :, rows] = traffic.write(acc / total.where(total != 0, 1)).view(q[:, :, rows].shape)
-        lse[:, :, rows] = traffic.write((top + total.log2()) / LOG2E).view(lse[:, :, rows].shape)
+        # 12 to 15: O / l and m + log l, the latter back from base 2.
+        _put(out, rows, traffic.write(acc / total.where(total != 0, 1)))
+        _put(lse, rows, traffic.write((top + total.log2()) / LOG2E))
     return out, lse
 
 
 def backward(
-    dout: Tensor, dlse: Tensor, saved: tuple[Tensor, ...], scale: float, offset: int, block: int
+    dout: Tensor,
+    dlse: Tensor,
+    saved: tuple[Tensor, ...],
+    scale: float,
+    offset: int,
+    block: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(dq, dk, dv) from the gradients of out and lse: each tile of weights is computed again, from lse.
+    """Return the gradients dq, dk and dv; tiles of P = exp(S - lse) are computed again:
+    dv = P^T dout, dS = P * (dout v^T - delta), dq = scale dS k, dk = scale dS^T q,
+    where delta is the sum of dout * out over d, less the gradient of lse. Numbers are
+    the lines of Dao 2023, algorithm 2; in shapes … stands for batch * kv heads.
 
-    With P = exp(S - lse), dP = dout v^T and delta = sum of dout * out over d (Dao 2023, algorithm 2):
-
-        dv = P^T dout,   dS = P * (dP - delta + dlse),   dq = scale dS k,   dk = scale dS^T q
+    dout, dlse: the gradients of out and lse. saved: q, k, v, out and lse.
     """
     q, k, v, out, lse = saved
-    heads, work = k.shape[1], lse.dtype
-    dq = torch.zeros(q.shape, dtype=work, device=q.device)
-    dk, dv = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (k, v))
-    delta = torch.linalg.vecdot(dout.to(work), out.to(work)) - dlse
-    lse = LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)  # a row that saw no key gets the weights exp(-inf)
-    for cols in tiles(k.shape[2], block):
-        k_j, v_j = (_tile(x[:, :, cols], heads, work) for x in (k, v))  # (batch * kv heads, Bc, d)
-        dk_j, dv_j = torch.zeros_like(k_j), torch.zeros_like(v_j)
-        for rows in tiles(q.shape[2], block, first=cols.start - offset):
-            q_i, do_i = (_tile(x[:, :, rows], heads, work) for x in (q, dout))  # (…, group * Br, d)
-            lse_i, delta_i = (_tile(x[:, :, rows, None], heads, work) for x in (lse, delta))  # (…, group * Br, 1)
-            p = _hide((q_i * (scale * LOG2E)) @ k_j.mT, rows, cols, offset).sub_(lse_i).exp2_()  # (…, group * Br, Bc)
-            dv_j.baddbmm_(p.mT, do_i)
-            ds = (do_i @ v_j.mT).sub_(delta_i).mul_(p)
-            dk_j.baddbmm_(ds.mT, q_i, alpha=scale)
-            dq[:, :, rows].add_((ds @ k_j).view(dq[:, :, rows].shape), alpha=scale)
-        for whole, part in ((dk, dk_j), (dv, dv_j)):
-            whole[:, :, cols] = part.view(whole[:, :, cols].shape)
+    tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
+    dq = torch.zeros(q.shape, dtype=lse.dtype, device=q.device)  # 3
+    dk, dv = _empty_like(k), _empty_like(v)
+    delta = torch.linalg.vecdot(dout.to(lse.dtype), out.to(lse.dtype)) - dlse  # 4
+    # A row that saw no key has lse -inf; with +inf its weights are exp(-inf) = 0.
+    lse = LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
+    for cols in tiles(k.shape[2], block):  # 5
+        k_j, v_j = tile(k[:, :, cols]), tile(v[:, :, cols])  # 6: (…, Bc, d)
+        dk_j, dv_j = torch.zeros_like(k_j), torch.zeros_like(v_j)  # 7
+        for rows in tiles(q.shape[2], block, first=cols.start - offset):  # 8
+            q_i, do_i = tile(q[:, :, rows]), tile(dout[:, :, rows])  # 9
+            lse_i, delta_i = tile(lse[:, :, rows, None]), tile(delta[:, :, rows, None])
+            s = (q_i * (scale * LOG2E)) @ k_j.mT  # 10: S = Q K^T, (…, group * Br, Bc)
+            s = _hide_unseen(s, rows, cols, offset)
+            p = s.sub_(lse_i).exp2_()  # 11: P = exp(S - L)
+            dv_j.baddbmm_(p.mT, do_i)  # 12: dV = dV + P^T dO
+            dp = do_i @ v_j.mT  # 13: dP = dO V^T
+            ds = dp.sub_(delta_i).mul_(p)  # 14: dS = P * (dP - D)
+            dq_i = dq[:, :, rows]
+            dq_i.add_((ds @ k_j).view(dq_i.shape), alpha=scale)  # 15: dQ = dQ + dS K
+            dk_j.baddbmm_(ds.mT, q_i, alpha=scale)  # 16: dK = dK + dS^T Q
+        _put(dk, cols, dk_j)  # 18
+        _put(dv, cols, dv_j)
     return dq.to(q.dtype), dk, dv
 
 
-def tiles(n: int, block: int, *, first: int = 0, stop: int | None = None) -> Iterator[slice]:
-    """The tiles of n rows that hold a row from `first` on and before `stop`; the last one may be short."""
-    for start in range(max(0, first) // block * block, n if stop is None else min(n, stop), block):
-        yield slice(start, min(start + block, n))
+def tiles(
+    n: int, block: int, *, first: int = 0, stop: int | None = None
+) -> Iterator[slice]:
+    """Yield the tiles of n rows, from the one with row `first`, before row `stop`.
+
+    The last tile may be short.
+
+    >>> list(tiles(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    start = max(0, first) // block * block
+    end = n if stop is None else min(n, stop)
+    for i in range(start, end, block):
+        yield slice(i, min(i + block, n))
 
 
-def _tile(x: Tensor, heads: int, work: torch.dtype) -> Tensor:
-    """(batch, heads, rows, d) -> (batch * kv heads, group * rows, d): what one kv head serves, in one matrix."""
-    return x.to(work).reshape(x.shape[0] * heads, x.shape[1] // heads * x.shape[2], x.shape[3])
+def causal_mask(
+    rows: int, cols: int, offset: int, device: torch.device | None = None
+) -> Tensor:
+    """Return (rows, cols), True where key j is out of query i's sight: j > i + offset.
 
-
-def hidden(rows: int, cols: int, offset: int, device: torch.device | None = None) -> Tensor:
-    """(rows, cols), True where key j is out of query i's sight: j > i + offset."""
+    >>> causal_mask(2, 3, 0)
+    tensor([[False,  True,  True],
+            [False, False,  True]])
+    """
     return torch.ones(rows, cols, dtype=torch.bool, device=device).triu(offset + 1)
 
 
-def _hide(s: Tensor, rows: slice, cols: slice, offset: int) -> Tensor:
-    """Scores with -inf where a key is out of sight; most tiles are seen whole, and left as they are."""
-    if cols.stop - 1 > rows.start + offset:
-        unseen = hidden(rows.stop - rows.start, cols.stop - cols.start, offset + rows.start - cols.start, s.device)
-        s.unflatten(1, (-1, unseen.shape[0])).masked_fill_(unseen, -torch.inf)
+def _tile(x: Tensor, kv_heads: int, work: torch.dtype) -> Tensor:
+    """Return what each kv head serves as one matrix, in the type of the sums.
+
+    (batch, heads, rows, d) -> (batch * kv heads, group * rows, d)
+    """
+    batch, heads, rows, d = x.shape
+    return x.to(work).reshape(batch * kv_heads, heads // kv_heads * rows, d)
+
+
+def _put(whole: Tensor, rows: slice, part: Tensor) -> None:
+    """Write a tile back to its rows: the way back of `_tile`."""
+    whole[:, :, rows] = part.view(whole[:, :, rows].shape)
+
+
+def _nothing_seen(q_i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the maximum, the sum and the output of queries that have seen no key.
+
+    The maximum is the least number, not -inf: as long as a row sees no key, the
+    difference of two such maxima is 0, not NaN.
+    """
+    least = torch.finfo(q_i.dtype).min
+    top = q_i.new_full((*q_i.shape[:2], 1), least)
+    return top, torch.zeros_like(top), torch.zeros_like(q_i)
+
+
+def _hide_unseen(s: Tensor, rows: slice, cols: slice, offset: int) -> Tensor:
+    """Set scores to -inf where a key is out of sight; most tiles are seen whole."""
+    if cols.stop - 1 <= rows.start + offset:
+        return s
+    n_rows, n_cols = rows.stop - rows.start, cols.stop - cols.start
+    mask = causal_mask(n_rows, n_cols, offset + rows.start - cols.start, s.device)
+    group = s.shape[1] // n_rows
+    heads = s.view(s.shape[0], group, n_rows, n_cols)
+    heads.masked_fill_(mask, -torch.inf)
     return s
+
+
+def _empty_results(q: Tensor) -> tuple[Tensor, Tensor]:
+    """Return room for out, like q, and lse, in the type of the sums."""
+    work = torch.promote_types(q.dtype, torch.float32)
+    return _empty_like(q), q.new_empty(q.shape[:3], dtype=work)
+
+
+def _empty_like(x: Tensor) -> Tensor:
+    """Return room for a tensor like x, in one piece of memory."""
+    return torch.empty_like(x, memory_format=torch.contiguous_format)

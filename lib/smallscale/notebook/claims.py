@@ -1,19 +1,21 @@
 """What does this notebook state, and did it hold in this run?
 
-A claim is a sentence, the number this run measured, and a verdict. The bench reads the claims back from the
-executed notebook (output type `CLAIMS`) and fails a run whose judged claims do not hold. The paper's number
-stands beside as information: a result that did not reproduce, and says so, is a claim that holds.
+A claim is a sentence, the number that this run measured, and a verdict. The bench reads
+the claims back from the executed notebook (output type `CLAIMS`) and fails a run whose
+judged claims do not hold. The paper's number stands beside as information: a result
+that did not reproduce, and says so, is a claim that holds.
 """
 
 import math
+from collections.abc import Sequence
 from html import escape
 from numbers import Integral, Real
 from typing import Any, Self
 
 from IPython import get_ipython
-from IPython.display import display
 
-from smallscale.notebook.scale import SCALES
+from smallscale.notebook.output import show_output
+from smallscale.notebook.scale import SCALES, check_scale
 
 CLAIMS = "application/vnd.smallscale.claims+json"
 
@@ -21,21 +23,26 @@ COLUMNS = ("Claim", "Measured here", "Tolerance", "Verdict", "The paper", "Repro
 
 
 class Claims:
-    """The claims and metrics of one run. `add` and `metric` collect, `show` prints the table.
+    """The claims and metrics of one run; `add` and `metric` collect, `show` shows them.
 
-    The scale that decides which claims are judged is the notebook's own parameter `scale`;
-    outside a notebook it is "small" unless given.
+    scale: decides which claims are judged. None takes the notebook's own parameter
+    `scale`, and "small" outside a notebook.
+
+    >>> claims = Claims("small").add("Two is more than one", measured=2, holds=2 > 1)
+    >>> print(claims)
+    [holds] Two is more than one (2)
+
+    Raises ValueError for an unknown scale.
     """
 
     def __init__(self, scale: str | None = None) -> None:
         if scale is None:
             shell = get_ipython()
             scale = (shell.user_ns.get("scale") if shell else None) or "small"
-        if scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
+        check_scale(scale)
         self.scale = scale
         self._claims: dict[str, dict[str, Any]] = {}
-        self._metrics: dict[str, float | None] = {}
+        self._metrics: dict[str, int | float | None] = {}
 
     def add(
         self,
@@ -48,86 +55,129 @@ class Claims:
         reproduced: bool | None = None,
         judged_at: tuple[str, ...] = ("small", "medium", "full"),
     ) -> Self:
-        """State something and say whether this run bears it out.
+        """State something, and say whether this run bears it out.
 
-        statement: one sentence, which is also the claim's name: stated again, it is replaced.
-        measured: the number(s) of this run, as text or a number; tolerance: what would still count as holding.
-        holds: the verdict; True or False, as Python's, numpy's or torch's boolean.
-        paper, reproduced: the published number, and whether this run came to the same (None: not comparable).
-        judged_at: the scales at which the verdict counts; elsewhere it is printed, not judged.
+        statement: one sentence, which names the claim: stated again, it is replaced.
+        measured: the number of this run, or a text with several.
+        holds: the verdict; True or False, as a boolean of Python, numpy or torch.
+        tolerance: what would still count as holding.
+        paper: the published number.
+        reproduced: whether this run came to the same; None where it cannot be compared.
+        judged_at: the scales at which the verdict counts; elsewhere it is only printed.
+
+        Raises ValueError for an empty statement, a verdict that is neither True nor
+        False, and an unknown scale.
         """
         if not statement.strip():
             raise ValueError("statement must say something; got an empty text")
-        unknown = set(judged_at) - set(SCALES)
-        if isinstance(judged_at, str) or unknown:
-            raise ValueError(f"judged_at must be a tuple of {', '.join(SCALES)}; got {judged_at!r}")
+        if isinstance(judged_at, str) or set(judged_at) - set(SCALES):
+            raise ValueError(
+                f"judged_at must be a tuple of {', '.join(SCALES)}; got {judged_at!r}"
+            )
+        if reproduced is not None:
+            reproduced = _true_or_false("reproduced", reproduced)
         self._claims[statement] = {
             "statement": statement,
-            "measured": _words(measured),
-            "holds": _truth("holds", holds),
+            "measured": _as_text(measured),
+            "holds": _true_or_false("holds", holds),
             "tolerance": tolerance,
             "paper": paper,
-            "reproduced": None if reproduced is None else _truth("reproduced", reproduced),
+            "reproduced": reproduced,
             "judged": self.scale in judged_at,
         }
         return self
 
     def metric(self, name: str, value: float) -> Self:
-        """A number for the table of runs (`runs.csv`); one that is not finite becomes an empty field."""
+        """Record a number for the table of runs (`runs.csv`).
+
+        name: its column. value: a number; NaN and infinity become an empty field.
+
+        Raises ValueError for a name that cannot be a column's, and what is no number.
+        """
         if not name.isidentifier():
-            raise ValueError(f"name must be a word usable as a column name, such as pgd_accuracy; got {name!r}")
-        value = _plain(value)
-        if not isinstance(value, Real):
-            raise ValueError(f"value of metric {name} must be a number; got {type(value).__name__}")
-        number = value if isinstance(value, (bool, Integral)) else float(value)
+            raise ValueError(
+                "name must be a word usable as a column name, such as pgd_accuracy; "
+                f"got {name!r}"
+            )
+        number = _single(value)
+        if not isinstance(number, Real):
+            kind = type(number).__name__
+            raise ValueError(f"value of metric {name} must be a number; got {kind}")
+        if not isinstance(number, (bool, Integral)):
+            number = float(number)
         self._metrics[name] = number if math.isfinite(number) else None
         return self
 
     def show(self) -> None:
-        """Print the table of claims, and hand claims and metrics to the bench."""
-        record = {"scale": self.scale, "claims": list(self._claims.values()), "metrics": self._metrics}
-        display({CLAIMS: record, "text/html": self._html(), "text/plain": str(self)}, raw=True)
+        """Show the table of claims, and hand claims and metrics to the bench."""
+        record = {
+            "scale": self.scale,
+            "claims": list(self._claims.values()),
+            "metrics": self._metrics,
+        }
+        show_output(
+            {CLAIMS: record, "text/html": self._html(), "text/plain": str(self)}
+        )
+
+    def _ipython_display_(self) -> None:
+        """Show nothing where a cell ends in `claims.add(...)`: `show` shows it all."""
 
     def __str__(self) -> str:
-        return "\n".join(f"[{verdict(c)}] {c['statement']} ({c['measured']})" for c in self._claims.values())
+        return "\n".join(
+            f"[{verdict(claim)}] {claim['statement']} ({claim['measured']})"
+            for claim in self._claims.values()
+        )
 
     def _html(self) -> str:
-        head = _line('th scope="col"', COLUMNS)
-        body = "".join(_line("td", _row(claim)) for claim in self._claims.values())
         caption = f"<caption>Claims of this run, at scale {self.scale}</caption>"
-        return f'<table class="claims">{caption}<thead>{head}</thead><tbody>{body}</tbody></table>'
+        head = _table_row('th scope="col"', COLUMNS)
+        rows = [_table_row("td", _cells(claim)) for claim in self._claims.values()]
+        return (
+            f'<table class="claims">{caption}<thead>{head}</thead>'
+            f"<tbody>{''.join(rows)}</tbody></table>"
+        )
 
 
 def verdict(claim: dict[str, Any]) -> str:
-    """holds, does not hold, or not judged."""
+    """Return "holds", "does not hold" or "not judged at this scale"."""
     if not claim["judged"]:
         return "not judged at this scale"
     return "holds" if claim["holds"] else "does not hold"
 
 
-def _row(claim: dict[str, Any]) -> tuple[str, ...]:
-    reproduced = {None: "", True: "yes", False: "no"}[claim["reproduced"]]
-    measured = (claim["measured"], claim["tolerance"], verdict(claim))
-    return (claim["statement"], *measured, claim["paper"], reproduced)
+def _cells(claim: dict[str, Any]) -> list[str]:
+    """Return a claim's text for each of COLUMNS."""
+    return [
+        claim["statement"],
+        claim["measured"],
+        claim["tolerance"],
+        verdict(claim),
+        claim["paper"],
+        {None: "", True: "yes", False: "no"}[claim["reproduced"]],
+    ]
 
 
-def _line(tag: str, texts: tuple[str, ...]) -> str:
-    cells = (f'<{tag} style="text-align:left">{escape(text)}</{tag[:2]}>' for text in texts)
+def _table_row(tag: str, texts: Sequence[str]) -> str:
+    closing = tag.split()[0]
+    cells = [
+        f'<{tag} style="text-align:left">{escape(text)}</{closing}>' for text in texts
+    ]
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _plain(value: Any) -> Any:
-    """A single number of numpy's or torch's as Python's."""
-    return value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+def _single(value: Any) -> Any:
+    """Return Python's number for an array or tensor that holds one; else the value."""
+    one = hasattr(value, "item") and math.prod(value.shape) == 1
+    return value.item() if one else value
 
 
-def _words(measured: Any) -> str:
-    measured = _plain(measured)
+def _as_text(measured: Any) -> str:
+    measured = _single(measured)
     return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
 
 
-def _truth(name: str, value: Any) -> bool:
-    value = _plain(value)
+def _true_or_false(name: str, value: Any) -> bool:
+    value = _single(value)
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False; got {value!r}")
     return value

@@ -1,14 +1,29 @@
-"""How little must change before a model is wrong? Attacks, proofs that none succeeds, and shifts nobody planned."""
+"""How little must change before a model is wrong?
 
-from smallscale.robustness.attacks import dlr_loss, fgsm, pgd
-from smallscale.robustness.certificates import certified, crown_bounds, ibp_bounds
-from smallscale.robustness.curves import accuracy_curve, random_signs
-from smallscale.robustness.distractors import add_sentences, worst_of
-from smallscale.robustness.ensemble import autoattack
-from smallscale.robustness.explorer import attack_explorer
-from smallscale.robustness.masking import gradient_masking
-from smallscale.robustness.shift import group_dro_weights, worst_group_accuracy
-from smallscale.robustness.squad import exact_match, f1, load_squad, normalize_answer, score_squad
+Attacks, proofs that none succeeds, and shifts that nobody planned.
+"""
+
+from smallscale.robustness.images.attacks import fgsm, pgd
+from smallscale.robustness.images.autoattack import autoattack
+from smallscale.robustness.images.certificates import (
+    certified,
+    crown_bounds,
+    ibp_bounds,
+)
+from smallscale.robustness.images.curves import accuracy_curve, random_signs
+from smallscale.robustness.images.explorer import attack_explorer
+from smallscale.robustness.images.losses import dlr_loss
+from smallscale.robustness.images.masking import gradient_masking
+from smallscale.robustness.reading.addsent import add_sentences, worst_of
+from smallscale.robustness.reading.squad import (
+    exact_match,
+    f1,
+    load_squad,
+    normalize_answer,
+    score_squad,
+)
+from smallscale.robustness.shift.groups import worst_group_accuracy
+from smallscale.training.group_losses import group_dro_weights
 
 __all__ = [
     "accuracy_curve",

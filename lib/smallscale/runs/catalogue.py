@@ -1,4 +1,4 @@
-"""Which notebooks are there? Found by path, name, theme or `all`, and read without running them."""
+"""Which notebooks are there? Found by path, name, theme or `all`, and not run."""
 
 import ast
 import importlib.metadata
@@ -10,132 +10,242 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 from smallscale.runs import Refused, refusing
 from smallscale.runs.parameters import Parameter, near, read_parameters
 
-IMPORT = (ast.Import, ast.ImportFrom)
+# Notebooks that have moved: the old name and the new one. The old name still works.
+MOVED = {"dpo/collective-constitution": "values/collective-constitution"}
+
+HEADING = re.compile(r"^# +(.+)$", re.M)
+FIRST_PARAGRAPH = re.compile(r"^# .+\n+([^\n#|].+(?:\n.+)*)", re.M)
+MAGIC = re.compile(r"^\s*[%!].*$", re.M)  # IPython's lines, which are no Python
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell, as far as the bench looks at it."""
+
+    kind: str  # "code", "markdown" or "raw"
+    text: str
+    tags: list[str]
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook file, read once."""
+    """A notebook file, read once.
+
+    Its name is theme/file, or the file's own name where it lies outside a notebooks/
+    folder. What reads the file raises Refused where it is no notebook.
+    """
 
     path: Path
-    name: str  # theme/file, or the file's path for a notebook outside a notebooks/ folder
+    name: str
 
     @cached_property
-    def cells(self) -> list[tuple[str, str, list[str]]]:
-        """Kind, text and tags of each cell. Raises Refused where the file is no notebook.
+    def cells(self) -> list[Cell]:
+        """The cells in order.
 
-        Read as plain JSON: nbformat takes longer to import than most commands take to run.
+        They are read as plain JSON: nbformat takes longer to import than most commands
+        take to run.
         """
         with refusing(f"{self.path} cannot be read: ", OSError):
             content = self.path.read_bytes()
-        with refusing(f"{self.path} is not a notebook: it is not valid JSON", ValueError):  # also what is no UTF-8
+        # ValueError is also what bytes that are not UTF-8 raise.
+        with refusing(
+            f"{self.path} is not a notebook: it is not valid JSON", ValueError
+        ):
             node = json.loads(content)
-        no_list = f"{self.path} is not a notebook: its JSON has no list of cells in format 4"
-        with refusing(no_list, KeyError, TypeError, AttributeError):
+        with refusing(
+            f"{self.path} is not a notebook: its JSON has no list of cells in format 4",
+            KeyError,
+            TypeError,
+            AttributeError,
+        ):
             if node["nbformat"] != 4:
-                raise Refused(f"{self.path} is in notebook format {node['nbformat']}; save it anew, in format 4")
-            tagged = [(cell, list(cell.get("metadata", {}).get("tags", []))) for cell in node["cells"]]
-            return [(cell["cell_type"], "".join(cell["source"]), tags) for cell, tags in tagged]
+                raise Refused(
+                    f"{self.path} is in notebook format {node['nbformat']}; "
+                    "save it anew, in format 4"
+                )
+            return [_cell(content) for content in node["cells"]]
 
     @cached_property
     def markdown(self) -> list[str]:
-        """The text of the prose cells."""
-        return [text for kind, text, _ in self.cells if kind == "markdown"]
+        """The texts of the prose cells."""
+        return [cell.text for cell in self.cells if cell.kind == "markdown"]
 
     @cached_property
     def code(self) -> list[str]:
-        """The text of the code cells."""
-        return [text for kind, text, _ in self.cells if kind == "code"]
+        """The texts of the code cells."""
+        return [cell.text for cell in self.cells if cell.kind == "code"]
 
     @cached_property
     def parameters_at(self) -> int:
-        """Where the cell tagged `parameters` stands. Raises Refused where there is none."""
-        for index, (kind, _, tags) in enumerate(self.cells):
-            if kind == "code" and "parameters" in tags:
+        """The index of the cell tagged `parameters`; Refused where there is none."""
+        for index, cell in enumerate(self.cells):
+            if cell.kind == "code" and "parameters" in cell.tags:
                 return index
-        raise Refused(f"{self.path} has no parameters cell: tag the cell that declares them `parameters`")
+        raise Refused(
+            f"{self.path} has no parameters cell: "
+            "tag the cell that declares them `parameters`"
+        )
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """What may be asked of it, by name."""
-        return read_parameters(self.cells[self.parameters_at][1], self.name)
+        """The parameters that it declares, by name."""
+        return read_parameters(self.cells[self.parameters_at].text, self.name)
 
     @cached_property
     def title(self) -> str:
-        """The text of the H1, else the name."""
-        heading = re.search(r"^# +(.+)$", "\n".join(self.markdown), re.M)
+        """The text of the H1, or the name where there is none."""
+        heading = HEADING.search("\n".join(self.markdown))
         return heading[1].strip() if heading else self.name
 
     @cached_property
     def question(self) -> str:
         """The first paragraph under the H1: what the notebook asks."""
-        found = re.search(r"^# .+\n+([^\n#|].+(?:\n.+)*)", "\n".join(self.markdown), re.M)
-        return " ".join(found[1].split()) if found else ""
+        paragraph = FIRST_PARAGRAPH.search("\n".join(self.markdown))
+        return " ".join(paragraph[1].split()) if paragraph else ""
 
-    def imports(self, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.iter_child_nodes) -> list[str]:
-        """The import statements at the top level of its cells, which a warm kernel has run; with ast.walk, all."""
-        return [ast.unparse(node) for tree in self._trees for node in nodes(tree) if isinstance(node, IMPORT)]
+    def imports(
+        self, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.iter_child_nodes
+    ) -> list[str]:
+        """Return the import statements at the top level of its cells.
+
+        With `ast.walk` those within functions and conditions come too.
+        """
+        return [
+            ast.unparse(node)
+            for tree in self._trees
+            for node in nodes(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
 
     @cached_property
     def missing(self) -> list[str]:
-        """The top-level modules it imports that this machine does not have."""
-        names = {statement.split()[1].split(".")[0] for statement in self.imports(ast.walk)}
+        """The top-level modules that it imports and that this machine does not have."""
         beside = {file.stem for file in self.path.parent.glob("*.py")}
-        return sorted(name for name in names - beside - {""} if not importlib.util.find_spec(name))
+        names = set()
+        for statement in self.imports(ast.walk):
+            name = statement.split()[1].split(".")[0]
+            if name and name not in beside:  # a relative import has no name
+                names.add(name)
+        return sorted(name for name in names if not importlib.util.find_spec(name))
 
     @property
     def _trees(self) -> list[ast.Module]:
         trees = []
-        for source in self.code:
-            with suppress(SyntaxError):  # running it will say so, with the cell
-                trees.append(ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M)))
+        for text in self.code:
+            # A cell that is wrong says so when it is run.
+            with suppress(SyntaxError):
+                trees.append(ast.parse(MAGIC.sub("", text)))
         return trees
 
 
+def _cell(content: dict[str, Any]) -> Cell:
+    tags = content.get("metadata", {}).get("tags", [])
+    return Cell(content["cell_type"], "".join(content["source"]), list(tags))
+
+
+# ---- where notebooks lie -------------------------------------------------------------
+
+
 def notebooks_folder(start: Path) -> Path | None:
-    """The nearest notebooks/ upward from here, else that of the checkout the package was installed from."""
+    """Return the nearest notebooks/ folder upward from here.
+
+    Where there is none, it is that of the checkout the package was installed from.
+    """
     places = [start, *start.parents, Path(__file__).resolve().parents[3]]
     with suppress(importlib.metadata.PackageNotFoundError):
-        record = importlib.metadata.distribution("smallscale").read_text("direct_url.json")
-        places.append(Path(unquote(urlparse(json.loads(record or "{}").get("url", "")).path)))
-    return next((place / "notebooks" for place in places if (place / "notebooks").is_dir()), None)
+        package = importlib.metadata.distribution("smallscale")
+        record = json.loads(package.read_text("direct_url.json") or "{}")
+        places.append(Path(unquote(urlparse(record.get("url", "")).path)))
+    for place in places:
+        if (place / "notebooks").is_dir():
+            return place / "notebooks"
+    return None
 
 
 def find_all(start: Path) -> dict[str, Notebook]:
-    """Every notebook of the nearest notebooks/ folder, by name."""
+    """Return every notebook of the nearest notebooks/ folder, by name."""
     folder = notebooks_folder(start)
-    if not folder:
-        return {}
-    files = [file for file in sorted(folder.rglob("*.ipynb")) if ".ipynb_checkpoints" not in file.parts]
-    named = [(file.relative_to(folder).with_suffix("").as_posix(), file) for file in files]
-    return {name: Notebook(file.resolve(), name) for name, file in named}
+    found: dict[str, Notebook] = {}
+    if folder:
+        for file in sorted(folder.rglob("*.ipynb")):
+            if ".ipynb_checkpoints" not in file.parts:
+                name = _name(file, folder)
+                found[name] = Notebook(file.resolve(), name)
+    return found
 
 
-def choose(asked: Iterable[str], start: Path) -> list[Notebook]:
-    """The notebooks asked for by path, name, theme or `all`, each once, in the order asked."""
+def _name(file: Path, folder: Path) -> str:
+    """Return a notebook's name: its path below notebooks/, without .ipynb."""
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
+# ---- what the command asks for -------------------------------------------------------
+
+
+def choose(
+    asked: Iterable[str], start: Path, tell: Callable[[str], None] = lambda line: None
+) -> list[Notebook]:
+    """Return the notebooks asked for, each once, in the order asked.
+
+    A word is a path, a name, the last part of a name where that is unique, a theme or
+    `all`. `tell` is given one line for each word
+    that is the old name of a notebook that has moved. Raises Refused with the nearest
+    name where there is no such notebook.
+    """
     known = find_all(start)
-    themes = {name.split("/")[0] for name in known if "/" in name}
     chosen: dict[Path, Notebook] = {}
     for word in asked:
-        path = (start / Path(word).expanduser()).resolve()
-        plain = word.rstrip("/").removesuffix(".ipynb")
-        if plain == "all" and known:
-            found = list(known.values())
-        elif plain in known:
-            found = [known[plain]]
-        elif path.is_file():
-            found = [next((n for n in known.values() if n.path == path), Notebook(path, path.stem))]
-        elif plain in themes:
-            found = [notebook for name, notebook in known.items() if name.startswith(plain + "/")]
-        else:
-            stems = {name.split("/")[-1]: name for name in known}
-            hint = near(stems.get(plain, plain), [*known, *themes, "all"])
-            where = "" if known else "; there is no notebooks/ folder here or above"
-            raise Refused(f"there is no notebook {word!r}{hint}{where}; `smallscale list` prints them")
-        chosen |= {notebook.path: notebook for notebook in found}
+        for notebook in _find(word, known, start, tell):
+            chosen[notebook.path] = notebook
     return list(chosen.values())
+
+
+def _find(
+    word: str, known: dict[str, Notebook], start: Path, tell: Callable[[str], None]
+) -> list[Notebook]:
+    """Return the notebooks that one word asks for."""
+    plain = word.rstrip("/").removesuffix(".ipynb")
+    if plain == "all" and known:
+        return list(known.values())
+    if plain in known:
+        return [known[plain]]
+    path = (start / Path(word).expanduser()).resolve()
+    if path.is_file():
+        found = [notebook for notebook in known.values() if notebook.path == path]
+        return found or [Notebook(path, path.stem)]
+    in_theme = [known[name] for name in known if name.startswith(f"{plain}/")]
+    if in_theme:
+        return in_theme
+    of_that_file = [known[name] for name in known if name.endswith(f"/{plain}")]
+    if len(of_that_file) == 1:
+        return of_that_file
+    moved = _new_name(plain, path, start)
+    if moved in known:
+        tell(f"{word} has moved: it is {moved} now")
+        return [known[moved]]
+    raise Refused(_no_such_notebook(word, plain, known))
+
+
+def _new_name(plain: str, path: Path, start: Path) -> str | None:
+    """Return the new name of a notebook that has moved, asked for by name or path."""
+    if plain in MOVED:
+        return MOVED[plain]
+    folder = notebooks_folder(start)
+    if folder and path.is_relative_to(folder.resolve()):
+        return MOVED.get(_name(path, folder.resolve()))
+    return None
+
+
+def _no_such_notebook(word: str, plain: str, known: dict[str, Notebook]) -> str:
+    """Say that there is no such notebook, and which one may have been meant."""
+    themes = dict.fromkeys(name.split("/")[0] for name in known if "/" in name)
+    by_last_part = {name.split("/")[-1]: name for name in known}
+    hint = near(by_last_part.get(plain, plain), [*known, *themes, "all"])
+    where = "" if known else "; there is no notebooks/ folder here or above"
+    return f"there is no notebook {word!r}{hint}{where}; `smallscale list` prints them"

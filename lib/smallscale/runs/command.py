@@ -8,92 +8,147 @@ from typing import Annotated, Any
 import typer
 
 from smallscale.runs import Refused
-from smallscale.runs.catalogue import choose, find_all
-from smallscale.runs.plan import plan
-from smallscale.runs.progress import Told, console, count
-from smallscale.runs.results import Record, Results, claims_held, passed, rows, table
+from smallscale.runs.catalogue import Notebook, choose, find_all
+from smallscale.runs.plan import Plan, plan
+from smallscale.runs.progress import ProgressReporter, console, count
+from smallscale.runs.record import RunRecord, claims_held, passed
+from smallscale.runs.results import Results, rows, table
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its markup reads a:b:step as an emoji
-    help="Run the bundle's notebooks, over a grid of parameters if you like, and keep what came of it.",
 )
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")]
-Notebooks = Annotated[list[str], typer.Argument(metavar="NOTEBOOK…", help="A path, a name, a theme, or all.")]
+NotebookNames = Annotated[
+    list[str],
+    typer.Argument(metavar="NOTEBOOK", help="A path, a name, a theme, or all."),
+]
+OptionalNotebookNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NOTEBOOK", help="A path, a name, a theme, or all."),
+]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")
+]
 RESULTS = Path("results")
+TABLE_RUNS = 50  # up to so many runs, a terminal is shown their table at the end
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's, wherever typer keeps it
 
 
+@app.callback(invoke_without_command=True)
+def smallscale(context: typer.Context) -> None:
+    """Run research notebooks, over a grid of parameters, and keep the results."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
 @app.command("list")
-def list_(notebooks: Annotated[list[str] | None, typer.Argument(metavar="[NOTEBOOK…]")] = None) -> None:
-    """Print the notebooks and what each asks; of the named ones, their parameters too."""
-    chosen = choose(notebooks, Path.cwd()) if notebooks else list(find_all(Path.cwd()).values())
+def list_(notebooks: OptionalNotebookNames = None) -> None:
+    """Print the notebooks; of named ones, the parameters.
+
+    Without names it prints every notebook there is.
+    """
+    if notebooks:
+        chosen = choose(notebooks, Path.cwd(), _tell)
+    else:
+        chosen = list(find_all(Path.cwd()).values())
     if not chosen:
-        raise Refused("there is no notebooks/ folder here, above, or where smallscale was installed from")
+        raise Refused(
+            "there is no notebooks/ folder here, above, or where smallscale was "
+            "installed from"
+        )
     width = max(len(notebook.name) for notebook in chosen)
     for notebook in chosen:
         print(f"{notebook.name:<{width}}  {notebook.title}")
-        for parameter in notebook.parameters.values() if notebooks else ():
-            print(f"    {parameter.name} = {parameter.default!r}  {parameter.help}")
+        if notebooks:
+            _print_parameters(notebook)
+
+
+def _print_parameters(notebook: Notebook) -> None:
+    for parameter in notebook.parameters.values():
+        print(f"    {parameter.name} = {parameter.default!r}  {parameter.help}")
 
 
 @app.command()
 def run(
-    notebooks: Notebooks,
+    notebooks: NotebookNames,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("-p", "--parameter", metavar="NAME=VALUE[,VALUE…]", help="Values, or a range a:b:step."),
+        typer.Option(
+            "-p",
+            "--parameter",
+            metavar="NAME=VALUE[,VALUE…]",
+            help="Values, or a range a:b:step.",
+        ),
     ] = None,
-    scale: Annotated[str | None, typer.Option(metavar="S", help="tiny, small, medium or full.")] = None,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="How many runs at a time.")] = 1,
-    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="S", help="Seconds a run may take.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Also repeat what was completed before.")] = False,
-    html: Annotated[bool, typer.Option("--html", help="A page for each run, however many there are.")] = False,
-    cold: Annotated[bool, typer.Option("--cold", help="Ordinary kernels, started one by one.")] = False,
+    scale: Annotated[
+        str | None, typer.Option(metavar="S", help="tiny, small, medium or full.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many runs at a time.")
+    ] = 1,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="S", help="Seconds a run may take."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Also repeat what was completed before.")
+    ] = False,
+    html: Annotated[
+        bool,
+        typer.Option("--html", help="A page for each run, however many there are."),
+    ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Ordinary kernels, started one by one.")
+    ] = False,
     out: Out = RESULTS,
 ) -> None:
-    """Run notebooks with every combination of the values given. What was completed before is not repeated."""
-    chosen = choose(notebooks, Path.cwd())
-    asked = _asked(parameters or [], scale)
-    results = Results(out.expanduser().absolute())
-    todo = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
-    total = len(todo.done) + len(todo.todo)
-    records: list[Record] = []
-    if todo.todo:
-        results.prepare()
-        from smallscale.runs.sweep import carry_out  # what talks to kernels takes a while to import
+    """Run notebooks with all combinations of values.
 
-        progress = Told(len(todo.todo))
-        records = progress.records
+    What was completed before is not repeated.
+    """
+    chosen = choose(notebooks, Path.cwd(), _tell)
+    asked = _asked(parameters or [], scale)
+    results = _open(out)
+    work = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
+    if work.todo:
+        # Imported here: what talks to kernels takes a while to import.
+        from smallscale.runs.sweep import run_sweep
+
+        results.prepare()
+        progress = ProgressReporter(len(work.todo))
         try:
             with progress.bar:
-                carry_out(todo, results, progress, workers=workers, timeout=timeout, html=html, warm=not cold)
+                run_sweep(
+                    work,
+                    results,
+                    progress,
+                    workers=workers,
+                    timeout=timeout,
+                    html=html,
+                    warm=not cold,
+                )
         except KeyboardInterrupt:
-            kept = len(todo.done) + len(records)
-            print(f"interrupted: {kept} of {total} runs are kept in {out}", file=sys.stderr)
+            _tell(_interrupted(work, progress.records, out))
             raise typer.Exit(130) from None
+        new = progress.records
     else:
-        results.keep_up()
-        print(f"nothing to do: {count(total, 'run')} completed before")
-    if console.is_terminal and 1 < len(records) <= 50:
-        print(_table(records))
-    everything = todo.done + records
-    failed = sum(record["status"] != "completed" for record in everything)
-    held, judged = map(sum, zip(*map(claims_held, everything), strict=True))
-    print(f"{count(total, 'run')}, {failed} failed; {held} of {count(judged, 'judged claim')} held")
-    print(f"gallery: {out / 'index.html'}\ntable:   {out / 'runs.csv'}")
-    raise typer.Exit(0 if all(map(passed, everything)) else 1)
+        results.ensure_outputs()
+        print(f"nothing to do: {count(len(work.done), 'run')} completed before")
+        new = []
+    if console.is_terminal and 1 < len(new) <= TABLE_RUNS:
+        print(_table(new))
+    _print_summary(work.done + new, out)
+    raise typer.Exit(0 if all(map(passed, work.done + new)) else 1)
 
 
 @app.command()
 def results(out: Out = RESULTS) -> None:
-    """Print the table of runs: for a reader on a terminal, as CSV into a pipe."""
-    folder = out.expanduser().absolute()
-    if not (folder / "runs").is_dir():
+    """Print the table of runs; into a pipe, as CSV."""
+    if not (out.expanduser() / "runs").is_dir():
         raise Refused(f"--out {out} holds no results; `smallscale run` makes them")
-    records = Results(folder).current()
+    records = _open(out).current()
     if console.is_terminal:
         print(_table(records))
     else:
@@ -102,7 +157,7 @@ def results(out: Out = RESULTS) -> None:
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has, and what is missing for which notebook."""
+    """Say what this machine has and what it lacks."""
     from smallscale.runs.doctor import examine
 
     for line in examine(find_all(Path.cwd()).values()):
@@ -112,15 +167,15 @@ def doctor() -> None:
 def main() -> None:
     """Run the command; what it refuses is one line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a Windows pipe may not know "…"
+        # A Windows pipe may not know "…".
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(prog_name="smallscale", standalone_mode=False) or 0)
     except UsageError as error:
-        if message := error.format_message().rstrip("."):  # else it was asked for nothing, and printed the help
-            print(f"smallscale: {message}; `smallscale --help` says what there is", file=sys.stderr)
+        _tell(f"{error.format_message()} `smallscale --help` says what there is")
         sys.exit(2)
     except Refused as error:
-        print(f"smallscale: {error}", file=sys.stderr)
+        _tell(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -128,9 +183,30 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+# ---- what the commands share ---------------------------------------------------------
+
+
+def _tell(line: str) -> None:
+    """Print a line that is not a result."""
+    print(f"smallscale: {line}", file=sys.stderr)
+
+
+def _open(out: Path) -> Results:
+    """Open the results folder, and tell which records in it are damaged."""
+    results = Results(out.expanduser().absolute())
+    for path, reason in results.damaged.items():
+        where = out / path.relative_to(results.folder)
+        _tell(f"{where} is damaged and does not count: {reason}")
+    return results
+
+
 def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
+    """Return the values asked for as texts, by name. `--scale S` is `-p scale=S`."""
+    texts = list(parameters)
+    if scale is not None:
+        texts.append(f"scale={scale}")
     asked: dict[str, str] = {}
-    for text in [*parameters, *([] if scale is None else [f"scale={scale}"])]:
+    for text in texts:
         name, equals, values = text.partition("=")
         name = name.strip()
         if not equals or not name:
@@ -141,17 +217,50 @@ def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
     return asked
 
 
-def _table(records: list[Record]) -> str:
-    """What differs between the runs, and what they measured; `runs.csv` has the rest."""
+def _interrupted(work: Plan, new: list[RunRecord], out: Path) -> str:
+    kept = len(work.done) + len(new)
+    total = len(work.done) + len(work.todo)
+    return f"interrupted: {kept} of {total} runs are kept in {out}"
+
+
+def _print_summary(records: list[RunRecord], out: Path) -> None:
+    """Say how the runs went, and where the results are."""
+    counts = [claims_held(record) for record in records]
+    held = sum(count.held for count in counts)
+    judged = sum(count.judged for count in counts)
+    failed = sum(record.status != "completed" for record in records)
+    print(
+        f"{count(len(records), 'run')}, {failed} failed; "
+        f"{held} of {count(judged, 'judged claim')} held"
+    )
+    print(f"gallery: {out / 'index.html'}")
+    print(f"table:   {out / 'runs.csv'}")
+
+
+def _table(records: list[RunRecord]) -> str:
+    """Return what differs between the runs, and what they measured, as a text.
+
+    `runs.csv` has the rest.
+    """
     import pandas as pd
 
-    def shown(heading: str, *cells: object) -> bool:
-        differs = len(set(map(str, cells))) > 1
-        return heading in ("claims", "seconds") or (differs and heading not in ("run", "peak_mb"))
-
-    headings, *lines = zip(*(column for column in zip(*rows(records), strict=True) if shown(*column)), strict=True)
+    columns = zip(*rows(records), strict=True)
+    shown = [column for column in columns if _is_shown(*column)]
+    headings, *lines = zip(*shown, strict=True)
     frame = pd.DataFrame(lines, columns=list(headings))
-    return frame.to_string(index=False, na_rep="", float_format="{:.3g}".format, line_width=console.width)
+    text: str = frame.to_string(
+        index=False, na_rep="", float_format="{:.3g}".format, line_width=console.width
+    )
+    return text
+
+
+def _is_shown(heading: str, *cells: object) -> bool:
+    """Tell whether a terminal is shown this column of the table of runs."""
+    if heading in ("claims", "seconds"):
+        return True
+    if heading in ("run", "peak_mb"):
+        return False
+    return len(set(map(str, cells))) > 1
 
 
 if __name__ == "__main__":

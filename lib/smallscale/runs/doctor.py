@@ -1,7 +1,6 @@
 """What has this machine, and what is missing for which notebook?"""
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import re
@@ -15,55 +14,80 @@ from smallscale.runs import Refused, warm
 from smallscale.runs.catalogue import Notebook
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+GIB = 2**30
 
 
 def examine(notebooks: Iterable[Notebook]) -> Iterator[str]:
-    """One line a finding."""
+    """Yield one line for each finding."""
+    system = f"{platform.system()} {platform.machine()}"
     memory = psutil.virtual_memory()
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    yield f"python        {platform.python_version()} on {platform.system()} {platform.machine()}"
+    free = f"{memory.available / GIB:.1f} free"
+    yield f"python        {platform.python_version()} on {system}"
     yield f"cores         {os.cpu_count()}"
-    yield f"memory        {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} free"
+    yield f"memory        {memory.total / GIB:.1f} GiB, {free}"
     yield f"GPU           {_gpu()}"
-    yield f"browser       {browser or 'none: the browser tests are skipped (chromium is what they look for)'}"
-    yield f"warm kernels  {'yes' if warm.SUPPORTED else f'no, ordinary ones: {sys.platform} has no safe fork'}"
-    extras = _extras()
+    yield f"browser       {_browser()}"
+    yield f"warm kernels  {_warm_kernels()}"
+    extras = _missing_by_extra()
     for extra, missing in extras.items():
-        yield f"{extra:<13} {_lacking(missing, extra)}"
+        yield f"{extra:<13} {_verdict(missing, extra)}"
     for notebook in notebooks:
-        try:
-            _ = notebook.parameters
-            lacks = notebook.missing
-            cure = next((extra for extra, missing in extras.items() if set(lacks) & set(missing)), None)
-            yield f"{notebook.name}: {_lacking(lacks, cure)}"
-        except Refused as error:
-            yield f"{notebook.name}: {error}"
-
-
-def _lacking(missing: list[str], extra: str | None) -> str:
-    if not missing:
-        return "ready"
-    cure = f"; pip install 'smallscale[{extra}]'" if extra else ""
-    return f"missing: {', '.join(missing)}{cure}"
+        yield f"{notebook.name}: {_examine_notebook(notebook, extras)}"
 
 
 def _gpu() -> str:
     import torch
 
     if torch.cuda.is_available():
-        return f"{torch.cuda.get_device_name()}, {torch.cuda.get_device_properties(0).total_memory / 2**30:.0f} GiB"
-    return "Apple's, through mps" if torch.backends.mps.is_available() else "none: everything runs on the CPU"
+        memory = torch.cuda.get_device_properties(0).total_memory
+        return f"{torch.cuda.get_device_name()}, {memory / GIB:.0f} GiB"
+    if torch.backends.mps.is_available():
+        return "Apple's, through mps"
+    return "none: everything runs on the CPU"
 
 
-def _extras() -> dict[str, list[str]]:
-    """The optional dependencies that are not installed, by extra."""
+def _browser() -> str:
+    for name in BROWSERS:
+        path = shutil.which(name)
+        if path:
+            return path
+    return "none: the browser tests, which look for chromium, are skipped"
+
+
+def _warm_kernels() -> str:
+    if warm.SUPPORTED:
+        return "yes"
+    return f"no, ordinary ones: {sys.platform} has no safe fork"
+
+
+def _missing_by_extra() -> dict[str, list[str]]:
+    """Return the optional dependencies that are not installed, by extra."""
     extras: dict[str, list[str]] = {}
     for requirement in importlib.metadata.requires("smallscale") or ():
         found = re.match(r"([\w.-]+).*extra == ['\"](\w+)", requirement)
-        if found and found[1] != "smallscale":
-            missing = extras.setdefault(found[2], [])
-            try:
-                importlib.metadata.version(found[1])
-            except importlib.metadata.PackageNotFoundError:
-                missing.append(found[1])
+        if not found or found[1] == "smallscale":
+            continue
+        missing = extras.setdefault(found[2], [])
+        try:
+            importlib.metadata.version(found[1])
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(found[1])
     return extras
+
+
+def _examine_notebook(notebook: Notebook, extras: dict[str, list[str]]) -> str:
+    """Say whether the notebook can run here, or what it lacks and how to get it."""
+    try:
+        _ = notebook.parameters  # reading them says what is wrong with the file
+        missing = notebook.missing
+    except Refused as error:
+        return str(error)
+    cures = [extra for extra in extras if set(missing) & set(extras[extra])]
+    return _verdict(missing, cures[0] if cures else None)
+
+
+def _verdict(missing: list[str], extra: str | None) -> str:
+    if not missing:
+        return "ready"
+    cure = f"; pip install 'smallscale[{extra}]'" if extra else ""
+    return f"missing: {', '.join(missing)}{cure}"

@@ -1,225 +1,333 @@
-"""One run: a notebook, its parameters, a kernel of its own, a folder of its own.
+"""How is one run done? With a kernel of its own and a folder of its own.
 
-Nothing that happens inside reaches another run. The folder gets its final name by one rename when the run is
-over, so that a half-written run is never taken for one.
+Nothing that happens inside reaches another run. The folder gets its final name by one
+rename when the run is over, so that a half-written run is never taken for a whole one.
 """
 
 import asyncio
-import json
 import os
 import platform
-import queue
-import signal
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nbformat
 import psutil
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from smallscale.notebook.claims import CLAIMS
-from smallscale.notebook.code import versions
+from smallscale.notebook.fingerprints import versions
 from smallscale.runs import pages
+from smallscale.runs.kernel import (
+    Usage,
+    ask_usage,
+    how_it_died,
+    is_warm,
+    kernel_manager,
+    start_kernel,
+)
 from smallscale.runs.plan import Task
-from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
+from smallscale.runs.record import (
+    Claim,
+    DamagedRecord,
+    Hardware,
+    RunRecord,
+    Status,
+    read_as,
+)
+from smallscale.runs.results import partial_prefix
 
-ERROR_LINES = 8
-INSIDE = "__import__('smallscale.runs.inside', fromlist=['inside'])"  # leaves no name in the notebook
-SHUTDOWN = 5.0  # seconds a kernel has for its exit functions
+ERROR_LINES = 8  # of a traceback are kept in the record
+SHUTDOWN_SECONDS = 5.0  # that a kernel has for its exit functions
+INJECTED = "injected-parameters"  # papermill's tag
 
 
 class Interrupted(Exception):
     """The command was told to stop; what this run had done is given up."""
 
 
+@dataclass
+class Outcome:
+    """How the execution of a notebook went: a part of the run's record."""
+
+    status: Status = "completed"
+    error: str = ""
+    kernel: Literal["warm", "cold"] = "cold"
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+
+    def fail(self, error: str, status: Status = "failed") -> None:
+        """Say that the run did not complete, and why."""
+        self.status = status
+        self.error = error
+
+
 def execute(
-    task: Task, stop: threading.Event | None = None, on_cell: Callable[[float], None] = lambda share: None
-) -> dict[str, Any]:
-    """Run the notebook, put its folder in place, and return its record (`run.json`).
+    task: Task,
+    stop: threading.Event | None = None,
+    on_cell: Callable[[float], None] = lambda share: None,
+) -> RunRecord:
+    """Run the notebook, put its folder in place, and return its record.
 
-    on_cell is told the share of code cells that are done. Raises Interrupted once `stop` is set.
+    `on_cell` is told the share of code cells that are done. Raises Interrupted once
+    `stop` is set.
     """
-    notebook = nbformat.read(task.notebook.path, as_version=4)
-    _inject(notebook, task)
     started = datetime.now(UTC)
+    notebook = nbformat.read(task.notebook.path, as_version=4)
+    _clear_outputs(notebook)
+    _inject_parameters(notebook, task)
     outcome = asyncio.run(_drive(notebook, task, stop or threading.Event(), on_cell))
-    for cell in notebook.cells:
-        if cell.cell_type == "code":  # a finished progress bar leaves an empty stream behind
-            cell.outputs = [output for output in cell.outputs if output.get("text", "some").strip()]
-    claims, metrics = read_claims(notebook)
-    record: dict[str, Any] = {"run": task.run, "notebook": task.notebook.name}
-    record |= {name: getattr(task.notebook, name) for name in ("title", "question")}
-    record |= {"parameters": task.parameters, "data": task.data, "claims": claims, "metrics": metrics}
-    record |= {name: task.parameters.get(name) for name in ("seed", "scale")}
-    record |= outcome | {"figures": [], "html": False, "versions": versions()}
-    times = {"started": started, "finished": datetime.now(UTC)}
-    record |= {name: moment.isoformat(timespec="seconds") for name, moment in times.items()}
+    _drop_empty_streams(notebook)
+    record = _record(notebook, task, outcome, started)
     try:
-        _keep(notebook, record, task)
+        return _keep(notebook, record, task)
     except OSError as failure:  # a full disk: the other runs may still fit
-        record |= {"status": "failed", "error": f"the run could not be kept: {failure}", "html": False}
-    return record
+        error = f"the run could not be kept: {failure}"
+        return replace(record, status="failed", error=error)
 
 
-def _keep(notebook: Any, record: dict[str, Any], task: Task) -> None:
-    """Write the run's folder under another name, then give it its own; an earlier one makes way."""
-    mark = f".partial-{socket.gethostname()}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=mark, dir=task.folder.parent, ignore_cleanup_errors=True) as scratch:
-        part = Path(scratch) / "new"
-        part.mkdir()
-        nbformat.write(notebook, part / "notebook.ipynb")
-        try:
-            record["figures"] = pages.save_figures(notebook, part)
-            if task.html:
-                (part / "notebook.html").write_text(pages.notebook_page(notebook, record), encoding="utf-8")
-                record["html"] = True
-        except Exception as failure:  # a page that cannot be drawn is no reason to lose an hour's run
-            record["error"] += f"its page could not be made: {type(failure).__name__}: {failure}"
-        (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        with suppress(FileNotFoundError):
-            task.folder.rename(part.with_name("old"))
-        part.rename(task.folder)
+# ---- before and after the kernel -----------------------------------------------------
 
 
-def _inject(notebook: Any, task: Task) -> None:
-    """The run's parameters as a cell of their own after the declared ones, as papermill does."""
-    code = "\n".join(f"{name} = {value!r}" for name, value in task.parameters.items())
-    cell = nbformat.v4.new_code_cell(code, metadata={"tags": ["injected-parameters"]})
-    notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+def _clear_outputs(notebook: Any) -> None:
+    """Remove the committed outputs: a run that fails must not show them as its own."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+            cell.execution_count = None
+
+
+def _inject_parameters(notebook: Any, task: Task) -> None:
+    """Put the run's parameters below the declared ones, as papermill does."""
+    lines = [f"{name} = {value!r}" for name, value in task.parameters.items()]
+    cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": [INJECTED]})
+    notebook.cells = [
+        kept for kept in notebook.cells if INJECTED not in kept.metadata.get("tags", [])
+    ]
     notebook.cells.insert(task.notebook.parameters_at + 1, cell)
 
 
-async def _drive(notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None]) -> dict[str, Any]:
-    """Start a kernel, execute the cells, end the kernel. Returns that part of the record."""
-    outcome: dict[str, Any] = {"status": "completed", "error": "", "kernel": "cold", "peak_mb": None}
-    gpu = None
-    cells = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    for _, cell in cells:
-        cell.outputs, cell.execution_count = [], None
-    run = asyncio.current_task()
-    assert run
-    watch = asyncio.create_task(_watch(stop, run))
-    limit = asyncio.Timeout(None)  # counted from when the kernel is there
-    begin = end = time.monotonic()
+def _drop_empty_streams(notebook: Any) -> None:
+    """Remove the empty output that a finished progress bar leaves behind."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [
+                output for output in cell.outputs if output.get("text", "some").strip()
+            ]
+
+
+@dataclass(frozen=True)
+class ShownClaims:
+    """What a notebook's table of claims hands on (`smallscale.notebook.claims`)."""
+
+    claims: list[Claim]
+    metrics: dict[str, float | None]
+
+
+def read_claims(notebook: Any) -> tuple[list[Claim], dict[str, float | None]]:
+    """Return the claims and metrics that the executed notebook shows.
+
+    Of a claim that is stated twice the last counts. Raises DamagedRecord where an
+    output that should hold claims holds something else.
+    """
+    claims: dict[str, Claim] = {}
+    metrics: dict[str, float | None] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if CLAIMS in output.get("data", {}):
+                shown = read_as(ShownClaims, output["data"][CLAIMS], "the table")
+                claims |= {claim.statement: claim for claim in shown.claims}
+                metrics |= shown.metrics
+    return list(claims.values()), metrics
+
+
+def _record(
+    notebook: Any, task: Task, outcome: Outcome, started: datetime
+) -> RunRecord:
+    """Return the record of a run that is over, as yet without figures and page."""
+    try:
+        claims, metrics = read_claims(notebook)
+    except DamagedRecord as damage:
+        outcome.fail(f"its claims cannot be read: {damage}")
+        claims, metrics = [], {}
+    return RunRecord(
+        run=task.run,
+        notebook=task.notebook.name,
+        title=task.notebook.title,
+        question=task.notebook.question,
+        parameters=task.parameters,
+        data=task.data,
+        claims=claims,
+        metrics=metrics,
+        seed=task.parameters.get("seed"),
+        scale=task.parameters.get("scale"),
+        status=outcome.status,
+        error=outcome.error,
+        kernel=outcome.kernel,
+        peak_mb=outcome.usage.peak_mb,
+        seconds=outcome.seconds,
+        hardware=_hardware(outcome.usage.gpu),
+        figures=[],
+        html=False,
+        versions=versions(),
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _hardware(gpu: str | None) -> Hardware:
+    return Hardware(
+        machine=platform.machine(),
+        cores=psutil.cpu_count(logical=True),
+        memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+        gpu=gpu,
+    )
+
+
+def _keep(notebook: Any, record: RunRecord, task: Task) -> RunRecord:
+    """Write the run's folder under another name, then give it its own.
+
+    An earlier folder of that name makes way. Returns the record that was written.
+    """
+    prefix = f"{partial_prefix()}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=task.folder.parent, ignore_cleanup_errors=True
+    ) as scratch:
+        part = Path(scratch) / "new"
+        part.mkdir()
+        nbformat.write(notebook, part / "notebook.ipynb")
+        record = _draw_pages(notebook, record, part, html=task.html)
+        (part / "run.json").write_text(record.to_json(indent=1), encoding="utf-8")
+        with suppress(FileNotFoundError):
+            task.folder.rename(part.with_name("old"))
+        part.rename(task.folder)
+    return record
+
+
+def _draw_pages(
+    notebook: Any, record: RunRecord, folder: Path, *, html: bool
+) -> RunRecord:
+    """Write the figures' thumbnails and, if asked, the page; add them to the record.
+
+    A page that cannot be drawn is no reason to lose an hour's run: the record says so.
+    """
+    try:
+        record = replace(record, figures=pages.save_figures(notebook, folder))
+        if html:
+            page = pages.notebook_page(notebook, record)
+            (folder / "notebook.html").write_text(page, encoding="utf-8")
+            record = replace(record, html=True)
+    except Exception as failure:
+        why = f"its page could not be made: {type(failure).__name__}: {failure}"
+        # The run's own error stays last: a line in short shows the last one.
+        error = f"{why}\n{record.error}" if record.error else why
+        record = replace(record, error=error)
+    return record
+
+
+# ---- the kernel at work --------------------------------------------------------------
+
+
+async def _drive(
+    notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None]
+) -> Outcome:
+    """Start a kernel, execute the cells, end the kernel, and say how it went."""
+    outcome = Outcome()
+    this_run = asyncio.current_task()
+    assert this_run
+    watch = asyncio.create_task(_cancel_once_set(stop, this_run))
+    limit = asyncio.Timeout(None)  # set once the kernel is there
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="smallscale-") as folder:
-        manager = _manager(Path(folder))
+        manager = kernel_manager(Path(folder))
         client = NotebookClient(notebook, km=manager, timeout=None, record_timing=False)
         try:
             async with limit:
-                client.kc = await _start(manager, task)
-                if isinstance(getattr(manager.provisioner, "process", None), ForkedKernel):
-                    outcome["kernel"] = "warm"  # asked for is not yet got: an ordinary kernel may have stepped in
+                client.kc = await start_kernel(
+                    manager,
+                    task.notebook.path.parent,
+                    threads=task.threads,
+                    warm=task.warm,
+                )
+                outcome.kernel = "warm" if is_warm(manager) else "cold"
                 begin = time.monotonic()
                 limit.reschedule(begin + task.timeout if task.timeout else None)
-                for done, (index, cell) in enumerate(cells, 1):
-                    await client.async_execute_cell(cell, index, execution_count=done)
-                    on_cell(done / len(cells))
-            end = time.monotonic()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SHUTDOWN):
-                    outcome["peak_mb"], gpu = await _report(client)
-            await manager.request_shutdown()
-            await manager.finish_shutdown(2 * SHUTDOWN, pollinterval=0.01)  # it is killed after half of it
-        except (Exception, asyncio.CancelledError) as failure:  # nbclient may turn the one into the other
+                await _execute_cells(client, notebook, on_cell)
+            outcome.seconds = _seconds_since(begin)
+            await _end_well(client, manager, outcome)
+        # nbclient may turn a cancellation into an error of its own.
+        except (Exception, asyncio.CancelledError) as failure:
             if stop.is_set():
                 raise Interrupted from None
-            end = time.monotonic()
-            outcome |= {"status": "failed", "error": await _why(failure, manager)}
+            outcome.seconds = _seconds_since(begin)
             if limit.expired():
-                outcome |= {"status": "timed-out", "error": f"stopped after {task.timeout:g} seconds"}
+                outcome.fail(f"stopped after {task.timeout:g} seconds", "timed-out")
+            else:
+                outcome.fail(await _why(failure, manager))
         finally:
             watch.cancel()
-            await (manager.shutdown_kernel(now=True) if manager.has_kernel else manager.cleanup_resources())
-            if client.kc:
-                client.kc.stop_channels()
-    return outcome | {"seconds": round(end - begin, 2), "hardware": _hardware(gpu)}
+            await _end_for_certain(client, manager)
+    return outcome
 
 
-async def _watch(stop: threading.Event, run: "asyncio.Task[Any]") -> None:
+async def _cancel_once_set(stop: threading.Event, run: "asyncio.Task[Any]") -> None:
     while not stop.is_set():
         await asyncio.sleep(0.05)
     run.cancel()
 
 
-async def _start(manager: AsyncKernelManager, task: Task) -> Any:
-    """A kernel in the notebook's folder with the caller's environment, and a client that hears its output."""
-    env = kernel_env(task.threads)
-    arguments = ["--HistoryManager.enabled=False"]
-    if task.warm:
-        env[SOCKET] = str(task.warm)
-    elif os.name == "posix":
-        arguments.append(f"--IPKernelApp.exec_lines={INSIDE}.end_with_parent()")
-    await manager.start_kernel(cwd=str(task.notebook.path.parent), env=env, extra_arguments=arguments)
-    client = manager.client()
-    client.start_channels()
-    client.allow_stdin = False
-    while await manager.is_alive():
-        client.kernel_info()  # asked again until the answer comes by the output channel
-        with suppress(queue.Empty):  # jupyter_client's own wait for this takes 0.2 s longer
-            await client.get_iopub_msg(timeout=0.2)
-            return client
-    client.stop_channels()
-    raise DeadKernelError
+async def _execute_cells(
+    client: NotebookClient, notebook: Any, on_cell: Callable[[float], None]
+) -> None:
+    """Execute the code cells in order; tell the share that is done after each."""
+    cells = [
+        (index, cell)
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code"
+    ]
+    for done, (index, cell) in enumerate(cells, 1):
+        await client.async_execute_cell(cell, index, execution_count=done)
+        on_cell(done / len(cells))
 
 
-async def _report(client: NotebookClient) -> tuple[float | None, str | None]:
-    """What the kernel says of itself (`inside.report`): its peak memory and its GPU."""
-    assert client.kc is not None
-    message = client.kc.execute("", silent=True, user_expressions={"report": f"{INSIDE}.report()"})
-    reply = await client.async_wait_for_reply(message)
-    try:
-        text = reply["content"]["user_expressions"]["report"]["data"]["text/plain"]  # type: ignore[index]
-        said = json.loads(text[1:-1])
-        return said["peak_mb"], said["gpu"]
-    except (KeyError, TypeError, ValueError):  # a notebook may break anything, but not its own run
-        return None, None
+def _seconds_since(begin: float) -> float:
+    return round(time.monotonic() - begin, 2)
+
+
+async def _end_well(
+    client: NotebookClient, manager: AsyncKernelManager, outcome: Outcome
+) -> None:
+    """Ask the kernel what it used, then let it run its exit functions and end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SHUTDOWN_SECONDS):
+            outcome.usage = await ask_usage(client)
+    await manager.request_shutdown()
+    # finish_shutdown kills the kernel after half of the time it is given.
+    await manager.finish_shutdown(2 * SHUTDOWN_SECONDS, pollinterval=0.01)
+
+
+async def _end_for_certain(client: NotebookClient, manager: AsyncKernelManager) -> None:
+    if manager.has_kernel:
+        await manager.shutdown_kernel(now=True)
+    else:
+        await manager.cleanup_resources()
+    if client.kc:
+        client.kc.stop_channels()
 
 
 async def _why(failure: BaseException, manager: AsyncKernelManager) -> str:
-    """The failure in a few lines."""
+    """Return the failure in a few lines."""
     if isinstance(failure, CellExecutionError):
-        return "\n".join(pages.plain(failure.traceback).rstrip().splitlines()[-ERROR_LINES:])
+        lines = pages.plain(failure.traceback).rstrip().splitlines()
+        return "\n".join(lines[-ERROR_LINES:])
     if isinstance(failure, DeadKernelError):
-        code = await manager.provisioner.poll() if manager.provisioner else None
-        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        return f"the kernel died ({how}): out of memory, or a crash in native code"
+        return await how_it_died(manager)
     return f"{type(failure).__name__}: {failure}"
-
-
-def _manager(folder: Path) -> AsyncKernelManager:
-    """A kernel of this very Python, whatever kernels are installed, talking through files where it can."""
-    spec = get_kernel_dict()
-    spec["metadata"] = {"kernel_provisioner": {"provisioner_name": "smallscale-warm"}}
-    manager = AsyncKernelManager(kernel_name="python3", connection_file=str(folder / "kernel.json"))
-    manager._kernel_spec = KernelSpec(resource_dir="", **spec)
-    if os.name == "posix":
-        manager.transport, manager.ip = "ipc", str(folder / "kernel")  # no ports, so no races for them
-    return manager
-
-
-def read_claims(notebook: Any) -> tuple[list[dict[str, Any]], dict[str, float | None]]:
-    """The claims and metrics that the executed notebook shows; stated twice, the last counts."""
-    claims: dict[str, dict[str, Any]] = {}
-    metrics: dict[str, float | None] = {}
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        record = output.get("data", {}).get(CLAIMS, {"claims": [], "metrics": {}})
-        claims |= {claim["statement"]: claim for claim in record["claims"]}
-        metrics |= record["metrics"]
-    return list(claims.values()), metrics
-
-
-def _hardware(gpu: str | None) -> dict[str, Any]:
-    memory = psutil.virtual_memory().total
-    cores = psutil.cpu_count(logical=True)
-    return {"machine": platform.machine(), "cores": cores, "memory_gb": round(memory / 1e9, 1), "gpu": gpu}

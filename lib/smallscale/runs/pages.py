@@ -1,7 +1,8 @@
-"""How is it shown? An executed notebook as one page, its figures as thumbnails, all runs as a gallery.
+"""How is a run shown? An executed notebook as one page, its figures as thumbnails.
 
-Every page stands alone: no script, nothing fetched, and a content security policy that forbids both. The pages
-are the templates beside this file; nbconvert reads the notebook's Markdown.
+Every page stands alone: no script, nothing fetched, and a content security policy that
+forbids both. The pages are the templates beside this file; nbconvert reads the
+notebook's Markdown.
 """
 
 import base64
@@ -9,8 +10,6 @@ import io
 import itertools
 import re
 from collections import Counter
-from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cache, lru_cache
 from html import escape, unescape
 from pathlib import Path
@@ -27,21 +26,41 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
-from smallscale.runs.results import Record, claims_held, passed
+from smallscale.runs.record import RunRecord, claims_held
 
 TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
-# The first of these that an output has is shown: an image before HTML, which may want a script.
-SHOWN = ["application/vnd.jupyter.widget-view+json", "image/png", "image/jpeg", "image/svg+xml"]
-SHOWN += ["text/html", "text/markdown", "text/latex", "text/plain"]
+WIDGET = "application/vnd.jupyter.widget-view+json"  # of a kernel that is gone
+# The first of these that an output has is shown: an image before HTML, which may want a
+# script.
+SHOWN = [
+    "image/png",
+    "image/jpeg",
+    "image/svg+xml",
+    "text/html",
+    "text/markdown",
+    "text/latex",
+    "text/plain",
+]
 THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
-CARDS = 24  # runs of one notebook that are shown as cards; the rest is a table
+# What is wider than a small screen scrolls in a block of its own, which the keyboard
+# reaches.
+FOCUSABLE = 'tabindex="0" role="group" aria-label="{}"'
+SCROLL = f'<div class="scroll" {FOCUSABLE.format("Table")}>'
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")  # each of its states comes as an output of its own
+# One state of a tqdm bar; each of them comes as an output of its own.
+BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")
 HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
-# The highlighter's classes that our style sheet leaves alone: names, operators, punctuation, white space.
+TABLE = re.compile(r"<table\b.*?</table>", re.S)
+EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*</th>")
+EMPTY_ROW = re.compile(r"<thead>\s*<tr\b[^>]*>\s*(<td[^>]*></td>\s*)+</tr>\s*</thead>")
+# The highlighter's classes that our style sheet leaves alone: names, operators,
+# punctuation, white space.
 UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
-MATH = re.compile(r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>(?:(?!</?\w)[^$])+)\$|^(?P<bare>\\begin.+)$", re.S)
+MATH = re.compile(
+    r"\$\$(?P<block>.+?)\$\$|\$(?P<inline>(?:(?!</?\w)[^$])+)\$|^(?P<bare>\\begin.+)$",
+    re.S,
+)
 # What the formula converter does not know, and what it knows instead.
 SPELLINGS = (
     (r"\\(begin|end)\{aligned\}", r"\\\1{align*}"),
@@ -51,31 +70,67 @@ SPELLINGS = (
     (r"\\operatorname\*?\{arg(?:\\,)?(max|min)\}|\\arg\s*\\(max|min)", r"\\arg\1\2"),
     (r"(\\[bB]igg?[lrm]?)\\\|", r"\1‖"),
 )
-ARITY = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "msubsup": 3, "munderover": 3}
-LIMIT = re.compile(r"max|min|sup|inf|lim|arg\s(max|min)")  # what belongs to it stands below it in a display
+ARITY = {
+    "mfrac": 2,
+    "mroot": 2,
+    "msub": 2,
+    "msup": 2,
+    "munder": 2,
+    "mover": 2,
+    "msubsup": 3,
+    "munderover": 3,
+}
+# Operators whose limits stand below them in a display.
+LIMIT = re.compile(r"max|min|sup|inf|lim|arg\s(max|min)")
 
 
-def notebook_page(notebook: Any, run: Record) -> str:
-    """The executed notebook as one HTML page that needs nothing beside it; `run` is its record."""
-    page = _environment().get_template("notebook.html.j2")
-    return page.render(run=run, cells=notebook.cells, number=itertools.count(1).__next__)
+def notebook_page(notebook: Any, run: RunRecord) -> str:
+    """Return the executed notebook as one HTML page that needs nothing beside it.
+
+    notebook: as nbformat reads it. run: its record.
+    """
+    page = template_environment().get_template("notebook.html.j2")
+    number = itertools.count(1).__next__
+    return page.render(run=run, cells=notebook.cells, number=number)
+
+
+def folded(cell: Any) -> bool:
+    """Return whether the cell's code is hidden until a reader asks for it."""
+    hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+    return bool(hidden) or "hide-input" in cell.metadata.get("tags", [])
+
+
+def _what_is_folded(cell: Any) -> str:
+    """Return what to call the folded code of a cell."""
+    if re.search(r"\bclaims\.\w+\(", cell.source):
+        return "Code that states these claims"
+    if any("image/png" in output.get("data", {}) for output in cell.outputs):
+        return "Code that draws this figure"
+    return "Code of this cell"
 
 
 def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
-    """Write each image of the notebook into the folder as a thumbnail, figure-1.png and so on.
+    """Write the notebook's images as thumbnails: figure-1.png and so on, in the folder.
 
-    Returns a dict a figure: file, title, alt. What is no readable image is left out.
+    Returns a dict for each figure: file, title, alt. An image that cannot be read is
+    left out.
     """
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     figures = []
-    for number, output in enumerate((o for o in outputs if "image/png" in o.get("data", {})), 1):
+    for number, output in enumerate(
+        (o for o in outputs if "image/png" in o.get("data", {})), 1
+    ):
         about = output.metadata.get("image/png", {})
         try:
-            image = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGBA")
+            image = Image.open(
+                io.BytesIO(base64.b64decode(output.data["image/png"]))
+            ).convert("RGBA")
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
         image.thumbnail((THUMBNAIL, image.height))
-        on_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        on_white = Image.alpha_composite(
+            Image.new("RGBA", image.size, "white"), image
+        ).convert("RGB")
         file = f"figure-{number}.png"
         on_white.quantize(256).save(folder / file, optimize=True)
         alt = about.get("alt") or output.data.get("text/plain") or f"Figure {number}"
@@ -83,39 +138,28 @@ def save_figures(notebook: Any, folder: Path) -> list[dict[str, str]]:
     return figures
 
 
-def gallery(runs: list[Record]) -> str:
-    """The page of all runs, theme by theme; its links are relative to the results folder."""
-    themes: dict[str, list[dict[str, Any]]] = {}
-    for name in sorted({run["notebook"] for run in runs}, key=lambda name: ("/" not in name, name)):
-        theme = name.split("/")[0] if "/" in name else "other"
-        themes.setdefault(theme, []).append(_notebook(name, [run for run in runs if run["notebook"] == name]))
-    held, judged = (sum(claims_held(run)[which] for run in runs) for which in (0, 1))
-    numbers = {"statuses": Counter(run["status"] for run in runs), "held": held, "judged": judged, "cards": CARDS}
-    return _environment().get_template("gallery.html.j2").render(themes=themes, **numbers, made=datetime.now(UTC))
-
-
-def _notebook(name: str, runs: list[Record]) -> dict[str, Any]:
-    """One notebook's part of the gallery: its newest title and question, its runs, the worst first."""
-    newest = max(runs, key=lambda run: run["finished"])
-    names = dict.fromkeys(name for run in runs for name in run["parameters"])
-    varied = [name for name in names if len({repr(run["parameters"].get(name)) for run in runs}) > 1]
-    varied.sort(key=lambda name: name == "seed")  # last, so that the seeds of one setting stand together
-
-    def order(run: Record) -> list[Any]:
-        values = [run["parameters"].get(name) for name in varied]
-        sizes = [(0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in values]
-        return [run["status"] == "completed", passed(run), *sizes]
-
-    about = {"name": name, "title": newest["title"], "question": newest["question"]}
-    return about | {"varied": varied, "runs": sorted(runs, key=order)}
-
-
 @cache
-def _environment() -> Environment:
-    environment = Environment(loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"inline": _inline, "markdown": _markdown, "code": _highlight, "latex": _latex}
-    environment.filters |= {"headings": _headings, "seconds": _seconds, "text": plain}
-    environment.globals |= {"claims_held": claims_held, "SHOWN": SHOWN}
+def template_environment() -> Environment:
+    environment = Environment(
+        loader=TEMPLATES, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "code": _highlight,
+        "folded": folded,
+        "headings": _headings,
+        "inline": _inline,
+        "latex": _latex,
+        "markdown": _markdown,
+        "seconds": _seconds,
+        "tables": _tables,
+        "text": plain,
+        "what": _what_is_folded,
+    }
+    environment.globals |= {
+        "SHOWN": SHOWN,
+        "WIDGET": WIDGET,
+        "claims_held": claims_held,
+    }
     return environment
 
 
@@ -138,39 +182,59 @@ class _Renderer(HTMLRenderer):
         return _highlight(code.rstrip("\n"), info.split()[0] if info else "text")
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        # A relative link leads to a neighbour of the notebook's, and this page stands elsewhere.
-        return super().link(text, url, title) if re.match(r"https?:|mailto:|#", url, re.I) else text
+        # A relative link leads to the notebook's neighbour, and this page is elsewhere.
+        if not re.match(r"https?:|mailto:|#", url, re.I):
+            return text
+        return super().link(text, url, title)
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         # Nor does this page fetch images.
-        return super().image(text, url, title) if url.startswith("data:") else f"<em>{escape(text)}</em>"
+        if not url.startswith("data:"):
+            return f"<em>{escape(text)}</em>"
+        return super().image(text, url, title)
 
 
-def _markdown(source: str, attachments: dict[str, dict[str, str]] | None = None) -> Markup:
-    # Here, as it takes more than a second, which a gallery alone need not wait for.
+def _markdown(
+    source: str, attachments: dict[str, dict[str, str]] | None = None
+) -> Markup:
+    # Imported here: it takes more than a second, for which a gallery need not wait.
     from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
     for name, kinds in (attachments or {}).items():
         kind, data = next(iter(kinds.items()))
         source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
     html = MarkdownWithMath(_Renderer(escape=False)).render(source)
-    return Markup(html.replace("<table", '<div class="scroll"><table').replace("</table>", "</table></div>"))
+    return Markup(TABLE.sub(lambda table: f"{SCROLL}{table[0]}</div>", _tables(html)))
+
+
+def _tables(html: str) -> Markup:
+    """HTML whose tables have no empty header: a corner becomes a cell, a row goes."""
+
+    def named(table: re.Match[str]) -> str:
+        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(r"<td\1></td>", table[0]))
+
+    return Markup(TABLE.sub(named, html))
 
 
 @lru_cache(1000)
 def _inline(text: str) -> Markup:
     """One line of Markdown; any HTML in it is shown, not obeyed."""
     renderer = _Renderer(escape=True)
-    tokens = create_markdown(renderer=renderer, plugins=["math"]).inline(text, {"ref_links": {}})
+    tokens = create_markdown(renderer=renderer, plugins=["math"]).inline(
+        text, {"ref_links": {}}
+    )
     return Markup(renderer(tokens, BlockState()))
 
 
 @lru_cache(1000)  # the runs of a sweep share most of their code, and all their formulas
 def _highlight(source: str, language: str = "ipython3") -> Markup:
-    lexer = TextLexer()
-    with suppress(ClassNotFound):
+    try:
         lexer = get_lexer_by_name(language)
-    return Markup(UNSTYLED.sub(r"\1", highlight(source, lexer, HtmlFormatter())))
+    except ClassNotFound:
+        lexer = TextLexer()
+    html = highlight(source, lexer, HtmlFormatter())
+    html = html.replace("<pre>", f"<pre {FOCUSABLE.format('Code')}>", 1)
+    return Markup(UNSTYLED.sub(r"\1", html))
 
 
 def _latex(text: str) -> Markup:
@@ -191,31 +255,46 @@ def _mathml(latex: str, display: str) -> str:
         plain = re.sub(pattern, spelling, plain)
     try:
         math = Converter(display=display).convert_to_element(plain)
-    except Exception:  # the converter raises many kinds, IndexError among them
+    except Exception:  # the converter raises many kinds of errors, IndexError too
         return f"<code>{escape(latex)}</code>"
     del math.attrib["xmlns"]  # HTML knows it
     for element in math.iter():
         element.text = unescape(element.text) if element.text else None
-        unknown = "\\" in (element.text or "") or element.text == "&" or "linebreak" in element.attrib
+        unknown = (
+            "\\" in (element.text or "")
+            or element.text == "&"
+            or "linebreak" in element.attrib
+        )
         if unknown or len(element) != ARITY.get(element.tag, len(element)):
             return f"<code>{escape(latex)}</code>"
         if element.tag == "mi" and element.text == "~":  # \sim
             element.tag, element.text = "mo", "∼"
-        if display == "block" and element.tag == "msub" and LIMIT.fullmatch(unescape(element[0].text or "")):
+        if (
+            display == "block"
+            and element.tag == "msub"
+            and LIMIT.fullmatch(unescape(element[0].text or ""))
+        ):
             element.tag = "munder"
     text = ElementTree.tostring(math, encoding="unicode")
-    return f'<span class="formula">{text}</span>' if display == "block" else text
+    if display != "block":
+        return text
+    return f'<span class="formula" {FOCUSABLE.format("Formula")}>{text}</span>'
 
 
 def _headings(body: str) -> Markup:
-    """One H1, and an id for each heading as JupyterLab gives it, for a notebook's links within itself."""
+    """Leave one H1, and give each heading the id that JupyterLab gives it.
+
+    A notebook's links within itself lead to these.
+    """
     seen = Counter({"main": 1})
 
     def anchored(found: re.Match[str]) -> str:
         level, attributes, text = found.groups()
         seen["<h1>"] += level == "1"
         level = "2" if level == "1" and seen["<h1>"] > 1 else level
-        name = escape(re.sub(r"\s+", "-", unescape(re.sub(r"<[^>]+>", "", text)).strip()))
+        name = escape(
+            re.sub(r"\s+", "-", unescape(re.sub(r"<[^>]+>", "", text)).strip())
+        )
         seen[name] += 1
         again = f"-{seen[name]}" if seen[name] > 1 else ""
         place = "" if "id=" in attributes else f' id="{name}{again}"'
@@ -225,7 +304,10 @@ def _headings(body: str) -> Markup:
 
 
 def plain(text: str) -> str:
-    """What a terminal would show in the end: no colours, no bars of tqdm, of other progress only the last state."""
+    """Return what a terminal would show in the end.
+
+    No colours, no bars of tqdm, and of other progress only the last state.
+    """
     lines = BAR.sub("", ANSI.sub("", text)).split("\n")
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
@@ -234,4 +316,6 @@ def _seconds(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

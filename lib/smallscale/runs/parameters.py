@@ -1,7 +1,9 @@
-"""What may be asked of this notebook? Its parameters: read with `ast`, typed, checked, spread into a grid.
+"""What may be asked of a notebook? Its parameters: read, typed, checked, made a grid.
 
-The cell tagged `parameters` holds one `name: type = literal  # help` a line. Help that ends in `[0, 1]` is a
-closed range, help that ends in `one of: a, b` a choice, and help that says `a folder` or `a file` makes a path.
+The cell tagged `parameters` holds one `name: type = literal  # help` a line. Help that
+ends in `[0, 1]` is a closed range, help that ends in `one of: a, b` is a choice, and
+help that says `a folder` or `a file` makes the parameter a path. The cell is read with
+`ast`; nothing in it is run.
 """
 
 import ast
@@ -19,19 +21,31 @@ from pathlib import Path
 from smallscale.runs import Refused, refusing
 
 Value = str | int | float | bool
-TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-READ: dict[type, Callable[[str], Value]]  # raises ValueError or KeyError
-READ = {str: str, int: int, float: float, bool: lambda text: {"true": True, "false": False}[text.lower()]}
-MOST = 100_000  # a longer list is a slip of the finger
+TYPES: dict[str, type[Value]] = {"str": str, "int": int, "float": float, "bool": bool}
+TYPES_IN_WORDS: dict[type[Value], str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+# How a text of the command line becomes a value; each raises ValueError or KeyError.
+CONVERTERS: dict[type[Value], Callable[[str], Value]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: lambda text: {"true": True, "false": False}[text.lower()],
+}
+MOST_VALUES = 100_000  # a longer list, or a larger grid, is a slip of the finger
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 RANGE = re.compile(rf"({NUMBER}):({NUMBER}):({NUMBER})")
 BOUNDS = re.compile(r"\[\s*([^\s,\]]+)\s*,\s*([^\s,\]]+)\s*\]\s*$")
 CHOICES = re.compile(r"one of:\s*(.+)$")
 PATH = re.compile(r"\ba (folder|file)\b")
-# One value of a comma list and its comma: quoted, or up to the comma.
-ITEM = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(?![\s"'])([^,]*?))\s*,""")
+# One item of a comma list and the comma after it: in quotes, or up to the comma.
+ITEM = re.compile(
+    r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?![\s"'])(?P<plain>[^,]*?))\s*,"""
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class Parameter:
     """One line of the parameters cell."""
 
     name: str
-    kind: type
+    kind: type[Value]
     default: Value
     help: str = ""
     low: float = -math.inf
@@ -49,130 +63,260 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """Say in words what a value may be."""
         if self.choices:
             return "one of: " + ", ".join(map(str, self.choices))
         if self.path:
             return f"a {self.path}"
-        bounded = math.isfinite(self.low) or math.isfinite(self.high)
-        return KINDS[self.kind] + (f" in [{self.low:g}, {self.high:g}]" if bounded else "")
+        words = TYPES_IN_WORDS[self.kind]
+        if math.isfinite(self.low) or math.isfinite(self.high):
+            words += f" in [{self.low:g}, {self.high:g}]"
+        return words
 
     def check(self, value: Value) -> Value:
-        """The value, or Refused with what is allowed."""
+        """Return the value. Raises Refused, with what is allowed, where it is not."""
         if isinstance(value, float) and not math.isfinite(value):
-            raise Refused(f"{self.name}={value} is not finite; allowed is {self.allowed}")
+            raise self._refusal(f"{value}", "is not finite")
         if self.choices and value not in self.choices:
-            raise Refused(f"{self.name}={value} is not allowed; allowed is {self.allowed}{near(value, self.choices)}")
+            hint = near(value, self.choices)
+            raise self._refusal(f"{value}", "is not allowed", hint)
         if not isinstance(value, str) and not self.low <= value <= self.high:
-            raise Refused(f"{self.name}={value} is out of range; allowed is {self.allowed}")
+            raise self._refusal(f"{value}", "is out of range")
         return value
 
-    def parse(self, text: str) -> list[Value]:
-        """The values that a command-line text asks for: one, a comma list, or a:b:step; in order, each once."""
-        values: list[Value] = []
-        for item, quoted in _split(self.name, text):
-            spread = ":" in item and self.kind in (int, float) and not quoted
-            values += map(self._cast, map(str, _range(self.name, item)) if spread else [item])
-        return list(dict.fromkeys(map(self.check, values)))
+    def _refusal(self, given: str, wrong: str, hint: str = "") -> Refused:
+        return Refused(f"{self.name}={given} {wrong}; allowed is {self.allowed}{hint}")
 
-    def _cast(self, text: str) -> Value:
-        with refusing(f"{self.name}={text!r} has the wrong type; allowed is {self.allowed}", ValueError, KeyError):
-            return READ[self.kind](text)
+    def parse(self, text: str) -> list[Value]:
+        """Return the values that a text of the command line asks for.
+
+        The text is one value, a comma list, or a range a:b:step. The values are in the
+        order given, each once. Raises Refused where one of them is wrong.
+
+        >>> Parameter("eps", float, 0.1).parse("0.5,0:0.3:0.1")
+        [0.5, 0.0, 0.1, 0.2, 0.3]
+        """
+        values: list[Value] = []
+        for item in _split(self.name, text):
+            if ":" in item.text and self.kind in (int, float) and not item.quoted:
+                numbers = _spread(self.name, item.text)
+                values += [self.convert(str(number)) for number in numbers]
+            else:
+                values.append(self.convert(item.text))
+        return list(dict.fromkeys(self.check(value) for value in values))
+
+    def convert(self, text: str) -> Value:
+        """Return the text as a value of the parameter's type, or raise Refused."""
+        try:
+            return CONVERTERS[self.kind](text)
+        except (ValueError, KeyError):
+            raise self._refusal(f"{text!r}", "has the wrong type") from None
 
     def resolve(self, value: Value, caller: Path) -> Value:
-        """A path as an absolute one, checked; anything else, and an empty path, as it is."""
+        """Return a path as an absolute one, and anything else as it is.
+
+        A path is relative to the caller's folder, and must exist; an empty one stays
+        empty. Raises Refused.
+        """
         if not self.path or not value:
             return value
         full = (caller / Path(str(value)).expanduser()).resolve()
-        if not (full.is_dir() if self.path == "folder" else full.is_file()):
-            what = f"is not a {self.path}" if full.exists() else "does not exist"
-            raise Refused(f"{self.name}={value} {what}; allowed is the path of a {self.path}")
-        return str(full)
+        if self.path == "folder" and full.is_dir():
+            return str(full)
+        if self.path == "file" and full.is_file():
+            return str(full)
+        wrong = f"is not a {self.path}" if full.exists() else "does not exist"
+        raise Refused(
+            f"{self.name}={value} {wrong}; allowed is the path of a {self.path}"
+        )
+
+
+# ---- the parameters cell -------------------------------------------------------------
 
 
 def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
-    """The parameters that a parameters cell declares, by name. Raises Refused with the line that is wrong."""
-    with refusing(f"{where}: the parameters cell is not valid Python: ", SyntaxError, tokenize.TokenError):
+    """Return the parameters that a parameters cell declares, by name.
+
+    `where` names the notebook in messages. Raises Refused with the line that is wrong.
+    """
+    with refusing(
+        f"{where}: the parameters cell is not valid Python: ",
+        SyntaxError,
+        tokenize.TokenError,
+    ):
         body = ast.parse(cell).body
-        tokens = list(tokenize.generate_tokens(io.StringIO(cell).readline))
-    comments = {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
+        comments = _comments(cell)
     found: dict[str, Parameter] = {}
     for node in body:
         line = f"{where}: line {node.lineno} of the parameters cell"
         match node:
-            case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id=kind), value=ast.expr() as literal):
+            case ast.AnnAssign(
+                target=ast.Name(id=name),
+                annotation=ast.Name(id=type_name),
+                value=ast.expr() as literal,
+            ):
                 if name in found:
                     raise Refused(f"{line}: {name} is declared twice")
+                help = _help(node, comments)
                 with refusing(f"{line}: ", Refused):
-                    found[name] = _parameter(name, kind, literal, comments.get(node.end_lineno or 0, ""))
+                    found[name] = _parameter(name, type_name, literal, help)
             case _:
-                raise Refused(f"{line} is not of the form `name: type = literal  # help`")
+                form = "`name: type = literal  # help`"
+                raise Refused(f"{line} is not of the form {form}")
     return found
 
 
+def _help(node: ast.stmt, comments: dict[int, str]) -> str:
+    """Return the comment of a declaration.
+
+    A formatter may have wrapped the line, as `name: type = (`, `literal  # help`, `)`.
+    """
+    lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return " ".join(comments[line] for line in lines if line in comments)
+
+
+def _comments(cell: str) -> dict[int, str]:
+    """Return the comment of each line that has one, by the line's number."""
+    return {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokenize.generate_tokens(io.StringIO(cell).readline)
+        if token.type == tokenize.COMMENT
+    }
+
+
 def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Parameter:
+    """Return the parameter that one line declares, or raise Refused."""
     if type_name not in TYPES:
-        raise Refused(f"the type of {name} is {type_name}; allowed are {', '.join(TYPES)}")
+        allowed = ", ".join(TYPES)
+        raise Refused(f"the type of {name} is {type_name}; allowed are {allowed}")
     kind = TYPES[type_name]
-    with refusing(f"the default of {name} is not a literal", ValueError):
-        default = ast.literal_eval(literal)
-    if kind is float and type(default) is int:
-        default = float(default)
-    if type(default).__name__ != type_name:
-        raise Refused(f"the default of {name} is {default!r}, which is not {type_name}")
-    bounds, listed, path = BOUNDS.search(help), CHOICES.search(help), PATH.search(help)
-    parameter = Parameter(name, kind, default, help, path=path[1] if path and kind is str else "")
+    default = _default(name, kind, literal)
+    parameter = Parameter(name, kind, default, help)
+    path = PATH.search(help)
+    if path and kind is str:
+        parameter = replace(parameter, path=path[1])
+    bounds = BOUNDS.search(help)
     if bounds and kind in (int, float):
-        with refusing(f"the range {bounds[0].strip()} of {name} is not two numbers", ValueError):
+        with refusing(
+            f"the range {bounds[0].strip()} of {name} is not two numbers", ValueError
+        ):
             parameter = replace(parameter, low=float(bounds[1]), high=float(bounds[2]))
-    if listed:
-        choices = [parameter._cast(text) for text, _ in _split(name, listed[1].rstrip(". "))]
-        parameter = replace(parameter, choices=tuple(choices))
+    choices = CHOICES.search(help)
+    if choices:
+        items = _split(name, choices[1].rstrip(". "))
+        values = tuple(parameter.convert(item.text) for item in items)
+        parameter = replace(parameter, choices=values)
     with refusing("the default ", Refused):
         parameter.check(default)
     return parameter
 
 
-def _split(name: str, text: str) -> list[tuple[str, bool]]:
-    """The items of a comma list, and whether each was quoted; quotes protect a comma."""
-    items = list(ITEM.finditer(text + ","))
-    if "".join(item[0] for item in items) != text + ",":
-        raise Refused(f"{name}={text} has a quote that is not closed, or text after one that is")
-    return [(item[item.lastindex or 0], item.lastindex != 3) for item in items]
+def _default(name: str, kind: type[Value], literal: ast.expr) -> Value:
+    """Return a default as a value of its type: a whole number is also a float."""
+    with refusing(f"the default of {name} is not a literal", ValueError):
+        default = ast.literal_eval(literal)
+    if kind is float and type(default) is int:
+        return float(default)
+    if type(default) is not kind:
+        raise Refused(
+            f"the default of {name} is {default!r}, which is not {kind.__name__}"
+        )
+    value: Value = default
+    return value
 
 
-def _range(name: str, text: str) -> list[Decimal]:
-    """a:b:step, both ends in, counted in decimals so that 0:0.3:0.1 holds 0.3 and not 0.30000000000000004."""
+# ---- the command line's lists and ranges ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a comma list."""
+
+    text: str
+    quoted: bool  # quotes protect a comma, and the colons of what is no range
+
+
+def _split(name: str, text: str) -> list[Item]:
+    """Return the items of a comma list, or raise Refused for a quote out of place."""
+    matches = list(ITEM.finditer(text + ","))
+    if "".join(match[0] for match in matches) != text + ",":
+        raise Refused(
+            f"{name}={text} has a quote that is not closed, or text after one that is"
+        )
+    items = []
+    for match in matches:
+        kind = match.lastgroup or "plain"
+        items.append(Item(match[kind], quoted=kind != "plain"))
+    return items
+
+
+def _spread(name: str, text: str) -> list[Decimal]:
+    """Return the numbers of a range a:b:step, both ends included where the step allows.
+
+    They are counted in decimals, so that 0:0.3:0.1 holds 0.3 and not
+    0.30000000000000004. Raises Refused where the text is no range, or an empty one.
+    """
     match = RANGE.fullmatch(text.strip())
     if not match:
-        raise Refused(f"{name}={text} is not a range; write it as start:end:step, such as 0:1:0.25")
-    start, end, step = map(Decimal, match.groups())
+        raise Refused(
+            f"{name}={text} is not a range; write it as start:end:step, such as "
+            "0:1:0.25"
+        )
+    start = Decimal(match[1])
+    end = Decimal(match[2])
+    step = Decimal(match[3])
     if step <= 0 or end < start:
-        raise Refused(f"{name}={text} is an empty range; the step must be above 0 and the end not below the start")
+        raise Refused(
+            f"{name}={text} is an empty range; the step must be above 0 and the end "
+            "not below the start"
+        )
     count = int((end - start) / step) + 1
-    if count > MOST:
-        raise Refused(f"{name}={text} is {count:,} values; at most {MOST:,} are taken")
-    return [start + k * step for k in range(count)]
+    if count > MOST_VALUES:
+        raise Refused(
+            f"{name}={text} is {count:,} values; at most {MOST_VALUES:,} are taken"
+        )
+    return [start + index * step for index in range(count)]
 
 
-def grid(parameters: Mapping[str, Parameter], asked: Mapping[str, str], caller: Path) -> list[dict[str, Value]]:
-    """Every combination of the values asked for, the others at their defaults, as one dict a run."""
-    axes = []
+def grid(
+    parameters: Mapping[str, Parameter], asked: Mapping[str, str], caller: Path
+) -> list[dict[str, Value]]:
+    """Return every combination of the values asked for, as one dict a run.
+
+    Parameters that are not asked for stand at their defaults. Raises Refused where a
+    value is wrong or there are too many combinations.
+
+    >>> declared = {name: Parameter(name, int, 0) for name in ("seed", "k")}
+    >>> grid(declared, {"seed": "1,2"}, Path())
+    [{'seed': 1, 'k': 0}, {'seed': 2, 'k': 0}]
+    """
+    values: dict[str, list[Value]] = {}
     for name, parameter in parameters.items():
-        values = parameter.parse(asked[name]) if name in asked else [parameter.default]
-        axes.append([(name, parameter.resolve(value, caller)) for value in values])
-    size = math.prod(map(len, axes))
-    if size > MOST:
-        raise Refused(f"this is a grid of {size:,} runs; at most {MOST:,} are taken")
-    return [dict(combination) for combination in itertools.product(*axes)]
+        given = parameter.parse(asked[name]) if name in asked else [parameter.default]
+        values[name] = [parameter.resolve(value, caller) for value in given]
+    size = math.prod(map(len, values.values()))
+    if size > MOST_VALUES:
+        raise Refused(
+            f"this is a grid of {size:,} runs; at most {MOST_VALUES:,} are taken"
+        )
+    return [
+        dict(zip(values, combination, strict=True))
+        for combination in itertools.product(*values.values())
+    ]
+
+
+# ---- what refusals say ---------------------------------------------------------------
 
 
 def unknown(name: str, parameters: Mapping[str, Parameter], where: str) -> Refused:
-    """The refusal of a parameter that a notebook does not have."""
-    return Refused(f"{where} has no parameter {name!r}{near(name, parameters)}; it has: {', '.join(parameters)}")
+    """Return the refusal of a parameter that a notebook does not have."""
+    hint = near(name, parameters)
+    known = ", ".join(parameters)
+    return Refused(f"{where} has no parameter {name!r}{hint}; it has: {known}")
 
 
 def near(value: object, known: Iterable[object]) -> str:
-    """A hint at the nearest known name, or nothing."""
-    close = get_close_matches(str(value), [str(item) for item in known], n=1, cutoff=0.5)
+    """Return a hint at the nearest known name, or an empty text."""
+    names = [str(item) for item in known]
+    close = get_close_matches(str(value), names, n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""

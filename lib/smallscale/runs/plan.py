@@ -1,6 +1,6 @@
-"""What is to do? Every run that notebooks and parameters ask for, less what was completed before.
+"""What is to do? Every run that is asked for, less those that were completed before.
 
-A run is known by its name: a hash of everything that its result depends on.
+A run is known by its identity: a hash of everything that its result depends on.
 """
 
 import ast
@@ -8,68 +8,101 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
-from smallscale.notebook.code import contents_hash, module_hashes, modules, versions
+from smallscale.notebook.fingerprints import (
+    contents_hash,
+    module_hashes,
+    modules,
+    versions,
+)
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.parameters import Value, grid, unknown
-from smallscale.runs.results import Record, Results
+from smallscale.runs.record import RunRecord
+from smallscale.runs.results import Results
 
-inputs_hash = lru_cache(maxsize=None)(contents_hash)  # a sweep reads its data once
+inputs_hash = cache(contents_hash)  # a sweep reads its data once
 
 
 class Identifier:
-    """Names the runs of one notebook; what does not depend on the parameters is hashed once.
+    """Names the runs of one notebook.
 
-    That is the notebook's code cells, the bare code of the library modules it imports, and the versions.
+    What does not depend on the parameters is hashed once: the notebook's code cells,
+    the bare code of the library modules that it imports, and the versions.
     """
 
     def __init__(self, notebook: Notebook) -> None:
-        found = modules("\n".join(notebook.imports(ast.walk)), notebook.path.parent)
-        self.code = {"cells": notebook.code, "modules": module_hashes(found), "versions": versions()}
+        imports = "\n".join(notebook.imports(ast.walk))
+        self.code = {
+            "cells": notebook.code,
+            "modules": module_hashes(modules(imports, notebook.path.parent)),
+            "versions": versions(),
+        }
         self.stem = notebook.path.stem
-        self.paths = [name for name, parameter in notebook.parameters.items() if parameter.path]
+        self.paths = [
+            name for name, parameter in notebook.parameters.items() if parameter.path
+        ]
 
     def run(self, parameters: Mapping[str, Value]) -> tuple[str, dict[str, str]]:
-        """The run's name (the notebook's file name and twelve hexadecimal digits), and a hash of each path's contents.
+        """Return the run's name, and for each path a hash of what it holds.
 
-        A path counts by what it holds, not by where it lies.
+        The name is the notebook's file name and twelve hexadecimal digits. A path
+        counts by what it holds, not by where it lies.
         """
-        data = {name: inputs_hash(Path(str(parameters[name]))) for name in self.paths if parameters[name]}
-        record = json.dumps([self.code, {**parameters, **data}], sort_keys=True)
-        return f"{self.stem}-{hashlib.sha256(record.encode()).hexdigest()[:12]}", data
+        data = {
+            name: inputs_hash(Path(str(parameters[name])))
+            for name in self.paths
+            if parameters[name]
+        }
+        identity = json.dumps([self.code, {**parameters, **data}], sort_keys=True)
+        digits = hashlib.sha256(identity.encode()).hexdigest()[:12]
+        return f"{self.stem}-{digits}", data
 
 
 @dataclass(frozen=True)
 class Task:
-    """Everything one run needs to know; plain data, so that it can go to another process or machine."""
+    """Everything that one run needs to know.
+
+    It is plain data, so that it can go to another process or machine.
+    """
 
     run: str
     notebook: Notebook
     parameters: dict[str, Value]
-    data: dict[str, str]
+    data: dict[str, str]  # a hash of what each path parameter points at
     folder: Path  # where the run lies when it is over
     html: bool = True
-    timeout: float | None = None
+    timeout: float | None = None  # seconds
     threads: int = 1
     warm: Path | None = None  # the warm process's socket
 
 
 @dataclass
 class Plan:
-    """What a command asks for: runs done before, runs to do, and what their notebooks import."""
+    """What a command asks for."""
 
-    done: list[Record]
+    done: list[RunRecord]  # runs that were completed before
     todo: list[Task]
-    imports: list[str]
+    imports: list[str]  # the import statements of the chosen notebooks
 
 
 def plan(
-    notebooks: Iterable[Notebook], asked: Mapping[str, str], caller: Path, results: Results, *, fresh: bool = False
+    notebooks: Iterable[Notebook],
+    asked: Mapping[str, str],
+    caller: Path,
+    results: Results,
+    *,
+    fresh: bool = False,
 ) -> Plan:
-    """Every run that the notebooks and parameters ask for. Raises Refused before anything has started."""
-    done: dict[str, Record] = {}
+    """Return every run that the notebooks and parameters ask for.
+
+    asked: the values of each parameter, as the command line has them.
+    caller: the folder that relative paths start from.
+    fresh: runs that were completed before are to do as well.
+    Raises Refused before anything has started.
+    """
+    done: dict[str, RunRecord] = {}
     todo: dict[str, Task] = {}
     imports: dict[str, None] = {}
     for notebook in notebooks:
@@ -80,9 +113,10 @@ def plan(
         for parameters in grid(notebook.parameters, asked, caller):
             run, data = identifier.run(parameters)
             record = results.records.get(run)
-            if record and record["status"] == "completed" and not fresh:
+            if record and record.status == "completed" and not fresh:
                 done[run] = record
-            else:
-                todo[run] = Task(run, notebook, parameters, data, results.folder / "runs" / run)
+                continue
+            folder = results.folder / "runs" / run
+            todo[run] = Task(run, notebook, parameters, data, folder)
         imports |= dict.fromkeys(notebook.imports())
     return Plan(list(done.values()), list(todo.values()), list(imports))

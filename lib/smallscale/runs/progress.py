@@ -1,50 +1,71 @@
-"""What is said while runs go on: a line a run; on a terminal a bar with the time left as well."""
+"""What is said while runs go on? A line a run; on a terminal, a bar with time left."""
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from smallscale.runs.results import Record, claims_held
+from smallscale.runs.record import RunRecord, claims_held
 
 # Piped, lines stay whole: whoever reads them is a program.
 console = Console(highlight=False, soft_wrap=True)
+LONGEST = 40  # characters of a parameter that a line shows
 
 
-class Told:
-    """The runs of a sweep, told as they come."""
+class ProgressReporter:
+    """Tells how the runs of a sweep are coming along."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.records, self.shares = total, list[Record](), dict[str, float]()
-        columns = TextColumn("{task.fields[runs]}"), BarColumn(), TimeRemainingColumn()
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.total = total
+        self.records: list[RunRecord] = []  # of the runs that are over
+        self.shares: dict[str, float] = {}  # of its cells that each run has done
+        self.bar = Progress(
+            TextColumn("{task.fields[runs]}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
         self.task = self.bar.add_task("", total=total, runs=f"0/{total}")
         if self.bar.disable:
             print(f"{count(total, 'run')} to do", flush=True)
 
     def share(self, run: str, share: float) -> None:
-        """A run has done this share of its cells."""
+        """Tell that a run has done this share of its cells."""
         self.shares[run] = share
         runs = f"{len(self.records)}/{self.total} runs"
         self.bar.update(self.task, completed=sum(self.shares.values()), runs=runs)
 
-    def over(self, record: Record) -> None:
-        """A run is over."""
+    def over(self, record: RunRecord) -> None:
+        """Tell that a run is over, and how it went."""
         self.records.append(record)
+        console.print(self._line(record), markup=False)
+        self.share(record.run, 1)
+
+    def _line(self, record: RunRecord) -> str:
         held, judged = claims_held(record)
         claims = f", {held} of {judged} claims held" if judged else ""
-        line = f"{len(self.records)}/{self.total} {record['status']}: {record['run']} {_given(record)}"
-        line += f" ({record['seconds']:.1f} s{claims})"
-        if record["error"]:
-            line += "\n    " + record["error"].splitlines()[-1]
-        console.print(line, markup=False)
-        self.share(record["run"], 1)
+        line = (
+            f"{len(self.records)}/{self.total} {record.status}: {record.run} "
+            f"{_parameters_in_short(record)} ({record.seconds:.1f} s{claims})"
+        )
+        if record.error:
+            line += "\n    " + record.error.splitlines()[-1]
+        return line
 
 
 def count(number: int, noun: str) -> str:
-    """1 run, 2 runs."""
+    """Return the number with its noun.
+
+    >>> count(1, "run"), count(2, "run")
+    ('1 run', '2 runs')
+    """
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _given(record: Record) -> str:
-    """The parameters in short: a long text is cut."""
-    texts = (f"{name}={value}" for name, value in record["parameters"].items() if value != "")
-    return " ".join(text if len(text) <= 40 else text[:39] + "…" for text in texts)
+def _parameters_in_short(record: RunRecord) -> str:
+    texts = [
+        f"{name}={value}" for name, value in record.parameters.items() if value != ""
+    ]
+    return " ".join(
+        text if len(text) <= LONGEST else text[: LONGEST - 1] + "…" for text in texts
+    )

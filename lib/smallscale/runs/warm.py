@@ -1,13 +1,18 @@
-"""Why should every run import torch again? Kernels forked from a process that has the imports already.
+"""Why should every run import torch again? Kernels are forked from a warm process.
 
-`python -m smallscale.runs.warm` is the warm process: it imports what it is told to, then forks for each connection
-a keeper, which forks a kernel and stays to tell how that ended and to end what it left behind. It only ever imports:
-a parent that has run one torch operation has threads, and every child of it would hang. `WarmProvisioner` is
-jupyter_client's side of it (entry point `smallscale-warm`); where the warm process cannot be reached, it starts an
-ordinary kernel.
+`python -m smallscale.runs.warm` is the warm process. It imports what it is told to.
+Then, for each connection, it forks a keeper, and the keeper forks a kernel. The keeper
+stays to tell how the kernel ended, and to end whatever the kernel left behind.
 
-The connection is also the kernel's lifeline. The command holds one end, the kernel the other: when the command
-is gone, however it went, the kernel ends itself, and its keeper everything it started.
+The warm process only ever imports: a process that has run one torch operation has
+threads, and every kernel forked from it would hang.
+
+`WarmProvisioner` is jupyter_client's side of it (entry point `smallscale-warm`). Where
+the warm process cannot be reached, it starts an ordinary kernel.
+
+The connection is also the kernel's lifeline. The command holds one end and the kernel
+the other: when the command is gone, however it went, the kernel ends itself, and its
+keeper ends everything that the kernel had started.
 """
 
 import ast
@@ -31,66 +36,99 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from smallscale.runs.inside import end_all, kill_descendants
+from smallscale.runs.kernel_side import end_all, kill_descendants
 
 SOCKET = "SMALLSCALE_WARM_SOCKET"  # the variable that names the warm process's socket
 SUPPORTED = sys.platform == "linux"
-PID = 20  # characters of a message that tells a process id
+PID_LENGTH = 20  # characters of the message that tells a process id
+EXIT_CODE_LENGTH = 20  # characters, at most, of the message that tells an exit code
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # What every kernel imports as it starts, named here because nothing in a notebook does.
-KERNEL = """\
+KERNEL_IMPORTS = """\
 import ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, ipykernel.debugger
-import matplotlib_inline.backend_inline, IPython.core.completer, jedi, debugpy, psutil"""
+import matplotlib_inline.backend_inline, IPython.core.completer
+import debugpy, jedi, psutil
+"""
 
 
 def kernel_env(threads: int) -> dict[str, str]:
-    """The caller's environment, with what the caller has not set: threads capped, hashes the same every time."""
-    env = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    env |= {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin while they wait slow the runs beside them tenfold
-    env |= {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # the debugger warns of nothing
-    return env | os.environ
+    """Return the caller's environment, with defaults for what it does not set.
+
+    The defaults give each numerical library this many threads, and make hashes the
+    same in every run.
+    """
+    defaults = {
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        # Threads that spin while they wait slow the runs beside them tenfold.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONHASHSEED": "0",
+        # Without it, the debugger warns of frozen modules in every kernel.
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    return {**defaults, **os.environ}
 
 
-# ---- the command's side -------------------------------------------------------------------------------------
+# ---- the command's side --------------------------------------------------------------
 
 
 @contextmanager
 def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
-    """The warm process, for a while: its socket, to be used at once, though its imports are still under way."""
+    """Start the warm process, yield the path of its socket, and kill it afterwards.
+
+    The socket can be used at once, though the imports are still under way.
+    """
     with tempfile.TemporaryDirectory(prefix="smallscale-") as folder:
-        where, imports = Path(folder) / "warm", Path(folder) / "imports.py"
-        imports.write_text("\n".join([KERNEL, *statements]), encoding="utf-8")
+        path = Path(folder) / "warm"
+        imports = Path(folder) / "imports.py"
+        imports.write_text(KERNEL_IMPORTS + "\n".join(statements), encoding="utf-8")
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(where))
+            listener.bind(str(path))
             listener.listen(64)
-            command = [sys.executable, "-m", "smallscale.runs.warm", str(listener.fileno()), str(imports)]
-            # Its standard input stays open: its end is the warm process's own lifeline.
-            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "pass_fds": [listener.fileno()]}
-            process = subprocess.Popen(command, env=env, start_new_session=True, **pipes)
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "smallscale.runs.warm",
+                    str(listener.fileno()),
+                    str(imports),
+                ],
+                env=env,
+                start_new_session=True,
+                pass_fds=[listener.fileno()],
+                # It stays open: its end is the warm process's own lifeline.
+                stdin=subprocess.PIPE,
+            )
         with process:
             try:
-                yield where
+                yield path
             finally:
                 process.kill()
 
 
 class ForkedKernel:
-    """A forked kernel, as `subprocess.Popen` would show it: its keeper tells when and how it ended."""
+    """A forked kernel, with the methods of `subprocess.Popen` that its manager uses.
+
+    Its keeper tells when and how it ended.
+    """
 
     stdin = stdout = stderr = None
     returncode: int | None = None
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
-        self.pid, self._connection = pid, connection
+        self.pid = pid
+        self._connection = connection
 
     def poll(self) -> int | None:
-        """The exit code (negative for a signal), or None while it runs."""
+        """Return the exit code (negative for a signal), or None while it runs."""
         if self.returncode is None:
             with suppress(BlockingIOError):
-                # Nothing but an end: the keeper itself is gone, and the kernel with it.
-                self.returncode = int(self._connection.recv(20) or -signal.SIGKILL)
+                message = self._connection.recv(EXIT_CODE_LENGTH)
+                # An empty message: the keeper was killed, and the kernel with it.
+                self.returncode = int(message) if message else -signal.SIGKILL
                 self._connection.close()
         return self.returncode
 
@@ -103,77 +141,120 @@ class ForkedKernel:
 
 
 class WarmProvisioner(LocalProvisioner):
-    """Forks a kernel from the warm process whose socket the environment names, else starts an ordinary one."""
+    """Forks a kernel from the warm process whose socket the environment names.
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+    Where none answers, it starts an ordinary kernel.
+    """
+
+    async def launch_kernel(
+        self, cmd: list[str], **kwargs: Any
+    ) -> KernelConnectionInfo:
         """Launch the kernel. `cmd` and `kwargs` are those of `LocalProvisioner`."""
         if SOCKET in kwargs["env"]:
-            argv = cmd[cmd.index("ipykernel_launcher") + 1 :]
-            request = json.dumps({"argv": argv, "cwd": kwargs["cwd"], "env": kwargs["env"]})
-            connection = socket.socket(socket.AF_UNIX)
-            connection.setblocking(False)
-            loop = asyncio.get_running_loop()
-            try:
-                await loop.sock_connect(connection, kwargs["env"][SOCKET])
-                await loop.sock_sendall(connection, f"{request}\n".encode())
-                self.pid = self.pgid = int(await loop.sock_recv(connection, PID))
-                self.process = ForkedKernel(self.pid, connection)  # type: ignore[assignment]
+            request = {
+                "argv": cmd[cmd.index("ipykernel_launcher") + 1 :],
+                "cwd": kwargs["cwd"],
+                "env": kwargs["env"],
+            }
+            with suppress(OSError, ValueError):
+                await self._fork(kwargs["env"][SOCKET], request)
                 return self.connection_info
-            except (OSError, ValueError):
-                connection.close()
         return await super().launch_kernel(cmd, **kwargs)
+
+    async def _fork(self, path: str, request: dict[str, Any]) -> None:
+        """Ask the warm process at this socket for a kernel.
+
+        Raises OSError or ValueError where none comes.
+        """
+        connection = socket.socket(socket.AF_UNIX)
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.sock_connect(connection, path)
+            await loop.sock_sendall(connection, f"{json.dumps(request)}\n".encode())
+            pid = int(await loop.sock_recv(connection, PID_LENGTH))
+        except (OSError, ValueError):
+            connection.close()
+            raise
+        self.pid = pid
+        self.pgid = pid
+        self.process = ForkedKernel(pid, connection)  # type: ignore[assignment]
 
     async def kill(self, restart: bool = False) -> None:
         """Kill the kernel, and what it started even if that left its process group."""
         kill_descendants(self.pid)
         await super().kill(restart)
 
-    terminate = kill  # asked of one that did not end when told to: what it started must not be left
+    # Asked of a kernel that did not end when told to: what it started must not stay.
+    terminate = kill
 
 
-# ---- the warm process ---------------------------------------------------------------------------------------
+# ---- the warm process ----------------------------------------------------------------
 
 
 def serve(listener: socket.socket, statements: str) -> None:
-    """Do these imports, then fork a keeper for every connection, until standard input closes."""
-    # pyplot reads it when imported, which is now and not in the kernel
+    """Import, then fork a keeper for every connection, until standard input closes."""
+    # pyplot reads it when it is imported, which is now and not in the kernel.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    _load(statements)
+    _import(statements)
+    # A garbage collection in a kernel would touch, and so copy, every page of memory.
     gc.collect()
-    gc.freeze()  # a collection in a child would touch, and so copy, every page
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers leave no zombies
     heard = listener.fileno()
-    while heard in select.select([heard, 0], [], [])[0]:
+    standard_input = 0
+    while True:
+        ready, _, _ = select.select([heard, standard_input], [], [])
+        if heard not in ready:
+            return
         connection, _ = listener.accept()
-        if not os.fork():
+        if os.fork() == 0:
             listener.close()
             _keep(connection)
         connection.close()
 
 
-def _load(statements: str) -> None:
-    """Do what import statements do. By name: `from transformers import X` is lazy until X is asked for."""
+def _import(statements: str) -> None:
+    """Import what these statements import, name by name, and run nothing else.
+
+    By name, because `from transformers import X` is lazy until X is asked for. An
+    import that fails is passed over: the notebook will say so, in its own cell.
+    """
     for node in ast.parse(statements).body:
-        module = getattr(node, "module", None)
-        for alias in getattr(node, "names", ()):
-            with suppress(Exception):  # the notebook will say what is wrong, in its own cell
-                found = importlib.import_module(module or alias.name)
-                if module and alias.name != "*" and not hasattr(found, alias.name):
-                    importlib.import_module(f"{module}.{alias.name}")
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                with suppress(Exception):
+                    importlib.import_module(alias.name)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                with suppress(Exception):
+                    _import_from(node.module, alias.name)
+
+
+def _import_from(module: str, name: str) -> None:
+    """Import one name from a module; the name may be a module itself, or a star."""
+    found = importlib.import_module(module)
+    if name != "*" and not hasattr(found, name):
+        importlib.import_module(f"{module}.{name}")
 
 
 def _keep(connection: socket.socket) -> NoReturn:
-    """In a child: start the kernel that is asked for, tell its process id and exit code, end what it left."""
+    """Be the keeper of one kernel, in a child of the warm process.
+
+    It starts the kernel that is asked for, tells its process id, waits for its end,
+    ends what it left, and tells its exit code.
+    """
     try:
         request = json.loads(connection.makefile().readline())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what loses its parent below comes to this process
+        # From now on, what loses its parent below becomes a child of this process.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         pid = os.fork()
-        if not pid:
+        if pid == 0:
             _be_a_kernel(request, connection)
-        connection.sendall(f"{pid:{PID}}".encode())
+        connection.sendall(f"{pid:{PID_LENGTH}}".encode())
         _, status = os.waitpid(pid, 0)
-        with suppress(ChildProcessError):  # it left nothing
+        with suppress(ChildProcessError):  # raised where the kernel left nothing
             os.waitpid(-1, os.WNOHANG)
             kill_descendants()
         connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
@@ -182,22 +263,13 @@ def _keep(connection: socket.socket) -> NoReturn:
 
 
 def _be_a_kernel(request: dict[str, Any], lifeline: socket.socket) -> NoReturn:
-    """In the child's child: a clean process of its own, then an IPython kernel until it is shut down."""
+    """Be an IPython kernel until it is shut down, in a child of the keeper."""
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.setsid()
-        null = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(null, stream)
-        os.chdir(request["cwd"])
-        backend = os.environ["MPLBACKEND"]
-        os.environ.clear()
-        os.environ.update({"MPLBACKEND": backend, **request["env"]})
-        for name in {"random", "numpy.random", "torch"} & set(sys.modules):
-            sys.modules[name].seed()  # forked kernels would else draw the same "random" numbers
-        sys.path[0] = ""  # as ipykernel_launcher starts
-        threading.Thread(target=_die_with, args=(lifeline,), daemon=True, name="lifeline").start()
+        _become_ordinary(request["cwd"], request["env"])
+        threading.Thread(
+            target=_die_with, args=(lifeline,), daemon=True, name="lifeline"
+        ).start()
         from ipykernel.kernelapp import IPKernelApp
 
         sys.argv = ["ipykernel_launcher", *request["argv"]]
@@ -205,16 +277,46 @@ def _be_a_kernel(request: dict[str, Any], lifeline: socket.socket) -> NoReturn:
         code = 0
     finally:
         with suppress(BaseException):
-            atexit.unregister(IPKernelApp.instance().close)  # it can wait for ever on threads that wait for it
+            # Its own exit function can wait for ever on threads that wait for it.
+            atexit.unregister(IPKernelApp.instance().close)
             atexit._run_exitfuncs()
         os._exit(code)
 
 
+def _become_ordinary(cwd: str, env: dict[str, str]) -> None:
+    """Make this fork what an ordinary kernel's process is when it starts.
+
+    It has its own session, this working directory and environment, no streams of the
+    command's, and random numbers of its own.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.chdir(cwd)
+    backend = os.environ["MPLBACKEND"]
+    os.environ.clear()
+    os.environ.update({"MPLBACKEND": backend, **env})
+    # Forked kernels would otherwise all draw the same "random" numbers.
+    for name in ("random", "numpy.random", "torch"):
+        if name in sys.modules:
+            sys.modules[name].seed()
+    sys.path[0] = ""  # as ipykernel_launcher starts
+
+
 def _die_with(lifeline: socket.socket) -> None:
+    """End this kernel and all it started when the lifeline closes."""
     with suppress(OSError):
         lifeline.recv(1)
     end_all()
 
 
+def main() -> None:
+    """Be the warm process. Its arguments: a socket's number, and a file of imports."""
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    serve(listener, Path(sys.argv[2]).read_text(encoding="utf-8"))
+
+
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]).read_text(encoding="utf-8"))
+    main()

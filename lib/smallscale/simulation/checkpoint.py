@@ -1,5 +1,7 @@
-"""Can a run be put down and taken up again? Arrays and plain JSON in one safetensors file, written whole or not at
-all, and read without running anything."""
+"""Can a run be put down and taken up again? Arrays and JSON in one safetensors file.
+
+The file is written whole or not at all, and read without running anything in it.
+"""
 
 import json
 import os
@@ -12,11 +14,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-VERSION = "3"  # of the state's meaning; another one is refused
+VERSION = "3"  # of the state's meaning; a file of another version is refused
 
 
 def digest(record: str, arrays: dict[str, np.ndarray]) -> str:
-    """A hash of a record and of all that is in the arrays: another one after any change."""
+    """Return a hash of a record and of all arrays; any change gives another one."""
     total = sha256(record.encode())
     for name, array in sorted(arrays.items()):
         total.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
@@ -25,32 +27,54 @@ def digest(record: str, arrays: dict[str, np.ndarray]) -> str:
 
 
 def write(path: str | Path, record: str, arrays: dict[str, np.ndarray]) -> None:
-    """Put arrays and a record, JSON, at `path`, in one rename when all is on the disk; folders are made."""
+    """Write arrays and a JSON record to `path`, by one rename; folders are made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"version": VERSION, "record": record, "digest": digest(record, arrays)}
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         part = Path(folder) / path.name
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, metadata=metadata)
+        save_file(whole, part, metadata=metadata)
         with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
+            os.fsync(stream.fileno())  # on the disk before it gets its name
         part.replace(path)
 
 
 def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The record and the arrays; ValueError, one line, for a file that is not a whole checkpoint of this version."""
+    """Return the record and the arrays of a checkpoint.
+
+    Raises FileNotFoundError, and ValueError, one line, for a file that is not a whole
+    checkpoint of this version.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
+    metadata, arrays = _opened(path)
+    version = metadata.get("version")
+    if version is None:
+        raise ValueError(f"{path} is not a checkpoint of a town; choose another file")
+    if version != VERSION:
+        raise ValueError(
+            f"{path} is a checkpoint of version {version}, this program reads version "
+            f"{VERSION}; run the town again, or use the program that wrote it"
+        )
+    record = metadata.get("record", "")
+    if metadata.get("digest") != digest(record, arrays):
+        raise ValueError(
+            f"{path} is damaged: its contents do not match their digest; "
+            "save the town again"
+        )
+    contents: dict[str, Any] = json.loads(record)
+    return contents, arrays
+
+
+def _opened(path: str | Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Return the metadata and the arrays of a safetensors file."""
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys())
+            arrays = {name: file.get_tensor(name) for name in names}
+            return file.metadata() or {}, arrays
     except SafetensorError as error:
-        raise ValueError(f"{path} is cut off or not a checkpoint ({error}); save the town again") from error
-    version, record = metadata.get("version"), metadata.get("record", "")
-    if version != VERSION:
-        what = f"a checkpoint of version {version}" if version else "not a checkpoint of a town"
-        how = "run the town again, or use the program that wrote it"
-        raise ValueError(f"{path} is {what}, this program reads version {VERSION}; {how}")
-    if metadata.get("digest") != digest(record, arrays):
-        raise ValueError(f"{path} is damaged: its contents do not match their digest; save the town again")
-    return json.loads(record), arrays
+        raise ValueError(
+            f"{path} is cut off or not a checkpoint ({error}); save the town again"
+        ) from error

@@ -1,41 +1,52 @@
-"""Is the answer right, and if not, why? Checks for the exercises of the town; each returns a sentence."""
+"""Is the answer right, and if not, why? Checks for the exercises of the town."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from smallscale.simulation.memory import retrieval_scores
+from smallscale.notebook.exercises import NOT_YET, matching_message
+from smallscale.simulation import measures
+from smallscale.simulation.retrieval import DECAY, retrieval_scores
 from smallscale.simulation.town import Town
 from smallscale.simulation.world import PEOPLE, Person
 
-NOT_YET = "Not answered yet."
-HOURS = 48
-PARTY = 2
+HOURS = 48  # the party is in the afternoon of the second day
+NOW = 100.0  # the hour at which the exercise's memories are scored
 
 
-def guests(people: Sequence[Person] | int, seeds: Sequence[int], brain: Any = "scripted") -> tuple[float, Town]:
-    """The mean number of people at the party over seeds, and the last of these towns."""
-    towns = [Town(people, seed=seed, brain=brain).run(HOURS) for seed in seeds]
-    return float(np.mean([town.attended[:, PARTY].sum() for town in towns])), towns[-1]
+def towns_with_a_party(
+    people: Sequence[Person] | int, seeds: Sequence[int], brain: Any = "scripted"
+) -> list[Town]:
+    """Return a town for each seed, after the hour of the party."""
+    return [Town(people, seed=seed, brain=brain).run(HOURS) for seed in seeds]
+
+
+def mean_guests(towns: Sequence[Town]) -> float:
+    """Return how many people were at the party, on average over towns."""
+    return float(np.mean([measures.guests(town, "party") for town in towns]))
 
 
 def check_person(changed: Person | None, *, more: float, seeds: Sequence[int]) -> str:
-    """Check one person of the town, changed: does the party have at least `more` guests than before, on average?"""
+    """Check one changed person: does the party have `more` guests than before?"""
     if changed is None:
         return NOT_YET
     if not isinstance(changed, Person):
         return "Give a Person: replace(old, what=new) makes a changed copy of one."
-    old = {person.name: person for person in PEOPLE}
-    if changed.name not in old:
-        return f"Nobody here is called {changed.name}. Change somebody who lives here, and keep the name."
-    if changed == old[changed.name]:
+    by_name = {person.name: person for person in PEOPLE}
+    if changed.name not in by_name:
+        return (
+            f"Nobody here is called {changed.name}. Change somebody who lives here, "
+            "and keep the name."
+        )
+    if changed == by_name[changed.name]:
         return f"{changed.name} is as before."
+    by_name[changed.name] = changed
     try:
-        after, _ = guests([*(old | {changed.name: changed}).values()], seeds)
+        after = mean_guests(towns_with_a_party(list(by_name.values()), seeds))
     except ValueError as error:
         return f"That person cannot live here: {error}."
-    before, _ = guests(PEOPLE, seeds)
+    before = mean_guests(towns_with_a_party(PEOPLE, seeds))
     counted = f"{after:.1f} guests on average, {before:.1f} before"
     if after < before + more:
         return f"{counted}; {more:g} more is the goal. Who hears the host speak?"
@@ -43,47 +54,82 @@ def check_person(changed: Person | None, *, more: float, seeds: Sequence[int]) -
 
 
 def check_scores(scores: Callable[..., Any]) -> str:
-    """Check a function (last_access, importance, relevance, now) -> scores (m,), the paper's rule."""
-    last, weight, match = np.array([90.0, 40.0, 99.0, 0.0]), np.array([2.0, 9.0, 1.0, 4.0]), np.array([0.5, 0, 1, 0.5])
-    answer = scores(last.copy(), weight.copy(), match.copy(), 100.0)
-    if answer is None:
-        return NOT_YET
-    answer = np.asarray(answer, dtype=float)
-    if answer.shape != last.shape:
-        return f"One score for each memory: the shape must be {last.shape}, not {answer.shape}."
-    right, kept = retrieval_scores(last, weight, match, 100.0), 0.995 ** (100 - last)
-    program = retrieval_scores(last, weight, match, 100.0, rule="code")
-    for wrong, says in (
-        (kept + weight + match, "The three are added as they are, so importance drowns the others. Scale each first."),
-        (_scaled(-kept, weight, match), "Recency is the wrong way round: what was just thought of must score highest."),
-        (program, "The authors' program does that. The paper's recency falls with hours, and its weights are equal."),
-        (_scaled(last, weight, match), "Recency falls by the same amount each hour, the paper's by the same factor."),
-    ):
-        if np.allclose(answer, wrong):
-            return says
-    if not np.allclose(answer, right, atol=1e-6):
-        return f"For four memories it gives {answer.round(3).tolist()}, where {right.round(3).tolist()} is right."
+    """Check a function (last_access, importance, relevance, now) -> scores (m,)."""
+    last = np.array([90.0, 40.0, 99.0, 0.0])
+    importance = np.array([2.0, 9.0, 1.0, 4.0])
+    relevance = np.array([0.5, 0.0, 1.0, 0.5])
+    right = retrieval_scores(last, importance, relevance, NOW)
+    correct = "Right, also where all memories are equally important."
+    answer = scores(last.copy(), importance.copy(), relevance.copy(), NOW)
+    message = matching_message(
+        answer,
+        {correct: right, **_likely_mistakes(last, importance, relevance)},
+        shape=f"One score for each memory: the shape must be {last.shape}.",
+        otherwise=(
+            f"For four memories it gives {_rounded(answer)}, where {_rounded(right)} "
+            "is right."
+        ),
+    )
+    if message != correct:
+        return message
+    equal = np.full(4, 3.0)
     with np.errstate(all="ignore"):
-        flat = np.asarray(scores(last, np.full(4, 3.0), match, 100.0), dtype=float)
+        flat = np.asarray(scores(last, equal, relevance, NOW), dtype=float)
     if not np.isfinite(flat).all():
-        return "Almost: four memories of equal importance give NaN. A constant column cannot be divided by its spread."
-    return "Right, also where all memories are equally important."
+        return (
+            "Almost: four memories of equal importance give NaN. A constant column "
+            "cannot be divided by its spread."
+        )
+    return correct
 
 
-def _scaled(*columns: np.ndarray) -> np.ndarray:
-    return sum(((c - c.min()) / (c.max() - c.min()) for c in columns), np.zeros(len(columns[0])))
+def _likely_mistakes(
+    last: np.ndarray, importance: np.ndarray, relevance: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return message -> the scores that it belongs to."""
+    recency = DECAY ** (NOW - last)
+    others = _scaled(importance) + _scaled(relevance)
+    return {
+        "The three are added as they are, so importance drowns the others. Scale each "
+        "first.": recency + importance + relevance,
+        "Recency is the wrong way round: what was just thought of must score "
+        "highest.": _scaled(-recency) + others,
+        "The authors' program does that. The paper's recency falls with hours, and its "
+        "weights are equal.": retrieval_scores(
+            last, importance, relevance, NOW, rule="code"
+        ),
+        "Recency falls by the same amount each hour, the paper's by the same "
+        "factor.": _scaled(last) + others,
+    }
+
+
+def _scaled(column: np.ndarray) -> np.ndarray:
+    low = column.min()
+    scaled: np.ndarray = (column - low) / (column.max() - low)
+    return scaled
+
+
+def _rounded(values: Any) -> Any:
+    return np.round(np.asarray(values, dtype=float), 3).tolist()
 
 
 def check_brain(brain: Any, *, beat: float, seeds: Sequence[int]) -> str:
-    """Check a brain: no faults, and on average more than `beat` of the people at the party."""
+    """Check a brain: no faults, and on average more than `beat` guests at the party."""
     if brain is None:
         return NOT_YET
     try:
-        reached, town = guests(25, seeds, brain)
+        towns = towns_with_a_party(25, seeds, brain)
     except ValueError as error:
         return f"That is no brain: {error}."
-    if town.faults:
-        return f"Some answers could not be used, and the fallback was taken: {town.faults}."
+    faults = next((town.faults for town in towns if town.faults), None)
+    if faults:
+        return f"Some answers could not be used, and the fallback was taken: {faults}."
+    reached = mean_guests(towns)
     if reached <= beat:
-        return f"{reached:.1f} people came on average; the goal is more than {beat:.1f}."
-    return f"Right: {reached:.1f} people came on average, more than {beat:.1f}, and each of them was told."
+        return (
+            f"{reached:.1f} people came on average; the goal is more than {beat:.1f}."
+        )
+    return (
+        f"Right: {reached:.1f} people came on average, more than {beat:.1f}, and each "
+        "of them was told."
+    )

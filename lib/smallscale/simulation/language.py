@@ -1,7 +1,8 @@
-"""Can a language model live these lives? One that is trained here in a minute, or any other.
+"""Can a language model live these lives? One that is trained here in a minute, or any.
 
-A question is read once, as a text; the weights of its options are the probabilities of their letters as the next
-token, and of nothing else: constrained decoding in a single step. Equal questions were merged before they come here.
+A question is read once, as a text. The weights of its options are the probabilities of
+their letters as the next token, and of nothing else: constrained decoding in one step.
+Equal questions were merged before they come here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,114 +13,186 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from torch.optim.lr_scheduler import OneCycleLR
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from smallscale.models import seeded
-from smallscale.simulation.brains import Fault, Question
+from smallscale.core.progress import ProgressBar
+from smallscale.core.seeds import seeded
+from smallscale.core.validation import require, whole_number
+from smallscale.models.transformer import small_transformer
+from smallscale.simulation.brains import Brain, Fault
+from smallscale.simulation.questions import Question
 from smallscale.simulation.town import Town
+from smallscale.training.optimizers import make_optimizer
 
-SIZES: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4}
-BATCH = 64  # lines in a step of training
+Situation = tuple[Question, np.ndarray]  # a question, and the weights of its options
+
+LONGEST_LINE = 256  # tokens
+LINES_IN_BATCH = 64  # of a step of training
 
 
 class LanguageBrain:
-    """Any causal language model of transformers with its tokenizer. name: what a checkpoint remembers of it.
+    """Any causal language model of transformers, with its tokenizer, as a brain.
 
-    Raises ValueError where two letters would be the same token.
+    name: what a checkpoint remembers of it. batch_size: questions read at a time.
+    Raises ValueError where two capital letters would be the same token.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str = "language model", batch_size: int = 128) -> None:
-        self.model, self.tokenizer, self.name, self.batch_size = model.eval(), tokenizer, name, batch_size
-        ids = [tokenizer(f" {letter}", add_special_tokens=False).input_ids for letter in ascii_uppercase]
-        self.letters = {letter: each[-1] for letter, each in zip(ascii_uppercase, ids, strict=True) if each}
-        if len(set(self.letters.values())) < len(ascii_uppercase):
-            raise ValueError("tokenizer must have a token of its own for each capital letter")
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str = "language model",
+        batch_size: int = 128,
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.letters = _letter_tokens(tokenizer)
 
     @torch.no_grad()
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
-        weights: list[Sequence[float] | Fault] = []
+        """Return the model's probability of each option's letter as the next token:
+            P(option) = exp(z[letter]) / sum of exp(z[other]) over the letters offered
+        with z the model's logits after the text of the question.
+        """
+        answers: list[Sequence[float] | Fault] = []
         for start in range(0, len(questions), self.batch_size):
             batch = questions[start : start + self.batch_size]
-            ids, lengths = _padded(self.tokenizer([question.text for question in batch]).input_ids)
-            mask = torch.arange(ids.shape[1]) < lengths[:, None]
-            ids, mask = ids.to(self.model.device), mask.to(self.model.device)
-            last = self.model(input_ids=ids, attention_mask=mask).logits[torch.arange(len(batch)), lengths - 1]
-            for question, logits in zip(batch, last.double().cpu(), strict=True):
+            logits = self._next_token_logits([question.text for question in batch])
+            for question, z in zip(batch, logits, strict=True):
                 offered = [self.letters[letter] for letter in question.letters]
-                weights.append(logits[offered].softmax(0).tolist())
-        return weights
+                answers.append(z[offered].softmax(0).tolist())
+        return answers
+
+    def _next_token_logits(self, texts: list[str]) -> Tensor:
+        """Return the logits of the token after each text, (texts, vocabulary)."""
+        ids, lengths = _padded(self.tokenizer(texts).input_ids)
+        mask = torch.arange(ids.shape[1]) < lengths[:, None]
+        device = self.model.device
+        output = self.model(input_ids=ids.to(device), attention_mask=mask.to(device))
+        last: Tensor = output.logits[torch.arange(len(texts)), lengths - 1]
+        return last.double().cpu()
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids as a batch (rows, longest), and their lengths (rows,). No token sees the padding on its right."""
+def _letter_tokens(tokenizer: Any) -> dict[str, int]:
+    """Return the token of each capital letter as it stands after a space."""
+    tokens: dict[str, int] = {}
+    for letter in ascii_uppercase:
+        ids = tokenizer(f" {letter}", add_special_tokens=False).input_ids
+        if ids:
+            tokens[letter] = ids[-1]
+    require(
+        len(set(tokens.values())) == len(ascii_uppercase),
+        "tokenizer must have a token of its own for each capital letter",
+    )
+    return tokens
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Return token ids (rows, longest), padded on the right, and the lengths (rows,).
+
+    No token of a causal model sees the padding on its right.
+    """
     ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
     return ids, torch.tensor([len(row) for row in rows])
 
 
-def diary_lines(asked: Sequence[tuple[Question, np.ndarray]], copies: int, *, seed: int = 0) -> list[str]:
-    """What people did, a line each: every question `copies` times, answered as often as its weights say.
+def experience(towns: Iterable[Town]) -> list[Situation]:
+    """Return every situation that came up in some towns, each text once.
 
-    asked: questions and the weights of their options, as `experience` gives them.
+    A situation is a question with the weights that the brain gave its options.
+    """
+    by_text: dict[str, Situation] = {}
+    for town in towns:
+        for question, weights in town.answers.answered():
+            by_text[question.text] = (question, weights)
+    return list(by_text.values())
+
+
+def diary_lines(
+    situations: Sequence[Situation], copies: int, *, seed: int = 0
+) -> list[str]:
+    """Return what people did, a line each, as a text to learn from.
+
+    Every question stands there `copies` times, each time followed by the letter of an
+    option, which is drawn by the options' weights.
     """
     random = np.random.default_rng(seed)
-    return [
-        f"{question.text} {question.letters[choice]}"
-        for question, weights in asked
-        for choice in random.choice(len(weights), copies, p=weights / weights.sum())
-    ]
-
-
-def experience(towns: Iterable[Town]) -> list[tuple[Question, np.ndarray]]:
-    """Every situation that came up in some towns, each text once, with the weights that the brain gave the options."""
-    said = (each for town in towns for each in town.answers.said())
-    return list({question.text: (question, weights) for question, weights in said}.values())
+    lines = []
+    for question, weights in situations:
+        shares = weights / weights.sum()
+        for option in random.choice(len(weights), copies, p=shares):
+            lines.append(f"{question.text} {question.letters[option]}")
+    return lines
 
 
 def word_tokenizer(lines: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A token for each word and each mark of these lines, and one for all others."""
+    """Return a tokenizer with a token for each word and mark of these lines.
+
+    All other words are one token, <unk>. The capital letters are always there.
+    """
     split = pre_tokenizers.Whitespace()
-    words = sorted({word for line in lines for word, _ in split.pre_tokenize_str(line)} | set(ascii_uppercase))
-    vocabulary = {word: i for i, word in enumerate(["<pad>", "<unk>", *words])}
+    words = set(ascii_uppercase)
+    for line in lines:
+        words.update(word for word, _ in split.pre_tokenize_str(line))
+    tokens = ["<pad>", "<unk>", *sorted(words)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = split
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
-
-
-def new_model(tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, **sizes: Any) -> LlamaForCausalLM:
-    """A small Llama with random weights for this tokenizer; sizes: as in its configuration, else `SIZES`."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=256, tie_word_embeddings=True, **{**SIZES, **sizes}
+    make: Any = PreTrainedTokenizerFast
+    fast: PreTrainedTokenizerFast = make(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>"
     )
-    with seeded(seed):
-        return LlamaForCausalLM(config)
+    return fast
+
+
+def untrained_diarist(
+    tokenizer: PreTrainedTokenizerFast, *, width: int = 64, seed: int = 0
+) -> LlamaForCausalLM:
+    """Return a small Llama with random weights for this tokenizer, in eval mode."""
+    return small_transformer(
+        len(tokenizer),
+        length=LONGEST_LINE,
+        width=width,
+        intermediate_size=5 * width // 2,
+        tie_word_embeddings=True,
+        seed=seed,
+    )
 
 
 def train_diarist(
-    model: Any, tokenizer: Any, lines: Sequence[str], *, lr: float = 3e-3, seed: int = 0, progress: str = ""
+    model: Any,
+    tokenizer: Any,
+    lines: Sequence[str],
+    *,
+    lr: float = 3e-3,
+    seed: int = 0,
+    progress: str = "",
 ) -> list[float]:
-    """Fit the model in place to lines that end in a letter, each seen once; returns the letters' loss by batch.
+    """Fit the model in place to lines that end in a letter, each of them seen once.
 
-    Half of the loss is the letter's, half the mean of all other words: without the first, the one word that decides
-    would be one in forty.
+    The loss is half the letter's cross-entropy and half the mean of all other words':
+    otherwise the one word that decides would be one in forty. Returns the letters' loss
+    of each batch, and leaves the model in eval mode. progress: what to call a progress
+    bar; empty for none.
     """
     rows = tokenizer(list(lines)).input_ids
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, foreach=True)
+    optimizer = make_optimizer("adamw", model.parameters(), lr=lr, weight_decay=0.01)
     losses = []
     model.train()
     with seeded(seed):
-        batches = torch.randperm(len(rows)).split(BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
-        for batch in tqdm(batches, desc=progress, leave=False, disable=not progress):
-            ids, lengths = _padded([rows[i] for i in batch])
-            logits = model(input_ids=ids).logits[:, :-1]
-            each = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")  # (batch, length - 1)
-            letter = each[torch.arange(len(batch)), lengths - 2].mean()
-            words = torch.arange(each.shape[1]) < lengths[:, None] - 2
-            loss = (letter + each[words].mean()) / 2
+        order = torch.randperm(len(rows))
+        batches = order.split(LINES_IN_BATCH)  # type: ignore[no-untyped-call]
+        schedule = OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
+        for batch in ProgressBar(batches, desc=progress):
+            letter, words = _line_losses(model, [rows[i] for i in batch])
             optimizer.zero_grad()
-            loss.backward()
+            ((letter + words) / 2).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             losses.append(float(letter.detach()))
@@ -127,8 +200,27 @@ def train_diarist(
     return losses
 
 
-def disagreement(brain: Any, asked: Sequence[tuple[Question, np.ndarray]]) -> np.ndarray:
-    """Total variation distance between the brain's weights and those given, for each question: 0 same, 1 disjoint."""
-    replies = brain.answer([question for question, _ in asked])
-    pairs = [(np.asarray(r) / np.sum(r), w / w.sum()) for r, (_, w) in zip(replies, asked, strict=True)]
-    return np.array([np.abs(a - b).sum() / 2 for a, b in pairs])
+def _line_losses(model: Any, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Return the mean loss of the last tokens of these lines, and of all others."""
+    ids, lengths = _padded(rows)
+    logits = model(input_ids=ids).logits[:, :-1].transpose(1, 2)
+    each = F.cross_entropy(logits, ids[:, 1:], reduction="none")  # (rows, longest - 1)
+    letter = each[torch.arange(len(rows)), lengths - 2]
+    before_letter = torch.arange(each.shape[1]) < lengths[:, None] - 2
+    return letter.mean(), each[before_letter].mean()
+
+
+def disagreement(brain: Brain, situations: Sequence[Situation]) -> np.ndarray:
+    """Return how far the brain's answers are from given ones: total variation distance.
+
+        sum of |p - q| over the options, halved        0 the same, 1 nothing in common
+
+    One number for each situation, (situations,).
+    """
+    replies = brain.answer([question for question, _ in situations])
+    distances = []
+    for reply, (_, weights) in zip(replies, situations, strict=True):
+        p = np.asarray(reply) / np.sum(reply)
+        q = weights / weights.sum()
+        distances.append(np.abs(p - q).sum() / 2)
+    return np.array(distances)

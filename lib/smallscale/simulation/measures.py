@@ -1,150 +1,218 @@
-"""What happened, and is it true? Who knows what through whom, who met whom, and what people say when they are asked.
+"""What happened, and is it true? Who knows what through whom, and who met whom.
 
-A person counts as knowing something only through a chain of talks in the order of time, back to the source. The chain
-is found in the log of talks alone, not in what people believe about themselves.
+A person counts as knowing something only through a chain of talks in the order of time,
+back to the source. The chain is looked for in the log of conversations alone, not in
+what people believe about themselves.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
-from smallscale.simulation.brains import Fault, Question
-from smallscale.simulation.checks import one_of, require
-from smallscale.simulation.memory import HEARD, SEEN, THOUGHT
+from smallscale.core.validation import as_array, whole_number
+from smallscale.simulation.memory import HEARD
+from smallscale.simulation.state import NEVER, LogColumn
 from smallscale.simulation.town import Town
-from smallscale.simulation.world import DAY
 
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-ASKED = 5  # memories that somebody who is asked tells of
+Edge = tuple[int, int]  # the ids of two people
 
 
-def clock(hour: int) -> str:
-    """Monday 08:00 for 8."""
-    return f"{DAYS[hour // DAY % len(DAYS)]} {hour % DAY:02d}:00"
+class Link(NamedTuple):
+    """One link of a chain: who heard of a fact, and in which hour."""
+
+    person: int
+    hour: int
 
 
-def name(town: Town, who: int) -> str:
-    """A person's name; beyond the first town with the town's number."""
-    place, person = divmod(int(who), len(town.world.people))
-    return town.world.names[person] + (f" of town {place + 1}" if place else "")
+Chain = tuple[Link, ...]
 
 
-def fact_number(town: Town, fact: str) -> int:
-    """The number of a fact, from 1; ValueError for one that nobody here tells."""
-    return one_of("fact", fact, [each.name for each in town.world.facts]) + 1
+class Networks(NamedTuple):
+    """Pairs of ids, the lower first: who is close at the start, and who talked too."""
+
+    before: set[Edge]
+    after: set[Edge]
+
+
+def hearers(town: Town, fact: str) -> int:
+    """Return how many people have heard of a fact."""
+    f = town.world.fact_number(fact)
+    return int((town.heard[:, f] != NEVER).sum())
+
+
+def recallers(town: Town, fact: str) -> int:
+    """Return how many people have a memory of a fact now."""
+    f = town.world.fact_number(fact)
+    return int((town.memory.topic == f).any(0).sum())
+
+
+def guests(town: Town, fact: str) -> int:
+    """Return how many people were at an event."""
+    f = town.world.fact_number(fact)
+    return int(town.attended[:, f].sum())
+
+
+def outcome(town: Town) -> dict[str, int]:
+    """Return what came of a run, by name, in numbers.
+
+    candidacy, party: people who have heard of it. recall: people who remember the
+    party. guests: people who were at the party. talks: conversations.
+    """
+    return {
+        "candidacy": hearers(town, "candidacy"),
+        "party": hearers(town, "party"),
+        "recall": recallers(town, "party"),
+        "guests": guests(town, "party"),
+        "talks": len(town.log),
+    }
+
+
+class Interval(NamedTuple):
+    """A mean, and half the width of its 95 % interval."""
+
+    mean: float
+    half: float
+
+
+def mean_interval(values: Any) -> Interval:
+    """Return the mean and the half-width of its 95 % interval, by Student's t.
+
+        t(0.975, n - 1) * standard deviation / sqrt(n)
+
+    values: (n,), n at least 2.
+
+    >>> mean_interval([1.0, 2.0, 3.0]).mean
+    2.0
+    """
+    numbers = as_array("values", values, dtype=float)
+    n = whole_number("the number of values", len(numbers), least=2)
+    factor = student.ppf(0.975, n - 1)
+    half = factor * np.std(numbers, ddof=1) / np.sqrt(n)
+    return Interval(float(np.mean(numbers)), float(half))
+
+
+def interval_table(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean and the half-width of its interval, in a row for each column."""
+    intervals = [mean_interval(outcomes[name]) for name in outcomes]
+    means = [interval.mean for interval in intervals]
+    halves = [interval.half for interval in intervals]
+    return pd.DataFrame({"mean": means, "±": halves}, index=outcomes.columns)
 
 
 def spread(town: Town) -> pd.DataFrame:
-    """A row for each hour that has begun and one for now: hour, and for each fact how many have heard it."""
-    hours = np.arange(town.step + 1)
-    heard = {fact.name: town.heard[:, f] for f, fact in enumerate(town.world.facts, 1)}
-    ends = np.maximum(hours, 1)  # what is heard during an hour is known at its end, but for what was known at the start
-    known = {fact: np.searchsorted(np.sort(when[when >= 0]), ends) for fact, when in heard.items()}
-    return pd.DataFrame({"hour": hours, **known})
+    """Return how many people had heard of each fact, hour by hour.
 
-
-def chains(town: Town, fact: str) -> dict[int, tuple[tuple[int, int], ...]]:
-    """For each person that the log lets know: (id, hour) of each link, from the source to them.
-
-    Of several ways, the first in time; of two in one hour, the one told by the lower id. Who hears something in an
-    hour can pass it on from the next.
+    There is a row for each hour that has begun, and one for now. Columns: hour, and the
+    name of each fact.
     """
-    f = fact_number(town, fact)
-    source = town.world.sources[f]
-    known: dict[int, tuple[tuple[int, int], ...]] = {source: ((source, 0),)} if source in town.ids else {}
-    a, b = town.log[town.log[:, 3] == f], town.log[town.log[:, 4] == f]
-    told = np.concatenate([a[:, [0, 1, 2]], b[:, [0, 2, 1]]])  # hour, teller, hearer
-    for hour, teller, hearer in told[np.lexsort((told[:, 1], told[:, 0]))].tolist():
-        if teller in known and hearer not in known and (teller == source or known[teller][-1][1] < hour):
-            known[hearer] = (*known[teller], (hearer, hour))
+    hours = np.arange(town.step + 1)
+    # What is heard during an hour is known at its end; the sources know from the start.
+    ends = np.maximum(hours, 1)
+    table = {"hour": hours}
+    for f, fact in enumerate(town.world.facts, 1):
+        heard = town.heard[:, f]
+        times = np.sort(heard[heard != NEVER])
+        table[fact.name] = np.searchsorted(times, ends)  # how many times lie before
+    return pd.DataFrame(table)
+
+
+def chains(town: Town, fact: str) -> dict[int, Chain]:
+    """Return the chain of links from the source to each person whom the log lets know.
+
+    Of several chains, the first in time; of two in one hour, the one told by the lower
+    id. Whoever hears something in an hour can pass it on from the next hour.
+    """
+    source = town.world.sources[town.world.fact_number(fact)]
+    known: dict[int, Chain] = {}
+    if source in town.ids:
+        known[source] = (Link(source, 0),)
+    for hour, teller, hearer in _tellings(town, fact):
+        if hearer in known or teller not in known:
+            continue
+        learned = known[teller][-1].hour
+        if teller == source or learned < hour:
+            known[hearer] = (*known[teller], Link(hearer, hour))
     return known
 
 
-def audit(town: Town, fact: str) -> pd.DataFrame:
-    """Everybody who claims to know the fact: person, hour first heard, links from the source, chain, proved.
+def _tellings(town: Town, fact: str) -> list[list[int]]:
+    """Return [hour, teller, hearer] for each time a fact was told, in order."""
+    f = town.world.fact_number(fact)
+    log = town.log
+    by_first = log[log[:, LogColumn.FIRST_TOPIC] == f]
+    by_second = log[log[:, LogColumn.SECOND_TOPIC] == f]
+    forth = by_first[:, [LogColumn.HOUR, LogColumn.FIRST, LogColumn.SECOND]]
+    back = by_second[:, [LogColumn.HOUR, LogColumn.SECOND, LogColumn.FIRST]]
+    told = np.concatenate([forth, back])
+    hour = told[:, 0]
+    teller = told[:, 1]
+    tellings: list[list[int]] = told[np.lexsort((teller, hour))].tolist()
+    return tellings
 
-    A claim is an hour of first hearing, or a memory of being told. proved: whether the log holds a chain of talks
-    that ends at the claimed hour; a claim without one is a hallucination.
+
+def audit(town: Town, fact: str) -> pd.DataFrame:
+    """Return a row for everybody who claims to know a fact, proved or not.
+
+    A claim is an hour of first hearing, or a memory of being told. It is proved if the
+    log holds a chain of talks from the source that ends at the claimed hour; a claim
+    without one is a hallucination. Columns: person, hour first heard, links from the
+    source (-1 without a chain), chain in names, proved.
     """
-    f, known = fact_number(town, fact), chains(town, fact)
-    claims = (town.heard[:, f] >= 0) | ((town.memory.topic == f) & (town.memory.kind == HEARD)).any(0)
+    f = town.world.fact_number(fact)
+    known = chains(town, fact)
+    told = (town.memory.topic == f) & (town.memory.kind == HEARD)
+    claims = (town.heard[:, f] != NEVER) | told.any(0)
     rows = []
     for row in np.flatnonzero(claims):
-        who, hour = int(town.ids[row]), int(town.heard[row, f])
-        chain = known.get(who, ())
-        path = " > ".join(name(town, link) for link, _ in chain)
-        rows.append((name(town, who), hour, len(chain) - 1, path, chain[-1:] == ((who, hour),)))
-    table = pd.DataFrame(rows, columns=["person", "hour", "links", "chain", "proved"])
+        person = int(town.ids[row])
+        hour = int(town.heard[row, f])
+        chain = known.get(person, ())
+        rows.append(
+            {
+                "person": town.world.name_of(person),
+                "hour": hour,
+                "links": len(chain) - 1,
+                "chain": " > ".join(town.world.name_of(link.person) for link in chain),
+                "proved": chain[-1:] == (Link(person, hour),),
+            }
+        )
+    columns = ["person", "hour", "links", "chain", "proved"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["hour", "person"], ignore_index=True)
 
 
-def density(n: int, edges: Iterable[tuple[int, int]]) -> float:
-    """2E / (n (n - 1)): the share of pairs that are tied; edges in either direction, repeated or not."""
-    require(n >= 2, f"n must be at least 2; got {n}")
-    return 2 * len({(min(e), max(e)) for e in edges if e[0] != e[1]}) / (n * (n - 1))
+def density(n: int, edges: Iterable[Edge]) -> float:
+    """Return 2E / (n (n - 1)), the share of pairs that are tied.
 
+    An edge may be given in either direction and more than once. Raises ValueError for
+    n below 2.
 
-def networks(town: Town) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
-    """Pairs of ids, the lower first: close from the start; and these with those who have talked since."""
-    many = len(town.world.people)
-    tied = np.argwhere(np.triu(town.world.close)).tolist()
-    here = set(town.ids.tolist())
-    pairs = ((t * many + a, t * many + b) for t in range(town.towns) for a, b in tied)
-    before = {pair for pair in pairs if here.issuperset(pair)}
-    return before, before | {(min(a, b), max(a, b)) for a, b in town.log[:, 1:3].tolist()}
-
-
-@dataclass(frozen=True)
-class Interview:
-    """What somebody says when asked about a fact after the run, what came to mind, and whether they ever heard it.
-
-    hallucinated: they claim to know what they never heard.
+    >>> density(4, [(0, 1), (1, 0), (2, 3)])
+    0.3333333333333333
     """
-
-    person: str
-    fact: str
-    says: str
-    minds: tuple[str, ...]
-    heard: bool
-    hallucinated: bool
+    n = whole_number("n", n, least=2)
+    distinct = {_ordered(a, b) for a, b in edges if a != b}
+    return 2 * len(distinct) / (n * (n - 1))
 
 
-def interview(town: Town, person: str, fact: str) -> Interview:
-    """Ask a person of the first town whether they have heard of a fact. The town does not notice: nothing changes."""
-    f, row = fact_number(town, fact), _row(town, person)
-    slots = town.memory.retrieve(np.array([row]), f, -1, town.step, ASKED, town.rule, touch=False)[:, 0]
-    slots = slots[slots >= 0]
-    mind = f * int((town.memory.topic[slots, row] == f).any())
-    question = Question(town.world, "know", int(town.who[row]), (f, mind))
-    (weights,) = town.brain.answer([question])
-    says = question.options[question.fallback if isinstance(weights, Fault) else int(np.argmax(weights))]
-    minds, heard = tuple(sentence(town, row, slot) for slot in slots), bool(town.heard[row, f] >= 0)
-    return Interview(person, fact, says, minds, heard, hallucinated=says == "yes" and not heard)
+def networks(town: Town) -> Networks:
+    """Return the pairs who are close at the start, and with them those who talked."""
+    size = len(town.world.people)
+    tied = np.argwhere(np.triu(town.world.close)).tolist()
+    present = set(town.ids.tolist())
+    before = set()
+    for number in range(town.towns):
+        for a, b in tied:
+            pair = (number * size + a, number * size + b)
+            if present.issuperset(pair):
+                before.add(pair)
+    talked = town.log[:, [LogColumn.FIRST, LogColumn.SECOND]].tolist()
+    after = before | {_ordered(a, b) for a, b in talked}
+    return Networks(before, after)
 
 
-def diary(town: Town, person: str) -> list[str]:
-    """All that a person of the first town still remembers, in the order in which it was noted."""
-    row = _row(town, person)
-    slots = town.memory.latest(np.array([row]), min(town.memory.slots, int(town.memory.count[row])))[::-1, 0]
-    return [sentence(town, row, slot) for slot in slots]
-
-
-def sentence(town: Town, row: int, slot: int) -> str:
-    """One memory, in words."""
-    fields = ("kind", "topic", "subject", "created")
-    kind, topic, subject, hour = (int(getattr(town.memory, field)[slot, row]) for field in fields)
-    who, news = name(town, subject), topic <= len(town.world.facts)
-    about = town.world.facts[topic - 1].words if news else town.world.topics[topic]
-    if kind == HEARD and subject == town.ids[row]:
-        return f"{clock(hour)}: knew that {about}"
-    told = f"{who} {'said that' if news else 'talked of'}"
-    said = {SEEN: f"saw {who}, at", HEARD: told, THOUGHT: f"thought about {who} and this:"}[kind]
-    return f"{clock(hour)}: {said} {about}"
-
-
-def _row(town: Town, person: str) -> int:
-    rows = np.flatnonzero(town.ids == one_of("person", person, town.world.names))
-    require(len(rows), f"{person} is not among the {len(town.ids)} people of this run; run with more people")
-    return int(rows[0])
+def _ordered(a: int, b: int) -> Edge:
+    return min(a, b), max(a, b)

@@ -1,4 +1,4 @@
-"""What becomes of opinions that are averaged? Three models whose outcome can be written down.
+"""What becomes of opinions that are averaged? Three models whose outcome has a formula.
 
 DeGroot 1974; Friedkin and Johnsen 1990; Hegselmann and Krause 2002.
 """
@@ -7,72 +7,91 @@ from typing import Any
 
 import numpy as np
 
-from smallscale.simulation.checks import finite, require, whole
+from smallscale.core.validation import (
+    as_array,
+    finite,
+    finite_number,
+    require,
+    whole_number,
+)
 
-ROUNDING = 1e-6  # how far from 1 a row's sum may be: single precision
-SQUARED = 60  # times: the power is 2^60, after which not even rounding errors are still to be mixed
+ROUNDING = 1e-6  # how far from 1 the sum of a row may be: single precision
+# Squaring W sixty times gives W^(2^60); by then even rounding errors are mixed.
+SQUARINGS = 60
+NO_LIMIT = (
+    "opinions do not converge: a closed group takes turns, as two who each copy the "
+    "other; give one of them a weight on their own opinion"
+)
 
 
 def degroot(weights: Any, opinions: Any) -> np.ndarray:
-    """The opinions that x <- W x ends in (DeGroot 1974): in one closed group pi @ x for all, pi the stationary weights.
+    """Return the opinions that repeated averaging, x <- W x, ends in:
+        lim W^t x        (DeGroot 1974)
 
-    weights W: (n, n), rows sum to 1; opinions x: (n,) or (n, topics). Several closed groups each reach a consensus of
-    their own, and people outside them end at a mixture of these. Returns the shape of opinions.
-    Raises ValueError for weights that are no such matrix, counts that differ, and where opinions do not converge:
-    some closed group takes turns (has a period above 1), as two who each copy the other.
+    In one closed group everybody ends at pi @ x, with pi the stationary weights.
+    Several closed groups each reach a consensus of their own, and the people outside of
+    them end at a mixture of these.
+
+    weights W: (n, n), rows sum to 1. opinions x: (n,) or (n, topics). Returns the shape
+    of opinions. Raises ValueError for weights that are not such a matrix, lengths that
+    differ, and where opinions do not converge: some closed group takes turns (it has a
+    period above 1), as two people who each copy the other.
+
+    >>> degroot([[0.75, 0.25], [0.5, 0.5]], [0, 3]).round(6).tolist()
+    [1.0, 1.0]
     """
-    W, x = _weights(weights, opinions)
+    W, x = _checked_weights(weights, opinions)
     limit = W
-    for _ in range(SQUARED):
-        limit = limit @ limit
-        limit /= limit.sum(1, keepdims=True)  # else rounding errors would grow as the power does
-    advice = (
-        "a closed group takes turns, as two who each copy the other; give one of them a weight on their own opinion"
-    )
-    require(np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING), f"opinions do not converge: {advice}")
-    return limit @ x
+    for _ in range(SQUARINGS):
+        limit = limit @ limit  # W^1, W^2, W^4, W^8, …
+        limit /= limit.sum(1, keepdims=True)  # or rounding errors grow with the power
+    converged = np.allclose(W @ limit, limit, rtol=0, atol=ROUNDING)
+    require(converged, NO_LIMIT)
+    final: np.ndarray = limit @ x
+    return final
 
 
 def friedkin_johnsen(weights: Any, susceptibility: Any, opinions: Any) -> np.ndarray:
-    """The opinions that x <- L W x + (I - L) x0 ends in: (I - L W)^-1 (I - L) x0, L = diag(susceptibility).
+    """Return the limit of x <- L W x + (I - L) x0, where people hold on to their start:
+        (I - L W)^-1 (I - L) x0,    L = diag(susceptibility)    (Friedkin, Johnsen 1990)
 
-    weights W: (n, n), rows sum to 1; susceptibility: (n,) or one number, in [0, 1], 0 for who never moves;
-    opinions x0: (n,) or (n, topics). Returns the shape of opinions.
-    Raises ValueError for values that cannot be, counts that differ, and where a group listens to nobody who holds on
-    to anything: with susceptibility 1 throughout, the limit is DeGroot's, if there is one.
+    weights W: (n, n), rows sum to 1. susceptibility: (n,) or one number, in [0, 1]; 0
+    is for people who never move. opinions x0: (n,) or (n, topics). Returns the shape of
+    opinions. Raises ValueError for values that are not allowed, lengths that differ,
+    and where a group listens to nobody who holds on to anything: with susceptibility 1
+    throughout, the limit is DeGroot's, if there is one.
+
+    >>> friedkin_johnsen([[0, 1], [1, 0]], 0.5, [3, 0]).round(6).tolist()
+    [2.0, 1.0]
     """
-    W, x0 = _weights(weights, opinions)
-    lam = finite("susceptibility", susceptibility)
-    require(lam.shape in ((), (len(W),)), f"susceptibility must be one number or ({len(W)},); got shape {lam.shape}")
-    require(((lam >= 0) & (lam <= 1)).all(), f"susceptibility must lie in [0, 1]; got {lam.min():g} to {lam.max():g}")
-    lam = np.broadcast_to(lam, len(W))
-    reach = lam < 1  # who listens, through others, to somebody who holds on
-    while (grown := reach | (W[:, reach] > 0).any(1)).sum() > reach.sum():
-        reach = grown
-    advice = "the start alone decides; use degroot for them, or let somebody hold on"
-    require(reach.all(), f"susceptibility is 1 for {(~reach).sum()} people who listen to nobody below 1, so {advice}")
-    start = ((1 - lam) * x0.T).T
-    return np.linalg.solve(np.eye(len(W)) - lam[:, None] * W, start)
+    W, x0 = _checked_weights(weights, opinions)
+    lam = _checked_susceptibility(susceptibility, W)
+    identity = np.eye(len(W))
+    start = ((1 - lam) * x0.T).T  # (I - L) x0
+    return np.linalg.solve(identity - lam[:, None] * W, start)
 
 
 def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
-    """The opinions (n,) after `steps` rounds in which each takes the mean of all within eps, its own included.
+    """Return opinions after rounds in which each takes the mean of all within eps:
+        x_i <- mean of x_j over |x_i - x_j| <= eps    (Hegselmann, Krause 2002, eq. 3)
 
-        x_i <- mean of x_j over |x_i - x_j| <= eps        (Hegselmann and Krause 2002, eq. 3), all at once
+    All people move at once, and their own opinion is part of the mean. `steps` is the
+    number of rounds. Opinions on a line keep their order, so the neighbours of each are
+    a stretch of the sorted opinions, and a round costs n log n.
 
-    Opinions on a line keep their order, so the neighbours of each are a stretch of the sorted opinions, and a round
-    costs n log n. Raises ValueError for opinions that are not finite numbers (n,), eps < 0, or steps < 0.
+    opinions: (n,). Raises ValueError for opinions that are not finite numbers (n,), for
+    eps < 0 and for steps < 0.
+
+    >>> bounded_confidence([9, 0, 2, 1], eps=1, steps=1).tolist()
+    [9.0, 0.5, 1.5, 1.0]
     """
-    x, steps = finite("opinions", opinions), whole("steps", steps, 0)
-    require(x.ndim == 1 and len(x), f"opinions must be (n,), at least one; got shape {x.shape}")
-    require(0 <= eps < np.inf, f"eps must be finite and at least 0; got {eps}")
+    x = _checked_opinions(opinions)
+    eps = finite_number("eps", eps, least=0)
+    steps = whole_number("steps", steps, least=0)
     order = np.argsort(x, kind="stable")
     ranked = x[order]
     for _ in range(steps):
-        low, high = _within(ranked, eps)
-        sums = np.concatenate([[0.0], (ranked - ranked[0]).cumsum()])  # from the lowest: fewer digits are lost
-        after = ranked[0] + (sums[high] - sums[low]) / (high - low)
-        after = np.where(ranked[high - 1] == ranked[low], ranked, after)  # agreed already: exactly as they are
+        after = _means_of_neighbours(ranked, eps)
         if np.array_equal(after, ranked):
             break  # a fixed point stays
         ranked = np.sort(after)  # rounding may swap two that agree
@@ -81,25 +100,98 @@ def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
     return result
 
 
-def _within(ranked: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """The first, and one past the last, of those within eps of each of the sorted opinions (n,).
+def _means_of_neighbours(ranked: np.ndarray, eps: float) -> np.ndarray:
+    """Return the mean of the opinions within eps of each sorted opinion, (n,).
 
-    x - eps is rounded, and so may disagree with |x - y| <= eps at the edge, so the edge is looked at in those terms.
+    The plain lines, which need n * n numbers:
+        near = np.abs(ranked[:, None] - ranked) <= eps
+        return near @ ranked / near.sum(1)
+    """
+    low, high = _within(ranked, eps)
+    shifted = ranked - ranked[0]  # from the lowest, so that fewer digits are lost
+    sums = np.concatenate([[0.0], shifted.cumsum()])
+    means = ranked[0] + (sums[high] - sums[low]) / (high - low)
+    agreed = ranked[high - 1] == ranked[low]  # these stay exactly as they are
+    return np.where(agreed, ranked, means)
+
+
+def _within(ranked: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first position, and one past the last, within eps of each, (n,) each.
+
+    ranked - eps is rounded, and may disagree at the edge with |x - y| <= eps, which is
+    the definition; so the edge is looked at again in those terms.
     """
     low = np.searchsorted(ranked, ranked - eps)
     before = ranked[np.maximum(low - 1, 0)]
-    low = np.where(ranked - before <= eps, np.searchsorted(ranked, before), low)
-    at = ranked[low]
-    low = np.where(ranked - at > eps, np.searchsorted(ranked, at, side="right"), low)
-    # Being within eps is mutual: i reaches up to the last j that reaches down to i.
-    return low, np.searchsorted(low, np.arange(len(low)), side="right")
+    is_near = ranked - before <= eps  # one more belongs to the stretch
+    low = np.where(is_near, np.searchsorted(ranked, before), low)
+    edge = ranked[low]
+    is_far = ranked - edge > eps  # the first does not belong to it
+    low = np.where(is_far, np.searchsorted(ranked, edge, side="right"), low)
+    # Nearness is mutual: i reaches up to the last j that reaches down to i.
+    high = np.searchsorted(low, np.arange(len(low)), side="right")
+    return low, high
 
 
-def _weights(weights: Any, opinions: Any) -> tuple[np.ndarray, np.ndarray]:
-    W, x = finite("weights", weights), finite("opinions", opinions)
-    require(W.ndim == 2 and 0 < len(W) == W.shape[1], f"weights must be (n, n), n at least 1; got shape {W.shape}")
-    shapes, sums = f"({len(W)},) or ({len(W)}, topics)", W.sum(1)
-    require(x.ndim in (1, 2) and len(x) == len(W), f"opinions must be {shapes}, as weights; got shape {x.shape}")
-    right = (W >= 0).all() and np.allclose(sums, 1, rtol=0, atol=ROUNDING)
-    require(right, "weights must not be negative and each row must sum to 1; divide each row by its sum")
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """Return finite numbers of any library as a new float64 array."""
+    array = np.array(as_array(name, values, dtype=float))
+    finite(name, array)
+    return array
+
+
+def _checked_weights(weights: Any, opinions: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return W, its rows summing to 1 exactly as far as digits go, and the opinions."""
+    W = _numbers("weights", weights)
+    x = _numbers("opinions", opinions)
+    n = len(W) if W.ndim else 0
+    square = W.ndim == 2 and n > 0 and W.shape == (n, n)
+    require(square, f"weights must be (n, n), n at least 1; got shape {W.shape}")
+    require(
+        x.ndim in (1, 2) and len(x) == n,
+        f"opinions must be ({n},) or ({n}, topics), as weights; got shape {x.shape}",
+    )
+    sums = W.sum(1)
+    require(
+        (W >= 0).all() and np.allclose(sums, 1, rtol=0, atol=ROUNDING),
+        "weights must not be negative and each row must sum to 1; "
+        "divide each row by its sum",
+    )
     return W / sums[:, None], x
+
+
+def _checked_susceptibility(susceptibility: Any, W: np.ndarray) -> np.ndarray:
+    """Return one number in [0, 1] for each person, (n,), for which there is a limit."""
+    n = len(W)
+    lam = _numbers("susceptibility", susceptibility)
+    shape = f"susceptibility must be one number or ({n},); got shape {lam.shape}"
+    require(lam.shape in ((), (n,)), shape)
+    inside = ((lam >= 0) & (lam <= 1)).all()
+    span = f"{lam.min():g} to {lam.max():g}"
+    require(inside, f"susceptibility must lie in [0, 1]; got {span}")
+    lam = np.broadcast_to(lam, n)
+    anchored = _listens_to_somebody_who_holds_on(W, lam)
+    require(
+        anchored.all(),
+        f"susceptibility is 1 for {(~anchored).sum()} people who listen to nobody "
+        "below 1, so the start alone decides; use degroot for them, or let "
+        "somebody hold on",
+    )
+    return lam
+
+
+def _listens_to_somebody_who_holds_on(W: np.ndarray, lam: np.ndarray) -> np.ndarray:
+    """Return who is below 1, or listens, through others, to somebody who is, (n,)."""
+    reached = lam < 1
+    while True:
+        further = reached | (W[:, reached] > 0).any(1)
+        if np.array_equal(further, reached):
+            return reached
+        reached = further
+
+
+def _checked_opinions(opinions: Any) -> np.ndarray:
+    x = _numbers("opinions", opinions)
+    given = f"opinions must be (n,), at least one; got shape {x.shape}"
+    require(x.ndim == 1 and len(x) > 0, given)
+    return x

@@ -1,117 +1,232 @@
-"""Who agreed with this, and would more of them have carried it? A widget: the opinion map, one statement at a time.
+"""Who agreed with this, and would more of them have carried it? A widget: the opinion
+map, one statement at a time.
 
-Nothing is fitted when a slider moves: groups, positions and scores are computed beforehand, and the view is written
-as SVG.
+Nothing is fitted when a slider moves. Groups, positions and scores are computed
+beforehand, and the view is written as SVG.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 from jinja2 import Template
 
-from smallscale.dpo.explorer import Explorer
+from smallscale.core.validation import finite_number
+from smallscale.notebook.explorer import Explorer
 from smallscale.values.consensus import group_aware_consensus
 from smallscale.values.votes import group_labels, vote_matrix
 
-SCENE = Template(Path(__file__).with_name("scene.html.j2").read_text("utf-8"), autoescape=True, trim_blocks=True)
-# A vote's word, its colour (Okabe and Ito's) and that of words on it; on the map a group has its own mark.
-VOTES = {1: ("agree", "#0072B2", "#fff"), 0: ("pass", "#F0E442", "#000"), -1: ("disagree", "#D55E00", "#fff")}
-UNSEEN = "#BBBBBB"
-MARKS = (  # circle, square, triangle, diamond, bar
-    *("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "M-3.5-3.5h7v7h-7z", "M0-4.6L4.3 3.4H-4.3z"),
-    *("M0-5L5 0L0 5L-5 0z", "M-5-2h10v4h-10z"),
+VOTES_TEMPLATE = Template(
+    Path(__file__).with_name("votes.html.j2").read_text("utf-8"),
+    autoescape=True,
+    trim_blocks=True,
 )
-NAMES = "ABCDE"
-SHARES = [round(0.5 + 0.05 * i, 2) for i in range(10)]
+
+
+class VoteStyle(NamedTuple):
+    """A vote's word, its colour (Okabe and Ito's), and the colour of words on it."""
+
+    word: str
+    colour: str
+    ink: str
+
+
+VOTE_STYLES = {
+    1: VoteStyle("agree", "#0072B2", "#fff"),
+    0: VoteStyle("pass", "#F0E442", "#000"),
+    -1: VoteStyle("disagree", "#D55E00", "#fff"),
+}
+UNSEEN_COLOUR = "#BBBBBB"
+# The marks of groups on the map, as SVG paths.
+CIRCLE = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"
+SQUARE = "M-3.5-3.5h7v7h-7z"
+TRIANGLE = "M0-4.6L4.3 3.4H-4.3z"
+DIAMOND = "M0-5L5 0L0 5L-5 0z"
+BAR = "M-5-2h10v4h-10z"
+GROUP_MARKS = (CIRCLE, SQUARE, TRIANGLE, DIAMOND, BAR)
+GROUP_NAMES = "ABCDE"
+SHARES = [round(0.5 + 0.05 * i, 2) for i in range(10)]  # of the largest group
 
 
 def reweighted_agreement(matrix: Any, groups: Any, share: float) -> pd.Series:
-    """How likely a voter agrees, by statement, if the largest group were `share` of the voters.
+    """Return how likely a voter would agree, by statement, if the largest group were
+    `share` of the voters.
 
-    Within group g nothing changes: (A_g + 1) / (S_g + 2), as in the consensus, of which this is the mean over voters
-    where that is the product over groups. The other groups keep their proportions to one another.
+    Within group g nothing changes: (A_g + 1) / (S_g + 2), as in the consensus. This is
+    their mean over voters, where the consensus is their product over groups. The other
+    groups keep their proportions to one another.
     Raises ValueError for a share outside [0, 1].
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"share must lie in [0, 1]; got {share}")
+    finite_number("share", share, least=0, most=1)
     votes = vote_matrix(matrix)
     labels = group_labels(votes, groups)
-    agree = ((votes == 1).groupby(labels).sum() + 1) / (votes.notna().groupby(labels).sum() + 2)
-    sizes = _by_size(labels).astype(float)
+    agreements = (votes == 1).groupby(labels).sum()
+    cast = votes.notna().groupby(labels).sum()
+    chance = (agreements + 1) / (cast + 2)  # (groups, statements)
+    sizes = _sizes(labels).astype(float)
     if len(sizes) > 1:
         sizes *= (1 - share) / sizes.iloc[1:].sum()
         sizes.iloc[0] = share
-    return (agree.loc[sizes.index].T @ (sizes / sizes.sum())).rename("agreement")
+    weights = sizes / sizes.sum()
+    return (chance.loc[sizes.index].T @ weights).rename("agreement")
 
 
-def _by_size(labels: pd.Series) -> pd.Series:
-    """How many people are in each group, the largest first."""
-    return labels.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+def _sizes(labels: pd.Series) -> pd.Series:
+    """Return how many people are in each group, the largest group first."""
+    by_name = labels.value_counts().sort_index()
+    return by_name.sort_values(ascending=False, kind="stable")
+
+
+class Standing(NamedTuple):
+    """How a statement stands: the share of votes that agree and its rank, and its
+    group-aware consensus and its rank."""
+
+    agreement: float
+    count_rank: int
+    consensus: float
+    consensus_rank: int
 
 
 def votes_explorer(
-    matrix: Any, groups: pd.Series, places: pd.DataFrame, words: pd.Series, *, share: float = 0.7
+    matrix: Any,
+    groups: pd.Series,
+    places: pd.DataFrame,
+    words: pd.Series,
+    *,
+    share: float = 0.7,
 ) -> Explorer:
-    """For `explore`: choose a statement and the largest group's share; see who agreed, and which count it would win.
+    """Return what `explore` shows: sliders for a statement and the largest group's
+    share, and below them who agreed, and which count the statement would win.
 
-    matrix: (participants, statements); groups: by participant, from `opinion_groups`; places: x and y by participant,
-    from `opinion_map`; words: the text of each statement.
-    It opens, among the quarter of statements that the pooled count puts first, on the one that the consensus puts last.
+    matrix: (participants, statements). groups: by participant, from `opinion_groups`.
+    places: x and y by participant, from `opinion_map`. words: the text of each
+    statement.
+    It opens, among the quarter of statements that the pooled count puts first, on the
+    one that the consensus puts last.
     """
-    votes, share = vote_matrix(matrix), round(share, 2)
+    votes = vote_matrix(matrix)
+    share = round(share, 2)
     shares = sorted({*SHARES, share})
     scores = pd.DataFrame({s: reweighted_agreement(votes, groups, s) for s in shares})
     scores["consensus"] = group_aware_consensus(votes, groups)
     ranks = scores.rank(ascending=False, method="first").astype(int)
-    first, rank = ranks[share] <= max(1, len(ranks) // 4), ranks["consensus"]
-    named = [(f"{rank[s]}: {words[s][:60]}", s) for s in rank.sort_values().index]
+    rank = ranks["consensus"]
+    in_first_quarter = ranks[share] <= max(1, len(ranks) // 4)
+    furthest_fall = (rank - ranks[share])[in_first_quarter].idxmax()
+    by_rank = rank.sort_values().index
+    options = [(f"{rank[s]}: {words[s][:60]}", s) for s in by_rank]
+    percents = [(f"{s:.0%}", s) for s in shares]
+    sliders = {
+        "statement": widgets.SelectionSlider(options=options, value=furthest_fall),
+        "largest group": widgets.SelectionSlider(options=percents, value=share),
+    }
 
-    def scene(s: Any, part: float) -> str:
-        standing = (scores[part][s], ranks[part][s], scores["consensus"][s], rank[s])
-        return votes_scene(votes[s], groups.dropna(), places, str(words[s]), part, standing)
+    def scene(statement: Any, share: float) -> str:
+        standing = Standing(
+            agreement=scores[share][statement],
+            count_rank=ranks[share][statement],
+            consensus=scores["consensus"][statement],
+            consensus_rank=rank[statement],
+        )
+        text = str(words[statement])
+        people = groups.dropna()
+        return votes_html(votes[statement], people, places, text, share, standing)
 
-    which = widgets.SelectionSlider(options=named, value=(rank - ranks[share])[first].idxmax())
-    part = widgets.SelectionSlider(options=[(f"{s:.0%}", s) for s in shares], value=share)
-    return scene, {"statement": which, "largest group": part}
+    return scene, sliders
 
 
-def votes_scene(
-    votes: pd.Series, groups: pd.Series, places: pd.DataFrame, words: str, share: float, standing: Sequence[float]
+def votes_html(
+    votes: pd.Series,
+    groups: pd.Series,
+    places: pd.DataFrame,
+    words: str,
+    share: float,
+    standing: Standing,
 ) -> str:
-    """The state as HTML: the map with one statement's votes, how each group voted, and the same in words.
+    """Return the votes on one statement as HTML: on the map, by group, and in words.
 
-    votes, groups, places: by participant; standing: pooled agreement and its rank, consensus and its rank.
+    votes, groups, places: by participant. words: the statement. share: of the largest
+    group among the voters.
     """
-    agreement, count_rank, consensus, rank = standing
-    sizes, votes = _by_size(groups), votes[groups.index]
-    bars, told = [], []
-    for name, (group, size) in zip(NAMES, sizes.items(), strict=False):
-        counts = np.array([(votes[groups == group] == vote).sum() for vote in VOTES])
+    sizes = _sizes(groups)
+    votes = votes[groups.index]
+    bars = []
+    told = []
+    for name, (group, size) in zip(GROUP_NAMES, sizes.items(), strict=False):
+        counts = np.array(
+            [(votes[groups == group] == vote).sum() for vote in VOTE_STYLES]
+        )
         cast = counts.sum()
-        bars.append((f"group {name}: {cast} of {size} people voted", counts / max(cast, 1)))
-        told.append(f"group {name}: " + (f"{counts[0] / cast:.0%} of {cast} votes agree" if cast else "no votes"))
-    bars.append((f"all votes, with group A at {share:.0%}: rank {count_rank}", np.array([agreement])))
+        head = f"group {name}: {cast} of {size} people voted"
+        bars.append((head, _bar_parts(counts / max(cast, 1))))
+        agree = f"{counts[0] / cast:.0%} of {cast} votes agree" if cast else "no votes"
+        told.append(f"group {name}: {agree}")
+    head = f"all votes, with group A at {share:.0%}: rank {standing.count_rank}"
+    bars.append((head, _bar_parts(np.array([standing.agreement]))))
     sentence = (
-        f"“{words}” {'; '.join(told)}. With group A at {share:.0%} of the voters, {agreement:.0%} of the "
-        f"votes agree: rank {count_rank} by count. Group-aware consensus {consensus:.2f}: rank {rank}, at any share."
+        f"“{words}” {'; '.join(told)}. With group A at {share:.0%} of the voters, "
+        f"{standing.agreement:.0%} of the votes agree: rank {standing.count_rank} by "
+        f"count. Group-aware consensus {standing.consensus:.2f}: rank "
+        f"{standing.consensus_rank}, at any share."
     )
-    drawn = {"names": NAMES[: len(sizes)], "marks": MARKS, "people": _people(votes, groups, places, list(sizes.index))}
-    return SCENE.render(drawn, sentence=sentence, bars=[(head, _parts(shares)) for head, shares in bars])
+    html: str = VOTES_TEMPLATE.render(
+        names=GROUP_NAMES[: len(sizes)],
+        marks=GROUP_MARKS,
+        people=_people(votes, groups, places, list(sizes.index)),
+        sentence=sentence,
+        bars=bars,
+    )
+    return html
 
 
-def _people(votes: pd.Series, groups: pd.Series, places: pd.DataFrame, names: list[Any]) -> list[tuple[Any, ...]]:
-    """Of each person the place on the map in [0, 1], the group's number and the vote's colour, grey for none."""
+class _Person(NamedTuple):
+    """x, y: the place on the map, in [0, 1]. group: its position, the largest first.
+    colour: of the vote."""
+
+    x: float
+    y: float
+    group: int
+    colour: str
+
+
+def _people(
+    votes: pd.Series, groups: pd.Series, places: pd.DataFrame, names: list[Any]
+) -> list[_Person]:
+    """Return how each person is drawn on the map. names: the groups, largest first."""
     spots = places.loc[groups.index, ["x", "y"]]
-    scaled = (spots - spots.min()) / (spots.max() - spots.min()).clip(lower=1e-9)
-    colours = [VOTES[int(vote)][1] if pd.notna(vote) else UNSEEN for vote in votes]
-    return list(zip(scaled["x"], scaled["y"], map(names.index, groups), colours, strict=True))
+    extent = (spots.max() - spots.min()).clip(lower=1e-9)
+    scaled = (spots - spots.min()) / extent
+    return [
+        _Person(x, y, names.index(group), _vote_colour(vote))
+        for x, y, group, vote in zip(
+            scaled["x"], scaled["y"], groups, votes, strict=True
+        )
+    ]
 
 
-def _parts(shares: np.ndarray) -> list[tuple[Any, ...]]:
-    """The parts of a bar, agreement first: where it starts, how long it is, its word and colours."""
+def _vote_colour(vote: float) -> str:
+    """Return the colour of a vote, grey for a statement that was not seen."""
+    return VOTE_STYLES[int(vote)].colour if pd.notna(vote) else UNSEEN_COLOUR
+
+
+class _BarPart(NamedTuple):
+    """Where a part of a bar starts and how long it is, of 1, and how it looks."""
+
+    left: float
+    share: float
+    word: str
+    colour: str
+    ink: str
+
+
+def _bar_parts(shares: np.ndarray) -> list[_BarPart]:
+    """Return the parts of a bar, agreement first, then passes and disagreement."""
     starts = shares.cumsum() - shares
-    return [(left, share, *look) for left, share, look in zip(starts, shares, VOTES.values(), strict=False)]
+    return [
+        _BarPart(left, share, *style)
+        for left, share, style in zip(
+            starts, shares, VOTE_STYLES.values(), strict=False
+        )
+    ]

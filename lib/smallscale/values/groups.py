@@ -1,7 +1,10 @@
-"""Which camps are there? Opinion groups by Polis's rules: a map of the people, then clusters on the map.
+"""Which camps are there? Opinion groups by Polis's rules: a map of the people, then
+clusters on the map.
 
-The rules are those of Polis (its files pca.clj, clusters.clj and conversation.clj), with its two accidents taken out:
-its clusters start from whoever voted first, and remember the groups of yesterday. Here they depend on the votes alone.
+The rules are those of Polis (its files pca.clj, clusters.clj and conversation.clj),
+with
+its two accidents taken out: its clusters start from whoever voted first, and remember
+the groups of yesterday. Here they depend on the votes alone.
 """
 
 from collections.abc import Iterable
@@ -12,103 +15,162 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from smallscale.values.votes import canonical, vote_matrix
+from smallscale.values.votes import sorted_by_id, vote_matrix
 
-ENOUGH_VOTES, ENOUGH_PEOPLE = 7, 15  # who is in the conversation
-BASE, MOST, PEOPLE_PER_GROUP = 100, 5, 12  # base clusters, and groups at most
-FEWEST = 4  # people, for two groups of two
-RESTARTS = 100  # of k-means on at most 100 points: enough to meet the best of its endings, whatever the seed
-DIGITS = 9  # decimals of a position on the map that are more than rounding
+ENOUGH_VOTES = 7  # to be in the conversation
+ENOUGH_PEOPLE = 15  # below, people with fewer votes join them
+MOST_BASE_CLUSTERS = 100
+MOST_GROUPS = 5
+BASE_CLUSTERS_PER_GROUP = 12  # for each group beyond two
+FEWEST_PEOPLE = 4  # two groups of two
+# k-means starts, on at most 100 points: enough to meet the best ending, whatever the
+# seed
+RESTARTS = 100
+DECIMALS = 9  # of a position on the map; what is beyond is rounding
 
 
 def in_conversation(matrix: Any) -> pd.Series:
-    """Who has voted enough to be placed, True or False by participant: min(7, number of statements) votes.
+    """Return who has voted enough to be placed, True or False by participant: who cast
+    at least min(7, number of statements) votes.
 
-    Where fewer than 15 people have, those with the most votes join them, up to 15; of equal ones, by id.
+    Where fewer than 15 people have, those with the most votes join them, up to 15; of
+    people with equal votes, by id.
+
+    >>> in_conversation([[1, 1], [1, None], [None, None]]).tolist()
+    [True, True, False]
     """
     frame = vote_matrix(matrix)
-    counts = canonical(frame).notna().sum(axis=1)
+    counts = sorted_by_id(frame).notna().sum(axis=1)
     inside = counts >= min(ENOUGH_VOTES, frame.shape[1])
     if inside.sum() < ENOUGH_PEOPLE:
-        ranked = counts[counts > 0].sort_values(ascending=False, kind="stable")
+        voters = counts[counts > 0]
+        ranked = voters.sort_values(ascending=False, kind="stable")
         inside |= inside.index.isin(ranked.index[:ENOUGH_PEOPLE])
     return inside.reindex(frame.index)
 
 
 def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFrame:
-    """Where each participant stands: columns x and y, NaN for people outside the conversation.
+    """Return where each participant stands on the two leading principal components of
+    the votes, moved outward for votes that are missing: position = sqrt(statements /
+    votes cast) * sum over votes cast of (vote - mean) * component.
 
-    The two leading principal components of the votes, centred, with the column's mean where a vote is missing.
-    A participant is then projected by the votes cast alone, and moved outward for those that are missing:
+    The components are those of centred votes, with the column's mean where a vote is
+    missing. The factor moves somebody who voted little out of the middle. The column of
+    a statement in `moderated_out` is 0 for everybody. The sign of a component is a
+    convention: the longer tail points to the right, and up.
+    Returns columns x and y by participant, NaN for people outside the conversation.
 
-        position = sqrt(statements / votes cast) * sum over votes cast of (vote - mean) * component
-
-    so that somebody who voted little does not sit in the middle for that reason. The column of a statement in
-    `moderated_out` is 0 for everybody. The sign of a component is a convention: the longer tail points to the right,
-    and up.
+    >>> places = opinion_map([[1, 1], [1, 1], [-1, -1], [-1, -1]])
+    >>> places["x"].abs().round(3).tolist()  # (1, 1) on the component (1, 1) / sqrt 2
+    [1.414, 1.414, 1.414, 1.414]
     """
     frame = vote_matrix(matrix)
-    votes = canonical(frame)
+    votes = sorted_by_id(frame)
     votes.loc[:, votes.columns.isin(list(moderated_out))] = 0.0
     votes = votes.dropna(how="all")
-    centred = (votes - votes.mean()).fillna(0.0).to_numpy()  # a missing vote at the mean is 0 here
-    _, axes = np.linalg.eigh(centred.T @ centred)  # in increasing order of variance
+    # Once centred, a missing vote at the column's mean is 0.
+    centred = (votes - votes.mean()).fillna(0.0).to_numpy()
+    _, components = np.linalg.eigh(centred.T @ centred)  # in increasing order
+    leading = components[:, ::-1][:, :2]  # one column where there is one statement
     stretch = np.sqrt(votes.shape[1] / votes.count(axis=1).to_numpy())
-    places = pd.DataFrame(stretch[:, None] * (centred @ axes[:, ::-1][:, :2]), index=votes.index)
-    places = places.reindex(columns=[0, 1], fill_value=0.0).set_axis(["x", "y"], axis=1)  # of a single statement: y = 0
+    places = pd.DataFrame(stretch[:, None] * (centred @ leading), index=votes.index)
+    # With a single statement there is no second component, and y is 0.
+    places = places.reindex(columns=[0, 1], fill_value=0.0)
+    places = places.set_axis(["x", "y"], axis=1)
     places = places[in_conversation(frame).reindex(places.index)]
     tails = (places**3).sum()
     return (places * np.where(tails < 0, -1, 1)).reindex(frame.index)
 
 
-def opinion_groups(matrix: Any, *, moderated_out: Iterable[Any] = (), seed: int = 0) -> pd.Series:
-    """The group of each participant, 0, 1, ... from the largest on; NaN for people outside the conversation.
+def opinion_groups(
+    matrix: Any, *, moderated_out: Iterable[Any] = (), seed: int = 0
+) -> pd.Series:
+    """Return the group of each participant, 0, 1, ... from the largest on, by Polis's
+    rules: k-means on the `opinion_map`, with the k of the largest mean silhouette.
 
-    matrix: (participants, statements) of 1, -1, 0 and NaN. On the `opinion_map`, k-means makes at most 100 base
-    clusters; on these, weighted by how many people are in them, k-means makes k groups, for k from 2 to
-    min(5, 2 + base clusters / 12), and the k with the largest mean silhouette of the base clusters is taken.
-    seed: of the starts of k-means on the groups; with 100 starts for each k it hardly ever matters.
-    The order of rows and of columns changes nothing; names only where fewer than 15 people voted enough, and people
-    with as many votes as one another compete for the last place.
-    Raises ValueError as `vote_matrix` does, and for a conversation too small to cluster: fewer than 4 people in it,
-    or all of them in one place.
+    matrix: (participants, statements) of 1, -1, 0 and NaN. On the map, k-means makes at
+    most 100 base clusters. On these, weighted by how many people are in them, k-means
+    makes k groups, for k from 2 to min(5, 2 + base clusters / 12), and silhouettes are
+    those of the base clusters. People outside the conversation have NaN.
+    seed: of the starts of k-means on the groups; with 100 starts for each k it hardly
+    ever matters.
+    The order of rows and of columns changes nothing. Names matter only where fewer than
+    15 people voted enough, and people with equal votes compete for the last place.
+    Raises ValueError as `vote_matrix` does, and for a conversation too small to
+    cluster: fewer than 4 people in it, or all of them in one place.
+
+    >>> opinion_groups([[1, 1, -1]] * 5 + [[-1, -1, 1]] * 3).tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
     """
     places = opinion_map(matrix, moderated_out=moderated_out)
-    placed = places.dropna().round(DIGITS) + 0.0  # + 0.0: no minus zero
-    spots, spot_of, people = np.unique(placed.to_numpy(), axis=0, return_inverse=True, return_counts=True)
-    if len(placed) < FEWEST or len(spots) < 2:
-        least = f"at least {FEWEST} people with votes, in at least 2 places on the map"
-        raise ValueError(f"matrix is too small to cluster: it takes {least}; got {len(placed)} people in {len(spots)}")
+    placed = places.dropna().round(DECIMALS) + 0.0  # + 0.0: no minus zero
+    spots, spot_of, people = np.unique(
+        placed.to_numpy(), axis=0, return_inverse=True, return_counts=True
+    )
+    if len(placed) < FEWEST_PEOPLE or len(spots) < 2:
+        raise ValueError(
+            f"matrix is too small to cluster: it takes at least {FEWEST_PEOPLE} people "
+            "with votes, in at least 2 places on the map; got "
+            f"{len(placed)} people in {len(spots)}"
+        )
     base = _base_clusters(spots, people)
     sizes = np.bincount(base, weights=people)
-    centres = np.stack([np.bincount(base, weights=people * axis) / sizes for axis in spots.T], 1)
+    sums = [np.bincount(base, weights=people * axis) for axis in spots.T]
+    centres = np.stack([total / sizes for total in sums], 1)  # (base clusters, 2)
     group = _best_groups(centres, sizes, seed)[base][spot_of.ravel()]
-    # Largest first; of equal size the one further left: a name that no shuffling changes.
-    left = [tuple(placed[group == g].min()) for g in range(group.max() + 1)]
-    order = sorted(range(len(left)), key=lambda g: (-(group == g).sum(), left[g]))
-    names = pd.Series(np.argsort(order)[group], index=placed.index, dtype=float, name="group")
-    return names.reindex(places.index)
+    names = _names_by_size(placed, group)
+    found = pd.Series(names[group], index=placed.index, dtype=float, name="group")
+    return found.reindex(places.index)
+
+
+def _names_by_size(placed: pd.DataFrame, group: np.ndarray) -> np.ndarray:
+    """Return the name of each group, (groups,): 0 for the largest.
+
+    Of groups of one size the one further left comes first, and of these the lower one,
+    so that no shuffling changes a name.
+    """
+    members = [group == g for g in range(group.max() + 1)]
+    order = sorted(
+        range(len(members)),
+        key=lambda g: (-members[g].sum(), *placed[members[g]].min()),
+    )
+    return np.argsort(order)
 
 
 def _base_clusters(spots: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """The base cluster of each spot (spots, 2). Up to 100 spots are their own; else k-means from spread-out starts.
+    """Return the base cluster of each spot (spots, 2), weighted by its people.
 
-    The first start is the spot nearest the middle, each next one the spot furthest from all so far.
+    Up to 100 spots are a cluster each. Of more, k-means makes 100 from starts that are
+    spread out: first the spot nearest the middle, then again and again the spot
+    furthest from all starts so far.
     """
-    if len(spots) <= BASE:
+    if len(spots) <= MOST_BASE_CLUSTERS:
         return np.arange(len(spots))
-    chosen = [int(((spots - np.average(spots, axis=0, weights=people)) ** 2).sum(1).argmin())]
-    nearest = np.full(len(spots), np.inf)
-    while len(chosen) < BASE:
-        nearest = np.minimum(nearest, ((spots - spots[chosen[-1]]) ** 2).sum(1))
-        chosen.append(int(nearest.argmax()))
-    return KMeans(BASE, init=spots[chosen], n_init=1, tol=0).fit(spots, sample_weight=people).labels_
+    middle = np.average(spots, axis=0, weights=people)
+    starts = [int(_squared_distances(spots, middle).argmin())]
+    nearest = np.full(len(spots), np.inf)  # squared distance to the nearest start
+    while len(starts) < MOST_BASE_CLUSTERS:
+        newest = spots[starts[-1]]
+        nearest = np.minimum(nearest, _squared_distances(spots, newest))
+        starts.append(int(nearest.argmax()))
+    k_means = KMeans(MOST_BASE_CLUSTERS, init=spots[starts], n_init=1, tol=0)
+    labels: np.ndarray = k_means.fit(spots, sample_weight=people).labels_
+    return labels
+
+
+def _squared_distances(spots: np.ndarray, place: np.ndarray) -> np.ndarray:
+    distances: np.ndarray = ((spots - place) ** 2).sum(1)
+    return distances
 
 
 def _best_groups(centres: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarray:
-    """The group of each base cluster (n, 2), by the largest mean silhouette; of equal ones the fewest groups."""
+    """Return the group of each base cluster (n, 2), by the largest mean silhouette; of
+    equal ones, the fewest groups."""
     if len(centres) == 2:
         return np.array([0, 1])
-    ks = range(2, min(MOST, 2 + len(centres) // PEOPLE_PER_GROUP) + 1)
-    found = [KMeans(k, n_init=RESTARTS, random_state=seed, tol=0).fit(centres, sample_weight=sizes).labels_ for k in ks]
+    most = min(MOST_GROUPS, 2 + len(centres) // BASE_CLUSTERS_PER_GROUP)
+    found = []
+    for k in range(2, most + 1):
+        k_means = KMeans(k, n_init=RESTARTS, random_state=seed, tol=0)
+        found.append(k_means.fit(centres, sample_weight=sizes).labels_)
     return max(found, key=lambda labels: silhouette_score(centres, labels))

@@ -1,7 +1,9 @@
-"""Whose wishes are known exactly? A made-up population of two camps, what it votes on, and the replies it will get.
+"""Whose wishes are known exactly? A made-up population of two camps, what it votes on,
+and the replies that it will get.
 
-Somebody writes to an assistant: "I am worn out. What shall I do?" Six principles say how it may reply. Each camp has a
-utility for each principle, known because it is made up; votes show its sign, mostly, and hide its size.
+Somebody writes to an assistant: "I am worn out. What shall I do?" Six principles say
+how it may reply. Each camp has a utility for each principle, known because it is made
+up; votes show its sign, mostly, and hide its size.
 """
 
 import json
@@ -13,55 +15,130 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from smallscale.core.validation import require
 from smallscale.dpo import Answers, padded_answers
 from smallscale.values.votes import Votes
 
+POPULATION_FILE = Path(__file__).with_name("population.json")
 CAMPS = ("majority", "minority")
-# principles: the utility of following each to the majority and to the minority, and how a reply sounds that does, or
-# does not. statements: the principle each is about, 1 for it or -1 against it, and its words.
-QUESTION, PRINCIPLES, STATEMENTS = json.loads(Path(__file__).with_name("population.json").read_text("utf-8")).values()
-PERSONAL, WORDING = 0.5, 0.4  # standard deviations: of people within a camp, and of moods between statements
-MIND = 0.25  # who feels less than this either way passes
+PERSONAL_SPREAD = 0.5  # standard deviation of people's taste within a camp
+MOOD_SPREAD = 0.4  # standard deviation of a person's mood between statements
+INDIFFERENCE = 0.25  # who feels less than this either way passes
 START, END = 0, 1  # token ids: the question, and the end of a reply
-WORDS = ("<question>", "<end>", *(phrase for entry in PRINCIPLES.values() for phrase in entry[2:]))
 
 
-def population(people: int = 240, *, majority: float = 0.7, seen: float = 0.8, seed: int = 0) -> Votes:
-    """Votes of `people` in two camps on the 24 statements; `groups` says who is in which, as words of CAMPS.
+class Principle(NamedTuple):
+    """majority, minority: the utility to each camp of a reply that follows it.
+    followed, not_followed: how a reply sounds that does, or does not."""
 
-    majority: the larger camp's share, in [0.5, 1). seen: the chance that somebody is shown a statement.
-    Person i's wish for a principle is the camp's utility plus personal taste, and a vote on a statement for it is 1
-    where wish plus mood exceeds 1/4, -1 where it is below -1/4, else 0; on a statement against it the reverse. So a
-    vote tells a strong wish from a mild one only by how rarely it fails. statements: comment-body, moderated, principle
-    and direction (1 for it, -1 against). Raises ValueError for numbers out of range.
+    name: str
+    majority: float
+    minority: float
+    followed: str
+    not_followed: str
+
+
+class Statement(NamedTuple):
+    """principle: the name of the one that it is about. direction: 1 for the principle,
+    -1 against it."""
+
+    principle: str
+    direction: int
+    text: str
+
+
+class Material(NamedTuple):
+    """What the population is asked, and what it votes on."""
+
+    question: str
+    principles: tuple[Principle, ...]
+    statements: tuple[Statement, ...]
+
+
+def read_material(path: Path) -> Material:
+    """Return the material in a JSON file, whose keys may stand in any order."""
+    entries = json.loads(path.read_text("utf-8"))
+    return Material(
+        question=entries["question"],
+        principles=tuple(Principle(**entry) for entry in entries["principles"]),
+        statements=tuple(Statement(**entry) for entry in entries["statements"]),
+    )
+
+
+MATERIAL = read_material(POPULATION_FILE)
+QUESTION = MATERIAL.question
+PRINCIPLES = MATERIAL.principles
+STATEMENTS = MATERIAL.statements
+PRINCIPLE_NAMES = tuple(principle.name for principle in PRINCIPLES)
+PHRASES = tuple(
+    phrase
+    for principle in PRINCIPLES
+    for phrase in (principle.followed, principle.not_followed)
+)
+WORDS = ("<question>", "<end>", *PHRASES)  # a phrase's position is its token id
+
+
+def population(
+    people: int = 240, *, majority: float = 0.7, seen: float = 0.8, seed: int = 0
+) -> Votes:
+    """Return the votes of `people` in two camps on the 24 statements.
+
+    majority: the larger camp's share, in [0.5, 1). seen: the chance that somebody is
+    shown a statement.
+    A person's wish for a principle is the camp's utility plus personal taste. Their
+    vote on a statement for the principle is 1 where wish plus mood exceeds 1/4, -1
+    where it is below -1/4, else 0; on a statement against it, the reverse. So a vote
+    tells a strong wish from a mild one only by how rarely it fails.
+    In the result, `groups` says who is in which camp, as words of CAMPS. `statements`
+    has the columns comment-body, moderated, principle and direction (1 for it, -1
+    against).
+    Raises ValueError for numbers out of range.
     """
-    if people < 4 or not 0.5 <= majority < 1 or not 0 < seen <= 1:
-        got = f"got {people}, {majority}, {seen}"
-        raise ValueError(f"people must be at least 4, majority in [0.5, 1), seen in (0, 1]; {got}")
+    require(
+        people >= 4 and 0.5 <= majority < 1 and 0 < seen <= 1,
+        "people must be at least 4, majority in [0.5, 1), seen in (0, 1]; got "
+        f"{people}, {majority}, {seen}",
+    )
     rng = np.random.default_rng(seed)
     camp = (np.arange(people) >= round(people * majority)).astype(int)
-    statements = pd.DataFrame(STATEMENTS, columns=["principle", "direction", "comment-body"]).assign(moderated=1)
-    wish = camp_utility()[camp] + rng.normal(scale=PERSONAL, size=(people, len(PRINCIPLES)))
-    about = pd.Index(PRINCIPLES).get_indexer(statements["principle"])
-    felt = statements["direction"].to_numpy() * wish[:, about]
-    felt += rng.normal(scale=WORDING, size=felt.shape)
-    votes = np.where(abs(felt) > MIND, np.sign(felt), 0.0)
+    taste = rng.normal(scale=PERSONAL_SPREAD, size=(people, len(PRINCIPLES)))
+    wish = camp_utility()[camp] + taste  # (people, principles)
+    statements = _statement_table()
+    about = _principle_positions(statements)
+    felt = statements["direction"].to_numpy() * wish[:, about]  # (people, statements)
+    felt += rng.normal(scale=MOOD_SPREAD, size=felt.shape)
+    votes = np.where(abs(felt) > INDIFFERENCE, np.sign(felt), 0.0)
     votes[rng.random(votes.shape) >= seen] = np.nan
     matrix = pd.DataFrame(votes).rename_axis(index="participant", columns="statement")
     groups = pd.Series(np.array(CAMPS)[camp], index=matrix.index, name="group")
-    return Votes(matrix, groups, statements.rename_axis("statement"), [])
+    return Votes(matrix, groups, statements, moderated_out=[])
+
+
+def _statement_table() -> pd.DataFrame:
+    """Return the statements as `Votes` has them, by id."""
+    table = pd.DataFrame(STATEMENTS).rename(columns={"text": "comment-body"})
+    return table.assign(moderated=1).rename_axis("statement")
+
+
+def _principle_positions(statements: pd.DataFrame) -> np.ndarray:
+    """Return the position in PRINCIPLES of each statement's principle."""
+    positions: np.ndarray = pd.Index(PRINCIPLE_NAMES).get_indexer(
+        statements["principle"]
+    )
+    return positions
 
 
 def camp_utility() -> np.ndarray:
-    """(camps, principles) the utility of each principle to each camp."""
-    return np.array([entry[:2] for entry in PRINCIPLES.values()]).T
+    """Return the utility of each principle to each camp, (camps, principles)."""
+    return np.array([[getattr(p, camp) for p in PRINCIPLES] for camp in CAMPS])
 
 
 class Replies(NamedTuple):
     """All 64 replies: one for each choice of principles to follow.
 
-    sentences: their words; texts: as tokens, after the question and with an end; follows: (64, principles) of 1 and 0;
-    utility: (64, camps), the sum over the principles that a reply follows.
+    sentences: their words. texts: the same as tokens, after the question and with an
+    end. follows: (64, principles) of 1 and 0. utility: (64, camps), the sum over the
+    principles that a reply follows.
     """
 
     sentences: tuple[str, ...]
@@ -72,20 +149,29 @@ class Replies(NamedTuple):
 
 @cache
 def replies() -> Replies:
-    """Every reply there is to the question, so that a policy's value to a camp is a sum, with nothing sampled."""
+    """Return every reply there is to the question, so that a policy's value to a camp
+    is a sum, with nothing sampled."""
     follows = np.array(list(product((1, 0), repeat=len(PRINCIPLES))))
-    sentences = list(product(*(entry[2:] for entry in PRINCIPLES.values())))  # how it sounds, in the same order
-    tokens = [[*map(WORDS.index, sentence), END] for sentence in sentences]
-    texts = padded_answers([[START]] * len(tokens), tokens, pad=END)
-    return Replies(tuple(map(", ".join, sentences)), texts, follows, follows @ camp_utility().T)
+    # In the same order: how each principle sounds, followed first.
+    phrases = list(product(*((p.followed, p.not_followed) for p in PRINCIPLES)))
+    tokens = [[*map(WORDS.index, reply), END] for reply in phrases]
+    return Replies(
+        sentences=tuple(map(", ".join, phrases)),
+        texts=padded_answers([[START]] * len(tokens), tokens, pad=END),
+        follows=follows,
+        utility=follows @ camp_utility().T,
+    )
 
 
-def judge(statements: pd.DataFrame, chosen: Any) -> np.ndarray:
-    """(64,) what a judge who goes by these statements thinks of each reply: a point for each that it satisfies.
+def constitution_points(statements: pd.DataFrame, chosen: Any) -> np.ndarray:
+    """Return how many statements of a constitution each reply satisfies, (64,).
 
-    statements: as `population` makes them; chosen: ids of those in the constitution. A statement for a principle is
-    satisfied by a reply that follows it, one against it by a reply that does not.
+    statements: as `population` makes them. chosen: the ids of those in the
+    constitution. A reply satisfies a statement for a principle if it follows the
+    principle, and one against it if it does not.
     """
-    rules = statements.loc[list(chosen)]
-    followed = replies().follows[:, pd.Index(PRINCIPLES).get_indexer(rules["principle"])]
-    return (followed == (rules["direction"].to_numpy() > 0)).sum(1).astype(float)
+    articles = statements.loc[list(chosen)]
+    followed = replies().follows[:, _principle_positions(articles)]
+    wanted = articles["direction"].to_numpy() > 0
+    points: np.ndarray = (followed == wanted).sum(1).astype(float)
+    return points

@@ -1,0 +1,1 @@
+"""What is a contribution worth? Games, payments, and what paying does to a market."""

@@ -1,0 +1,78 @@
+"""What happens in a training run? A deterministic one, so that it can be run again."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from smallscale.core.progress import ProgressBar
+from smallscale.core.validation import require, whole_number
+
+# The positions of a batch's examples, and the learning rate.
+Step = tuple[Tensor, float]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A deterministic training run, by SGD with momentum over shuffled batches:
+
+        v <- momentum * v + gradient of (batch mean loss + weight_decay/2 * ||theta||^2)
+        theta <- theta - lr * v
+
+    The learning rate falls from lr to 0 along half a cosine. seed: of the examples'
+    order.
+
+    >>> TrainingConfig(epochs=1, batch_size=2, lr=0.1).steps(2)[0][1]
+    0.1
+    """
+
+    epochs: int = 20
+    batch_size: int = 16
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-3
+    seed: int = 0
+
+    def steps(self, n: int) -> list[Step]:
+        """Return the batches, as positions below n, each with its learning rate.
+
+        Raises ValueError unless epochs and batch_size are whole numbers of at least 1.
+        """
+        epochs = whole_number("epochs", self.epochs)
+        batch_size = whole_number("batch_size", self.batch_size)
+        generator = Generator().manual_seed(self.seed)
+        batches: list[Tensor] = []
+        for _ in range(epochs):
+            order = torch.randperm(n, generator=generator)
+            batches.extend(torch.split(order, batch_size))
+        steps = []
+        for t, batch in enumerate(batches):
+            share = 0.5 * (1 + math.cos(math.pi * t / len(batches)))
+            steps.append((batch, self.lr * share))
+        return steps
+
+
+def check_layers(model: nn.Module) -> None:
+    """Refuse a model whose layers train and predict differently."""
+    odd = {
+        type(part).__name__
+        for part in model.modules()
+        if isinstance(part, (_BatchNorm, _DropoutNd))
+    }
+    require(
+        not odd,
+        f"model must train as it predicts; leave {', '.join(odd)} out, or use "
+        "LayerNorm",
+    )
+
+
+def with_bar(steps: Sequence[Item], progress: str) -> Iterable[Item]:
+    """Return the steps, with a progress bar of this name where it has one."""
+    bar: Iterable[Item] = ProgressBar(steps, desc=progress, unit="step")
+    return bar

@@ -1,0 +1,1 @@
+"""What everything stands on: argument checks, intervals, seeds and devices."""

@@ -1,0 +1,211 @@
+"""How is attention computed without ever storing its matrix? Five levels, plain to GPU.
+
+    out = softmax(scale * q k^T) v,   lse = log sum exp(scale * q k^T) over the keys
+
+FlashAttention (Dao et al. 2022; its second version, Dao 2023) reorders this sum. The
+levels write that down:
+
+    naive   the formula as it stands, N x N scores in memory
+    online  one row at a time in numpy, keys in passing (`online.py`); forward only
+    tiled   queries and keys in tiles, plain torch, forward and backward (`tiled.py`)
+    cpp     the same tiles in C++, compiled when first asked for (`compiled.py`,
+            `attention.cpp`)
+    triton  the same tiles for a GPU; without one, in Triton's interpreter (`gpu.py`)
+"""
+
+import math
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from smallscale.core.validation import (
+    as_float,
+    as_tensor,
+    flag,
+    one_of,
+    require,
+    shown,
+    whole_number,
+)
+from smallscale.kernels import compiled, online, tiled
+from smallscale.kernels.counts import Traffic
+from smallscale.kernels.tiled import causal_mask
+
+LEVELS = ("naive", "online", "tiled", "cpp", "triton")
+ALIGNMENTS = ("top-left", "bottom-right")
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+def attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    *,
+    causal: bool = False,
+    align: str = "top-left",
+    scale: float | None = None,
+    level: str = "tiled",
+    block: int = 128,
+    return_lse: bool = False,
+) -> Any:
+    """Return out = softmax(scale * q k^T) v, or (out, lse) with return_lse.
+
+    lse is the natural logarithm of the sum over the keys of exp(scale * q k^T)
+    (Dao et al. 2022, algorithm 1).
+
+    q: (batch, heads, n_q, d). k, v: (batch, kv heads, n_k, d). The number of kv heads
+        divides that of heads: head h reads kv head h // (heads / kv heads), as with
+        repeat_interleave. All three have one type, float64, float32, float16 or
+        bfloat16, and are on one device. Sums are taken in float32, in float64 for
+        float64.
+    causal: query i sees the keys j <= i with align "top-left" (as torch does), and j <=
+        i + n_k - n_q with "bottom-right" (as FlashAttention does since 2.1). A query
+        that sees no key gets out 0, lse -inf, gradients 0.
+    scale: of the scores; 1 / sqrt(d) by default.
+    level: one of LEVELS.
+    block: queries and keys in a tile, for all levels but naive. Level triton rounds it
+        to a power of two from 16 to 128.
+
+    out is like q; lse is (batch, heads, n_q), in the type of the sums. Both have
+    gradients, except at level online. The same arguments give the same bits. NaN comes
+    out where a NaN was seen. Raises ValueError, one line, for arguments that cannot be
+    right; RuntimeError where this machine lacks what the level needs.
+
+    >>> q = k = torch.zeros(1, 1, 2, 4)
+    >>> v = torch.tensor([[[[1.0, 2.0, 3.0, 4.0], [3.0, 4.0, 5.0, 6.0]]]])
+    >>> attention(q, k, v, causal=True)
+    tensor([[[[1., 2., 3., 4.],
+              [2., 3., 4., 5.]]]])
+    """
+    q, k, v = _checked_arguments(q, k, v, causal, align, scale, level, block)
+    scale = 1 / math.sqrt(q.shape[3]) if scale is None else float(scale)
+    offset = _sight(q.shape[2], k.shape[2], causal, align)
+    if level == "naive":
+        out, lse = naive(q, k, v, scale, offset, return_lse=return_lse)
+    else:
+        out, lse = _flash(q, k, v, _engine(level), scale, offset, int(block))
+    return (out, lse) if return_lse else out
+
+
+def naive(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    offset: int,
+    return_lse: bool = True,
+    traffic: Traffic | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Return (out, lse) by the formula as it stands; gradients are autograd's.
+
+    Every score is written to slow memory and read back. The arguments are those of
+    `tiled.forward`; without return_lse, lse is None.
+    """
+    traffic = traffic or Traffic()
+    work = torch.promote_types(q.dtype, torch.float32)
+    group = q.shape[1] // k.shape[1]
+    k, v = (x.repeat_interleave(group, dim=1).to(work) for x in (k, v))
+    scores = scale * traffic.read(q).to(work) @ traffic.read(k).mT
+    scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
+    if offset < k.shape[2] - 1:
+        scores = scores.masked_fill(
+            causal_mask(q.shape[2], k.shape[2], offset, q.device), -math.inf
+        )
+    # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of zeros
+    # there, and not used.
+    blind = scores.detach().isneginf().all(-1, keepdim=True)
+    if blind.any():
+        scores = scores.masked_fill(blind, 0.0)
+    weights = traffic.read(traffic.write(scores.softmax(-1)))
+    out = traffic.write(weights @ traffic.read(v))
+    out = out.masked_fill(blind, 0.0).to(q.dtype)
+    if not return_lse:
+        return out, None
+    return out, scores.logsumexp(-1).masked_fill(blind.squeeze(-1), -math.inf)
+
+
+class _Flash(torch.autograd.Function):
+    """Keeps q, k, v, out and lse; the backward pass computes the scores again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, engine: ModuleType, *settings: Any
+    ) -> tuple[Tensor, Tensor]:
+        out, lse = engine.forward(q, k, v, *settings)
+        ctx.save_for_backward(q, k, v, out, lse)
+        ctx.engine = engine
+        ctx.settings = settings
+        return out, lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = ctx.engine.backward(dout, dlse, ctx.saved_tensors, *ctx.settings)
+        no_gradients = [None for _ in (ctx.engine, *ctx.settings)]
+        return (*gradients, *no_gradients)
+
+
+_flash: Any = _Flash.apply
+
+
+def _engine(level: str) -> ModuleType:
+    """Return the module whose `forward` and `backward` compute this level."""
+    if level == "triton":
+        from smallscale.kernels import gpu  # only here: not every machine has triton
+
+        return gpu
+    engines = {"online": online, "tiled": tiled, "cpp": compiled}
+    return engines[level]
+
+
+def _sight(n_q: int, n_k: int, causal: bool, align: str) -> int:
+    """Return the offset with which query i sees the keys 0 .. i + offset."""
+    if not causal:
+        return n_k  # no query looks beyond the last key
+    return 0 if align == "top-left" else n_k - n_q
+
+
+def _checked_arguments(
+    q: Any,
+    k: Any,
+    v: Any,
+    causal: Any,
+    align: Any,
+    scale: Any,
+    level: Any,
+    block: Any,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return q, k and v as tensors; raise ValueError for what cannot be right."""
+    one_of("level", level, LEVELS)
+    one_of("align", align, ALIGNMENTS)
+    flag("causal", causal)
+    whole_number("block", block)
+    wanted = "scale must be a finite number, or None for 1 / sqrt(d)"
+    finite = scale is None or math.isfinite(as_float(scale))
+    require(finite, f"{wanted}; got {shown(scale)}")
+    q, k, v = (as_tensor(name, x) for name, x in (("q", q), ("k", k), ("v", v)))
+    wanted = "q, k and v must be of one type, float64, float32, float16 or bfloat16"
+    one_type = q.dtype == k.dtype == v.dtype and q.dtype in DTYPES
+    require(one_type, f"{wanted}; got {q.dtype}, {k.dtype}, {v.dtype}")
+    one_device = q.device == k.device == v.device
+    devices = f"{q.device}, {k.device}, {v.device}"
+    require(one_device, f"q, k and v must be on one device; got {devices}")
+    _check_shapes(q, k, v)
+    return q, k, v
+
+
+def _check_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:
+    """Raise ValueError unless the shapes of q, k and v belong together."""
+    given = f"got {tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
+    four = q.dim() == k.dim() == v.dim() == 4 and q.shape[3] > 0
+    require(four, f"q, k and v must be (batch, heads, n, d), d at least 1; {given}")
+    wanted = "k and v must have one shape, (batch, kv heads, n_k, d)"
+    require(k.shape == v.shape, f"{wanted}; {given}")
+    agree = q.shape[0] == k.shape[0] and q.shape[3] == k.shape[3]
+    require(agree, f"q, k and v must agree in batch and d; {given}")
+    heads, kv_heads = q.shape[1], k.shape[1]
+    divides = kv_heads > 0 and heads % kv_heads == 0
+    require(divides, f"k's heads must divide q's; got {kv_heads} and {heads}")

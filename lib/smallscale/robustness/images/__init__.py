@@ -1,0 +1,1 @@
+"""How little must an image change before it is read wrong? Attacks, proofs, curves."""

@@ -1,0 +1,147 @@
+"""How little must an image change before a classifier reads it wrong?
+
+FGSM takes one step along the gradient of the loss (Goodfellow et al. 2015); PGD takes
+many small ones, each brought back into the ball of allowed changes (Madry et al. 2018).
+Both ask for the loss's gradient with respect to the image, and nothing else of the
+model.
+
+The ball is around the original image. Normalisation belongs inside the model, so that
+eps means the same everywhere. An attack is an upper bound on robust accuracy: what it
+does not find may still be there.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smallscale.core.validation import as_float, finite_number, one_of, whole_number
+from smallscale.robustness.images.losses import LOSSES, Found, loss_and_gradient
+from smallscale.robustness.images.norms import Bounds, choose, direction
+from smallscale.robustness.images.preparation import prepared_for_attack
+from smallscale.training.evaluation import Model
+
+
+def fgsm(
+    model: Model,
+    images: Any,
+    labels: Any,
+    eps: float,
+    *,
+    norm: str = "linf",
+    bounds: Bounds = (0.0, 1.0),
+) -> Tensor:
+    """Return images changed by one step of length eps: the fast gradient sign method.
+        linf: x' = clip(x + eps * sign(g)),   l2: x' = clip(x + eps * g / ||g||_2)
+    with g the gradient of cross-entropy at x (Goodfellow et al. 2015, section 4).
+
+    images: (batch, channels, height, width) within bounds; labels: (batch,), the true
+    classes. eps: the radius of the ball, in the images' unit: per pixel for "linf", of
+    the whole image for "l2".
+    Returns images of the same shape and type, detached. An image read wrong before is
+    still read wrong: where the step would put it right, the original is returned. No
+    image's result depends on what else is in the batch.
+    Raises ValueError for arguments that cannot be right.
+
+    >>> def two_pixels_as_logits(images):
+    ...     return images.flatten(1)
+    >>> fgsm(two_pixels_as_logits, [[[[0.75, 0.5]]]], [0], 0.25)
+    tensor([[[[0.5000, 0.7500]]]])
+    """
+    with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
+        x = ball.centre
+        before = loss_and_gradient(model, x, y)
+        step = ball.eps * direction(before.gradient, norm)  # section 4
+        adversarial = ball.project(x + step)
+        after = loss_and_gradient(model, adversarial, y, differentiate=False)
+        put_right = before.fooled & ~after.fooled
+        return choose(put_right, x, adversarial)
+
+
+def pgd(
+    model: Model,
+    images: Any,
+    labels: Any,
+    eps: float,
+    *,
+    norm: str = "linf",
+    steps: int = 40,
+    step_size: float | None = None,
+    restarts: int = 1,
+    targeted: bool = False,
+    bounds: Bounds = (0.0, 1.0),
+    loss: str = "ce",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return the worst images that projected gradient descent finds in the eps-ball.
+        x <- project(x + step_size * direction(gradient of the loss at x))
+    direction(g) is sign(g) for linf, g / ||g||_2 for l2 (Madry et al. 2018, sec. 2.1).
+
+    images, labels, eps, norm, bounds: as for `fgsm`; with targeted=True, labels are the
+    classes to be read as. steps: for each start; step_size: by default 2.5 * eps /
+    steps, enough to cross the ball and come back.
+    restarts: the first start is the image itself, the others are random points of the
+    ball. Each draws one random change for all images, so that no result depends on what
+    else is in the batch, or how large it is.
+    loss: "ce", cross-entropy, or "dlr", which no scaling of the logits can blind.
+    generator: of the random starts; None is a private one seeded 0.
+
+    Returns images of the same shape and type, detached: of all points visited, the
+    original among them, one that fools the model if any does, and of those the one with
+    the highest loss (targeted: the lowest). So an image read wrong from the start stays
+    wrong, a restart can only make it worse, and eps = 0 returns the image.
+    Raises ValueError for arguments that cannot be right.
+
+    >>> def two_pixels_as_logits(images):
+    ...     return images.flatten(1)
+    >>> pgd(two_pixels_as_logits, [[[[0.75, 0.5]]]], [0], 0.25)
+    tensor([[[[0.5000, 0.7500]]]])
+    """
+    _check_search(steps, step_size, restarts, loss)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
+        size = 2.5 * ball.eps / steps if step_size is None else as_float(step_size)
+        worst = WorstImages(ball.centre)
+        for restart in range(restarts):
+            x = ball.centre if restart == 0 else ball.random_point(generator)  # start
+            for _ in range(steps):
+                found = loss_and_gradient(model, x, y, loss, targeted=targeted)
+                worst.keep(x, found)
+                step = size * direction(found.gradient, norm)
+                x = ball.project(x + step)  # section 2.1: x + step, then projected
+            last = loss_and_gradient(
+                model, x, y, loss, targeted=targeted, differentiate=False
+            )
+            worst.keep(x, last)
+        return worst.images
+
+
+class WorstImages:
+    """Of all points that an attack visits, the worst for each image.
+
+    One that fools the model is worse than one that does not; of two alike, the one with
+    the higher loss is worse. images: (batch, ...), the worst so far.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+        self.loss = images.new_full(images.shape[:1], -torch.inf)
+        self.fooled = torch.zeros_like(self.loss, dtype=torch.bool)
+
+    def keep(self, x: Tensor, found: Found) -> None:
+        """Take each image of x (batch, ...) that is worse than the worst so far."""
+        first_to_fool = found.fooled & ~self.fooled
+        higher = (found.fooled == self.fooled) & (found.loss > self.loss)
+        worse = first_to_fool | higher
+        self.images = choose(worse, x, self.images)
+        self.loss = choose(worse, found.loss, self.loss)
+        self.fooled = self.fooled | found.fooled
+
+
+def _check_search(steps: Any, step_size: Any, restarts: Any, loss: str) -> None:
+    """Raise ValueError, one line, for a search that cannot be run."""
+    whole_number("steps", steps)
+    whole_number("restarts", restarts)
+    one_of("loss", loss, LOSSES)
+    if step_size is not None:
+        finite_number("step_size", step_size, above=0)

@@ -1,0 +1,122 @@
+"""How much of a model's robustness is only the attacker's bad tuning?
+
+AutoAttack (Croce and Hein 2020) has nothing to tune. It runs attacks that fail in
+different ways, one after the other: gradient ascent that sets its own step, on
+cross-entropy and on the DLR loss, and Square (Andriushchenko et al. 2020), which asks
+for no gradient at all. An image counts as robust only if all of them fail.
+
+To add an attack, add a row to ENSEMBLE: the ensemble runs it, and the notebook names
+it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from smallscale.robustness.images.apgd import apgd
+from smallscale.robustness.images.losses import loss_and_gradient
+from smallscale.robustness.images.norms import Ball, Bounds
+from smallscale.robustness.images.preparation import prepared_for_attack
+from smallscale.robustness.images.square import square
+from smallscale.training.evaluation import Model, predict_logits
+
+# (model, ball, labels, start of the ascent, generator) -> images
+Run = Callable[[Model, Ball, Tensor, int, Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class EnsembleAttack:
+    """One attack of the ensemble.
+
+    name: as a table or a sentence calls it. run(model, ball, labels, start, generator)
+    returns images of the ball; start counts from 0. starts: how often it is run.
+    least_classes: with fewer it is left out.
+    """
+
+    name: str
+    run: Run
+    starts: int = 1
+    least_classes: int = 2
+
+
+def _ascent(
+    model: Model, ball: Ball, y: Tensor, start: int, generator: Generator, *, loss: str
+) -> Tensor:
+    """Run APGD: the first time from the images themselves, then from random points."""
+    first = ball.centre if start == 0 else ball.random_point(generator)
+    return apgd(model, ball, y, first, loss)
+
+
+def _squares(
+    model: Model, ball: Ball, y: Tensor, start: int, generator: Generator
+) -> Tensor:
+    return square(model, ball, y, generator)
+
+
+# In this order; each attack meets the images that the ones before it did not fool.
+ENSEMBLE = (
+    EnsembleAttack("APGD on cross-entropy", partial(_ascent, loss="ce"), starts=3),
+    EnsembleAttack(
+        "APGD on the DLR loss", partial(_ascent, loss="dlr"), starts=3, least_classes=3
+    ),
+    EnsembleAttack("Square", _squares),
+)
+
+
+def autoattack(
+    model: Model,
+    images: Any,
+    labels: Any,
+    eps: float,
+    *,
+    norm: str = "linf",
+    bounds: Bounds = (0.0, 1.0),
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return images that fool the model, found by a fixed ensemble of attacks.
+
+    Each attack of ENSEMBLE meets only the images that those before it left: APGD on
+    cross-entropy, APGD on the DLR loss, Square (Croce and Hein 2020, section 6).
+
+    images, labels, eps, norm, bounds: as for `pgd`. With two classes DLR is left out:
+    it needs three. generator: of the random starts and squares; None is a private one
+    seeded 0. Each draw serves all images, so that no result depends on what else is in
+    the batch.
+    Returns images of the same shape and type, detached: inside the ball and read wrong,
+    or, where every attack failed, the original. So one read wrong before comes back as
+    it was, and with eps = 0 all do.
+    Raises ValueError for arguments that cannot be right.
+
+    >>> def two_pixels_as_logits(images):
+    ...     return images.flatten(1)
+    >>> two_images = [[[[0.75, 0.5]]], [[[1.0, 0.0]]]]
+    >>> autoattack(two_pixels_as_logits, two_images, [0, 0], 0.25)[1]  # the original
+    tensor([[[1., 0.]]])
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
+        result = ball.centre.clone()
+        if ball.eps == 0 or len(y) == 0:
+            return result
+        classes = predict_logits(model, ball.centre[:1]).shape[1]
+        robust = _positions_read_right(model, ball.centre, y)
+        for attack in ENSEMBLE:
+            starts = attack.starts if classes >= attack.least_classes else 0
+            for start in range(starts):
+                if len(robust) == 0:
+                    break
+                left = ball.of(robust)
+                found = attack.run(model, left, y[robust], start, generator)
+                result[robust] = found
+                robust = robust[_positions_read_right(model, found, y[robust])]
+        result[robust] = ball.centre[robust]
+        return result
+
+
+def _positions_read_right(model: Model, x: Tensor, y: Tensor) -> Tensor:
+    fooled = loss_and_gradient(model, x, y, differentiate=False).fooled
+    return (~fooled).nonzero().squeeze(1)

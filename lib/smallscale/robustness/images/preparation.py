@@ -1,0 +1,131 @@
+"""May this model be attacked with these images? What is checked before an attack.
+
+An attack meets the model in eval mode, with images inside the bounds. What cannot be
+right is refused in one line; what would make the result misleading is warned of.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smallscale.core.devices import fitting_threads
+from smallscale.core.validation import (
+    as_tensor,
+    finite_number,
+    one_of,
+    require,
+    type_and_shape,
+)
+from smallscale.robustness.images.norms import NORMS, Ball, Bounds
+from smallscale.training.evaluation import Model, eval_mode, outputs
+
+IMAGES_LOOKED_AT = 8  # enough to see what kind of outputs a model has
+
+TRAINING_MODE = (
+    "the model is in training mode, where dropout is random and batch statistics move; "
+    "it is attacked in eval mode and put back: call model.eval() first"
+)
+PROBABILITIES = (
+    "the model's outputs look like probabilities: they lie in [0, 1] and add up to 1. "
+    "A second softmax flattens the gradient and robustness is overestimated; "
+    "let the model return logits"
+)
+
+
+@contextmanager
+def prepared_for_attack(
+    model: Model, images: Any, labels: Any, eps: Any, norm: str, bounds: Bounds
+) -> Iterator[tuple[Ball, Tensor]]:
+    """Check the arguments, and yield the ball around the images and the labels.
+
+    Inside, the model is in eval mode; afterwards each part of it is as it was.
+    images, labels, eps, norm, bounds: as for `pgd`; numbers of any library.
+    Warns, once and at the caller of the attack, of a model in training mode, and of
+    outputs that look like probabilities. Raises ValueError for what cannot be right.
+    """
+    ball, y = checked_ball(images, labels, eps, norm, bounds)
+    if isinstance(model, nn.Module) and any(part.training for part in model.modules()):
+        # The attack's caller is above this generator, contextlib and the attack.
+        warnings.warn(TRAINING_MODE, stacklevel=4)
+    with eval_mode(model), fitting_threads(ball.centre), torch.inference_mode(False):
+        x = ball.centre.detach().clone()
+        y = y.to(x.device, torch.int64, copy=True)
+        inspect_outputs(model, x, y)
+        yield Ball(x, ball.eps, norm, bounds), y
+
+
+def checked_ball(
+    images: Any, labels: Any, eps: Any, norm: str, bounds: Bounds
+) -> tuple[Ball, Tensor]:
+    """Return the ball around the images, and the labels, as tensors.
+
+    Raises ValueError, one line, for what cannot be right before the model is even
+    asked.
+    """
+    x = as_tensor("images", images)
+    y = as_tensor("labels", labels)
+    one_of("norm", norm, NORMS)
+    radius = finite_number("eps", eps, least=0)
+    low, high = bounds
+    message = f"bounds must be (low, high) with low < high; got {bounds}"
+    require(low < high, message)
+    _check_images(x, low, high)
+    _check_labels(y, len(x))
+    return Ball(x, radius, norm, bounds), y
+
+
+def _check_images(images: Tensor, low: float, high: float) -> None:
+    shape = "images must be floating-point, (batch, channels, height, width)"
+    good = images.dim() >= 2 and images.is_floating_point()
+    require(good, f"{shape}; got {type_and_shape(images)}")
+    if images.numel() == 0:
+        return
+    least, most = images.detach().min(), images.detach().max()
+    allowed = f"images must lie within bounds [{low:g}, {high:g}]"
+    remedy = "normalise inside the model, or give the bounds of your images"
+    # Compared in the images' own type; NaN fails both comparisons.
+    inside = least >= low and most <= high
+    require(inside, f"{allowed}; got {least:g} to {most:g}: {remedy}")
+
+
+def _check_labels(labels: Tensor, images: int) -> None:
+    """Refuse labels that are not one whole number for each image."""
+    real = labels.is_floating_point() or labels.dtype == torch.bool
+    whole = labels.numel() == 0 or not real  # an empty list has no type of its own
+    good = labels.shape == (images,) and whole
+    allowed = f"labels must be whole numbers, one for each image: ({images},)"
+    require(good, f"{allowed}; got {type_and_shape(labels)}")
+
+
+def inspect_outputs(model: Model, x: Tensor, y: Tensor) -> None:
+    """Look at the outputs for a few images: refuse what cannot be attacked.
+
+    Warns of outputs that look like probabilities. x: (batch, ...); y: (batch,).
+    """
+    if len(x) == 0:
+        return
+    few = x[:IMAGES_LOOKED_AT]
+    with torch.no_grad():
+        logits = outputs(model, few)
+    shape = tuple(logits.shape)
+    good = len(shape) == 2 and shape[0] == len(few) and shape[1] >= 2
+    allowed = "model must return logits (batch, classes), at least 2 classes"
+    require(good, f"{allowed}; got {shape} for {len(few)}")
+    finite = logits.isfinite().all()
+    require(finite, "model must return finite logits; some are NaN or infinite")
+    least, most = int(y.min()), int(y.max())
+    last = shape[1] - 1
+    allowed = f"labels must lie in 0..{last}, the model's classes"
+    require(least >= 0 and most <= last, f"{allowed}; got {least}..{most}")
+    if _look_like_probabilities(logits):
+        # The attack's caller: one call further up than in `prepared_for_attack`.
+        warnings.warn(PROBABILITIES, stacklevel=5)
+
+
+def _look_like_probabilities(logits: Tensor) -> bool:
+    inside = bool(logits.min() >= 0) and bool(logits.max() <= 1)
+    return inside and torch.allclose(logits.sum(1), logits.new_ones(()), atol=1e-3)

@@ -1,0 +1,1 @@
+"""Does a reader read? SQuAD's scores, a small reader, and sentences that mislead it."""

@@ -1,0 +1,330 @@
+"""When is an answer right? SQuAD's files and their two official scores, v1.1 and v2.0.
+
+Rajpurkar et al. 2016 ask for a span of the passage that answers the question; Rajpurkar
+et al. 2018 add questions that the passage does not answer. The two official evaluation
+scripts differ in small ways that move a number: what a missing prediction costs, and
+what two empty answers are worth. Both are here, written from their rules.
+"""
+
+import json
+import math
+import re
+import string
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from smallscale.core.validation import require
+from smallscale.robustness.reading.dataset import (
+    Dataset,
+    Question,
+    check_dataset,
+    gold_texts,
+    major_version,
+    questions,
+)
+
+# ASCII alone: curly quotes, dashes and accents stay.
+NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def load_squad(path: str | Path) -> Dataset:
+    """Return the dataset in a SQuAD file, v1.1 or v2.0, once it is known to be sound.
+
+    Checked are the structure, that each answer_start points at its text, that no id
+    comes twice, that a question has answers unless it is_impossible, and none if it is.
+    Raises ValueError, one line with the file's name and the question's id, for the
+    first thing that is wrong.
+
+    >>> load_squad("nowhere.json")
+    Traceback (most recent call last):
+    ValueError: nowhere.json cannot be read: No such file or directory
+    """
+    try:
+        dataset: Dataset = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        check_dataset(dataset)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON in UTF-8: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return dataset
+
+
+def normalize_answer(text: str) -> str:
+    """Return the text as SQuAD's scripts compare it.
+
+    It is in lower case, without ASCII punctuation, without the words a, an and the, and
+    with one space between words (the official scripts' rule, v1.1 and v2.0).
+
+    >>> normalize_answer("The  Eiffel Tower!")
+    'eiffel tower'
+    """
+    text = text.lower()
+    text = text.translate(NO_PUNCTUATION)
+    text = ARTICLES.sub(" ", text)
+    return " ".join(text.split())
+
+
+def exact_match(prediction: str, golds: Sequence[str]) -> int:
+    """Return 1 if the prediction equals a gold answer, else 0.
+
+    Both are normalised (the rule of v1.1).
+    Raises ValueError if golds holds none, or is a single text.
+
+    >>> exact_match("the Eiffel", ["Gustave Eiffel", "Eiffel"])
+    1
+    """
+    golds = _checked_golds(golds)
+    said = normalize_answer(prediction)
+    return int(any(said == normalize_answer(gold) for gold in golds))
+
+
+def f1(prediction: str, golds: Sequence[str]) -> float:
+    """Return the best F1 of the prediction over the gold answers, in [0, 1].
+
+        F1 = 2 * precision * recall / (precision + recall)
+
+    Precision is the share of the prediction's words that the gold answer has too,
+    recall the share of the gold answer's words that the prediction has; both are
+    normalised, and words count with repeats (the rule of v1.1). No shared word gives 0:
+    so does an empty prediction, even where the gold answer is empty too.
+    Raises ValueError if golds holds none, or is a single text.
+
+    >>> round(f1("Gustave Eiffel himself", ["1889", "Gustave Eiffel"]), 3)
+    0.8
+    """
+    return max(_f1_of_two(prediction, gold) for gold in _checked_golds(golds))
+
+
+def _f1_of_two(prediction: str, gold: str) -> float:
+    predicted = Counter(normalize_answer(prediction).split())
+    wanted = Counter(normalize_answer(gold).split())
+    shared = (predicted & wanted).total()
+    if shared == 0:
+        return 0.0
+    precision = shared / predicted.total()
+    recall = shared / wanted.total()
+    return (2 * precision * recall) / (precision + recall)
+
+
+class Score(NamedTuple):
+    """What one prediction scores; of two scores the smaller is the one with less F1."""
+
+    f1: float
+    exact_match: int
+
+
+def v1_scores(
+    dataset: Dataset, predictions: Mapping[str, str]
+) -> Iterator[tuple[str, Score]]:
+    """Yield each question's id and its score by v1.1's rules.
+
+    A missing prediction scores 0.
+    Raises ValueError for predictions that are not text, and for one of a question
+    without answers.
+    """
+    _check_predictions(predictions)
+    for qa in questions(dataset):
+        text = predictions.get(qa["id"])
+        if text is None:
+            yield qa["id"], Score(0.0, 0)
+        else:
+            golds = gold_texts(qa)
+            yield qa["id"], Score(f1(text, golds), exact_match(text, golds))
+
+
+def score_squad(
+    dataset: Dataset,
+    predictions: Mapping[str, str],
+    na_prob: Mapping[str, float] | None = None,
+    threshold: float = 1.0,
+) -> dict[str, float]:
+    """Return the official script's keys and values, in percent.
+
+    The script is v1.1's or v2.0's, by the file's version.
+
+    predictions: the answer's text by question id; "" for no answer. v1.1 gives
+    exact_match and f1: a missing prediction scores 0. v2.0 gives exact, f1 and total,
+    the same with HasAns_ and NoAns_ for the questions that have an answer and those
+    that have none, where there are such; a missing prediction is left out of the total,
+    which then says less than it seems.
+    na_prob: by question id, how sure the reader is that there is no answer (v2.0).
+    Above the threshold (strictly) the prediction counts as empty. Then best_exact,
+    best_exact_thresh, best_f1 and best_f1_thresh are added: what the best threshold
+    would have given. Without na_prob every question's is 0.
+
+    Ids that the dataset does not have are ignored, with one warning. Where v2.0's
+    script would stop with an error because a prediction is missing, its HasAns_ and
+    NoAns_ keep to the predictions there are. A version that starts with neither 1 nor 2
+    is v2.0 if any question says is_impossible.
+    Raises ValueError for predictions that are not text, an na_prob that is missing or
+    NaN, and nothing to score.
+
+    >>> answer = {"text": "Paris", "answer_start": 11}
+    >>> qas = [{"id": "q1", "question": "Where is it?", "answers": [answer]}]
+    >>> paragraph = {"context": "It stands in Paris.", "qas": qas}
+    >>> dataset = {"version": "1.1", "data": [{"paragraphs": [paragraph]}]}
+    >>> score_squad(dataset, {"q1": "in Paris"})
+    {'exact_match': 0.0, 'f1': 66.66666666666666}
+    """
+    by_id = {qa["id"]: qa for qa in questions(dataset)}
+    _check_predictions(predictions, na_prob, threshold)
+    ids = {**predictions, **(na_prob or {})}
+    unknown = [id_ for id_ in ids if id_ not in by_id]
+    if unknown:
+        warnings.warn(
+            f"{len(unknown)} of the ids are not in the dataset and are ignored; the "
+            f"first is {unknown[0]!r}",
+            stacklevel=2,
+        )
+    if major_version(dataset) == 2:
+        return _score_v2(by_id, predictions, na_prob, threshold)
+    require(
+        na_prob is None,
+        "na_prob has no meaning for a v1.1 dataset, whose questions all have an answer",
+    )
+    scores = [score for _, score in v1_scores(dataset, predictions)]
+    require(scores, "dataset has no question, so there is nothing to score")
+    # cumsum adds one by one, as the script does: from Python 3.12 on, sum() rounds
+    # otherwise.
+    sums = np.cumsum(scores, axis=0)[-1]
+    mean_f1, mean_exact = (100.0 * sums / len(scores)).tolist()
+    return {"exact_match": mean_exact, "f1": mean_f1}
+
+
+def _score_v2(
+    by_id: Mapping[str, Question],
+    predictions: Mapping[str, str],
+    na_prob: Mapping[str, float] | None,
+    threshold: float,
+) -> dict[str, float]:
+    """Return the keys and values of v2.0's script."""
+    table = _v2_table(by_id, predictions)
+    table["na_prob"] = _checked_na_prob(na_prob, table.index)
+    # A prediction that counts as empty is right exactly where there is no answer.
+    answered = table.na_prob <= threshold
+    right_if_empty = 1.0 - table.answerable
+    counted = table[["exact", "f1"]].where(answered, right_if_empty, axis=0)
+    parts = {
+        "": counted,
+        "HasAns_": counted[table.answerable],
+        "NoAns_": counted[~table.answerable],
+    }
+    result: dict[str, float] = {}
+    for prefix, part in parts.items():
+        if len(part) > 0:
+            for name in ("exact", "f1"):
+                result[prefix + name] = 100.0 * sum(part[name]) / len(part)
+            result[prefix + "total"] = len(part)
+    if na_prob is not None:
+        unanswerable = sum(not qa["answers"] for qa in by_id.values())
+        by_doubt = table.loc[[id_ for id_ in na_prob if id_ in table.index]]
+        by_doubt = by_doubt.sort_values("na_prob", kind="stable")
+        result |= _best_threshold("exact", by_doubt, unanswerable)
+        result |= _best_threshold("f1", by_doubt, unanswerable)
+    return result
+
+
+def _v2_table(
+    by_id: Mapping[str, Question], predictions: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return a row for each prediction, by id, in the dataset's order.
+
+    exact, f1: its scores. answerable: whether its question has an answer. gain_if_none:
+    what answering adds to a total in which every question without answer counts: -1
+    where the prediction says something, 0 where it says nothing.
+    """
+    rows = []
+    for id_, qa in by_id.items():
+        text = predictions.get(id_)
+        if text is None:
+            continue
+        golds = [answer["text"] for answer in qa["answers"]]
+        # Golds that normalise to nothing are dropped; without a gold, "" is right.
+        golds = [gold for gold in golds if normalize_answer(gold)] or [""]
+        exact = float(exact_match(text, golds))
+        row = {
+            "id": id_,
+            "exact": exact,
+            "f1": max(f1(text, golds), exact),  # two empty answers are equal
+            "answerable": bool(qa["answers"]),
+            "gain_if_none": -1.0 if text != "" else 0.0,
+        }
+        rows.append(row)
+    require(rows, "predictions has no id of the dataset, so there is nothing to score")
+    return pd.DataFrame(rows).set_index("id")
+
+
+def _best_threshold(
+    name: str, by_doubt: pd.DataFrame, unanswerable: int
+) -> dict[str, float]:
+    """Return the best score over all thresholds, and the lowest that reaches it.
+
+    The sweep starts where no question is answered, and answers one more at a time, the
+    surest first, equals in na_prob's order. The start counts every question without
+    answer, predicted or not; the percentage is of those predicted: the script's rule.
+    """
+    gains = by_doubt[name].where(by_doubt.answerable, by_doubt.gain_if_none)
+    totals = np.cumsum([unanswerable, *gains])
+    thresholds = [0.0, *by_doubt.na_prob]
+    return {
+        f"best_{name}": 100.0 * float(totals.max()) / len(by_doubt),
+        f"best_{name}_thresh": thresholds[totals.argmax()],
+    }
+
+
+def _checked_golds(golds: Sequence[str]) -> Sequence[str]:
+    require(
+        golds and not isinstance(golds, str),
+        f"golds must be a list of at least one text; got {golds!r}",
+    )
+    return golds
+
+
+def _checked_na_prob(
+    na_prob: Mapping[str, float] | None, ids: pd.Index
+) -> "pd.Series[float] | float":
+    """Return each prediction's probability that there is no answer; 0 without any."""
+    if na_prob is None:
+        return 0.0
+    missing = [id_ for id_ in ids if id_ not in na_prob]
+    require(
+        not missing,
+        f"na_prob has no value for {next(iter(missing), '')!r}, which is predicted; "
+        "give one for each prediction",
+    )
+    return pd.Series(dict(na_prob), dtype=float)
+
+
+def _check_predictions(
+    predictions: Any, na_prob: Any = None, threshold: float = 1.0
+) -> None:
+    """Check what a caller of the scores passed, whatever its type."""
+    _check_by_id("predictions", predictions)
+    for id_, text in predictions.items():
+        require(
+            isinstance(text, str),
+            f"the prediction for {id_!r} must be text; got {text!r} ('' says that "
+            "there is no answer)",
+        )
+    if na_prob is not None:
+        _check_by_id("na_prob", na_prob)
+        for id_, value in na_prob.items():
+            number = not isinstance(value, str) and value is not None
+            message = f"na_prob of {id_!r} must be a number; got {value!r}"
+            require(number and not math.isnan(value), message)
+    require(not math.isnan(threshold), "threshold must be a number; got nan")
+
+
+def _check_by_id(name: str, values: Any) -> None:
+    got = type(values).__name__
+    message = f"{name} must be a dict by question id; got {got}"
+    require(isinstance(values, Mapping), message)

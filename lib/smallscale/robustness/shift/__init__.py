@@ -1,0 +1,1 @@
+"""Whom does a model fail when the data shift? Corruptions and groups."""

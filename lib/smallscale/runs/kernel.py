@@ -1,0 +1,114 @@
+"""How does a run get its kernel, and what does the kernel say of itself afterwards?
+
+A kernel is forked from the warm process where there is one; otherwise it is an
+ordinary kernel of this very Python.
+"""
+
+import json
+import os
+import queue
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
+
+from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
+
+# The module as an expression, so that no name of ours is left in the notebook.
+KERNEL_SIDE = "__import__('smallscale.runs.kernel_side', fromlist=['kernel_side'])"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the kernel used, as far as it could say."""
+
+    peak_mb: float | None = None
+    gpu: str | None = None
+
+
+def kernel_manager(folder: Path) -> AsyncKernelManager:
+    """Return a manager for a kernel of this Python, whatever kernels are installed.
+
+    Kernel and manager talk through files in the folder where the system has sockets
+    that are files: without ports, there can be no race for a port.
+    """
+    spec = get_kernel_dict()
+    spec["metadata"] = {"kernel_provisioner": {"provisioner_name": "smallscale-warm"}}
+    manager = AsyncKernelManager(
+        kernel_name="python3", connection_file=str(folder / "kernel.json")
+    )
+    manager._kernel_spec = KernelSpec(resource_dir="", **spec)
+    if os.name == "posix":
+        manager.transport = "ipc"
+        manager.ip = str(folder / "kernel")
+    return manager
+
+
+async def start_kernel(
+    manager: AsyncKernelManager, folder: Path, *, threads: int, warm: Path | None
+) -> Any:
+    """Start the kernel in this folder; return a client that hears its output.
+
+    threads: how many each numerical library may use. warm: the warm process's socket,
+    or None for an ordinary kernel. Raises DeadKernelError where the kernel dies early.
+    """
+    env = kernel_env(threads)
+    arguments = ["--HistoryManager.enabled=False"]
+    if warm:
+        env[SOCKET] = str(warm)
+    elif os.name == "posix":
+        arguments.append(f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_with_parent()")
+    await manager.start_kernel(cwd=str(folder), env=env, extra_arguments=arguments)
+    client = manager.client()
+    client.start_channels()
+    client.allow_stdin = False
+    # The question is asked again until its echo comes by the output channel.
+    # jupyter_client's own wait for this takes 0.2 s longer.
+    while await manager.is_alive():
+        client.kernel_info()
+        with suppress(queue.Empty):
+            await client.get_iopub_msg(timeout=0.2)
+            return client
+    client.stop_channels()
+    raise DeadKernelError
+
+
+def is_warm(manager: AsyncKernelManager) -> bool:
+    """Tell whether the kernel was forked: an ordinary one may have stepped in."""
+    process = getattr(manager.provisioner, "process", None)
+    return isinstance(process, ForkedKernel)
+
+
+async def ask_usage(client: NotebookClient) -> Usage:
+    """Ask the kernel what it used (`kernel_side.report`).
+
+    A notebook may break anything in its kernel, but that must not break its run: where
+    no sensible answer comes, nothing is known.
+    """
+    assert client.kc is not None
+    question = {"report": f"{KERNEL_SIDE}.report()"}
+    message = client.kc.execute("", silent=True, user_expressions=question)
+    reply: Any = await client.async_wait_for_reply(message)
+    try:
+        answer = reply["content"]["user_expressions"]["report"]["data"]["text/plain"]
+        said = json.loads(answer[1:-1])  # without the quotes of its repr
+        return Usage(peak_mb=said["peak_mb"], gpu=said["gpu"])
+    except (KeyError, TypeError, ValueError):
+        return Usage()
+
+
+async def how_it_died(manager: AsyncKernelManager) -> str:
+    """Say in one line how the dead kernel ended."""
+    code = await manager.provisioner.poll() if manager.provisioner else None
+    if code is not None and code < 0:
+        how = signal.Signals(-code).name
+    else:
+        how = f"exit code {code}"
+    return f"the kernel died ({how}): out of memory, or a crash in native code"

@@ -1,0 +1,70 @@
+"""What does a model answer, and how often is it right?"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smallscale.core.devices import fitting_threads
+from smallscale.core.validation import as_tensor
+
+Model = Callable[[Tensor], Tensor]  # an nn.Module, or any function of a batch of inputs
+
+
+def predict_logits(model: Model, images: Any, *, batch_size: int = 1024) -> Tensor:
+    """Return the model's outputs (n, classes) for images (n, ...), on the CPU.
+
+    The model is in eval mode meanwhile, and no gradients are kept.
+
+    >>> predict_logits(lambda images: 2 * images, [[0.5, 1.0]])
+    tensor([[1., 2.]])
+    """
+    images = as_tensor("images", images)
+    with eval_mode(model), torch.no_grad(), fitting_threads(images):
+        batches = torch.split(images, batch_size)
+        return torch.cat([outputs(model, batch).cpu() for batch in batches])
+
+
+def correct(model: Model, images: Any, labels: Any) -> Tensor:
+    """Return (n,) of bool: whether each of images (n, ...) is read as its label (n,).
+
+    >>> correct(lambda images: images, [[0.0, 1.0], [1.0, 0.0]], [1, 1])
+    tensor([ True, False])
+    """
+    predicted = predict_logits(model, images).argmax(1)
+    return predicted == as_tensor("labels", labels)
+
+
+def accuracy(model: Model, images: Any, labels: Any) -> float:
+    """Return the fraction of images (n, ...) that are read as their labels (n,).
+
+    >>> accuracy(lambda images: images, [[0.0, 1.0], [1.0, 0.0]], [1, 1])
+    0.5
+    """
+    return float(correct(model, images, labels).double().mean())
+
+
+def outputs(model: Model, images: Tensor) -> Tensor:
+    """Return model(images), computed in the type and on the device of its parameters.
+
+    A function without parameters gets the images as they are. The model gets a copy: a
+    first layer that works in place leaves the caller's images alone.
+    """
+    like = next(model.parameters(), images) if isinstance(model, nn.Module) else images
+    return model(images.to(like, copy=True))
+
+
+@contextmanager
+def eval_mode(model: Model) -> Iterator[None]:
+    """Put every part of the model into eval mode inside, and back afterwards."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode

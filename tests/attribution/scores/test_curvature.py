@@ -1,0 +1,219 @@
+"""Is influence its closed form, and the truth of leaving one out?"""
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smallscale.attribution import influence, leave_one_out
+from smallscale.attribution.scores import curvature as curvature_module
+from smallscale.attribution.scores.curvature import conjugate_gradients, solve
+from smallscale.models.classifiers import small_mlp
+from tests.attribution.scores.small_problems import (
+    cross_entropy,
+    half_square,
+    linear,
+    randn,
+    ridge,
+    softmax_regression,
+)
+
+
+def test_influence_of_one_number_by_hand() -> None:
+    # y = w x + b with b in use but x = 0 never moves w: H = [[0 + d, 0], [0, 1 + d]]
+    # with d the weight decay 1. At w = b = 0, targets 2 and -1: gradients to b are -2
+    # and 1; the test point wants 4: gradient -4.
+    model = linear(torch.zeros(1, 1), torch.zeros(1))
+    train = (torch.zeros(2, 1), torch.tensor([[2.0], [-1.0]]))
+    scores = influence(model, half_square, train, ([[0.0]], [[4.0]]), weight_decay=1.0)
+    # g_j H^-1 g_i / n = (-4)(1/2)(-2)/2 = 2 and (-4)(1/2)(1)/2 = -1: the first target
+    # helps, the second harms.
+    torch.testing.assert_close(
+        scores, torch.tensor([[2.0], [-1.0]], dtype=torch.float64)
+    )
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_influence_on_ridge_is_the_closed_form(
+    regression: Any, weight_decay: float
+) -> None:
+    train, test = regression
+    model = ridge(weight_decay)(*train)
+    x, x_test = (
+        torch.cat([part[0], torch.ones(len(part[0]), 1)], 1) for part in (train, test)
+    )
+    residual, residual_test = (model(part[0]) - part[1] for part in (train, test))
+    hessian = x.T @ x / 30 + weight_decay * torch.eye(5, dtype=torch.float64)
+    expected = (
+        (x * residual) @ torch.linalg.inv(hessian) @ (x_test * residual_test).T / 30
+    )
+    scores = influence(model, half_square, train, test, weight_decay=weight_decay)
+    torch.testing.assert_close(scores, expected.detach(), atol=1e-14, rtol=1e-12)
+
+
+def test_the_parameters_of_ridge_without_a_point_are_influences_over_one_minus_leverage(
+    regression: Any,
+) -> None:
+    train, test = regression
+    weight_decay = 0.1
+    model, fit = ridge(weight_decay)(*train), ridge(weight_decay, n=30)
+    x = torch.cat([train[0], torch.ones(30, 1)], 1)
+    inverse = torch.linalg.inv(
+        x.T @ x / 30 + weight_decay * torch.eye(5, dtype=torch.float64)
+    )
+    leverage = ((x @ inverse) * x).sum(1) / 30
+    here = torch.cat([model.weight[0], model.bias])
+    # A test loss linear in the outputs makes the change of the loss the change of the
+    # output itself.
+    output = influence(
+        model, half_square, train, (test[0], test[1]), weight_decay=weight_decay
+    )
+    residual_test = (model(test[0]) - test[1])[:, 0]
+    for i in range(30):
+        kept = torch.arange(30) != i
+        without = fit(train[0][kept], train[1][kept])
+        moved = (torch.cat([without.weight[0], without.bias]) - here) * (
+            1 - leverage[i]
+        )
+        expected = torch.cat([test[0], torch.ones(7, 1)], 1) @ moved * residual_test
+        torch.testing.assert_close(output[i], expected.detach(), atol=1e-13, rtol=1e-9)
+
+
+def test_influence_on_softmax_regression_is_that_of_its_hessian(blobs: Any) -> None:
+    train, test = blobs
+    model = softmax_regression(0.02)(*train)
+    params = dict(model.named_parameters())
+
+    def total(flat: Tensor) -> Tensor:
+        weight, bias = flat[:15].view(3, 5), flat[15:]
+        value = F.cross_entropy(F.linear(train[0], weight, bias), train[1])
+        return value + 0.02 / 2 * flat.square().sum()
+
+    flat = torch.cat([params["weight"].flatten(), params["bias"]]).detach()
+    hessian = torch.autograd.functional.hessian(total, flat)
+
+    def gradients(x: Tensor, y: Tensor) -> Tensor:
+        rows = []
+        for one, label in zip(x, y, strict=True):
+            model.zero_grad()
+            F.cross_entropy(model(one[None]), label[None]).backward()
+            rows.append(torch.cat([model.weight.grad.flatten(), model.bias.grad]))
+        return torch.stack(rows)
+
+    expected = gradients(*train) @ torch.linalg.inv(hessian) @ gradients(*test).T / 60
+    scores = influence(model, cross_entropy, train, test, weight_decay=0.02)
+    torch.testing.assert_close(scores, expected, atol=1e-13, rtol=1e-9)
+
+
+def test_influence_predicts_leaving_one_out_in_sign_and_size(blobs: Any) -> None:
+    train, test = blobs
+    weight_decay = 0.1
+    fit = softmax_regression(weight_decay, n=60)
+    scores = influence(
+        fit(*train), cross_entropy, train, test, weight_decay=weight_decay
+    ).flatten()
+    truth = leave_one_out(fit, cross_entropy, train, test).flatten()
+    assert np.corrcoef(scores, truth)[0, 1] > 0.99
+    slope = float((scores @ truth) / (scores @ scores))
+    assert (
+        1 < slope < 1.25
+    )  # leverage: a point's absence moves more than its first order
+
+
+def test_influence_takes_the_mean_whether_the_loss_is_scaled_by_a_list_or_an_array(
+    blobs: Any,
+) -> None:
+    train, test = blobs
+    model = softmax_regression(0.02)(*train)
+    scores = influence(model, cross_entropy, train, test, weight_decay=0.02)
+    lists = influence(
+        model,
+        cross_entropy,
+        (train[0].tolist(), train[1].tolist()),
+        test,
+        weight_decay=0.02,
+    )
+    arrays = influence(
+        model,
+        cross_entropy,
+        (train[0].numpy(), train[1].numpy().astype("int32")),
+        test,
+        weight_decay=0.02,
+    )
+    torch.testing.assert_close(scores, arrays, atol=0, rtol=0)
+    torch.testing.assert_close(
+        scores, lists, atol=1e-7, rtol=1e-5
+    )  # lists of Python floats become float32
+
+
+def test_damping_and_weight_decay_are_one_shift_of_the_matrix(blobs: Any) -> None:
+    train, test = blobs
+    model = small_mlp(5, 3, hidden=4).double()
+    one = influence(model, cross_entropy, train, test, weight_decay=0.03)
+    for other in ({"damping": 0.03}, {"weight_decay": 0.01, "damping": 0.02}):
+        torch.testing.assert_close(
+            influence(model, cross_entropy, train, test, **other), one
+        )
+    assert not torch.allclose(
+        influence(model, cross_entropy, train, test, damping=0.3), one
+    )
+
+
+def test_conjugate_gradients_agree_with_the_matrix(
+    blobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = blobs
+    model = small_mlp(5, 3, hidden=4).double()
+    both = partial(
+        influence, model, cross_entropy, train, test, weight_decay=0.02, damping=0.01
+    )
+    dense = both()
+    monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
+    torch.testing.assert_close(both(), dense, atol=1e-6, rtol=1e-4)
+
+
+def test_conjugate_gradients_solve_and_say_when_they_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = randn(6, 6)
+    matrix = root @ root.T + torch.eye(6)
+    right = torch.cat([randn(3, 6, seed=1), torch.zeros(1, 6)])
+    found = conjugate_gradients(lambda v: v @ matrix, right)
+    torch.testing.assert_close(
+        found, right @ torch.linalg.inv(matrix), atol=1e-6, rtol=1e-5
+    )
+    monkeypatch.setattr(curvature_module, "CG_STEPS", 2)
+    with pytest.warns(
+        UserWarning, match="not done after 2 steps: the residual of 3 test points"
+    ):
+        conjugate_gradients(lambda v: v @ matrix, right)
+
+
+def test_a_singular_hessian_is_said_and_inverted_where_it_can_be(blobs: Any) -> None:
+    train, test = blobs
+    model = softmax_regression(0.02)(
+        *train
+    )  # logits moved alike change nothing: 6 of 18 directions are unseen
+    with pytest.warns(UserWarning, match="the Hessian is singular, of rank 12 of 18"):
+        scores = influence(model, cross_entropy, train, test)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nearly = influence(model, cross_entropy, train, test, damping=1e-9)
+    torch.testing.assert_close(scores, nearly, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "nothing", [0.0, 1e-30]
+)  # of which Cholesky's factor would be built, and mean nothing
+def test_solve_of_a_singular_matrix_is_the_smallest_solution(nothing: float) -> None:
+    matrix = torch.diag(torch.tensor([2.0, nothing, 4.0], dtype=torch.float64))
+    with pytest.warns(UserWarning, match="rank 2 of 3"):
+        found = solve(matrix, torch.tensor([[2.0], [7.0], [2.0]], dtype=torch.float64))
+    torch.testing.assert_close(
+        found[:, 0], torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64)
+    )

@@ -1,0 +1,30 @@
+"""Is the interval Wilson's, at the ends too?"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from smallscale.core.intervals import binomial_interval, share_interval
+
+
+def test_wilson_by_hand():
+    """(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), p = 0.9, n = 10, z = 1.96."""
+    z, n, p = 1.959964, 10, 0.9
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert binomial_interval(9, 10) == pytest.approx(
+        (middle - half, middle + half), abs=1e-6
+    )
+    low, high = binomial_interval(0, 10)
+    assert low == pytest.approx(0, abs=1e-12)
+    assert 0.2 < high < 0.35
+    assert binomial_interval(np.int64(5), np.int64(10)) == binomial_interval(5, 10)
+    assert share_interval(torch.arange(10) > 0) == (0.9, *binomial_interval(9, 10))
+
+
+@pytest.mark.parametrize("arguments", [(5, 4), (-1, 4), (0, 0)])
+def test_an_interval_of_nothing_is_refused(arguments):
+    with pytest.raises(ValueError, match="must lie"):
+        binomial_interval(*arguments)

@@ -1,0 +1,79 @@
+"""Figures with words and numbers, and notes."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from smallscale.notebook import figure, note
+from smallscale.notebook.figures import LONGEST_TABLE, STYLE
+from tests.notebook.conftest import Output
+
+
+def test_a_figure_is_a_picture_a_sentence_and_its_numbers(shown: list[Output]) -> None:
+    fig, ax = plt.subplots()
+    ax.plot([1, 2])
+    numbers = {"x": [1], "y": [0.123456]}
+    assert (
+        figure(fig, title="It rises", alt="A line from 1 <to> 2", data=numbers) is None
+    )
+    picture, words = shown
+    assert picture.data["image/png"].startswith(b"\x89PNG")
+    assert picture.metadata["image/png"]["alt"] == "A line from 1 <to> 2"
+    assert words.data["text/html"].startswith(
+        "<p>Figure: It rises. A line from 1 &lt;to&gt; 2.</p>"
+    )
+    assert "<details>" in words.data["text/html"]
+    assert "0.1235" in words.data["text/html"]
+    sentence = "Figure: It rises. A line from 1 <to> 2."
+    assert picture.data["text/plain"] == words.data["text/plain"] == sentence
+    assert not plt.fignum_exists(fig.number)
+
+
+def test_a_long_table_is_cut_and_says_so(shown: list[Output]) -> None:
+    frame = pd.DataFrame({"x": range(LONGEST_TABLE + 1)})
+    figure(plt.figure(), title="t", alt="a", data=frame)
+    cut = f"The first {LONGEST_TABLE} of {LONGEST_TABLE + 1} rows"
+    assert cut in shown[1].data["text/html"]
+
+
+def test_every_column_of_a_table_has_a_name(shown: list[Output]) -> None:
+    frame = pd.DataFrame({"x": [1]}, index=pd.Index(["pgd"], name="attack"))
+    figure(plt.figure(), title="t", alt="a", data=frame)
+    html = shown[1].data["text/html"]
+    assert "<th>attack</th>" in html
+    assert "<th></th>" not in html
+    assert "<td>pgd</td>" in html
+
+
+def test_an_index_may_have_the_name_of_a_column(shown: list[Output]) -> None:
+    frame = pd.DataFrame({"x": [1]}, index=pd.Index([7], name="x"))
+    figure(plt.figure(), title="t", alt="a", data=frame)
+    assert "<td>7</td>" in shown[1].data["text/html"]
+
+
+def test_data_is_escaped(shown: list[Output]) -> None:
+    figure(plt.figure(), title="t", alt="a", data=[{"<b>": "<script>"}])
+    assert "<script>" not in shown[1].data["text/html"]
+
+
+@pytest.mark.parametrize("missing", ["title", "alt"])
+def test_a_figure_without_words_is_refused(missing: str) -> None:
+    words = {"title": "t", "alt": "a", missing: " "}
+    with pytest.raises(ValueError, match=f"{missing} must say something"):
+        figure(plt.figure(), **words)
+    plt.close("all")
+
+
+def test_the_same_figure_gives_the_same_bytes(shown: list[Output]) -> None:
+    for _ in range(2):
+        with plt.style.context(STYLE):
+            fig, ax = plt.subplots()
+            ax.plot([1, 2])
+        figure(fig, title="t", alt="a")
+    assert shown[0].data["image/png"] == shown[2].data["image/png"]
+
+
+def test_a_note_is_a_sentence_without_quotes(shown: list[Output]) -> None:
+    note("It has *two* sides.")
+    text = "It has *two* sides."
+    assert shown[0].data == {"text/markdown": text, "text/plain": text}

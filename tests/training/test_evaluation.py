@@ -1,0 +1,68 @@
+"""Is a model asked in eval mode, put back as it was, and its accuracy right?"""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from smallscale.training.evaluation import accuracy, eval_mode, outputs, predict_logits
+
+
+def test_logits_do_not_depend_on_the_batches_and_the_model_is_put_back():
+    model = nn.Sequential(
+        nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 3)
+    )
+    model[2].eval()
+    images = np.random.default_rng(0).random(
+        (7, 1, 2, 2)
+    )  # in double precision, as numpy makes them
+    mean, modes = (
+        model[0].running_mean.clone(),
+        [module.training for module in model.modules()],
+    )
+    logits = predict_logits(model, images)
+    assert logits.shape == (7, 3)
+    assert not logits.requires_grad
+    torch.testing.assert_close(predict_logits(model, images, batch_size=2), logits)
+    assert torch.equal(model[0].running_mean, mean)
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_eval_mode_puts_every_part_back_even_after_an_error():
+    model = nn.Sequential(nn.Dropout(), nn.Dropout().eval())
+
+    def interrupted() -> None:
+        with eval_mode(model):
+            assert not any(module.training for module in model.modules())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert [module.training for module in model.modules()] == [True, True, False]
+
+
+def test_outputs_hands_the_model_a_copy():
+    images = torch.ones(2, 3)
+    assert torch.equal(outputs(lambda x: x.mul_(5), images), 5 * images)
+    assert torch.equal(images, torch.ones(2, 3))
+
+
+def test_accuracy_by_hand():
+    images = torch.eye(3)[[0, 1, 2, 0]]
+    assert accuracy(lambda x: x, images, [0, 1, 2, 1]) == 0.75
+
+
+def test_small_images_take_one_thread_and_the_callers_number_comes_back() -> None:
+    before = torch.get_num_threads()
+    seen = []
+
+    def model(images: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return images.flatten(1)[:, :10]
+
+    torch.set_num_threads(2)
+    predict_logits(model, torch.zeros(3, 1, 8, 8))
+    predict_logits(model, torch.zeros(3, 1, 28, 28))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert seen == [1, 2]

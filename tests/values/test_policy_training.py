@@ -1,0 +1,135 @@
+"""Does the model write replies, do the camps choose as they wish, and does training
+move the model towards them?"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+from torch import nn
+
+from smallscale.dpo import Answers
+from smallscale.values.group_rules import gains
+from smallscale.values.policy_training import (
+    camp_pairs,
+    reply_distribution,
+    reply_model,
+    train_by_rule,
+)
+from smallscale.values.population import WORDS, replies
+
+FLAT = np.full(64, 1 / 64)
+
+
+@pytest.fixture(scope="module")
+def written() -> tuple[nn.Module, Answers]:
+    return reply_model(steps=250)
+
+
+def test_the_reference_writes_replies_about_equally_often(
+    written: tuple[nn.Module, Answers],
+) -> None:
+    chance = reply_distribution(*written)
+    assert chance.sum() > 0.97
+    assert chance.min() > 0.6 / 64
+    assert chance.max() < 1.4 / 64
+
+
+def test_the_majority_compares_its_share_and_chooses_by_its_utility() -> None:
+    pairs, groups = camp_pairs(FLAT, 20_000, 0.7, seed=3)
+    assert pairs.shape == (20_000, 2)
+    assert (groups == 0).sum() == 14_000
+    for camp in (0, 1):
+        chosen, rejected = pairs[groups == camp].T
+        utility = replies().utility[:, camp]
+        # Of the pairs that differ, the share in which the better reply was chosen is
+        # the mean of sigmoid |difference|.
+        differ = utility[chosen] != utility[rejected]
+        expected = expit(np.abs(utility[:, None] - utility[None]))[
+            ~np.isclose(utility[:, None], utility[None])
+        ].mean()
+        assert (utility[chosen] > utility[rejected])[differ].mean() == pytest.approx(
+            expected, abs=0.012
+        )
+    assert not np.array_equal(pairs, camp_pairs(FLAT, 20_000, 0.7, seed=4)[0])
+    np.testing.assert_array_equal(pairs, camp_pairs(FLAT, 20_000, 0.7, seed=3)[0])
+
+
+def test_pairs_come_from_the_reference_and_may_follow_another_utility() -> None:
+    only = np.zeros(64)
+    only[[5, 9]] = 0.5
+    wish = np.zeros((64, 2))
+    wish[5] = 100
+    pairs, _ = camp_pairs(only, 200, 0.5, utility=wish)
+    assert set(pairs.flat) == {5, 9}
+    assert (pairs[pairs[:, 0] != pairs[:, 1], 0] == 5).all()
+
+
+def test_training_moves_towards_the_camp_that_compares_and_leaves_the_model(
+    written: tuple[nn.Module, Answers],
+) -> None:
+    model, texts = written
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    start = reply_distribution(model, texts)
+    start = start / start.sum()
+    gained = []
+    for majority in (1.0, 0.0):
+        pairs, groups = camp_pairs(start, 4000, majority)
+        after = train_by_rule(model, texts, pairs, groups, beta=0.5, steps=80)
+        gained.append(gains(after, replies().utility, start, 0.5))
+    assert gained[0][0] > 0.5 > gained[0][1]
+    assert gained[1][1] > 0.5 > gained[1][0]
+    assert all(
+        torch.equal(value, before[name]) for name, value in model.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("rule", ["equal", "worst", "regret"])
+def test_every_rule_trains(written: tuple[nn.Module, Answers], rule: str) -> None:
+    model, texts = written
+    pairs, groups = camp_pairs(FLAT, 500, 0.7)
+    first, again = (
+        train_by_rule(model, texts, pairs, groups, rule, beta=0.5, steps=3)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, reply_distribution(model, texts), atol=1e-6)
+
+
+def test_another_causal_language_model_can_write(tmp_path: Path) -> None:
+    """One step of what `full` does: a model and a tokenizer in a folder, as
+    transformers saves them."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    known = sorted(
+        {word for phrase in WORDS for word in phrase.split()}
+        | set("IamwornoutWhatshalldo?.,")
+    )
+    tokenizer = Tokenizer(
+        models.WordLevel(
+            {w: i for i, w in enumerate(["<unk>", "<s>", *known])}, unk_token="<unk>"
+        )
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<s>", unk_token="<unk>"
+    ).save_pretrained(tmp_path)
+    config = LlamaConfig(
+        vocab_size=len(known) + 2,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    model, texts = reply_model(str(tmp_path), steps=1, lr=1e-5)
+    assert len(texts) == 64
+    assert texts.ids.shape[1] > 15  # words, no longer phrases
+    chance = reply_distribution(model, texts)
+    assert 0 < chance.sum() < 1e-6  # it has learnt nothing yet
+    pairs, groups = camp_pairs(chance, 64, 0.7)
+    assert np.isfinite(
+        train_by_rule(model, texts, pairs, groups, beta=0.1, steps=1)
+    ).all()
