@@ -4,10 +4,11 @@ The answers are part of a town's state: a brain that is saved and asked again mi
 something else. What fails is counted, and not kept.
 """
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -50,6 +51,18 @@ class Answers:
             self.codes[kind] = np.zeros(0, np.int64)
             self.weights[kind] = np.zeros((0, choices.get(kind, 2)))
             self.row[kind] = np.full(math.prod(sizes), NEVER_ASKED, np.int32)
+
+    def copied(self) -> Self:
+        """Return the same answers; what is asked of the copy is not kept here.
+
+        The arrays are shared, for none is ever written into once it is in its place.
+        """
+        other = copy.copy(self)
+        other.counts = self.counts.copy()
+        other.codes = self.codes.copy()
+        other.weights = self.weights.copy()
+        other.row = self.row.copy()
+        return other
 
     def choose(self, kind: str, draws: np.ndarray, *situation: Any) -> np.ndarray:
         """Return the option that each of n people chooses, as its value, (n,).
@@ -99,7 +112,9 @@ class Answers:
 
     def _keep(self, kind: str, codes: np.ndarray, weights: np.ndarray) -> None:
         first = len(self.codes[kind])
-        self.row[kind][codes] = first + np.arange(len(codes))
+        row = self.row[kind].copy()
+        row[codes] = first + np.arange(len(codes))
+        self.row[kind] = row
         self.codes[kind] = np.concatenate([self.codes[kind], codes])
         self.weights[kind] = np.concatenate([self.weights[kind], weights])
 
@@ -152,7 +167,7 @@ class Answers:
             codes = arrays[f"codes.{kind}"]
             self.codes[kind] = codes
             self.weights[kind] = arrays[f"weights.{kind}"]
-            self.row[kind][codes] = np.arange(len(codes))
+            self.row[kind][codes] = np.arange(len(codes))  # of a town just made
 
 
 def _distribution(reply: Any, options: int) -> list[float] | Fault:

@@ -16,9 +16,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import require, whole_number
 from smallscale.models.transformer import small_transformer
@@ -178,25 +178,34 @@ def train_diarist(
 
     The loss is half the letter's cross-entropy and half the mean of all other words':
     otherwise the one word that decides would be one in forty. Returns the letters' loss
-    of each batch, and leaves the model in eval mode. progress: what to call a progress
-    bar; empty for none.
+    of each batch, and leaves the model in eval mode. Where the training is interrupted,
+    the model gets its old weights back. progress: what to call a progress bar; empty
+    for none.
     """
+    before = {name: each.clone() for name, each in model.state_dict().items()}
     rows = tokenizer(list(lines)).input_ids
     optimizer = make_optimizer("adamw", model.parameters(), lr=lr, weight_decay=0.01)
     losses = []
-    model.train()
-    with seeded(seed):
-        order = torch.randperm(len(rows))
-        batches = order.split(LINES_IN_BATCH)  # type: ignore[no-untyped-call]
-        schedule = OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
-        for batch in tqdm(batches, desc=progress, leave=False, disable=not progress):
-            letter, words = _line_losses(model, [rows[i] for i in batch])
-            optimizer.zero_grad()
-            ((letter + words) / 2).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            losses.append(float(letter.detach()))
-    model.eval()
+    try:
+        model.train()
+        with seeded(seed):
+            order = torch.randperm(len(rows))
+            batches = order.split(LINES_IN_BATCH)  # type: ignore[no-untyped-call]
+            schedule = OneCycleLR(
+                optimizer, lr, total_steps=len(batches), pct_start=0.1
+            )
+            for batch in ProgressBar(batches, desc=progress):
+                letter, words = _line_losses(model, [rows[i] for i in batch])
+                optimizer.zero_grad()
+                ((letter + words) / 2).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                losses.append(float(letter.detach()))
+    except BaseException:
+        model.load_state_dict(before)
+        raise
+    finally:
+        model.eval()
     return losses
 
 

@@ -41,22 +41,31 @@ class Town(TownState):
     """
 
     def run(self, steps: int) -> Self:
-        """Let `steps` hours pass. In each, everybody acts on what they knew before it.
+        """Let `steps` hours pass, one after the other. Returns the town.
+
+        An hour that is interrupted has not begun: the town and its log are as they were
+        after the last whole hour, and running on gives what an uninterrupted run gives.
+        """
+        for _ in range(whole_number("steps", steps, least=0)):
+            self.pass_hour()
+        return self
+
+    def pass_hour(self) -> None:
+        """Let an hour pass. In it, everybody acts on what they knew before it.
 
         People go somewhere, talk to a neighbour, notice who is there, and think it over
-        when enough has happened. Returns the town.
+        when enough has happened. It happens in a copy, which then becomes the town.
         """
-        conversations = [self.log]
-        for _ in range(whole_number("steps", steps, least=0)):
-            go_somewhere(self)  # planning and reacting, section 4.3
-            circles = stand_in_circles(self)
-            conversations.append(talk(self, circles))  # dialogue, section 4.3.2
-            notice(self, circles)  # perception fills the memory stream, section 4.1
-            if self.reflection:
-                reflect(self)  # section 4.2
-            self.step += 1
-        self.log = np.concatenate(conversations)
-        return self
+        town = self.copied()  # so that an hour passes whole or not at all
+        go_somewhere(town)  # planning and reacting, section 4.3
+        circles = stand_in_circles(town)
+        talks = talk(town, circles)  # dialogue, section 4.3.2
+        town.log = np.concatenate([town.log, talks])
+        notice(town, circles)  # perception fills the memory stream, section 4.1
+        if town.reflection:
+            reflect(town)  # section 4.2
+        town.step += 1
+        self.become(town)
 
     @property
     def faults(self) -> dict[str, int]:
