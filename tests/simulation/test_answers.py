@@ -1,6 +1,7 @@
 """Answers: how often a brain is asked, what is kept, and what happens to faults."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from smallscale.simulation.brains import Fault, Scripted
 from smallscale.simulation.questions import Question
 
 WORLD = World()
+pytestmark = pytest.mark.filterwarnings("ignore:.* could not be used")
 
 
 class Other(Scripted):
@@ -166,3 +168,77 @@ def test_each_code_is_asked_once_as_by_unique() -> None:
     answers = Answers(WORLD, Scripted())
     codes = np.random.default_rng(0).integers(0, len(answers.row["talk"]), 200)
     assert answers._distinct("talk", codes).tolist() == np.unique(codes).tolist()
+
+
+class Failing(Scripted):
+    """Fails at every question, and is interrupted after some."""
+
+    name = "failing"
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+
+    def answer(self, questions: Sequence[Question]) -> list[Any]:
+        self.calls -= 1
+        if self.calls < 0:
+            raise KeyboardInterrupt
+        return [Fault("late")] * len(questions)
+
+
+def test_a_run_warns_once_of_its_own_faults_where_it_is_interrupted_too() -> None:
+    with pytest.warns(UserWarning, match="could not be used") as first:
+        town = Town(brain=Failing(100)).run(12)
+    count = town.faults["late"]
+    assert len(first) == 1
+    assert f"{count} answers of the brain 'failing'" in str(first[0].message)
+    with pytest.warns(UserWarning, match="could not be used") as second:
+        town.run(1).run(0)
+    assert len(second) == 1
+    assert f"{town.faults['late'] - count} answers" in str(second[0].message)
+    with (
+        pytest.warns(UserWarning, match="could not be used") as third,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        Town(brain=Failing(20)).run(24)
+    assert len(third) == 1
+
+
+def test_a_run_without_faults_says_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Town().run(12)
+
+
+class Named(Scripted):
+    """The script by another identity."""
+
+    def __init__(self, **attributes: str) -> None:
+        vars(self).update(attributes)
+
+
+def test_a_checkpoint_remembers_a_brain_by_its_identity_and_origin(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "town"
+    town = Town(3, brain=Named(identity="model 7", origin="here")).run(9)
+    town.save(path)
+    loaded = Town.load(path, brain=Named(identity="model 7", origin="here"))
+    assert loaded.digest() == town.digest() != Town(3).run(9).digest()
+    for brain, message in (
+        (
+            Named(identity="model 8", origin="here"),
+            "by the brain 'model 7', not 'model 8'",
+        ),
+        (
+            Named(identity="model 7"),
+            "by 'model 7' at 'here', not at ''; .* origin='here'",
+        ),
+        (Scripted(), "by the brain 'model 7', not 'scripted'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Town.load(path, brain=brain)
+
+
+def test_a_class_is_no_brain() -> None:
+    with pytest.raises(ValueError, match=r"brain must be .* an object with a name"):
+        Town(brain=Scripted)  # type: ignore[arg-type]

@@ -112,6 +112,7 @@ class Faulty(Scripted):
         return [None for _ in questions]
 
 
+@pytest.mark.filterwarnings("ignore:.* could not be used")
 def test_a_brain_is_judged_by_the_guests_and_its_faults() -> None:
     seeds = range(4)
     goal = 2 * mean_guests(towns_with_a_party(25, seeds))

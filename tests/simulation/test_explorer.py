@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,7 +11,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from smallscale.simulation import Town
+from smallscale.simulation.brains import Fault, Scripted
 from smallscale.simulation.explorer import film, town_map
+from smallscale.simulation.questions import Question
 from tests.browser.watched import CHROMIUM, QUIET
 
 SCRIPT = Path(__file__).parents[2] / "lib" / "smallscale" / "simulation" / "townmap.js"
@@ -19,6 +22,30 @@ SCRIPT = Path(__file__).parents[2] / "lib" / "smallscale" / "simulation" / "town
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, Any]:
     return film(Town(seed=2), 48)
+
+
+class Late(Scripted):
+    """Never answers in time."""
+
+    name = "late"
+
+    def answer(self, questions: Sequence[Question]) -> list[Any]:
+        return [Fault("late")] * len(questions)
+
+
+def test_a_film_warns_once_of_all_faults() -> None:
+    town = Town(seed=2, brain=Late())
+    with pytest.warns(UserWarning, match="could not be used") as caught:
+        film(town, 12)
+    (warning,) = caught
+    assert f"{town.faults['late']} answers of the brain 'late'" in str(warning.message)
+    assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("steps", [-1, 2.0, "3"])
+def test_a_film_of_hours_that_cannot_be_says_why(steps: Any) -> None:
+    with pytest.raises(ValueError, match="steps must be a whole number, at least 0"):
+        film(Town(), steps)
 
 
 def test_a_film_is_what_happened(recorded: dict[str, Any]) -> None:

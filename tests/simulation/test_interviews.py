@@ -1,12 +1,19 @@
 """What people say when asked, and their memories in words."""
 
+import itertools
+import math
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from smallscale.simulation import Town
+from smallscale.simulation import Town, World
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.interviews import diary, interview
+from smallscale.simulation.world import PEOPLE, Fact
 
 PARTY = 2
 
@@ -59,3 +66,102 @@ def test_people_who_cannot_be_asked_say_why() -> None:
     not_here = "Yusuf Demir is not among the 3 people of this run"
     with pytest.raises(ValueError, match=not_here):
         diary(Town(3), "Yusuf Demir")
+
+
+class Failing:
+    """Raises, or says what is no answer."""
+
+    name = "failing"
+
+    def __init__(self, reply: Any) -> None:
+        self.reply = reply
+
+    def answer(self, questions: Any) -> Any:
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply
+
+
+class Trap:
+    """A reply that raises when it is looked at."""
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("secret")
+
+
+@pytest.mark.parametrize(
+    ("reply", "fault"),
+    [
+        (RuntimeError("secret"), "RuntimeError raised"),
+        (TimeoutError(), "TimeoutError raised"),
+        (None, "TypeError raised"),
+        ([], "wrong number of answers"),
+        ([[0, 1], [0, 1]], "wrong number of answers"),
+        ([Fault("late")], "late"),
+        ([None], "not numbers"),
+        (["01"], "not numbers"),
+        ([b"\x00\x01"], "not numbers"),
+        ([["0", "1"]], "not numbers"),
+        ([{0: "no", 1: "yes"}], "not numbers"),
+        ([{0, 1}], "not numbers"),
+        ([Trap()], "not numbers"),
+        ([torch.ones(2, 2)], "not numbers"),
+        ([[0, 10**400]], "not numbers"),
+        ([itertools.count()], "wrong number of weights"),
+        ([[math.nan, 1]], "not a distribution"),
+        ([[math.inf, 1]], "not a distribution"),
+        ([[-1, 2]], "not a distribution"),
+        ([[0, 0]], "not a distribution"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_counted_and_says_no(
+    reply: Any, fault: str, tmp_path: Path
+) -> None:
+    town = Town(brain=Failing(reply))
+    before = town.digest()
+    for times in (1, 2):
+        says = interview(town, "Bo Lindqvist", "party")
+        assert says.says == "no"
+        assert says.fault == fault
+        assert not says.hallucinated
+        assert town.faults == {fault: times}
+    assert town.digest() == before, "the town does not notice"
+    town.save(tmp_path / "town")
+    loaded = Town.load(tmp_path / "town", brain=Failing(reply))
+    assert loaded.digest() == before
+    assert loaded.faults == {}
+
+
+@pytest.mark.parametrize("reply", [["01"], [Trap()], [{0, 1}], [torch.ones(2, 2)]])
+def test_the_town_counts_the_same_answers_as_faults(reply: Any) -> None:
+    class Always(Failing):
+        def answer(self, questions: Any) -> Any:
+            return reply * len(questions)
+
+    with pytest.warns(UserWarning, match="not numbers"):
+        town = Town(brain=Always(None)).run(9)
+    assert set(town.faults) == {"not numbers"}
+
+
+def test_an_interview_that_works_has_no_fault() -> None:
+    town = Town()
+    assert interview(town, "Bo Lindqvist", "party").fault == ""
+    assert town.faults == {}
+
+
+def test_people_are_found_by_their_names_however_they_are_written() -> None:
+    decomposed = unicodedata.normalize("NFD", "  Zoë  Å ")
+    people = [
+        replace(PEOPLE[0], name=decomposed, friends=("Dr: X",)),
+        replace(PEOPLE[1], name="Dr: X", friends=()),
+    ]
+    news = Fact("news", "it rains", "Zoë Å", 5)
+    town = Town(World(people, [news]))
+    for name in ("Zoë Å", decomposed, " Zoë Å"):
+        assert interview(town, name, "news").heard
+        assert diary(town, name) == ["Monday 00:00: knew that it rains"]
+    assert town.world.close.sum() >= 2, "they are friends"
+    with pytest.raises(ValueError, match="person must be one of"):
+        interview(town, "Dr", "news")
+    with pytest.raises(ValueError, match="person must be one of"):
+        interview(town, 3, "news")  # type: ignore[arg-type]

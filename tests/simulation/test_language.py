@@ -1,15 +1,24 @@
 """A language model as a brain: its weights are its probabilities, and it can learn."""
 
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from tokenizers import pre_tokenizers
+from torch.nn.utils import prune
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from smallscale.simulation import Town, World
+from smallscale.simulation.brains import Fault
 from smallscale.simulation.language import (
     LanguageBrain,
     diary_lines,
     disagreement,
     experience,
+    model_hash,
     train_diarist,
     untrained_diarist,
     word_tokenizer,
@@ -128,3 +137,142 @@ def test_a_tokenizer_without_letters_of_its_own_says_so() -> None:
         match="tokenizer must have a token of its own for each capital letter",
     ):
         LanguageBrain(untrained_diarist(tokenizer), Merging())
+
+
+def read_again(brain: LanguageBrain, folder: Path) -> LanguageBrain:
+    """The same model and tokenizer, saved and loaded."""
+    brain.model.save_pretrained(folder)
+    brain.tokenizer.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    return LanguageBrain(model, AutoTokenizer.from_pretrained(folder))
+
+
+def test_a_copy_of_a_model_is_the_same_model(
+    brain: LanguageBrain, tmp_path: Path
+) -> None:
+    copy = LanguageBrain(deepcopy(brain.model), deepcopy(brain.tokenizer), batch_size=3)
+    assert copy.identity == brain.identity
+    assert read_again(brain, tmp_path / "model").identity == brain.identity
+    copy.tokenizer(["A", "A B"], padding=True, truncation=True, max_length=2)
+    copy.tokenizer.padding_side = "left"
+    assert copy.identity == brain.identity
+    town = Town(3, seed=1, brain=brain).run(9)
+    town.save(tmp_path / "town")
+    resumed = Town.load(tmp_path / "town", brain=copy).run(9)
+    assert resumed.step == 18
+    assert town.digest() == Town.load(tmp_path / "town", brain=copy).digest()
+
+
+@torch.no_grad()
+def one_weight(copy: LanguageBrain) -> None:
+    last = list(copy.model.parameters())[-1]
+    last.view(-1)[0] += 1e-6
+
+
+def a_weight_behind_the_back_of_autograd(copy: LanguageBrain) -> None:
+    copy.model.model.norm.weight.data[3] = 0.5
+
+
+def another_type(copy: LanguageBrain) -> None:
+    copy.model.to(torch.bfloat16)
+
+
+def a_buffer_that_is_not_saved(copy: LanguageBrain) -> None:
+    copy.model.model.rotary_emb.inv_freq.mul_(2)
+
+
+def a_setting(copy: LanguageBrain) -> None:
+    copy.model.config.rms_norm_eps = 0.1
+
+
+def pruning(copy: LanguageBrain) -> None:
+    prune.l1_unstructured(copy.model.model.layers[0].mlp.up_proj, "weight", 0.5)
+
+
+def another_word(copy: LanguageBrain) -> None:
+    copy.tokenizer.add_tokens(["café"])
+
+
+def another_split(copy: LanguageBrain) -> None:
+    split = pre_tokenizers.WhitespaceSplit()
+    copy.tokenizer.backend_tokenizer.pre_tokenizer = split
+
+
+def another_name(copy: LanguageBrain) -> None:
+    copy.name = "somebody"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        one_weight,
+        a_weight_behind_the_back_of_autograd,
+        another_type,
+        a_buffer_that_is_not_saved,
+        a_setting,
+        pruning,
+        another_word,
+        another_split,
+        another_name,
+    ],
+)
+def test_another_model_is_refused_in_a_line(
+    brain: LanguageBrain, change: Callable[[LanguageBrain], None], tmp_path: Path
+) -> None:
+    other = LanguageBrain(deepcopy(brain.model), deepcopy(brain.tokenizer))
+    town = Town(2, seed=1, brain=other).run(3)
+    same = town.digest()
+    town.save(tmp_path / "town")
+    assert Town.load(tmp_path / "town", brain=brain).digest() == same
+    change(other)
+    assert other.identity != brain.identity
+    assert town.digest() != same
+    ran = "was run by the brain 'language model [0-9a-f]{16}', not '"
+    with pytest.raises(ValueError, match=ran) as caught:
+        Town.load(tmp_path / "town", brain=other)
+    assert "\n" not in str(caught.value)
+
+
+def test_training_makes_another_model(asked: list, tmp_path: Path) -> None:
+    lines = diary_lines(asked, 1)
+    tokenizer = word_tokenizer(lines)
+    learner = LanguageBrain(untrained_diarist(tokenizer, width=16), tokenizer)
+    Town(2, brain=learner).run(2).save(tmp_path / "town")
+    train_diarist(learner.model, tokenizer, lines)
+    with pytest.raises(ValueError, match="give a brain that is the same"):
+        Town.load(tmp_path / "town", brain=learner)
+
+
+def test_models_and_tokenizers_of_any_kind_have_an_identity() -> None:
+    class Words:
+        def get_vocab(self) -> dict[str, int]:
+            return {"A": 1}
+
+    class Bare(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("flags", torch.tensor([True, False]))
+            self.register_buffer("one", torch.tensor(3))
+            self.register_buffer("none", torch.zeros(0, 2))
+            self.halves = torch.nn.Parameter(torch.ones(2, dtype=torch.float16))
+
+    hashes = [model_hash(Bare(), tokenizer) for tokenizer in (Words(), None, Words())]
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "fault"), [(Fault("late"), "late: 2"), (None, "not numbers: 2")]
+)
+def test_there_is_no_disagreement_with_what_was_not_answered(
+    reply: object, fault: str
+) -> None:
+    class Failing:
+        name = "failing"
+
+        def answer(self, questions: list[Question]) -> list[object]:
+            return [reply] * len(questions)
+
+    question = Question(WORLD, "talk", 0, (0,))
+    asked = [(question, np.array([0.8, 0.2]))] * 2
+    with pytest.raises(ValueError, match=f"answer all 2 questions; faults: {fault}"):
+        disagreement(Failing(), asked)

@@ -1,10 +1,16 @@
 """Every way in which a server can fail: each is counted, and nothing of it is kept."""
 
+import asyncio
 import contextlib
 import json
+import signal
+import socket
 import threading
 import time
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,7 +20,9 @@ from smallscale.simulation import Town, World
 from smallscale.simulation.brains import Fault, Scripted
 from smallscale.simulation.questions import Question
 from smallscale.simulation.server import ServerBrain, parse
+from smallscale.simulation.world import PEOPLE
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* could not be used")
 openai = pytest.importorskip(
     "openai", reason="openai is not installed: pip install 'smallscale[llm]'"
 )
@@ -154,6 +162,179 @@ def test_a_reply_that_drips_is_late(serve: Any) -> None:
     assert time.monotonic() - begin < 2
 
 
+@pytest.fixture
+def raw() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
+    """raw(talk) gives the address of a server that does as it likes with a socket."""
+    listeners: list[socket.socket] = []
+
+    def start(talk: Callable[[socket.socket], None]) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve_one(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):  # who asked has hung up
+                talk(connection)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):  # the test is over
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(
+                        target=serve_one, args=(connection,), daemon=True
+                    ).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def dripping(whole: bytes) -> Callable[[socket.socket], None]:
+    """Send a reply a byte at a time, each of them long before the time is up."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(100_000)
+        for byte in whole:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.1)
+
+    return talk
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ENDLESS = b"".join(b"X-%d: 1\r\n" % k for k in range(10_000))
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 10_000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        HEAD + ENDLESS,  # headers that never end
+        HEAD + CHUNKS,  # a body that never ends
+        HEAD + b"Content-Length: 9999\r\n\r\n" + b" " * 9999,
+        b"HTTP/1.1 " + b"2" * 9999,  # not even a status
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 999,
+        b"HTTP/1.1 500 Oh\r\n" + ENDLESS,
+        b"HTTP/1.1 307 Go\r\nLocation: /v1/elsewhere\r\n" + ENDLESS,
+    ],
+)
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_whole_question_takes_no_more_than_its_tries(
+    raw: Any, reply: bytes, tries: int
+) -> None:
+    brain = ServerBrain(raw(dripping(reply)), "m", timeout=0.3, tries=tries)
+    begin = time.monotonic()
+    assert brain.answer([QUESTION, QUESTION]) == ["late", "late"]
+    assert time.monotonic() - begin < tries * 0.3 + 10  # a minute and more without
+
+
+def test_a_server_that_asks_to_wait_is_not_waited_for(raw: Any) -> None:
+    busy = (
+        b"HTTP/1.1 429 Busy\r\nRetry-After: 50\r\n"
+        b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(100_000)
+        connection.sendall(busy)
+
+    begin = time.monotonic()
+    brain = ServerBrain(raw(talk), "m", timeout=0.3, tries=3)
+    assert brain.answer([QUESTION]) == ["late"]
+    assert time.monotonic() - begin < 30
+
+
+def test_a_reply_that_is_as_fast_as_endless_is_too_long(raw: Any) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(100_000)
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+    brain = ServerBrain(raw(talk), "m", timeout=60, tries=1)
+    assert brain.answer([QUESTION]) == ["too long"]
+
+
+def test_a_name_that_is_not_found_in_time_is_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look_up(*given: Any, **more: Any) -> Any:
+        time.sleep(3)
+        raise socket.gaierror("nobody knows")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    brain = ServerBrain("http://nobody.invalid/v1", "m", timeout=0.2, tries=1)
+    begin = time.monotonic()
+    assert brain.answer([QUESTION]) == ["late"]
+    assert time.monotonic() - begin < 2.9
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        " " * 200_000,
+        ":" * 200_000,
+        " : " * 60_000,
+        "a " * 100_000,
+        ("Maya " * 9 + ":") * 999,
+    ],
+)
+def test_a_long_reply_takes_no_longer_than_its_length(content: str) -> None:
+    assert parse(content, QUESTION) in ("empty", "not in the grammar")
+
+
+def test_a_deeply_nested_reply_is_none(serve: Any) -> None:
+    address, _ = serve(lambda _: (200, b"[" * 100_000))
+    assert ServerBrain(address, "m", tries=1).answer([QUESTION]) == ["not a reply"]
+
+
+def test_an_interruption_hangs_up(raw: Any) -> None:
+    """The question would take minutes, and three more are waiting behind it."""
+    brain = ServerBrain(raw(lambda _: time.sleep(60)), "m", timeout=60, workers=1)
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    town = Town(seed=1, brain=brain)
+    begin = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        town.run(24)
+    assert time.monotonic() - begin < 50
+    nights = Town(seed=1, brain=brain).run(town.step)  # in which nobody is asked
+    assert town.digest() == nights.digest()
+
+
+def test_it_answers_where_a_loop_is_running_as_in_a_notebook(serve: Any) -> None:
+    address, _ = serve(lambda _: said("Maya Okoro: A"))
+    brain = ServerBrain(address, "m", workers=2)
+
+    async def cell() -> Any:
+        return brain.answer([QUESTION] * 5)
+
+    assert asyncio.run(cell()) == [[1, 0]] * 5
+    assert brain.answer([]) == []
+
+
+def test_no_more_questions_are_in_flight_than_there_are_workers(serve: Any) -> None:
+    flying = [0]
+    most = [0]
+    lock = threading.Lock()
+
+    def reply(text: str) -> tuple[int, Any]:
+        with lock:
+            flying[0] += 1
+            most[0] = max(most[0], flying[0])
+        time.sleep(0.05)
+        with lock:
+            flying[0] -= 1
+        return said("Maya Okoro: A")
+
+    address, seen = serve(reply)
+    ServerBrain(address, "m", workers=3).answer([QUESTION] * 12)
+    assert len(seen) == 12
+    assert 1 < most[0] <= 3
+
+
 def test_a_reply_whose_connection_breaks_is_cut_off(serve: Any) -> None:
     address, _ = serve(
         lambda _: said("Maya Okoro: A"), lambda write, data: write(data[:-20])
@@ -268,3 +449,103 @@ def test_settings_that_cannot_be_say_why(name: str) -> None:
         ValueError, match=f"{name} must be a .*(above 0|at least 1); got 0"
     ):
         ServerBrain("http://127.0.0.1:9/v1", "m", **{name: 0})
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9/v1", "localhost", "", "ftp://a/v1", "http://:9", None, 9]
+)
+def test_an_address_that_is_none_says_why(address: Any) -> None:
+    with pytest.raises(ValueError, match="address must be a server's, such as http:"):
+        ServerBrain(address, "m")
+
+
+NAMES = [
+    "Dr: Ada",
+    "  Padded   Person ",
+    unicodedata.normalize("NFD", "Zoë Ångström"),
+    "Ends with:",
+    ": Begins",
+    "A: B: C",
+    "Ḍr. \u00a0 D",
+    "X",
+    "日本 太郎",
+    "Maya: A",
+]
+
+
+def settled(name: str, **changed: Any) -> Any:
+    return replace(PEOPLE[0], name=name, friends=(), **changed)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("name", NAMES)
+def test_everybody_can_be_answered(name: str, form: Any, serve: Any) -> None:
+    world = World([settled(each) for each in NAMES])
+    question = Question(world, "talk", world.names.index(name), (1,))
+    address, _ = serve(lambda _: said(f"{unicodedata.normalize(form, name)}: B"))
+    assert ServerBrain(address, "m").answer([question]) == [[0, 1]]
+    for said_name in (name, name.strip(), " ".join(name.split()), f"\n{name} "):
+        assert parse(f"{said_name}: A", question) == [1, 0]
+        assert parse(f"{said_name} :B.\n", question) == [0, 1]
+    for other in NAMES:
+        if other != name:
+            assert parse(f"{other}: B", question) == "for somebody else"
+    assert parse(f"I think {name}: B: A", question) == "not in the grammar"
+
+
+def test_a_town_of_hard_names_lives_by_a_server(serve: Any) -> None:
+    """Everybody's plan is followed, everybody's news is told: nothing is lost."""
+    people = [
+        replace(person, name=name, friends=())
+        for person, name in zip(PEOPLE, NAMES, strict=False)
+    ]
+    world = World(people)
+    by_start = {f"{name}, ": name for name in NAMES}
+
+    def reply(text: str) -> tuple[int, Any]:
+        (name,) = [name for start, name in by_start.items() if text.startswith(start)]
+        before, _, _ = text.rpartition(f". {name} ")
+        choices = before.split(". ")[-1]
+        letter = choices.split(", ")[-1].split()[0]
+        return said(f"{unicodedata.normalize('NFC', name).strip()}: {letter}")
+
+    address, seen = serve(reply)
+    town = Town(world, seed=1, brain=ServerBrain(address, "m")).run(10)
+    assert town.faults == {}
+    assert len(seen) > 30
+
+
+def test_a_server_that_is_down_for_a_day_is_told_once_with_the_count() -> None:
+    brain = ServerBrain("http://127.0.0.1:9/v1", "m", tries=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        town = Town(seed=1, brain=brain).run(24)
+    (warning,) = caught
+    count = town.faults["unreachable"]
+    assert f"{count} answers of the brain 'server model m'" in str(warning.message)
+    assert f"(unreachable: {count})" in str(warning.message)
+    assert "\n" not in str(warning.message)
+    assert warning.filename == __file__
+    assert count > 300
+
+
+def test_a_checkpoint_knows_the_server_and_the_model(serve: Any, tmp_path: Any) -> None:
+    def reply(text: str) -> tuple[int, Any]:
+        return said(f"{name_in(text)}: {last_letter_in(text)}")
+
+    address, _ = serve(reply)
+    elsewhere, _ = serve(reply)
+    secret = address.replace("http://", "http://me:word@")
+    path = tmp_path / "town"
+    town = Town(3, seed=1, brain=ServerBrain(secret, "m")).run(8)
+    town.save(path)
+    assert b"word@" not in path.read_bytes()
+    same = ServerBrain(f"{address}/", "m", timeout=5, workers=1)
+    assert Town.load(path, brain=same).run(4).digest() == town.run(4).digest()
+    with pytest.raises(ValueError, match=r"was run by .*server model m.* at 'h") as e:
+        Town.load(path, brain=ServerBrain(elsewhere, "m"))
+    assert "\n" not in str(e.value)
+    moved = ServerBrain(elsewhere, "m", origin=address)
+    assert Town.load(path, brain=moved).run(4).digest() == town.digest()
+    with pytest.raises(ValueError, match="not 'server model other'"):
+        Town.load(path, brain=ServerBrain(address, "other"))

@@ -88,6 +88,15 @@ ADA = Person("Ada", 40, "baker", "even", "1 Mill Lane", "café", "." * 24)
     ("people", "message"),
     [
         ([ADA, replace(ADA, age=5)], "Ada is there twice"),
+        ([ADA, replace(ADA, name=" Ada ")], "Ada +is there twice"),
+        (
+            [replace(ADA, name="Zo\u00eb"), replace(ADA, name="Zoe\u0308")],
+            "is there twice; each person needs a name of their own",
+        ),
+        ([replace(ADA, name="")], "name must be text with a letter in it; got ''"),
+        ([replace(ADA, name=" \n ")], "name must be text with a letter in it"),
+        ([replace(ADA, name=3)], "name must be text with a letter in it; got 3"),
+        ([replace(ADA, name="A\ud800")], "name must be whole Unicode letters"),
         (
             [replace(ADA, work="mine")],
             "Ada's work must be one of home, café, .*; got 'mine'",

@@ -4,10 +4,12 @@ The answers are part of a town's state: a brain that is saved and asked again mi
 something else. What fails is counted, and not kept.
 """
 
+import copy
 import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from itertools import islice
+from typing import Any, Self
 
 import numpy as np
 
@@ -29,13 +31,15 @@ class Answers:
     and weights (m, choices), the situations answered and their answers, where a choice
     is an option's value; row (situations,), where in these each code's answer stands,
     -1 for what was never asked. counts: of decisions, questions asked, and faults by
-    reason.
+    reason. interview_faults: those of interviews by reason, which belong to whoever
+    asked and are no part of the state.
     """
 
     def __init__(self, world: World, brain: Brain) -> None:
         self.world = world
         self.brain = brain
         self.counts = Counter[str]()
+        self.interview_faults = Counter[str]()
         self.sizes: dict[str, tuple[int, ...]] = {}
         self.codes: dict[str, np.ndarray] = {}
         self.weights: dict[str, np.ndarray] = {}
@@ -50,6 +54,18 @@ class Answers:
             self.codes[kind] = np.zeros(0, np.int64)
             self.weights[kind] = np.zeros((0, choices.get(kind, 2)))
             self.row[kind] = np.full(math.prod(sizes), NEVER_ASKED, np.int32)
+
+    def copied(self) -> Self:
+        """Return the same answers; what is asked of the copy is not kept here.
+
+        The arrays are shared, for none is ever written into once it is in its place.
+        """
+        other = copy.copy(self)
+        other.counts = self.counts.copy()
+        other.codes = self.codes.copy()
+        other.weights = self.weights.copy()
+        other.row = self.row.copy()
+        return other
 
     def choose(self, kind: str, draws: np.ndarray, *situation: Any) -> np.ndarray:
         """Return the option that each of n people chooses, as its value, (n,).
@@ -84,9 +100,8 @@ class Answers:
         questions = self.questions(kind, codes)
         failed = np.zeros(len(codes), bool)
         table = np.zeros((len(codes), self.weights[kind].shape[1]))
-        replies = self._replies(questions)
-        for i, (question, reply) in enumerate(zip(questions, replies, strict=True)):
-            weights = _distribution(reply, len(question.options))
+        replies = replies_of(self.brain, questions)
+        for i, (question, weights) in enumerate(zip(questions, replies, strict=True)):
             if isinstance(weights, Fault):
                 failed[i] = True
                 self.counts[f"fault: {weights}"] += 1
@@ -99,19 +114,11 @@ class Answers:
 
     def _keep(self, kind: str, codes: np.ndarray, weights: np.ndarray) -> None:
         first = len(self.codes[kind])
-        self.row[kind][codes] = first + np.arange(len(codes))
+        row = self.row[kind].copy()
+        row[codes] = first + np.arange(len(codes))
+        self.row[kind] = row
         self.codes[kind] = np.concatenate([self.codes[kind], codes])
         self.weights[kind] = np.concatenate([self.weights[kind], weights])
-
-    def _replies(self, questions: list[Question]) -> Sequence[Any]:
-        """Ask the brain; whatever it does, return one reply or Fault for each."""
-        try:
-            replies = list(self.brain.answer(questions))
-        except Exception as error:  # the town goes on, and counts what happened
-            return [Fault(f"{type(error).__name__} raised")] * len(questions)
-        if len(replies) != len(questions):
-            return [Fault("wrong number of answers")] * len(questions)
-        return replies
 
     def questions(self, kind: str, codes: Any) -> list[Question]:
         """Return the questions that these codes stand for."""
@@ -133,11 +140,11 @@ class Answers:
     @property
     def faults(self) -> dict[str, int]:
         """How often the brain's answer could not be used, by reason."""
-        return {
-            name.removeprefix("fault: "): count
-            for name, count in sorted(self.counts.items())
-            if name.startswith("fault: ")
-        }
+        total = self.interview_faults.copy()
+        for name, count in self.counts.items():
+            if name.startswith("fault: "):
+                total[name.removeprefix("fault: ")] += count
+        return dict(sorted(total.items()))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return codes and weights by name: with the counts, the whole state."""
@@ -152,16 +159,40 @@ class Answers:
             codes = arrays[f"codes.{kind}"]
             self.codes[kind] = codes
             self.weights[kind] = arrays[f"weights.{kind}"]
-            self.row[kind][codes] = np.arange(len(codes))
+            self.row[kind][codes] = np.arange(len(codes))  # of a town just made
+
+
+def replies_of(
+    brain: Brain, questions: Sequence[Question]
+) -> Sequence[list[float] | Fault]:
+    """Ask the brain; whatever it does, return for each question what it says.
+
+    That is the probabilities of its options, or the Fault for which there are none.
+    """
+    try:
+        replies = list(brain.answer(questions))
+    except Exception as error:  # the town goes on, and counts what happened
+        return [Fault(f"{type(error).__name__} raised")] * len(questions)
+    if len(replies) != len(questions):
+        return [Fault("wrong number of answers")] * len(questions)
+    return [
+        _distribution(reply, len(question.options))
+        for question, reply in zip(questions, replies, strict=True)
+    ]
 
 
 def _distribution(reply: Any, options: int) -> list[float] | Fault:
     """Return the reply as probabilities of the options, or the Fault that it is."""
     if isinstance(reply, Fault):
         return reply
+    if isinstance(reply, (str, bytes, bytearray, Mapping, Set)):
+        return Fault("not numbers")  # text, and what has no order of the options
     try:
-        weights = [float(weight) for weight in reply]
-    except (TypeError, ValueError):
+        few = list(islice(reply, options + 1))
+        if any(isinstance(weight, (str, bytes, bytearray)) for weight in few):
+            return Fault("not numbers")
+        weights = [float(weight) for weight in few]
+    except Exception:  # a reply may be any object, and raise anything
         return Fault("not numbers")
     if len(weights) != options:
         return Fault("wrong number of weights")

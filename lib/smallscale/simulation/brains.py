@@ -17,7 +17,13 @@ class Fault(str):
 
 
 class Brain(Protocol):
-    """What decides for people. name: what a checkpoint remembers of it."""
+    """What decides for people.
+
+    name: what a checkpoint remembers of it, so a brain that decides otherwise needs
+    another. A brain whose name does not tell which model it asks may have two more
+    attributes, each a str: identity, which a checkpoint remembers in place of the name;
+    and origin, where the model is, which a checkpoint remembers too.
+    """
 
     name: str
 
@@ -95,11 +101,23 @@ class Scripted:
         return [float(not comes_to_mind), float(comes_to_mind)]
 
 
+def identity_of(brain: Brain) -> str:
+    """Return what a checkpoint remembers of a brain: its identity, else its name."""
+    return str(getattr(brain, "identity", brain.name))
+
+
+def origin_of(brain: Brain) -> str:
+    """Return where a brain's model is, as a checkpoint remembers it; empty for here."""
+    return str(getattr(brain, "origin", ""))
+
+
 def checked_brain(brain: Any) -> Brain:
     """Return the brain, "scripted" or an object; ValueError for one that is neither."""
-    given: Brain = Scripted() if brain == "scripted" else brain
+    is_scripted = isinstance(brain, str) and brain == "scripted"
+    given: Brain = Scripted() if is_scripted else brain
     named = isinstance(getattr(given, "name", None), str)
-    if not named or not hasattr(given, "answer"):
+    answers = callable(getattr(given, "answer", None)) and not isinstance(given, type)
+    if not named or not answers:
         raise ValueError(
             'brain must be "scripted" or an object with a name and '
             f"answer(questions); got {brain!r}"

@@ -5,6 +5,7 @@ answers without a kernel. `townmap.js` draws it; where it cannot run, a still pi
 stands.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import traitlets
 from smallscale.core.validation import require, whole_number
 from smallscale.simulation.state import NEVER, LogColumn
 from smallscale.simulation.still import still_picture
-from smallscale.simulation.town import Town
+from smallscale.simulation.town import Town, warn_of_faults
 from smallscale.simulation.world import HOURS_IN_DAY, PUBLIC_PLACES, clock
 
 MOST_PEOPLE_DRAWN = 100
@@ -35,12 +36,15 @@ def film(town: Town, steps: int) -> dict[str, Any]:
         f"got {n} in {town.towns} towns",
     )
     world = town.world
+    earlier = Counter(town.faults)
+    frames = [_next_frame(town) for _ in range(whole_number("steps", steps, least=0))]
+    warn_of_faults(town.brain, Counter(town.faults) - earlier)
     return {
         "places": world.places,
         "public": len(PUBLIC_PLACES),
         "names": [world.names[i] for i in town.ids],
         "facts": world.topics[1 : len(world.facts) + 1],
-        "frames": [_next_frame(town) for _ in range(steps)],
+        "frames": frames,
     }
 
 
@@ -48,7 +52,8 @@ def _next_frame(town: Town) -> dict[str, Any]:
     """Let an hour pass, and record it: numbers for the drawing, words to be read."""
     hour = town.step
     earlier = len(town.log)
-    talks = town.run(1).log[earlier:]
+    town.pass_hour()
+    talks = town.log[earlier:]
     facts = range(1, len(town.world.facts) + 1)
     awake = town.world.awake[town.who, hour % HOURS_IN_DAY]
     knows = [np.flatnonzero(town.heard[:, f] != NEVER).tolist() for f in facts]

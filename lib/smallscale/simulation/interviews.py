@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smallscale.core.validation import one_of, require
+from smallscale.core.validation import require
+from smallscale.simulation.answers import replies_of
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.memory import HEARD, SEEN
 from smallscale.simulation.questions import Question
@@ -21,7 +22,8 @@ class Interview:
 
     says: "yes" or "no". minds: the memories that came to mind, in words. heard: whether
     they ever heard of the fact. hallucinated: whether they claim to know what they
-    never heard.
+    never heard. fault: why the brain's answer could not be used, so that they say no;
+    empty where it was used.
     """
 
     person: str
@@ -30,12 +32,14 @@ class Interview:
     minds: tuple[str, ...]
     heard: bool
     hallucinated: bool
+    fault: str = ""
 
 
 def interview(town: Town, person: str, fact: str) -> Interview:
     """Ask a person of the first town whether they have heard of a fact.
 
-    The town does not notice: nothing in its state changes.
+    The town does not notice: nothing in its state changes. An answer that cannot be
+    used is counted in `town.faults`.
     """
     f = town.world.fact_number(fact)
     row = _row_of(town, person)
@@ -43,9 +47,11 @@ def interview(town: Town, person: str, fact: str) -> Interview:
     comes_to_mind = (town.memory.topic[slots, row] == f).any()
     detail = (f, f if comes_to_mind else 0)
     question = Question(town.world, "know", int(town.who[row]), detail)
-    (weights,) = town.brain.answer([question])
-    failed = isinstance(weights, Fault)
-    option = question.fallback if failed else int(np.argmax(np.asarray(weights)))
+    (weights,) = replies_of(town.brain, [question])
+    fault = str(weights) if isinstance(weights, Fault) else ""
+    if fault:
+        town.answers.interview_faults[fault] += 1
+    option = question.fallback if fault else int(np.argmax(weights))
     says = question.options[option]
     heard = bool(town.heard[row, f] != NEVER)
     return Interview(
@@ -55,6 +61,7 @@ def interview(town: Town, person: str, fact: str) -> Interview:
         minds=tuple(memory_in_words(town, row, slot) for slot in slots),
         heard=heard,
         hallucinated=says == "yes" and not heard,
+        fault=fault,
     )
 
 
@@ -96,7 +103,7 @@ def memory_in_words(town: Town, row: int, slot: int) -> str:
 
 def _row_of(town: Town, person: str) -> int:
     """Return the row of a person of the first town."""
-    position = town.world.names.index(one_of("person", person, town.world.names))
+    position = town.world.person_number(person)
     rows = np.flatnonzero(town.ids == position)
     require(
         len(rows),

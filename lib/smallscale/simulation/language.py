@@ -5,7 +5,10 @@ their letters as the next token, and of nothing else: constrained decoding in on
 Equal questions were merged before they come here.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from string import ascii_uppercase
 from typing import Any
 
@@ -22,6 +25,7 @@ from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import require, whole_number
 from smallscale.models.transformer import small_transformer
+from smallscale.simulation.answers import replies_of
 from smallscale.simulation.brains import Brain, Fault
 from smallscale.simulation.questions import Question
 from smallscale.simulation.town import Town
@@ -29,6 +33,15 @@ from smallscale.training.optimizers import make_optimizer
 
 Situation = tuple[Question, np.ndarray]  # a question, and the weights of its options
 
+# Settings that say where a model came from and how it is kept, not what it does.
+NOT_OF_THE_MODEL = {
+    "_name_or_path",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+}
+SET_BY_CALLS = {"padding", "truncation"}  # of a tokenizer
 LONGEST_LINE = 256  # tokens
 LINES_IN_BATCH = 64  # of a step of training
 
@@ -36,7 +49,8 @@ LINES_IN_BATCH = 64  # of a step of training
 class LanguageBrain:
     """Any causal language model of transformers, with its tokenizer, as a brain.
 
-    name: what a checkpoint remembers of it. batch_size: questions read at a time.
+    name: what it is called. batch_size: questions read at a time. identity: what a
+    checkpoint remembers, the name and a hash of the weights as they are by then.
     Raises ValueError where two capital letters would be the same token.
     """
 
@@ -53,6 +67,11 @@ class LanguageBrain:
         self.name = name
         self.batch_size = whole_number("batch_size", batch_size)
         self.letters = _letter_tokens(tokenizer)
+
+    @property
+    def identity(self) -> str:
+        """The name, and 16 hexadecimal digits that another model does not share."""
+        return f"{self.name} {model_hash(self.model, self.tokenizer)[:16]}"
 
     @torch.no_grad()
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
@@ -91,6 +110,44 @@ def _letter_tokens(tokenizer: Any) -> dict[str, int]:
         "tokenizer must have a token of its own for each capital letter",
     )
     return tokens
+
+
+def model_hash(model: Any, tokenizer: Any) -> str:
+    """Return a hash of all on which the answers of a model depend.
+
+    Of the model: its class, parameters, buffers (also those that are not saved) and
+    settings. Of the tokenizer: its words and rules. Two copies of one model have the
+    same, wherever they were loaded from.
+    """
+    total = sha256(type(model).__name__.encode())
+    tensors = {**dict(model.named_buffers()), **model.state_dict()}
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        total.update(flat.view(torch.uint8).numpy().data)
+    for described in (_settings(model), _rules(tokenizer)):
+        total.update(json.dumps(described, sort_keys=True, default=str).encode())
+    return total.hexdigest()
+
+
+def _settings(model: Any) -> dict[str, Any]:
+    """Return a model's settings without what a copy of it may have otherwise."""
+    config: Any = getattr(model, "config", None)
+    settings: dict[str, Any] = config.to_dict() if hasattr(config, "to_dict") else {}
+    return {
+        name: value for name, value in settings.items() if name not in NOT_OF_THE_MODEL
+    }
+
+
+def _rules(tokenizer: Any) -> Any:
+    """Return a tokenizer's rules, without those of padding, which calls may change."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        rules = json.loads(backend.to_str())
+        return {name: rules[name] for name in rules if name not in SET_BY_CALLS}
+    if hasattr(tokenizer, "get_vocab"):
+        return [type(tokenizer).__name__, tokenizer.get_vocab()]
+    return type(tokenizer).__name__
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -178,25 +235,34 @@ def train_diarist(
 
     The loss is half the letter's cross-entropy and half the mean of all other words':
     otherwise the one word that decides would be one in forty. Returns the letters' loss
-    of each batch, and leaves the model in eval mode. progress: what to call a progress
-    bar; empty for none.
+    of each batch, and leaves the model in eval mode. Where the training is interrupted,
+    the model gets its old weights back. progress: what to call a progress bar; empty
+    for none.
     """
+    before = {name: each.clone() for name, each in model.state_dict().items()}
     rows = tokenizer(list(lines)).input_ids
     optimizer = make_optimizer("adamw", model.parameters(), lr=lr, weight_decay=0.01)
     losses = []
-    model.train()
-    with seeded(seed):
-        order = torch.randperm(len(rows))
-        batches = order.split(LINES_IN_BATCH)  # type: ignore[no-untyped-call]
-        schedule = OneCycleLR(optimizer, lr, total_steps=len(batches), pct_start=0.1)
-        for batch in ProgressBar(batches, desc=progress):
-            letter, words = _line_losses(model, [rows[i] for i in batch])
-            optimizer.zero_grad()
-            ((letter + words) / 2).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            losses.append(float(letter.detach()))
-    model.eval()
+    try:
+        model.train()
+        with seeded(seed):
+            order = torch.randperm(len(rows))
+            batches = order.split(LINES_IN_BATCH)  # type: ignore[no-untyped-call]
+            schedule = OneCycleLR(
+                optimizer, lr, total_steps=len(batches), pct_start=0.1
+            )
+            for batch in ProgressBar(batches, desc=progress):
+                letter, words = _line_losses(model, [rows[i] for i in batch])
+                optimizer.zero_grad()
+                ((letter + words) / 2).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                losses.append(float(letter.detach()))
+    except BaseException:
+        model.load_state_dict(before)
+        raise
+    finally:
+        model.eval()
     return losses
 
 
@@ -215,12 +281,16 @@ def disagreement(brain: Brain, situations: Sequence[Situation]) -> np.ndarray:
 
         sum of |p - q| over the options, halved        0 the same, 1 nothing in common
 
-    One number for each situation, (situations,).
+    One number for each situation, (situations,). Raises ValueError where an answer of
+    the brain cannot be used.
     """
-    replies = brain.answer([question for question, _ in situations])
+    replies = replies_of(brain, [question for question, _ in situations])
+    faults = Counter(str(reply) for reply in replies if isinstance(reply, Fault))
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in faults.items())
+    answered = f"brain must answer all {len(situations)} questions; faults: {reasons}"
+    require(not faults, answered)
     distances = []
-    for reply, (_, weights) in zip(replies, situations, strict=True):
-        p = np.asarray(reply) / np.sum(reply)
+    for p, (_, weights) in zip(replies, situations, strict=True):
         q = weights / weights.sum()
-        distances.append(np.abs(p - q).sum() / 2)
+        distances.append(np.abs(np.asarray(p) - q).sum() / 2)
     return np.array(distances)

@@ -5,19 +5,23 @@ fault: it is counted by kind, the person does what the plan says, and not a word
 is stored.
 """
 
+import asyncio
 import json
 import os
-import re
-import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from string import ascii_uppercase
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from smallscale.core.validation import finite_number, whole_number
+from smallscale.core.validation import finite_number, require, shown, whole_number
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.questions import Question
+from smallscale.simulation.world import plain_name
 
-REPLY = re.compile(r"\s*(?P<name>[^:]+?)\s*:\s*(?P<letter>[A-Z])\s*\.?\s*")
+Result = TypeVar("Result")
+LONGEST_WAIT = 0.2  # seconds until an interruption is noticed, also on Windows
+MOST_BYTES = 1 << 20  # of a reply's body, for one letter
 SYSTEM_PROMPT = (
     "You decide for a person in a small town. "
     "Reply with their full name, a colon and the letter of one option."
@@ -27,11 +31,14 @@ SYSTEM_PROMPT = (
 class ServerBrain:
     """A model at an address such as http://127.0.0.1:8000/v1, as a brain.
 
-    timeout: seconds for a try, and as many again for the rest of a reply that has
-    begun. tries: how often a busy, slow or failing server is asked. workers: questions
-    in flight at a time. max_tokens: of a reply. Where a server wants a key, it is read
-    from the environment, OPENAI_API_KEY. Raises ValueError for a number that is not
-    above 0, and without the package openai.
+    A question takes at most tries * timeout seconds, whatever the server does.
+
+    tries: how often a busy, silent or failing server is asked. timeout: seconds for a
+    try. workers: questions in flight at a time. max_tokens: of a reply. origin: what a
+    checkpoint remembers of the server, by default its address without a password; give
+    the old address where the same model has moved. Where a server wants a key, it is
+    read from the environment, OPENAI_API_KEY. Raises ValueError for an address that is
+    none, a number that is not above 0, and without the package openai.
     """
 
     def __init__(
@@ -43,65 +50,123 @@ class ServerBrain:
         tries: int = 2,
         workers: int = 4,
         max_tokens: int = 24,
+        origin: str | None = None,
     ) -> None:
         try:
+            import httpx
             import openai
         except ImportError as error:
             raise ValueError(
                 "a server needs the package openai: pip install 'smallscale[llm]'"
             ) from error
         self.name = f"server model {model}"
+        self.origin = _without_password(address) if origin is None else origin
         self.model = model
         self.timeout = finite_number("timeout", timeout, above=0)
+        self.tries = whole_number("tries", tries)
         self.workers = whole_number("workers", workers)
         self.max_tokens = whole_number("max_tokens", max_tokens)
-        self._client = openai.OpenAI(
-            base_url=address,
-            api_key=os.environ.get("OPENAI_API_KEY", "none"),
-            timeout=self.timeout,
-            max_retries=whole_number("tries", tries) - 1,
-        )
+        certificates = httpx.create_ssl_context()  # read once, for it takes a while
+
+        def client() -> openai.AsyncOpenAI:
+            return openai.AsyncOpenAI(
+                base_url=address,
+                api_key=os.environ.get("OPENAI_API_KEY", "none"),
+                timeout=self.timeout,
+                max_retries=self.tries - 1,
+                http_client=openai.DefaultAsyncHttpxClient(verify=certificates),
+            )
+
+        self._client = client
 
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
         """Return the weights of each question's options, all on the one chosen."""
-        with ThreadPoolExecutor(self.workers) as pool:
-            return list(pool.map(self._answer_one, questions))
+        return _result_of(self._answer_all(questions))
 
-    def _answer_one(self, question: Question) -> Sequence[float] | Fault:
+    async def _answer_all(
+        self, questions: Sequence[Question]
+    ) -> list[Sequence[float] | Fault]:
+        places = asyncio.Semaphore(self.workers)
+        async with self._client() as client:
+
+            async def answer_one(question: Question) -> Sequence[float] | Fault:
+                async with places:
+                    return await self._answer_one(client, question)
+
+            return await asyncio.gather(*map(answer_one, questions))
+
+    async def _answer_one(
+        self, client: Any, question: Question
+    ) -> Sequence[float] | Fault:
         try:
-            body = self._ask(question.text)
+            async with asyncio.timeout(self.tries * self.timeout):
+                body = await self._ask(client, question.text)
             if body is None:
-                return Fault("late")
+                return Fault("too long")
             choice = json.loads(body)["choices"][0]
             was_cut = choice.get("finish_reason") == "length"
             return parse(choice["message"]["content"], question, cut=was_cut)
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except TimeoutError:
+            return Fault("late")
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
             return Fault("not a reply")
         except (
             Exception
         ) as error:  # openai's, or its libraries', which differ by version
             return _fault_of(error)
 
-    def _ask(self, text: str) -> bytes | None:
-        """Return the body of the server's reply, or None if it takes too long."""
-        messages: Any = [
-            {"role": "system", "content": SYSTEM_PROMPT},
-            {"role": "user", "content": text},
-        ]
-        request = self._client.chat.completions.with_streaming_response.create(
+    async def _ask(self, client: Any, text: str) -> bytes | None:
+        """Return the body of the server's reply, or None if it does not end."""
+        request = client.chat.completions.with_streaming_response.create(
             model=self.model,
-            messages=messages,
+            messages=[
+                {"role": "system", "content": SYSTEM_PROMPT},
+                {"role": "user", "content": text},
+            ],
             max_tokens=self.max_tokens,
             temperature=0,
         )
         body = b""
-        with request as reply:
-            end = time.monotonic() + self.timeout
-            for part in reply.iter_bytes():
+        async with request as reply:
+            async for part in reply.iter_bytes():
                 body += part
-                if time.monotonic() > end:  # each part is in time but the whole is not
+                if len(body) > MOST_BYTES:
                     return None
         return body
+
+
+def _result_of(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what a coroutine returns. An interruption of the caller ends it.
+
+    It runs in a thread of its own, for in a notebook the caller's has a running loop.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            task = loop.create_task(work)
+            future = pool.submit(loop.run_until_complete, task)
+            try:
+                while not future.done():  # an interruption comes between two waits
+                    wait([future], timeout=LONGEST_WAIT)
+                return future.result()
+            finally:
+                loop.call_soon_threadsafe(task.cancel)  # where it is not done
+    finally:
+        loop.close()  # which does not wait for a name that is still looked up
+
+
+def _without_password(address: Any) -> str:
+    """Return an address without user and password, which no checkpoint may hold."""
+    wanted = "address must be a server's, such as http://127.0.0.1:8000/v1"
+    refused = f"{wanted}; got {shown(address)}"
+    require(isinstance(address, str), refused)
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError as error:  # a port that is no number
+        raise ValueError(refused) from error
+    require(parts.scheme in ("http", "https") and parts.hostname, refused)
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
 def _fault_of(error: Exception) -> Fault:
@@ -118,17 +183,23 @@ def parse(
 ) -> Sequence[float] | Fault:
     """Return a reply as weights, all on the option it names, or the Fault that it is.
 
-    text: what the server said. cut: whether the server stopped the reply at its limit.
+    text: what the server said, `name: letter`, with or without a full stop. Names may
+    hold colons, and are compared as `plain_name` writes them. cut: whether the server
+    stopped the reply at its limit.
     """
     if cut:
         return Fault("cut off")
     if not isinstance(text, str) or not text.strip():
         return Fault("empty")
-    match = REPLY.fullmatch(text)
-    if match is None:
+    said, _, rest = text.rpartition(":")
+    name = plain_name(said)
+    letter = rest.strip().removesuffix(".").rstrip()
+    if not name or len(letter) != 1 or letter not in ascii_uppercase:
         return Fault("not in the grammar")
-    if match["name"] != question.person.name:
-        return Fault("for somebody else")
-    if match["letter"] not in question.letters:
+    if name != plain_name(question.person.name):
+        others = {plain_name(other) for other in question.world.names}
+        known = ":" not in name or name in others
+        return Fault("for somebody else" if known else "not in the grammar")
+    if letter not in question.letters:
         return Fault("not an option")
-    return [float(letter == match["letter"]) for letter in question.letters]
+    return [float(letter == option) for option in question.letters]

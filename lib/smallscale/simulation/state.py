@@ -4,9 +4,10 @@ Here is what every part of an hour reads: who is awake, where people are, how cl
 are to one another, what comes to mind, and what they choose.
 """
 
+import copy
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -53,7 +54,8 @@ class TownState:
     told_by (n, F + 1): int32, the id of the person they heard it from.
     trigger (n,): int32, importance still to come before they reflect.
     log (m, 5): int32, the conversations; its columns are LogColumn.
-    memory and answers: `Memory` and `Answers`.
+    memory and answers: `Memory` and `Answers`. These and the arrays are an hour's own:
+    after the next hour the town holds others.
     """
 
     ARRAYS = (
@@ -100,6 +102,7 @@ class TownState:
         self.trigger = np.full(n, REFLECTION_THRESHOLD, np.int32)
         self.log = np.zeros((0, len(LogColumn)), np.int32)
         self.memory = Memory(n, whole_number("memory", memory))
+        self._spare: Memory | None = None  # an earlier hour's, to be written over
         self._tell_sources()
 
     def assign_ids(self, ids: np.ndarray) -> None:
@@ -125,6 +128,28 @@ class TownState:
                 subject=source,
                 importance=fact.importance,
             )
+
+    # From one hour to the next
+
+    def copied(self) -> Self:
+        """Return a town in the same state that can go on without changing this one."""
+        # The spare is the copy's own from here on, also where its hour is interrupted.
+        spare = self._spare
+        self._spare = None
+        other = copy.copy(self)
+        for name in self.ARRAYS:
+            setattr(other, name, getattr(self, name).copy())
+        other.memory = self.memory.copied(spare)
+        other.answers = self.answers.copied()
+        return other
+
+    def become(self, other: Self) -> None:
+        """Take over the state of a copy that has gone on, all of it at once.
+
+        The last line is a single call into C, which no interruption can divide.
+        """
+        state = {**vars(other), "_spare": self.memory}
+        vars(self).update(state)
 
     # Who is where
 

@@ -7,14 +7,16 @@ a million. `benchmarks/plain_town.py` says the same rules one person at a time.
 """
 
 import json
+import warnings
+from collections import Counter
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from smallscale.core.validation import whole_number
+from smallscale.core.validation import require, whole_number
 from smallscale.simulation import checkpoint
-from smallscale.simulation.brains import Brain, checked_brain
+from smallscale.simulation.brains import Brain, checked_brain, identity_of, origin_of
 from smallscale.simulation.conversations import stand_in_circles, talk
 from smallscale.simulation.perception import notice
 from smallscale.simulation.plans import go_somewhere
@@ -41,22 +43,36 @@ class Town(TownState):
     """
 
     def run(self, steps: int) -> Self:
-        """Let `steps` hours pass. In each, everybody acts on what they knew before it.
+        """Let `steps` hours pass, one after the other. Returns the town.
+
+        An hour that is interrupted has not begun: the town and its log are as they were
+        after the last whole hour, and running on gives what an uninterrupted run gives.
+        Warns once, at the end, where answers of the brain could not be used.
+        """
+        earlier = Counter(self.faults)
+        try:
+            for _ in range(whole_number("steps", steps, least=0)):
+                self.pass_hour()
+        finally:
+            warn_of_faults(self.brain, Counter(self.faults) - earlier)
+        return self
+
+    def pass_hour(self) -> None:
+        """Let an hour pass. In it, everybody acts on what they knew before it.
 
         People go somewhere, talk to a neighbour, notice who is there, and think it over
-        when enough has happened. Returns the town.
+        when enough has happened. It happens in a copy, which then becomes the town.
         """
-        conversations = [self.log]
-        for _ in range(whole_number("steps", steps, least=0)):
-            go_somewhere(self)  # planning and reacting, section 4.3
-            circles = stand_in_circles(self)
-            conversations.append(talk(self, circles))  # dialogue, section 4.3.2
-            notice(self, circles)  # perception fills the memory stream, section 4.1
-            if self.reflection:
-                reflect(self)  # section 4.2
-            self.step += 1
-        self.log = np.concatenate(conversations)
-        return self
+        town = self.copied()  # so that an hour passes whole or not at all
+        go_somewhere(town)  # planning and reacting, section 4.3
+        circles = stand_in_circles(town)
+        talks = talk(town, circles)  # dialogue, section 4.3.2
+        town.log = np.concatenate([town.log, talks])
+        notice(town, circles)  # perception fills the memory stream, section 4.1
+        if town.reflection:
+            reflect(town)  # section 4.2
+        town.step += 1
+        self.become(town)
 
     @property
     def faults(self) -> dict[str, int]:
@@ -73,6 +89,7 @@ class Town(TownState):
         """Return a hash of the whole state, in 64 hexadecimal digits.
 
         It is equal for two towns that will go on alike, and another after any change.
+        At which address a server has the model makes no difference.
         """
         return checkpoint.digest(self._record(), self.arrays())
 
@@ -81,23 +98,21 @@ class Town(TownState):
 
         If the program stops on the way, an older file at `path` stays as it was.
         """
-        checkpoint.write(path, self._record(), self.arrays())
+        record = self._record(origin=origin_of(self.brain))
+        checkpoint.write(path, record, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path, *, brain: str | Brain = "scripted") -> "Town":
         """Read a checkpoint; running on from it equals never having stopped.
 
-        The state is the same bit for bit. brain: of the same name as the one that ran
-        the town. Nothing in the file is executed. Raises FileNotFoundError, and
-        ValueError for a file that is cut off, damaged, or of another version or brain.
+        The state is the same bit for bit. brain: the one that ran the town, with the
+        same name, weights and server. Nothing in the file is executed. Raises
+        FileNotFoundError, and ValueError for a file that is cut off, damaged, or of
+        another version or brain.
         """
         given = checked_brain(brain)
         record, arrays = checkpoint.read(path)
-        if record["brain"] != given.name:
-            raise ValueError(
-                f"{path} was run by the brain {record['brain']!r}, not {given.name!r}; "
-                "give a brain of that name: Town.load(path, brain=…)"
-            )
+        _check_brain_of(path, record, given)
         town = cls(
             World.from_json(record["world"]),
             seed=record["seed"],
@@ -113,7 +128,7 @@ class Town(TownState):
         town.answers.restore(arrays, record["counts"])
         return town
 
-    def _record(self) -> str:
+    def _record(self, **more: str) -> str:
         """Return all that is not an array, as JSON."""
         settings = {
             "reflection": self.reflection,
@@ -122,11 +137,42 @@ class Town(TownState):
             "memory": self.memory.slots,
         }
         record = {
-            "brain": self.brain.name,
+            "brain": identity_of(self.brain),
             "seed": self.seed,
             "step": self.step,
             "counts": self.answers.counts,
             "settings": settings,
             "world": self.world.to_json(),
+            **more,
         }
         return json.dumps(record, sort_keys=True)
+
+
+def warn_of_faults(brain: Brain, faults: Counter[str]) -> None:
+    """Say in one line how many answers of the brain could not be used, if any."""
+    if not faults:
+        return
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in faults.items())
+    warnings.warn(
+        f"{faults.total()} answers of the brain {brain.name!r} could not be used "
+        f"({reasons}); people kept to their plans or stayed silent, see town.faults",
+        stacklevel=3,
+    )
+
+
+def _check_brain_of(path: str | Path, record: dict[str, Any], brain: Brain) -> None:
+    """Refuse a brain that is not the one which ran the town of this checkpoint."""
+    ran = record["brain"]
+    given = identity_of(brain)
+    require(
+        ran == given,
+        f"{path} was run by the brain {ran!r}, not {given!r}; "
+        "give a brain that is the same: Town.load(path, brain=…)",
+    )
+    was = record.get("origin", "")
+    now = origin_of(brain)
+    require(
+        was == now,
+        f"{path} was run by {ran!r} at {was!r}, not at {now!r}; if the same model has "
+        f"moved, give its brain origin={was!r}",
+    )

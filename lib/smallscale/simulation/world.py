@@ -7,6 +7,7 @@ friends.
 """
 
 import json
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -146,9 +147,10 @@ class World:
     ) -> None:
         self.people = _checked_people(people)
         self.names = [person.name for person in self.people]
+        self._numbers = {plain_name(name): i for i, name in enumerate(self.names)}
         if facts is None:
-            facts = [fact for fact in FACTS if fact.source in self.names]
-        self.facts = _checked_facts(facts, self.names)
+            facts = [fact for fact in FACTS if plain_name(fact.source) in self._numbers]
+        self.facts = _checked_facts(facts, list(self._numbers))
         self.homes = sorted({person.home for person in self.people})
         self.places = (*PUBLIC_PLACES, *self.homes)
         self._number_topics()
@@ -162,7 +164,7 @@ class World:
         news = [fact.importance for fact in self.facts]
         small_talk = [SMALL_TALK_IMPORTANCE] * (len(PUBLIC_PLACES) + 1)
         self.importance = np.array([0, *news, *small_talk], np.int8)
-        self.sources = [-1, *(self.names.index(fact.source) for fact in self.facts)]
+        self.sources = [-1, *(self.person_number(fact.source) for fact in self.facts)]
         self.venue = np.full(len(self.facts) + 1, -1)
         for f, fact in enumerate(self.facts, 1):
             if fact.is_event:
@@ -188,7 +190,8 @@ class World:
         work = self.slot[:, DESTINATIONS.index("work")]
         friends = np.zeros((len(self.people), len(self.people)), bool)
         for row, person in enumerate(self.people):
-            friends[row] = [name in person.friends for name in self.names]
+            for friend in person.friends:
+                friends[row, self.person_number(friend)] = True
         same_home = home[:, None] == home
         same_work = work[:, None] == work
         self.close = same_home | same_work | friends | friends.T
@@ -201,6 +204,16 @@ class World:
         if destination == "home":
             return len(PUBLIC_PLACES) + self.homes.index(person.home)
         return PUBLIC_PLACES.index(destination)
+
+    def person_number(self, name: str) -> int:
+        """Return the position of a person; ValueError for one who does not live here.
+
+        The name may be padded, or its letters composed otherwise than in `names`.
+        """
+        plain = plain_name(name) if isinstance(name, str) else ""
+        if plain not in self._numbers:
+            one_of("person", name, self.names)
+        return self._numbers[plain]
 
     def fact_number(self, fact: str) -> int:
         """Return the number of a fact, from 1; ValueError for one that nobody tells."""
@@ -227,6 +240,15 @@ class World:
         return cls(people, facts)
 
 
+def plain_name(name: str) -> str:
+    """Return a name as it is compared: composed Unicode, single spaces, none around.
+
+    >>> plain_name("  Zoe\u0308   Demir ")
+    'Zoë Demir'
+    """
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
 def clock(hour: int) -> str:
     """Return the weekday and the time of an hour, counted from Monday at midnight.
 
@@ -245,16 +267,25 @@ def _checked_people(people: Iterable[Person]) -> tuple[Person, ...]:
         kind = type(each).__name__
         message = f"people must be a number or Persons; got a {kind}"
         require(isinstance(each, Person), message)
-    names = [person.name for person in given]
+        _check_name(each.name)
+    names = [plain_name(person.name) for person in given]
     for person in given:
         _check_person(person, names)
     return tuple(sorted(given, key=lambda person: person.name))
 
 
+def _check_name(name: Any) -> None:
+    """Refuse a name that nobody could be called by in a reply."""
+    refused = f"name must be text with a letter in it; got {shown(name)}"
+    require(isinstance(name, str) and plain_name(name), refused)
+    lone = any(unicodedata.category(letter) == "Cs" for letter in name)
+    require(not lone, f"name must be whole Unicode letters; got {shown(name)}")
+
+
 def _check_person(person: Person, names: list[str]) -> None:
     who = person.name
     repeated = f"{who} is there twice; each person needs a name of their own"
-    require(names.count(who) == 1, repeated)
+    require(names.count(plain_name(who)) == 1, repeated)
     one_of(f"{who}'s tone", person.tone, TONES)
     one_of(f"{who}'s work", person.work, ("home", *PUBLIC_PLACES))
     known = set(person.routine) <= set(ROUTINE_LETTERS)
@@ -263,7 +294,9 @@ def _check_person(person: Person, names: list[str]) -> None:
         known and len(person.routine) == HOURS_IN_DAY,
         f"{who}'s routine must be 24 letters of {letters}; got {person.routine!r}",
     )
-    strangers = sorted(set(person.friends) - (set(names) - {who}))
+    others = set(names) - {plain_name(who)}
+    friends = set(person.friends)
+    strangers = sorted(name for name in friends if plain_name(name) not in others)
     require(
         not strangers,
         f"{who} has a friend who does not live here, {', '.join(strangers)}; "
@@ -287,7 +320,7 @@ def _checked_facts(facts: Iterable[Fact], names: list[str]) -> tuple[Fact, ...]:
 
 def _check_fact(fact: Fact, names: list[str]) -> None:
     news = f"the {fact.name}"
-    lives_here = fact.source in names
+    lives_here = plain_name(fact.source) in names
     require(lives_here, f"{news} is known to {fact.source!r}, who does not live here")
     whole_number(f"{news}'s importance", fact.importance, least=1, most=10)
     if fact.is_event:
