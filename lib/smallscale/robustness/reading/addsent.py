@@ -21,7 +21,7 @@ from smallscale.robustness.reading.dataset import (
     all_text,
     asked,
 )
-from smallscale.robustness.reading.english import Verbs
+from smallscale.robustness.reading.english import Vocabulary
 from smallscale.robustness.reading.replacements import Pool, fixed_answer, pools
 from smallscale.robustness.reading.squad import Score, normalize_answer, v1_scores
 from smallscale.robustness.reading.statements import as_statement
@@ -89,7 +89,7 @@ def add_sentences(
     one_of("wording", wording, WORDINGS)
     one_of("at", at, POSITIONS)
     one_of("fakes", fakes, FAKE_ANSWERS)
-    verbs = Verbs(all_text(dataset))
+    words = Vocabulary(all_text(dataset))
     pool_of_article = pools(dataset)
 
     def attacked(question: Asked, rng: np.random.Generator) -> list[Paragraph]:
@@ -98,7 +98,7 @@ def add_sentences(
             question.qa,
             pool=pool,
             fake_answer=pool.fake_answer if fakes == "drawn" else fixed_answer,
-            verbs=verbs,
+            words=words,
             candidates=candidates,
             wording=wording,
             rng=rng,
@@ -113,7 +113,7 @@ def misleading_sentences(
     *,
     pool: Pool,
     fake_answer: FakeAnswer,
-    verbs: Verbs,
+    words: Vocabulary,
     candidates: int,
     wording: str,
     rng: np.random.Generator,
@@ -125,26 +125,27 @@ def misleading_sentences(
     there are none where no rule fits the question.
 
     pool: what the article offers to draw from. fake_answer: draws an answer to qa.
-    verbs: the words to take for verbs. wording: plain or cleft.
+    words: which are verbs and nouns. wording: plain or cleft.
     """
-    if not qa["answers"] or as_statement(qa["question"], verbs) is None:
+    original = as_statement(qa["question"], words) if qa["answers"] else None
+    if original is None:
         return []
     found: list[str] = []
     tries = TRIES * candidates
     for attempt in range(tries):
         # Step 1: ask for something else. "When did Ada die?" -> "When did Otto die?"
         question = pool.changed_question(qa["question"], rng)
-        statement = as_statement(question, verbs)
-        if statement is None:
-            continue
+        statement = as_statement(question, words)
         # Step 2: make up an answer of the same type. "1799" -> "1812"
         answer = fake_answer(qa, rng)
+        if statement is None or not statement.suits(answer):
+            continue
         # Step 3: turn both into a statement. "Otto died in 1812."
-        state = statement.plain if wording == "plain" else statement.cleft
-        sentence = state(answer)
+        sentence = statement.worded(answer, wording)
         # Step 4: the paper's people correct the sentence; here it is only checked.
+        contradicts = sentence == original.worded(answer, wording)
         repeated = sentence in found and attempt <= tries // 2
-        if is_free_of_answers(sentence, qa) and not repeated:
+        if is_free_of_answers(sentence, qa) and not contradicts and not repeated:
             found.append(sentence)
         if len(found) == candidates:
             return found

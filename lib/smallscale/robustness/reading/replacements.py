@@ -2,15 +2,15 @@
 
 Jia and Liang 2017 look for near words by their vectors, and for fake answers in a list
 made by hand. An article is a better list than it looks: its other questions of the same
-kind have answers of the same type.
+kind have answers of the same type, and what stands there between the same neighbours is
+of the same part of speech.
 """
 
 import re
 import string
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,31 +19,52 @@ from smallscale.robustness.reading.dataset import (
     Dataset,
     Question,
     all_text,
-    questions,
+    asked,
 )
 from smallscale.robustness.reading.english import (
+    ADJECTIVE_ENDINGS,
     AUXILIARIES,
+    DEMONYMS,
+    DETERMINERS,
+    FUNCTION_WORDS,
     OPENERS,
     OPPOSITES,
+    OPPOSITE_ADJECTIVES,
+    PREPOSITIONS,
     QUESTION_WORDS,
+    Vocabulary,
+    is_adverb,
+    is_participle,
+    is_past,
+    is_plural,
+)
+from smallscale.robustness.reading.numbers import (
+    MONTH,
+    NUMBER,
+    YEAR,
+    other_amount,
+    other_date,
+    renumbered,
 )
 from smallscale.robustness.reading.squad import normalize_answer
 from smallscale.robustness.reading.synthetic_squad import thing
 
 # Words with capitals, joined by small ones: "Bank of England".
-NAME = re.compile(r"[A-Z][\w-]*(?:\s+(?:(?:of|the|de|du|and|von|van)\s+)*[A-Z][\w-]*)*")
-NUMBER = re.compile(r"\d+")
-MONTH = re.compile(
-    "January|February|March|April|May|June|July|August|September|October|November"
-    "|December"
-)
+_PART = r"(?:[A-Z]['’](?=[A-Z]))?[A-Z][\w-]*"
+NAME = re.compile(rf"{_PART}(?:\s+(?:(?:of|the|de|du|and|von|van)\s+)*{_PART})*")
 ENOUGH = 5  # different entries; a list with fewer is not drawn from
 DRAWS = 10  # from one list, before the next one is tried
-EXACT_DIGITS = 15  # of a number that is drawn exactly
+LONGEST_PHRASE = 4  # words of an answer that is drawn for another
+PLACE_SHARE = 0.3  # of a name's occurrences that follow "in": then it is a place
+PLACE_PREPOSITIONS = frozenset(["in", "near", "at", "outside"])
+PLACE_KINDS = re.compile(
+    "where|(what|which) (city|town|country|place|village|region|lake|"
+    "river|state|province|county|colony|continent|area|territory|island|district)"
+)
 
-# What a list holds: "answer", the shape and the kind asked for; "name", how many words
-# it has and the word before; "noun" and the word before. A shorter key is a wider list.
-ListKey = tuple[str | int, ...]
+# What a list holds: "answer", the shape, and the kind asked for; "name", and its
+# frame; "noun", and whether it is a plural.
+ListKey = tuple[str | int | bool, ...]
 
 
 class NameInQuestion(NamedTuple):
@@ -54,66 +75,216 @@ class NameInQuestion(NamedTuple):
     start: int
 
 
+class Frame(NamedTuple):
+    """What a name must be to stand in a place.
+
+    article: the, a, an, or "". noun: what it stands before, "the Yuan *dynasty*", or
+    "" where it stands for itself. number: plural, pair ("France and Spain"), or "". kind: place, person or "".
+    """
+
+    article: str
+    noun: str
+    number: str
+    kind: str
+
+
 class Pool:
     """What an article offers to draw from: answers by type, names and nouns by place.
 
-    qas: the article's questions. ordinary: the words that the file also writes in lower
-    case; at the head of a question these are no names. beyond: the pool of the whole
-    file, for what the article has too few of.
+    pairs: the article's passages, each with a question. words: what the file's words
+    are; those that it also writes in lower case are at the head of a question no names.
+    beyond: the pool of the whole file, for what the article has too few of.
     """
 
     def __init__(
-        self, qas: Iterable[Question], ordinary: set[str], beyond: "Pool | None" = None
+        self,
+        pairs: Iterable[tuple[str, Question]],
+        words: Vocabulary,
+        beyond: "Pool | None" = None,
     ) -> None:
-        self.ordinary = ordinary
+        self.words = words
         self.beyond = beyond
+        pairs = list(pairs)
+        texts = [qa["question"] for _, qa in pairs]
+        contexts = dict.fromkeys(context for context, _ in pairs)
+        for context in contexts:
+            texts += sentences_of(context)
+        self.seen = beyond.seen if beyond else self._count_names(texts)
+        self.modifying = beyond.modifying if beyond else self._count_modifiers(texts)
+        self.kinds = beyond.kinds if beyond else self._kinds_of_names(pairs, texts)
+        self.phrases: dict[str, str] = {}
         lists: dict[ListKey, list[str]] = defaultdict(list)
-        for qa in qas:
-            self._collect(qa, lists)
+        for context, qa in pairs:
+            self._collect_answers(context, qa, lists)
+        for text in texts:
+            self._collect_words(text, lists)
         self.lists = {
             key: options
             for key, options in lists.items()
-            if len(set(options)) >= ENOUGH
+            if len(set(options)) >= (2 if key[0] == "before" else ENOUGH)
         }
 
-    def _collect(self, qa: Question, lists: dict[ListKey, list[str]]) -> None:
-        """Enter a question's answers, names and nouns into the lists."""
-        question = qa["question"]
-        edges = string.punctuation + " "
-        texts = [answer["text"].strip(edges) for answer in qa["answers"]]
-        for text in dict.fromkeys(texts):  # each once, in order
-            if normalize_answer(text):
-                lists["answer", shape_of(text), kind_of(question)].append(text)
-                lists["answer", shape_of(text)].append(text)
-        for before, name, _ in self.names(question):
-            length = len(name.split())
-            lists["name", length, before].append(name)
-            lists["name", length].append(name)
-            lists[("name",)].append(name)
-        for before, word in pairwise(question.lower().rstrip("? ").split()):
-            if before in ("the", "of", "a") and word.isalpha() and len(word) > 3:
-                lists["noun", before].append(word)
+    def _count_names(self, texts: list[str]) -> Counter[str]:
+        return Counter(found.name for text in texts for found in self.names(text))
+
+    def _count_modifiers(self, texts: list[str]) -> Counter[str]:
+        return Counter(
+            found.name
+            for text in texts
+            for found in self.names(text)
+            if self._noun_behind(text, found)
+        )
+
+    def _kinds_of_names(
+        self, pairs: list[tuple[str, Question]], texts: list[str]
+    ) -> dict[str, str]:
+        """Return which names are places, and which are persons.
+
+        A place often follows "in"; a person is the answer to "who".
+        """
+        in_it: dict[str, int] = defaultdict(int)
+        for text in texts:
+            for before, name, _ in self.names(text):
+                in_it[name] += before in PLACE_PREPOSITIONS
+        kinds = {}
+        for _, qa in pairs:
+            if kind_of(qa["question"]).startswith("who"):
+                for answer in qa["answers"]:
+                    is_one = NAME.fullmatch(answer["text"])
+                    if is_one and not is_plural(answer["text"]):
+                        kinds[answer["text"]] = "person"
+        for name, times in self.seen.items():
+            if in_it[name] >= max(2, PLACE_SHARE * times) and not MONTH.search(name):
+                kinds[name] = "place"
+        return kinds
+
+    def _collect_answers(
+        self, context: str, qa: Question, lists: dict[ListKey, list[str]]
+    ) -> None:
+        """Enter a question's answers into the lists, those that can stand anywhere."""
+        kind = kind_of(qa["question"])
+        found = {}
+        for answer in qa["answers"]:
+            phrase = noun_phrase(context, answer, self.words)
+            if normalize_answer(phrase):
+                found[answer["text"]] = phrase
+        self.phrases |= found
+        for phrase in dict.fromkeys(found.values()):  # each once, in order
+            shape = shape_of(phrase)
+            lists["answer", shape, kind].append(phrase)
+            lists["answer", shape, article_of(phrase), is_plural(phrase)].append(phrase)
+            lists["answer", shape].append(phrase)
+
+    def _collect_words(self, text: str, lists: dict[ListKey, list[str]]) -> None:
+        """Enter the names and nouns of a question or a sentence into the lists."""
+        for found in self.names(text):
+            frame = self.frame(text, found)
+            if found.start == 0 or len(found.name.split()[-1]) < 3:
+                continue  # the head of a sentence, or an initial
+            last = found.name.split()[-1]
+            if (
+                not frame.noun
+                and self.modifying[found.name] > self.seen[found.name] / 3
+            ):
+                continue  # "Catholic", "Nazi"
+            if found.name.lower() in self.words.ordinary or last in DEMONYMS:
+                continue  # a word that some sentence has in capitals; "Southern Chinese"
+            behind = text[found.start + len(found.name) :]
+            if len(last) < 5 and behind.startswith("."):
+                continue  # an abbreviation
+            if not frame.noun and not frame.number and last.endswith("s"):
+                continue  # it may be a plural
+            if frame.noun:
+                lists["before", frame.noun, frame.article].append(found.name)
+            else:
+                key = ("name", frame.article, frame.number, frame.kind)
+                lists[key].append(found.name)
+                lists[*key, len(found.name.split())].append(found.name)
+        words = text.rstrip(".? ").split()
+        for i in self._noun_places(words):
+            if self.words.is_finite(words[i]):
+                continue  # "the *march* of" is left, but not drawn
+            lists[self._noun_key(words, i)].append(words[i])
+
+    def _noun_places(self, words: list[str]) -> Iterator[int]:
+        """Yield where a noun stands whose phrase it ends: "the *harbour* of"."""
+        for i in range(len(words) - 1, 1, -1):
+            word = words[i]
+            after = words[i + 1].lower() if i + 1 < len(words) else "of"
+            ends = after in PREPOSITIONS | AUXILIARIES
+            is_noun = word in self.words.nouns and not self.words.is_finite(word)
+            leads = words[i - 1].lower() in DETERMINERS | {"of"}
+            before = words[i - 1].lower()
+            if before in self.words.nouns - DETERMINERS:
+                continue  # "the steam engine": an engine may be no steam ship
+            in_idiom = before in FUNCTION_WORDS - DETERMINERS - {
+                "of"
+            }  # "in addition to"
+            if in_idiom or is_adverb(before):
+                continue
+            known = is_noun or (leads and word in self.words.nouns)
+            if ends and known and re.fullmatch("[a-z]{4,}", word):
+                yield i
+
+    @staticmethod
+    def _noun_key(words: list[str], i: int) -> ListKey:
+        before = words[i - 1].lower()
+        before = before if before in ("the", "of", "a", "an") else ""
+        return ("noun", before, is_plural(words[i]))
+
+    def _noun_behind(self, text: str, found: NameInQuestion) -> str:
+        """Return the noun that a name stands before, "the Yuan *dynasty*"; else ""."""
+        after = re.match(r" ([a-z]+)", text[found.start + len(found.name) :])
+        noun = after[1] if after else ""
+        is_other = noun in FUNCTION_WORDS or is_adverb(noun) or is_participle(noun)
+        return "" if is_other or self.words.is_finite(noun) else noun
+
+    def frame(self, text: str, found: NameInQuestion) -> Frame:
+        """Return what another name must be to stand in a name's place."""
+        # "the famous artist Ada Berg": what follows "artist" suits.
+        before = found.before.strip(string.punctuation)
+        plain = before in FUNCTION_WORDS - DETERMINERS or self.words.is_finite(before)
+        article = "" if plain else before
+        kind = self.kinds.get(found.name, "")
+        noun = self._noun_behind(text, found)
+        name = found.name
+        singular = name.removesuffix("s")
+        is_many = article != "" or singular in self.seen or singular in DEMONYMS
+        head = name.split(" of ")[0]
+        number = "plural" if head.endswith("s") and is_many else ""
+        return Frame(article, noun, "pair" if " and " in name else number, kind)
 
     def fake_answer(self, qa: Question, rng: np.random.Generator) -> str:
-        """Return a wrong answer of the right type.
+        """Return a wrong answer of the right type; "" where none can be had.
 
-        A number gets other digits. Anything else is the answer to a question of the
-        same kind, or of the same shape, or made up where the file offers none.
+        A date or an amount gets other numbers. Anything else is the answer to a
+        question of the same kind, or of the same shape, or made up where the file
+        offers none. It shares less than half its words with each right answer.
         """
-        gold = qa["answers"][0]["text"]
+        golds = [answer["text"] for answer in qa["answers"]]
         kind = kind_of(qa["question"])
-        shape = shape_of(gold)
-        if shape == "number":
-            return renumbered(gold, rng)
-        golds = {normalize_answer(answer["text"]) for answer in qa["answers"]}
-        drawn = self._draw(golds, rng, ("answer", shape, kind), ("answer", shape))
-        return drawn or made_up(shape, kind, rng)
+        shape = shape_of(golds[0])
+        if asks_for_number(kind) or shape == "number":
+            fake = other_number(golds, kind, rng)
+        elif PLACE_KINDS.match(kind):
+            fake = thing("town", rng)
+        elif kind.startswith("who") and shape == "name":
+            fake = self._draw(golds, rng, ("answer", "name", "who"))
+            fake = fake or thing("person", rng)
+        else:
+            keys: list[ListKey] = [("answer", shape, kind), ("answer", shape)]
+            own = self.phrases.get(golds[0])
+            if own is not None:
+                keys.insert(1, ("answer", shape, article_of(own), is_plural(own)))
+            fake = self._draw(golds, rng, *keys)
+            fake = fake or made_up(shape, kind, rng)
+        return "" if share_half(fake, golds) else fake
 
     def changed_question(self, question: str, rng: np.random.Generator) -> str:
         """Return the question asking for something else; "" where nothing fits.
 
-        Each name and number is replaced; where there is none, a word by its opposite,
-        or a noun by another one.
+        Each name and number is replaced where the file offers another that can stand
+        there; where none is, a word by its opposite, or a noun by another one.
         """
         changed = renumbered(self._with_other_names(question, rng), rng)
         if changed != question:
@@ -124,27 +295,47 @@ class Pool:
     def _with_other_names(self, question: str, rng: np.random.Generator) -> str:
         pieces = []
         end = 0  # of the name before
-        for before, name, start in self.names(question):
-            length = len(name.split())
-            keys: list[ListKey] = [
-                ("name", length, before),
-                ("name", length),
-                ("name",),
-            ]
-            other = self._draw({normalize_answer(name)}, rng, *keys)
-            if not other:
-                other = thing("person" if length == 2 else "town", rng)
-            pieces += [question[end:start], other]
-            end = start + len(name)
+        for found in self.names(question):
+            other = found.name
+            if not re.match(r" \d", question[found.start + len(other) :]):  # "Henry 8"
+                other = self._other_name(self.frame(question, found), other, rng)
+            pieces += [question[end : found.start], other]
+            end = found.start + len(found.name)
         return "".join([*pieces, question[end:]])
 
+    def _other_name(self, frame: Frame, name: str, rng: np.random.Generator) -> str:
+        """Return another name for the frame; the same where there is none."""
+        unclear = name.endswith("s") and not frame.number and not frame.kind
+        noun = frame.noun in self.words.nouns or is_plural(frame.noun)
+        is_people = name.split()[-1] in DEMONYMS and not noun
+        if unclear or is_people or frame.number == "pair":
+            return name  # "Newborns", "the Dutch", "France and Spain": what would fit?
+        if name in DEMONYMS:
+            others = [each for each in DEMONYMS if each != name]
+            if frame.article in ("a", "an"):
+                others = (
+                    [each for each in others if each[0] in "AEIO"]
+                    if frame.article == "an"
+                    else [each for each in others if each[0] not in "AEIOU"]
+                )
+            return others[rng.integers(len(others))]
+        if frame.noun:
+            return (
+                self._draw([name], rng, ("before", frame.noun, frame.article)) or name
+            )
+        key = ("name", frame.article, frame.number, frame.kind)
+        other = self._draw([name], rng, (*key, len(name.split())), key)
+        if other or frame.article or frame.number:
+            return other or name
+        is_person = frame.kind == "person" or len(name.split()) == 2
+        return thing("person" if is_person and frame.kind != "place" else "town", rng)
+
     def _with_other_noun(self, words: list[str], rng: np.random.Generator) -> str:
-        for i in range(len(words) - 1, 0, -1):
-            word = words[i].rstrip("?.,").lower()
-            if word.isalpha() and len(word) > 3:
-                other = self._draw({word}, rng, ("noun", words[i - 1].lower()))
-                if other:
-                    return " ".join([*words[:i], other, *words[i + 1 :]])
+        bare = [word.rstrip("?.") for word in words]
+        for i in self._noun_places(bare):
+            other = self._draw([bare[i]], rng, self._noun_key(bare, i))
+            if other:
+                return " ".join([*words[:i], other, *words[i + 1 :]])
         return ""
 
     def names(self, question: str) -> Iterator[NameInQuestion]:
@@ -153,7 +344,7 @@ class Pool:
             name = match[0]
             start = match.start()
             first = name.split()[0].lower()
-            if first in OPENERS or (start == 0 and first in self.ordinary):
+            if first in OPENERS or (start == 0 and first in self.words.ordinary):
                 # "Which Treaty", "Bacteria in Europe": the first word is no name.
                 name = name[len(first) :].lstrip()
                 start = match.end() - len(name)
@@ -162,11 +353,11 @@ class Pool:
                 before = words_before[-1] if words_before else ""
                 yield NameInQuestion(before, name, start)
 
-    def _draw(self, known: set[str], rng: np.random.Generator, *keys: ListKey) -> str:
-        """Draw something that is not known from the first list that offers it.
+    def _draw(self, known: list[str], rng: np.random.Generator, *keys: ListKey) -> str:
+        """Draw something unlike all that is known, from the first list that offers it.
 
         Each key is looked up in this pool and then in the file's. "" where no list has
-        it. known: normalised texts.
+        it.
         """
         pools = [self, self.beyond] if self.beyond else [self]
         for key in keys:
@@ -175,21 +366,116 @@ class Pool:
                 # The odd list of near doubles falls through to the next one.
                 for _ in range(DRAWS if options else 0):
                     option = options[rng.integers(len(options))]
-                    if normalize_answer(option) not in known:
+                    if not share_half(option, known):
                         return option
         return ""
 
 
 def pools(dataset: Dataset) -> list[Pool]:
     """Return each article's pool, with that of the whole file behind it."""
-    ordinary: set[str] = set()
-    for text in all_text(dataset):
-        ordinary.update(re.findall(r"\b[a-z]+\b", text))
-    everywhere = Pool(questions(dataset), ordinary)
+    words = Vocabulary(all_text(dataset))
+    everywhere = Pool(asked(dataset), words)
     return [
-        Pool(questions({"data": [article]}), ordinary, everywhere)
+        Pool(asked({"data": [article]}), words, everywhere)
         for article in dataset["data"]
     ]
+
+
+def sentences_of(context: str) -> list[str]:
+    """Return the sentences of a passage, split behind full stops."""
+    return re.split(r"(?<=[.!?])\s+", context)
+
+
+def noun_phrase(context: str, answer: dict, words: Vocabulary) -> str:
+    """Return an answer as it can stand in any sentence, its article with it; else "".
+
+    Its neighbours in the passage tell whether it is a whole noun phrase: "arbitrary
+    graph" in "an arbitrary graph is", but not "closed" in "a closed system".
+    """
+    edges = string.punctuation + " "
+    text = answer["text"].strip(edges)
+    own = text.split()
+    if not 0 < len(own) <= LONGEST_PHRASE or not re.fullmatch(r"[\w' -]+", text):
+        return ""
+    start = context.find(text, answer["answer_start"])
+    if context[start + len(text) :][:1] in tuple("-–") or MONTH.search(text):
+        return ""
+    if own[-1] in DEMONYMS or own[-1].endswith(("'s", "s'")):
+        return ""
+    left = context[:start].split(" ")
+    before = left[-2].lower() if len(left) > 1 and left[-1] == "" else left[-1].lower()
+    after = re.match(r"\s*([\w']*)", context[start + len(text) :])
+    after = after[1].lower() if after else ""
+    low = [word.lower() for word in own]
+    inner = set(low[1:]) & (FUNCTION_WORDS - {"of", "the"})
+    closed = after == "" or after in PREPOSITIONS | AUXILIARIES | {
+        "and",
+        "or",
+        "who",
+        "which",
+        "that",
+    }
+    first_odd = low[0] in FUNCTION_WORDS - {"the", "a", "an"} or low[0].endswith(
+        ("ing", "ed", "ly")
+    )
+    has_verb = any(is_past(word) or is_adverb(word) for word in low[1:])
+    ends = (
+        own[-1][0].isupper()
+        or low[-1] in words.nouns
+        or is_plural(low[-1])
+        or len(own) == 1
+    )
+    if has_verb or not ends:
+        return ""
+    if inner or not closed or first_odd or NUMBER.search(text):
+        return ""
+    if low[0] in ("the", "a", "an"):
+        return " ".join([low[0], *own[1:]]) if len(own) > 1 else ""
+    if before in ("the", "a", "an"):
+        return f"{before} {text}"
+    if own[0][0].isupper():
+        return (
+            text
+            if before in FUNCTION_WORDS or before.endswith((",", ".")) or not before
+            else ""
+        )
+    leads = before in PREPOSITIONS - {"to", "as"} or is_past(before)
+    if leads and len(own) == 1 and not low[0].endswith(ADJECTIVE_ENDINGS):
+        return text
+    if leads or before.endswith((",", ".")) or before in ("and", "or"):
+        return text if is_plural(low[-1]) else ""
+    return ""
+
+
+def article_of(phrase: str) -> str:
+    """Return the phrase's article; "" for none."""
+    first = phrase.split()[0].lower()
+    return first if first in ("the", "a", "an") else ""
+
+
+def share_half(fake: str, golds: Iterable[str]) -> bool:
+    """Return whether a text shares half of its words, or of theirs, with one of golds.
+
+    Two texts without words count as the same.
+    """
+    own = set(normalize_answer(fake).split())
+    for gold in golds:
+        other = set(normalize_answer(gold).split())
+        if 2 * len(own & other) >= min(len(own), len(other)):
+            return True
+    return False
+
+
+def asks_for_time(kind: str) -> bool:
+    """Return whether a question of this kind asks when something was."""
+    return kind == "when" or kind.split()[-1:] in (
+        ["year"],
+        ["century"],
+        ["decade"],
+        ["month"],
+        ["date"],
+        ["day"],
+    )
 
 
 def kind_of(question: str) -> str:
@@ -234,44 +520,53 @@ def fixed_answer(qa: Question, rng: np.random.Generator) -> str:
     There are two for each kind of question and shape of answer. Of a number only the
     form of the right answer is kept.
     """
-    gold = qa["answers"][0]["text"]
+    golds = [answer["text"] for answer in qa["answers"]]
     kind = kind_of(qa["question"])
-    shape = shape_of(gold)
-    seeds = [zlib.crc32(f"{shape} {kind}".encode()), int(rng.integers(2))]
-    same_everywhere = np.random.default_rng(seeds)
-    if shape == "number":
-        form = re.sub(r"\d", "9", re.sub(r"\b\d{4}\b", "1799", gold))
-        return renumbered(form, same_everywhere)
-    return made_up(shape, kind, same_everywhere)
+    shape = shape_of(golds[0])
+    same_everywhere = np.random.default_rng(zlib.crc32(f"{shape} {kind}".encode()))
+    asks_number = asks_for_number(kind) or shape == "number"
+    forms = [re.sub(r"\d", "9", YEAR.sub("1799", gold)) for gold in golds]
+    fakes: list[str] = []
+    for _ in range(DRAWS):
+        if asks_number:
+            fakes.append(other_number(forms, kind, same_everywhere))
+        else:
+            fakes.append(made_up(shape, kind, same_everywhere))
+    fakes = list(dict.fromkeys(fakes))[:2]
+    fake = fakes[rng.integers(len(fakes))]
+    return "" if share_half(fake, golds) else fake
 
 
-def renumbered(text: str, rng: np.random.Generator) -> str:
-    """Return the text with every number replaced by another of as many digits.
-
-    A year is replaced by one at most 120 years away, a day of a month by a day.
-    """
-    return NUMBER.sub(lambda match: _other_number(match[0], rng), text)
+def asks_for_number(kind: str) -> bool:
+    """Return whether a question of this kind asks for a time or a count."""
+    return asks_for_time(kind) or kind == "how many"
 
 
-def _other_number(digits: str, rng: np.random.Generator) -> str:
-    value = int(digits)
-    n = len(digits)
-    if n > EXACT_DIGITS:
-        return str(value + 1).zfill(n)
-    low, high = 10 ** (n - 1), 10**n
-    if n == 4 and 1000 <= value <= 2020:
-        low, high = max(low, value - 120), min(2021, value + 121)
-    elif n == 2 and value <= 28:
-        high = 29
-    # One of the numbers in [low, high) other than value: those above it move down by
-    # one.
-    new = int(rng.integers(low, high - 1))
-    return str(new + 1 if new >= value else new)
+def other_number(golds: list[str], kind: str, rng: np.random.Generator) -> str:
+    """Return another date, count or amount than the first gold that is one; else ""."""
+    for gold in golds:
+        if asks_for_time(kind):
+            fake = other_date(gold, rng)
+        else:
+            fake = other_amount(gold, rng, bare=kind == "how many")
+        if fake:
+            return fake
+    return ""
 
 
 def _with_opposite(words: list[str]) -> str:
-    """Return the words with the first one that has an opposite replaced by it."""
-    for i, word in enumerate(words):
-        if i > 0 and word.lower() in OPPOSITES:
-            return " ".join([*words[:i], OPPOSITES[word.lower()], *words[i + 1 :]])
+    """Return the words with the last one that has an opposite replaced by it.
+
+    An adjective must stand before its noun: "the public" is none.
+    """
+    bare = [word.rstrip("?.") for word in words]
+    for i in range(len(words) - 1, 0, -1):
+        after = bare[i + 1] if i + 1 < len(bare) else ""
+        modifies = re.fullmatch("[a-z]+", after) and after not in FUNCTION_WORDS
+        measures = bare[i - 1].lower() == "how"  # nobody asks "how young"
+        other = OPPOSITES.get(bare[i], "")
+        if modifies and not measures and not is_participle(after):
+            other = other or OPPOSITE_ADJECTIVES.get(bare[i], "")
+        if other:
+            return " ".join([*words[:i], other, *words[i + 1 :]])
     return ""
