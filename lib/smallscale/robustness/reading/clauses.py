@@ -4,11 +4,11 @@ What cannot be told from the words is left: every function here gives up where t
 two ways to read them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from smallscale.robustness.reading.english import (
-    AUXILIARIES,
     BE,
     CLAUSE_VERBS,
     DETERMINERS,
@@ -104,10 +104,8 @@ def copular_subject(low: list[str], rest: list[str], words: Vocabulary) -> bool:
 
 def _ends_in_noun(low: list[str], rest: list[str], words: Vocabulary) -> bool:
     last = low[-1]
-    for before, word in zip(low, low[1:], strict=False):
-        joins = before in PREPOSITIONS | {"and", "or"}
-        if word in ("the", "a", "an") and not joins:
-            return False  # "Ada the queen": two phrases
+    if not _is_one_phrase(low):
+        return False
     if rest[-1][0].isupper() or last in words.nouns or is_plural(last):
         return True
     if len(low) > 1 and low[-2].endswith(("'s", "’s", "s'")):
@@ -115,7 +113,18 @@ def _ends_in_noun(low: list[str], rest: list[str], words: Vocabulary) -> bool:
     return last[0].isdigit() or (len(low) > 1 and low[-2] in DETERMINERS | {"of", "in"})
 
 
-def _predicates(low: list[str], rest: list[str], fits) -> list[int]:
+def _is_one_phrase(low: list[str]) -> bool:
+    """Return whether no second phrase begins: "Ada the queen", "Ada to own land"."""
+    for before, word in pairwise(low):
+        joins = before in PREPOSITIONS or before in ("and", "or")
+        if word == "to" or (word in ("the", "a", "an") and not joins):
+            return False
+    return True
+
+
+def _predicates(
+    low: list[str], rest: list[str], fits: Callable[[str], bool]
+) -> list[int]:
     """Return where a word stands that fits and belongs to no noun phrase."""
     found = []
     for i, word in enumerate(low):
@@ -142,7 +151,9 @@ def inverted(
         return _with_participle(auxiliary, rest, adjunct, words)
     places = _predicates(low, rest, lambda word: word in words.bases | {"be", "have"})
     at = _clear_verb(places, low, rest, words)
-    if at is None or any(i < at for i in _predicates(low, rest, is_past)):
+    if at is None or not _is_one_phrase(low[:at]):
+        return None
+    if any(i < at for i in _predicates(low, rest, is_past)):
         return None  # "did Ada ended", or no verb at all
     verb = low[at]
     if not adjunct and verb in CLAUSE_VERBS and low[-1] not in PREPOSITIONS:
@@ -152,6 +163,10 @@ def inverted(
         start -= 1
     adverbs = rest[start:at]
     if auxiliary in DO:
+        wants = {"do": True, "does": False}.get(auxiliary)
+        is_many = is_plural(" ".join(rest[:start])) or low[0] in ("they", "you", "we")
+        if wants is not None and is_many != wants:
+            return None  # the question's own verb does not agree
         form = {"did": past, "does": third_person}.get(auxiliary, str)(verb)
         return Clause(rest[:start], [*adverbs, form], rest[at + 1 :], verb)
     end = at + 1
@@ -173,17 +188,7 @@ def _clear_verb(
         # No list knows the verb: "did Ada Berg emigrate to".
         return behind_name
     if first is None:
-        # Nor does one here: "did the war start", "did the old king reign over".
-        last = len(low) - 1 - (low[-1] in PREPOSITIONS | PARTICLES)
-        odd = (
-            low[last] in FUNCTION_WORDS
-            or is_adverb(low[last])
-            or not low[last].isalpha()
-        )
-        plural = low[last].endswith(("s", "ing", "ed"))
-        parted = set(low[:last]) & {"to", "and"} or low[last - 1] in DETERMINERS
-        is_name = rest[last][0].isupper()
-        return None if odd or plural or last < 1 or parted or is_name else last
+        return _behind_noun(low, rest)
     if low[first] in PASTS and low[first] not in words.nouns:
         return first
     if low[first] in words.nouns and first + 1 < len(low) and is_adverb(low[first + 1]):
@@ -196,8 +201,20 @@ def _clear_verb(
     return first if parted or name or is_plural(low[first - 1]) else None
 
 
+def _behind_noun(low: list[str], rest: list[str]) -> int | None:
+    """Return the place of the verb in what has no word to spare: "the war start in"."""
+    if low[0] not in DETERMINERS or len(low) < 3:
+        return None
+    word = low[2]
+    is_whole = len(low) == 3 or (len(low) == 4 and low[3] in PREPOSITIONS | PARTICLES)
+    may_be_verb = word.isalpha() and rest[2][0].islower()
+    odd = word in FUNCTION_WORDS or is_adverb(word)
+    odd = odd or word.endswith(("s", "ing", "ed"))
+    return 2 if is_whole and may_be_verb and not odd else None
+
+
 def _behind_name(low: list[str], rest: list[str]) -> int | None:
-    """Return the place of the word behind a subject that is all name, if it may be a verb."""
+    """Return where the verb may stand behind a subject that is all name."""
     start = 1 if low[0] == "the" else 0
     end = start
     while end < len(rest) and rest[end][0].isupper():
@@ -238,5 +255,7 @@ def _with_participle(
     start = at
     while start > 1 and is_adverb(low[start - 1]):
         start -= 1
+    if low[start - 1] in DETERMINERS or not _is_one_phrase(low[:start]):
+        return None  # "the first known king": no subject ends there
     verbs = [auxiliary, *rest[start : at + 1]]
     return Clause(rest[:start], verbs, rest[at + 1 :], low[at])

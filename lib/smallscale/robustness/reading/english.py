@@ -64,7 +64,9 @@ DOUBLING_VERBS = frozenset(LISTS["doubling_verbs"])  # and those of one short sy
 ONE_SHORT_SYLLABLE = re.compile(r"[^aeiou]*(?:[^aeiou]|qu)[aeiou][^aeiouwxy]")
 PLURALS = frozenset(LISTS["plurals"])  # without an -s
 _AFTER_NOUN = "|".join([*PREPOSITIONS, *AUXILIARIES, "and", "or"])
-NOUN = re.compile(rf"\b(?:the|an?|its|their) ([a-z]+)(?= (?:{_AFTER_NOUN})\b|[.,])")
+NOUN = re.compile(
+    rf"\b(?:[Tt]he|[Aa]n?|its|their) ([a-z]+)(?= (?:{_AFTER_NOUN})\b|[.,])"
+)
 
 
 def past(base: str) -> str:
@@ -93,7 +95,7 @@ def is_participle(word: str) -> bool:
 
 
 def is_adverb(word: str) -> bool:
-    """Return whether the word may stand between "was" and a participle: first, newly."""
+    """Return whether the word may stand before a participle: first, newly."""
     return word in ADVERBS or (word.endswith("ly") and len(word) > 4)
 
 

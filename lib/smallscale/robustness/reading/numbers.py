@@ -13,16 +13,28 @@ EXACT_DIGITS = 15  # of a number that is drawn exactly
 LATEST_YEAR = 2020
 YEARS_AWAY = 120  # at most, from a year to the one drawn for it
 
-MONTHS = (
-    "January February March April May June July August September October November "
-    "December"
-).split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 MONTH = re.compile("|".join(MONTHS))
-YEAR = re.compile(r"\b[1-9]\d{2,3}\b(?!,)")
+YEAR = re.compile(r"(?<![,.])\b[1-9]\d{2,3}\b(?!,)")
 DATES = re.compile(
-    rf"(?:(?:on|in) )?(?:(?P<day_first>\d\d?) )?(?P<month>{MONTH.pattern})"
+    rf"(?:(?:[Oo]n|[Ii]n) )?(?:(?P<day_first>\d\d?) )?(?P<month>{MONTH.pattern})"
     r"(?: (?P<day>\d\d?))?,? (?P<year>\d{4})"
 )
+CENTURY_NUMBER = re.compile(r"\d\d?(?=(?:st|nd|rd|th) century)")
+CENTURIES = (8, 21)  # from the first on, up to before the second
 CENTURY = re.compile(r"(\d\d?)(?:st|nd|rd|th) century|\b(\d\d)\d0s", re.IGNORECASE)
 AMOUNT = re.compile(
     rf"(?P<sign>[$€£]?)(?P<number>\d[\d,.]*|{'|'.join(NUMBER_WORDS)})"
@@ -38,7 +50,13 @@ def renumbered(text: str, rng: np.random.Generator) -> str:
     A year is replaced by one at most 120 years away, a day of a month by a day; "1st"
     becomes "22nd" and not "22st".
     """
-    other = NUMBER.sub(lambda match: _other_number(match[0], rng), text)
+
+    def other_number(match: re.Match[str]) -> str:
+        if CENTURY_NUMBER.match(text, match.start()):
+            return str(_unlike(int(match[0]), *CENTURIES, rng))
+        return _other_number(match[0], rng)
+
+    other = NUMBER.sub(other_number, text)
     other = DECADE.sub(r"\g<1>0", other) if DECADE.search(text) else other
     return ORDINAL.sub(lambda match: match[1] + _ending(int(match[1])), other)
 

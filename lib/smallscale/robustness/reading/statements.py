@@ -9,6 +9,8 @@ where its words leave one way to read it.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 from smallscale.robustness.reading.clauses import (
     Clause,
@@ -33,6 +35,7 @@ from smallscale.robustness.reading.english import (
     PARTICLES,
     PREPOSITIONS,
     QUESTION_WORDS,
+    SUBJECT_OR_OBJECT,
     TIME_NOUNS,
     Vocabulary,
     is_participle,
@@ -41,6 +44,7 @@ from smallscale.robustness.reading.english import (
 )
 from smallscale.robustness.reading.numbers import names_a_day
 
+HAPPENING = frozenset(["happened", "happens", "occurred", "occurs"])
 RELATIVES = frozenset(["that", "which", "who"])
 LONGEST = 20  # words of a question; longer ones hold clauses that no rule reads
 LONGEST_GROUP = 4  # words behind "which" that belong to it
@@ -102,6 +106,9 @@ class Statement:
             return False
         if self.number and is_plural(answer) != (self.number == "plural"):
             return False
+        is_bare_name = answer[0].isupper() and " and " not in answer
+        if self.number == "plural" and is_bare_name:
+            return False  # it may be one: "Wales"
         others = {*lowered(self.before), *lowered(self.after), *lowered(self.unit)}
         own = [word for word in lowered(answer.split()) if word not in FUNCTION_WORDS]
         return not others & set(own)
@@ -149,20 +156,21 @@ def _asked_last(
 ) -> Statement | None:
     """Return the statement where the slot stays: "The Council is made up of what?"."""
     low = lowered(opening)
+    if question_word not in ("what", "which", "who", "whom"):
+        return None
+    if low[0] in AUXILIARIES | CLAUSE_WORDS or any("," in word for word in opening):
+        return None
     has_verb = any(
         word in AUXILIARIES or is_past(word) or words.is_third_person(word)
         for word in low[1:]
     )
-    bare = len(rest) <= 3 and not set(lowered(rest)) & (FUNCTION_WORDS - {"other"})
+    is_group = not set(lowered(rest)) & (FUNCTION_WORDS - {"other"})
     unfinished = AUXILIARIES | DETERMINERS | {"doing", "and", "or"}
-    waits_for_verb = low[-1] in unfinished or low[-1].endswith("est")
-    asks = question_word in ("what", "which", "who", "whom")
-    if low[0] in AUXILIARIES | CLAUSE_WORDS or not (has_verb and bare and asks):
+    is_unfinished = low[-1] in unfinished or low[-1].endswith("est")
+    if not has_verb or not is_group or len(rest) >= LONGEST_GROUP:
         return None
-    if (waits_for_verb and not preposition) or any(
-        word.endswith(",") for word in opening
-    ):
-        return None
+    if is_unfinished and not preposition:
+        return None  # "is what": it may be asked how something is
     kind = "time" if rest and rest[-1] in TIME_NOUNS else "thing"
     return Statement(opening, [], preposition, kind=kind)
 
@@ -171,78 +179,100 @@ def _asked_first(
     question_word: str, preposition: str, rest: list[str], words: Vocabulary
 ) -> Statement | None:
     """Return the statement for: [preposition] question word, its noun, and the rest."""
+    kind = {"when": "time", "where": "place"}.get(question_word, "thing")
     if question_word == "how" and rest[0].lower() == "many":
         rest = rest[1:]
         kind = "count"
     elif question_word in ("how", "whose"):
         return None
-    else:
-        kind = {"when": "time", "where": "place"}.get(question_word, "thing")
     low = lowered(rest)
-    relative = _first(word in RELATIVES for word in low)
-    if relative is not None:
-        # "What is the name of the ship that sank": only a subject can hold a clause.
-        head = rest[1:relative]
-        if question_word not in ("what", "who") or preposition or low[0] not in BE:
-            return None
-        odd = low[-1] in PREPOSITIONS or set(low) & NAMING_VERBS
-        again = set(low[relative + 1 :]) & (QUESTION_WORDS | {"that", "if"})
-        if odd or again or not head or head[0].lower() not in DETERMINERS:
-            return None
-        if not copular_subject(lowered(head), head, words):
-            return None
-        return Statement(rest[1:], [], copula=low[0], number=_number(low[0]))
+    if set(low) & RELATIVES:
+        asks_plainly = question_word in ("what", "who") and not preposition
+        return _with_relative_clause(rest, words) if asks_plainly else None
     if set(low) & (QUESTION_WORDS | {"if"}) or low[0].endswith(("'s", "’s")):
         return None
     auxiliary = _first(word in AUXILIARIES for word in low)
     if auxiliary is None:
-        if preposition or kind in ("time", "place") or question_word == "why":
-            return None
-        return _about_subject(kind, rest, words)
+        asks_subject = not preposition and question_word in SUBJECT_OR_OBJECT
+        return _about_subject(kind, rest, words) if asks_subject else None
     group = rest[:auxiliary]
     behind = rest[auxiliary + 1 :]
-    if (
-        not behind
-        or len(group) > LONGEST_GROUP
-        or low[auxiliary + 1] in CLAUSE_WORDS - {"be"}
-    ):
-        return None
-    more_verbs = set(low[auxiliary + 1 :]) & (AUXILIARIES | {"be", "being"})
-    if low[auxiliary] in DO:
-        more_verbs -= {"have"}
-    if low[auxiliary] in MODALS:
-        more_verbs -= {"have", "be"}
-    if more_verbs:
-        return None
-    if group and (question_word not in ("what", "which", "how")):
-        return None
-    if any(is_past(word) for word in low[:auxiliary]):
-        return None
-    if kind == "count" and (
-        preposition or not group or not is_plural(group[-1]) or "times" in group
-    ):
-        return None
-    if any(word.endswith(("'s", "’s")) for word in low[:auxiliary]) or low[-1] in (
-        "between",
-        "of",
-    ):
+    clear_verb = _has_one_verb(low[auxiliary], lowered(behind))
+    if not clear_verb or not _is_group(kind, question_word, group):
         return None
     waits = behind[-1].lower() in PREPOSITIONS
     if group and low[auxiliary - 1] in TIME_NOUNS and kind == "thing":
-        kind = "time"
+        kind = "time"  # "What year did Ada die"
         preposition = preposition or ("" if waits else "in")
-    if waits and preposition:
+    if preposition and (waits or kind == "count"):
         return None
     if not preposition and not waits:
         preposition = ANSWER_PREPOSITIONS.get(question_word, "")
-    found = _uninverted(preposition, group, low[auxiliary], behind, kind, words)
-    if found is None:
+    if preposition and question_word == "where" and set(low) & MOTION_VERBS:
+        return None  # "to", and not "in"
+    asked = _Asked(preposition, kind, group, low[auxiliary], waits)
+    return _uninverted(asked, behind, words)
+
+
+class _Asked(NamedTuple):
+    """What a question begins with, and whether it ends in a preposition, "from"."""
+
+    preposition: str
+    kind: str
+    group: list[str]  # what belongs to "which": "*country* does"
+    auxiliary: str
+    waits: bool
+
+    @property
+    def number(self) -> str:
+        """The number of the answer if it is the subject; "" for any."""
+        return "" if self.kind == "count" else _number(self.auxiliary)
+
+    @property
+    def unit(self) -> tuple[str, ...]:
+        """What the answer counts."""
+        return tuple(self.group) if self.kind == "count" else ()
+
+
+def _with_relative_clause(rest: list[str], words: Vocabulary) -> Statement | None:
+    """Return the statement for: "is the name of the ship that sank".
+
+    Only a subject can hold such a clause: "The name of the ship that sank is _".
+    """
+    low = lowered(rest)
+    at = _first(word in RELATIVES for word in low)
+    head = rest[1:at]
+    if low[0] not in BE or not head or head[0].lower() not in DETERMINERS:
         return None
+    waits = low[-1] in PREPOSITIONS or set(low) & NAMING_VERBS
+    again = sum(word in QUESTION_WORDS | {"that", "if"} for word in low) > 1
+    if waits or again or not copular_subject(lowered(head), head, words):
+        return None
+    return Statement(rest[1:], [], copula=low[0], number=_number(low[0]))
+
+
+def _has_one_verb(auxiliary: str, low: list[str]) -> bool:
+    """Return whether what is behind the auxiliary holds no second verb or clause."""
+    if not low or low[0] in CLAUSE_WORDS - {"be"} or low[-1] in ("between", "of"):
+        return False
+    more_verbs = set(low) & (AUXILIARIES | {"be", "being"})
+    if auxiliary in DO | MODALS:
+        more_verbs -= {"have"}
+    if auxiliary in MODALS:
+        more_verbs -= {"be"}
+    return not more_verbs
+
+
+def _is_group(kind: str, question_word: str, group: list[str]) -> bool:
+    """Return whether the words between question word and auxiliary belong to it."""
+    low = lowered(group)
+    if any(is_past(word) or word.endswith(("'s", "’s")) for word in low):
+        return False
     if kind == "count":
-        found = replace(found, unit=tuple(group))
-    if question_word == "where" and set(lowered(behind)) & MOTION_VERBS:
-        return None if found.preposition else found
-    return replace(found, kind=kind)
+        counted = group and is_plural(group[-1]) and "times" not in low
+        return bool(counted) and len(group) <= LONGEST_GROUP
+    may_have_one = question_word in ("what", "which")
+    return len(group) <= (LONGEST_GROUP if may_have_one else 0)
 
 
 def _about_subject(kind: str, rest: list[str], words: Vocabulary) -> Statement | None:
@@ -251,115 +281,108 @@ def _about_subject(kind: str, rest: list[str], words: Vocabulary) -> Statement |
     "Which country refused" loses "country"; "How many people live here" keeps "people".
     """
     low = lowered(rest)
-    verb = None
-    for i, word in enumerate(low[: LONGEST_GROUP + 1]):
-        if word in FUNCTION_WORDS - {"of"} and i > 0:
-            break
-        third = words.is_third_person(word) and (i == 0 or not is_plural(low[i - 1]))
-        plain = kind == "count" and i > 0 and word in words.bases
-        if is_past(word) or third or (plain and is_plural(low[i - 1])):
-            verb = i
-            break
-    if verb is None or len(rest) < verb + 2 or (kind == "count" and verb == 0):
+    verb = _first_verb(kind, low, words)
+    if verb is None or len(rest) < verb + 2 or low[verb] in HAPPENING:
         return None
-    for before, word in zip(low[verb:], low[verb + 1 :], strict=False):
-        leads = before in FUNCTION_WORDS
-        if word in words.bases - words.nouns and not leads:
+    for before, word in pairwise(low[verb:]):
+        is_verb = word in words.bases - words.nouns and before not in FUNCTION_WORDS
+        if is_verb:
             return None  # "What fixed set of factors determine": which is the verb?
-    if low[verb] in ("happened", "happens", "occurred", "occurs"):
-        return None
-    number = "singular" if words.is_third_person(low[verb]) else ""
     if kind == "count":
-        return Statement([], rest[verb:], unit=tuple(rest[:verb]), kind=kind)
+        unit = tuple(rest[:verb])
+        return Statement([], rest[verb:], unit=unit, kind=kind) if unit else None
+    number = "singular" if words.is_third_person(low[verb]) else ""
     if "of" in low[:verb] and number:
         return None
     return Statement([], rest[verb:], number=number)
 
 
+def _first_verb(kind: str, low: list[str], words: Vocabulary) -> int | None:
+    """Return where the verb of a question about the subject stands."""
+    for i, word in enumerate(low[: LONGEST_GROUP + 1]):
+        if i > 0 and word in FUNCTION_WORDS - {"of"}:
+            return None
+        of_many = i > 0 and is_plural(low[i - 1])
+        counted = kind == "count" and of_many and word in words.bases
+        if is_past(word) or counted or (words.is_third_person(word) and not of_many):
+            return i
+    return None
+
+
 def _uninverted(
-    preposition: str,
-    group: list[str],
-    auxiliary: str,
-    behind: list[str],
-    kind: str,
-    words: Vocabulary,
+    asked: _Asked, behind: list[str], words: Vocabulary
 ) -> Statement | None:
-    """Return the statement for: [preposition] [group] auxiliary, and what is behind.
+    """Return the statement for what was asked and what is behind the auxiliary.
 
     In a question the auxiliary stands before the subject ("did Ada study"), in a
     statement behind it; "did" goes, and the verb takes its ending ("Ada studied").
     """
-    adjunct = preposition != ""
     low = lowered(behind)
-    if (
-        not adjunct
-        and auxiliary not in DO
-        and opens_predicate(low, behind, auxiliary, words)
-    ):
-        # "What was used to build it": the answer is the subject.
-        number = "" if kind == "count" else _number(auxiliary)
-        return Statement([], [auxiliary, *behind], number=number)
-    if auxiliary in HAVE and group and not adjunct and not any(map(is_participle, low)):
-        # "What cities had mayors": "had" is the verb.
-        number = "" if kind == "count" else _number(auxiliary)
-        return Statement([], [auxiliary, *behind], number=number)
+    adjunct = asked.preposition != ""
+    auxiliary = asked.auxiliary
+    # "What was used to build it", "What cities had mayors": the answer is the subject.
+    is_subject = auxiliary not in DO and opens_predicate(low, behind, auxiliary, words)
+    had = auxiliary in HAVE and asked.group and not any(map(is_participle, low))
+    if not adjunct and (is_subject or had):
+        after = [auxiliary, *behind]
+        return Statement(
+            [], after, unit=asked.unit, number=asked.number, kind=asked.kind
+        )
     if not is_subject_start(low, behind, words):
         return None
-    waits = low[-1] in PREPOSITIONS
-    if auxiliary in BE and not adjunct and not waits and kind != "count":
+    ends_open = asked.waits or low[-1] in ("called", "named")
+    if auxiliary in BE and not adjunct and not ends_open and asked.kind != "count":
         # "What is the capital of France": what follows the auxiliary is all subject.
-        naming = low[-1] in ("called", "named")
-        if not naming:
-            if not copular_subject(low, behind, words):
-                return None
-            number = _number(auxiliary)
-            if is_plural(" ".join(behind)) != (number == "plural"):
-                return None  # the question's own verb does not agree
-            return Statement(behind, [], copula=auxiliary, number=number)
+        agrees = is_plural(" ".join(behind)) == (asked.number == "plural")
+        if not agrees or not copular_subject(low, behind, words):
+            return None
+        return Statement(behind, [], copula=auxiliary, number=asked.number)
     clause = inverted(auxiliary, behind, adjunct, words)
-    if clause is None:
-        return None
-    return _with_slot(clause, preposition, group, waits, kind)
+    return None if clause is None else _with_slot(asked, clause)
 
 
-def _with_slot(
-    clause: Clause, preposition: str, group: list[str], waits: bool, kind: str
-) -> Statement | None:
+def _with_slot(asked: _Asked, clause: Clause) -> Statement | None:
     """Put the slot directly behind the verb, or at the end where the tail waits for it.
 
     "Ada had _ children"; "Rome is known for _", "Ada was born in Tarby in _".
     """
-    whole = [*clause.subject, *clause.verb, *clause.tail]
-    tail = lowered(clause.tail)
-    if preposition or waits:
-        return Statement(whole, [], preposition)
-    if clause.last_verb == "have" and group and kind != "count":
+    verb = [*clause.subject, *clause.verb]
+    tail = clause.tail
+    whole = [*verb, *tail]
+    slot = Statement([], [], asked.preposition, asked.unit, kind=asked.kind)
+    if asked.preposition or asked.waits:
+        return replace(slot, before=whole)
+    if clause.last_verb == "have" and asked.group and asked.kind != "count":
         # "What profession did Ada have": "Ada had the profession of a weaver".
-        if tail or "of" in lowered(group) or is_plural(group[-1]):
+        simple = not tail and "of" not in lowered(asked.group)
+        if not simple or is_plural(asked.group[-1]):
             return None
-        return Statement([*whole, "the", *group, "of"], [])
-    if len(tail) > 1 and tail[0] in PREPOSITIONS and tail[1] in PREPOSITIONS:
-        # "What did empires rely on to supply them": "relied on _ to supply them".
-        before = [*clause.subject, *clause.verb, clause.tail[0]]
-        return Statement(before, clause.tail[1:])
-    if tail and tail[0] in PARTICLES:
-        if len(tail) > 1:
-            return None  # "team up with _"
-        before = [*clause.subject, *clause.verb, clause.tail[0]]
-        return Statement(before, [])
-    if (
-        tail[:1] == ["to"]
-        and len(tail) > 1
-        and tail[1] not in DETERMINERS
-        and clause.tail[1].islower()
-    ):
-        if len(tail) == 2:  # "wanted to find _"
-            return Statement(whole, [])
-        if tail[2] not in DETERMINERS and clause.tail[2].islower():
+        return replace(slot, before=[*whole, "the", *asked.group, "of"])
+    split = _slot_in_tail(tail)
+    if split is None:
+        return None
+    return replace(slot, before=[*verb, *tail[:split]], after=tail[split:])
+
+
+def _slot_in_tail(tail: list[str]) -> int | None:
+    """Return behind how many of the words behind the verb its object stands."""
+    low = lowered(tail)
+    if not low:
+        return 0
+    if low[0] in PARTICLES:
+        return 1 if len(low) == 1 else None  # "shut down _"; "team up with"
+    if low[0] not in PREPOSITIONS:
+        return None
+    if len(low) > 1 and low[1] in PREPOSITIONS:
+        return 1  # "What did empires rely on to supply them": "relied on _ to supply"
+    if low[0] == "to" and len(low) > 1 and low[1] not in DETERMINERS:
+        is_verb = tail[1].islower()
+        if is_verb and len(low) == 2:
+            return 2  # "wanted to find _"
+        has_object = len(low) > 2 and (low[2] in DETERMINERS or not tail[2].islower())
+        if is_verb and not has_object:
             return None
-    if not tail or tail[0] in PREPOSITIONS:
-        return Statement([*clause.subject, *clause.verb], clause.tail)
-    return None
+    return 0  # "used _ to find the way"
 
 
 def _number(auxiliary: str) -> str:
