@@ -4,7 +4,6 @@ Groups of images, a shortcut, and training for the worst group. Groups, group DR
 the shortcut follow Sagawa et al. 2020, with a stripe for the background of their birds.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -254,8 +253,9 @@ def _worst_group_loss(count: int, eta: float) -> Loss:
     ) -> Tensor:
         nonlocal q
         losses, groups = _losses_and_groups(model, x, labels_and_groups)
-        means, present = group_means(losses, groups, count)
-        q = group_dro_weights(q, means.where(present, math.nan), eta)
+        # A group that the batch has none of counts as loss 0, and keeps its weight.
+        means = group_means(losses, groups, count).means
+        q = group_dro_weights(q, means, eta)
         return q.to(losses) @ means
 
     return loss
