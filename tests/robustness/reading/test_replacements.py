@@ -61,6 +61,7 @@ def test_a_name_gives_way_to_one_that_can_stand_there() -> None:
     dynasties = ["Yuan", "Ming", "Song"]
     text = " ".join(
         [f"He lived in {place}. She died in {place}." for place in places]
+        + ["He lived in Veronetta. She died in Veronetta."]
         + [f"So fell the {name} dynasty." for name in dynasties]
     )
     pairs = [(text, {"question": "Who?", "answers": []})]
@@ -70,7 +71,7 @@ def test_a_name_gives_way_to_one_that_can_stand_there() -> None:
     def changed(question: str) -> set[str]:
         return {pool.changed_question(question, rng) for _ in range(60)}
 
-    # "Siena" and "Milan" may replace Verona; the dynasties have no town among them.
+    # Towns replace a town, but not Veronetta, which may be another form of its name.
     assert changed("Who lived in Verona?") == {
         f"Who lived in {place}?" for place in places if place != "Verona"
     }
