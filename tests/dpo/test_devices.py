@@ -91,7 +91,11 @@ def test_a_loss_is_computed_where_the_policy_is() -> None:
     with fake_device() as device:
         logps = torch.tensor([-8.0]).to(device)
         losses, chosen, rejected = preference_loss(
-            logps, torch.tensor([-14.0]).to(device), [-10.0], np.array([-10.0]), beta=0.5
+            logps,
+            torch.tensor([-14.0]).to(device),
+            [-10.0],
+            np.array([-10.0]),
+            beta=0.5,
         )
         assert {str(each.device) for each in (losses, chosen, rejected)} == {device}
         assert losses.item() == pytest.approx(np.log1p(np.exp(-3)))

@@ -79,7 +79,7 @@ def test_so_it_is_with_any_text(name: str, prompt: str, answers: list[str]) -> N
 
 
 def test_the_answers_of_a_prompt_continue_the_same_tokens() -> None:
-    """"Say:" and " " are tokens, and so is " yes": the space belongs to both answers."""
+    """A token is " yes", others are " " and "!": the space belongs to both answers."""
     tokenizer = TOKENIZERS["byte-level"]
     prompt, (first, second) = encode_answers(tokenizer, "Say: ", ["yes", "!"])
     assert tokenizer.decode(prompt) == "Say:"

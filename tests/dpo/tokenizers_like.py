@@ -67,7 +67,9 @@ def sentencepiece_like(*, legacy: bool = False) -> PreTrainedTokenizerFast:
     return _wrapped(words, start=True, template=LLAMA)
 
 
-def _wrapped(words: Tokenizer, *, start: bool, template: str) -> PreTrainedTokenizerFast:
+def _wrapped(
+    words: Tokenizer, *, start: bool, template: str
+) -> PreTrainedTokenizerFast:
     """Return the tokenizer as transformers loads one."""
     if start:
         words.post_processor = processors.TemplateProcessing(
