@@ -52,6 +52,9 @@ class OnDevice(Tensor):
         """As on any device: a copy to the host."""
         return self.numbers.tolist()
 
+    def __format__(self, spec: str) -> str:
+        return format(self.numbers.detach(), spec)
+
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return f"OnDevice({self.numbers!r})"
 
