@@ -22,7 +22,7 @@ WORDS = st.lists(st.integers(3, 30), min_size=1, max_size=12)
 
 
 def one_by_one(model: Any, prompt: list[int], steps: int) -> list[int]:
-    """The likeliest next token, `steps` times over: the whole text is read each time."""
+    """The likeliest next token, `steps` times over; all is read anew each time."""
     text = list(prompt)
     for _ in range(steps):
         with torch.no_grad():
