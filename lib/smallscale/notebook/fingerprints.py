@@ -146,6 +146,15 @@ def module_hashes(found: dict[str, Path]) -> dict[str, str]:
     }
 
 
+def data_hashes(module: str) -> dict[str, str]:
+    """Return the hashes of the data files beside a module of smallscale, by name."""
+    parts = module.split(".")[1:]
+    folder = PACKAGE.joinpath(*parts)
+    if not folder.is_dir():
+        folder = folder.parent
+    return module_hashes(_data_files(folder.name, folder))
+
+
 @cache
 def _file_hash(path: Path, changed: int) -> str:
     """Return the file's hash; `changed`, its time of change, renews what is cached."""
