@@ -28,7 +28,7 @@ from smallscale.notebook.loaded_code import (
     Named,
     Parts,
     code_parts,
-    is_library,
+    from_library,
     library_name,
 )
 
@@ -202,7 +202,7 @@ def _known_parts(value: Any, met: Met) -> Parts | None:
         case _:
             return None
     label, inside = known
-    if not is_library(type(value).__module__):
+    if not from_library(type(value)):
         inside = [*inside, _attributes(value)]
     return label, inside
 
@@ -337,7 +337,7 @@ def _object_parts(value: Any) -> list[Any]:
     That is its attributes, and what its class gives out to make a copy of it. Raises
     TypeError if it cannot be copied, as it then holds what cannot be seen.
     """
-    made_elsewhere = is_library(type(value).__module__)
+    made_elsewhere = from_library(type(value))
     if made_elsewhere and isinstance(value, Iterator):
         raise TypeError
     reducer = copyreg.dispatch_table.get(type(value))

@@ -190,8 +190,8 @@ def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     paths, imports = _lookups(function.__code__)
     for path in paths:
         if path[0] in function.__globals__ and path[0] != "__file__":
-            value = function.__globals__[path[0]]
-            yield ".".join(path), _followed(value, path[1:])
+            value = _followed(function.__globals__[path[0]], path[1:])
+            yield ".".join(path), _library_object(value) or value
     package = str(function.__globals__.get("__package__") or "")
     for level, name, members in imports:
         for member in members or ("",):
@@ -278,7 +278,7 @@ def _class_parts(cls: type) -> Parts:
     ]
     for name in sorted(members):
         inside += [name, Named(f"{cls.__name__}.{name}", members[name])]
-    if _top(cls.__module__) == PACKAGE.name:
+    if not from_library(cls) and _top(cls.__module__) == PACKAGE.name:
         inside.append(data_hashes(cls.__module__))
     return [cls.__name__], inside
 
@@ -311,18 +311,41 @@ def library_name(value: Any) -> str:
     such as a function behind `wraps`, is not.
     """
     if isinstance(value, types.ModuleType):
-        module = value.__name__
-        path = ""
+        module: Any = value.__name__
+        path: Any = ""
     else:
-        module = str(getattr(value, "__module__", None) or "")
-        path = str(getattr(value, "__qualname__", "") or "")
-        if not path or _found(module, path) is not value:
+        module = getattr(value, "__module__", None)
+        path = getattr(value, "__qualname__", None)
+        if not isinstance(module, str) or not isinstance(path, str):
+            return ""
+        if _found(module, path) is not value:
             return ""
         if isinstance(value, types.FunctionType) and not is_library(_home(value)):
             return ""
     if not is_library(module):
         return ""
     return f"{module}:{path} {_library_version(_top(module))}"
+
+
+def _library_object(value: Any) -> str:
+    """Return the name of an object that a library made for all, or "" for others.
+
+    `scipy.stats.beta` is one. It counts as the library does, whatever is in it.
+    """
+    cls = type(value)
+    if cls in (type, types.FunctionType) or not from_library(cls):
+        return ""
+    top = _top(str(cls.__module__))
+    if top == "builtins":
+        return ""
+    names = [
+        name
+        for module in list(sys.modules.values())
+        if isinstance(module, types.ModuleType) and _top(module.__name__) == top
+        for name, inside in list(vars(module).items())
+        if inside is value
+    ]
+    return f"{top}:{min(names)} {_library_version(top)}" if names else ""
 
 
 def _found(module: str, path: str) -> Any:
@@ -374,6 +397,13 @@ def _library_version(top: str) -> str:
 def _distributions() -> typing.Mapping[str, list[str]]:
     """Return the installed distributions by the top-level modules that they bring."""
     return importlib.metadata.packages_distributions()
+
+
+def from_library(cls: type) -> bool:
+    """Tell whether a class is Python's own or an installed library's."""
+    module = cls.__module__
+    # Some classes of C have a descriptor here, which says where objects are from.
+    return not isinstance(module, str) or is_library(module)
 
 
 def _top(module: str) -> str:
