@@ -68,7 +68,7 @@ def remember(function: Callable[P, R]) -> Callable[P, R]:
             lock.acquire()
         except (OSError, NotImplementedError, RuntimeError) as error:
             computed = function(*args, **kwargs)
-            _warn(function, error)
+            _warn(function, error, depth=3)
             return computed
         # Two runs that need a result at the same time compute it once.
         try:
@@ -102,15 +102,14 @@ def _computed(
         write_result(path, result)
         return read_result(path)
     except Exception as error:  # whatever keeping it meets, the result is there
-        _warn(function, error)
+        _warn(function, error, depth=4)
         return result
 
 
-def _warn(function: Callable[..., Any], error: Exception) -> None:
-    """Say why the result is not kept, at the line that asked for it."""
+def _warn(function: Callable[..., Any], error: Exception, depth: int) -> None:
+    """Say why the result is not kept, at the line that asked for it, `depth` up."""
     message = f"remember did not keep the result of {_name(function)}: {error}"
-    caller = 3 if isinstance(error, OSError) else 4
-    warnings.warn(message, stacklevel=caller)
+    warnings.warn(message, stacklevel=depth)
 
 
 def _result_path(
