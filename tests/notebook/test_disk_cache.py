@@ -736,3 +736,14 @@ def test_anothers_file_under_this_name_is_not_believed() -> None:
     (two,) = set(cache_folder().glob("*.safetensors")) - {one}
     two.write_bytes(content)
     assert remember(double)(2.0) == 4.0
+
+
+def test_a_step_that_shows_a_bar_is_known_before_and_after_it() -> None:
+    from smallscale.core.progress import ProgressBar
+
+    def step(n: int) -> list[int]:
+        return list(ProgressBar(range(n), desc="steps"))
+
+    before = value_hash(step)
+    assert remember(step)(3) == [0, 1, 2]
+    assert value_hash(step) == before

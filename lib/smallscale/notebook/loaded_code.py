@@ -24,15 +24,16 @@ from typing import Any
 
 from smallscale.notebook.fingerprints import PACKAGE, data_hashes
 
-# These keep results; they do not change them. A step that uses them is not its keeper.
-KEEPERS = {
-    f"{PACKAGE.name}.notebook.{name}"
+# These keep results or show how far a step is; no result depends on how they do it.
+ONLY_LOOKING_ON = {
+    f"{PACKAGE.name}.{name}"
     for name in (
-        "contents",
-        "disk_cache",
-        "fingerprints",
-        "loaded_code",
-        "stored_results",
+        "core.progress",
+        "notebook.contents",
+        "notebook.disk_cache",
+        "notebook.fingerprints",
+        "notebook.loaded_code",
+        "notebook.stored_results",
     )
 }
 # What a class or a function carries that its methods do not run.
@@ -367,7 +368,7 @@ def is_library(module: str) -> bool:
     The notebook's own code, modules beside it, and smallscale are neither.
     """
     top = _top(module)
-    if module in KEEPERS:
+    if module in ONLY_LOOKING_ON:
         return True
     if top in ("", "__main__", "__mp_main__", PACKAGE.name):
         return False
