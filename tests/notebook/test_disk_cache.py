@@ -747,3 +747,23 @@ def test_a_step_that_shows_a_bar_is_known_before_and_after_it() -> None:
     before = value_hash(step)
     assert remember(step)(3) == [0, 1, 2]
     assert value_hash(step) == before
+
+
+def test_every_process_gives_a_model_and_a_step_the_same_hash() -> None:
+    program = (
+        "from smallscale.models.transformer import small_transformer\n"
+        "from smallscale.notebook.disk_cache import value_hash\n"
+        "model = small_transformer(5, length=4, width=8, layers=1, heads=2)\n"
+        "print(value_hash(model, small_transformer, {'a', 'b', 'c'}, {str, int}))\n"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(hashes) == 1

@@ -75,6 +75,9 @@ BUILT_IN = (
     types.ModuleType,
     type,
 )
+# A library's note of Python's `hash`, which is another in each process: transformers
+# has it to see whether settings were changed, and the settings count themselves.
+OF_THIS_PROCESS = {"_original_object_hash"}
 # Number of the thing and the thing itself, which keeps its id from being given again.
 Met = dict[int, tuple[int, Any]]
 
@@ -347,7 +350,14 @@ def _object_parts(value: Any) -> list[Any]:
             raise TypeError
         return [copied]
     recipe = [list(part) if isinstance(part, Iterator) else part for part in copied]
-    return recipe if made_elsewhere else [_attributes(value), recipe]
+    if not made_elsewhere:
+        return [_attributes(value), recipe]
+    return [_lasting(part) if type(part) is dict else part for part in recipe]
+
+
+def _lasting(state: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the state of a library's object without what each process has anew."""
+    return {name: state[name] for name in state if name not in OF_THIS_PROCESS}
 
 
 def _stands_in_a_library(value: Any, name: str) -> bool:
