@@ -24,14 +24,22 @@ import numpy as np
 import torch
 
 from smallscale.notebook.fingerprints import contents_hash
-from smallscale.notebook.loaded_code import (
-    Named,
-    Parts,
-    code_parts,
-    from_library,
-    library_name,
-)
+from smallscale.notebook.libraries import from_library, library_object
+from smallscale.notebook.loaded_code import Named, Parts, code_parts
 
+# Of these, two values are the same if they read the same.
+TOLD_BY_REPR = {
+    str,
+    bytes,
+    bool,
+    type(None),
+    range,
+    type(...),
+    type(NotImplemented),
+    torch.dtype,
+    torch.device,
+    torch.layout,
+}
 # Equal values of these are one and the same: nobody can change them.
 IMMUTABLE = (
     tuple,
@@ -127,7 +135,7 @@ def _parts(value: Any, met: Met, where: str) -> Parts:
         met[id(value)] = (len(met), value)
     try:
         label, inside = _known_parts(value, met) or ([], _object_parts(value))
-    except (TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
+    except Exception as error:  # what others wrote to take it apart may fail anyhow
         raise TypeError(_refusal(value, where)) from error
     kind = type(value)
     if kind not in BUILT_IN:
@@ -154,17 +162,16 @@ def _plain_text(value: Any) -> str | None:
         return struct.pack("<d", value).hex()
     if kind is complex:
         return struct.pack("<dd", value.real, value.imag).hex()
-    if kind in (str, bytes, bool, type(None), range, type(...), type(NotImplemented)):
-        return repr(value)
-    if isinstance(value, torch.dtype | torch.device | torch.layout):
-        return repr(value)
-    return None
+    return repr(value) if kind in TOLD_BY_REPR else None
 
 
 def _known_parts(value: Any, met: Met) -> Parts | None:
     """Return the label and insides of a value of a known kind; None for others."""
-    if isinstance(value, WITHOUT_CONTENT):
-        raise TypeError
+    if type(value) in (list, tuple):  # most values are in these
+        return [], [*value]
+    for thing in (value, getattr(value, "__self__", None)):  # or a method of such
+        if isinstance(thing, WITHOUT_CONTENT):
+            raise TypeError
     known = code_parts(value) or _pandas_parts(value)
     if known:
         return known
@@ -343,12 +350,13 @@ def _object_parts(value: Any) -> list[Any]:
     made_elsewhere = from_library(type(value))
     if made_elsewhere and isinstance(value, Iterator):
         raise TypeError
+    name = library_object(value)
+    if name:
+        return [name]
     reducer = copyreg.dispatch_table.get(type(value))
     copied: Any = reducer(value) if reducer else value.__reduce_ex__(4)
-    if isinstance(copied, str):
-        if not _stands_in_a_library(value, copied):
-            raise TypeError
-        return [copied]
+    if isinstance(copied, str):  # a name under which no library has it
+        raise TypeError
     recipe = [list(part) if isinstance(part, Iterator) else part for part in copied]
     if not made_elsewhere:
         return [_attributes(value), recipe]
@@ -358,15 +366,6 @@ def _object_parts(value: Any) -> list[Any]:
 def _lasting(state: dict[Any, Any]) -> dict[Any, Any]:
     """Return the state of a library's object without what each process has anew."""
     return {name: state[name] for name in state if name not in OF_THIS_PROCESS}
-
-
-def _stands_in_a_library(value: Any, name: str) -> bool:
-    """Tell whether some loaded library has this very value under this name."""
-    return any(
-        vars(module).get(name) is value
-        for module in list(sys.modules.values())
-        if isinstance(module, types.ModuleType) and library_name(module)
-    )
 
 
 def _attributes(value: Any) -> dict[str, Any]:

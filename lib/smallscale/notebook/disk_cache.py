@@ -116,12 +116,31 @@ def _result_path(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Path:
     """Return the file in which the result of this call is, or will be, kept."""
-    settings = [str(torch.get_default_dtype()), torch.is_grad_enabled()]
     step = Named(_name(function), function)
     arguments = _bound(function, args, kwargs)
-    key = value_hash(step, arguments, settings, versions())
+    key = value_hash(step, arguments, _modes(), versions())
     name = "".join(sign for sign in _name(function) if sign.isalnum() or sign in "_-")
     return cache_folder() / f"{name[:60]}-{key[:32]}.safetensors"
+
+
+def _modes() -> list[Any]:
+    """Return what torch does otherwise where a mode or a default was set."""
+    return [
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.get_float32_matmul_precision(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.are_deterministic_algorithms_enabled(),
+        *(_autocast(device) for device in ("cpu", "cuda")),
+    ]
+
+
+def _autocast(device: str) -> torch.dtype | None:
+    """Return the dtype that torch casts to on this device; None if it does not."""
+    if not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
 
 
 def _bound(

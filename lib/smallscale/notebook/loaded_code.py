@@ -8,34 +8,26 @@ counts by its name and the library's version.
 import dis
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import re
 import sys
-import sysconfig
 import types
 import typing
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from smallscale.notebook.fingerprints import PACKAGE, data_hashes
+from smallscale.notebook.libraries import (
+    from_library,
+    home,
+    is_library,
+    library_name,
+    top_package,
+)
 
-# These keep results or show how far a step is; no result depends on how they do it.
-ONLY_LOOKING_ON = {
-    f"{PACKAGE.name}.{name}"
-    for name in (
-        "core.progress",
-        "notebook.contents",
-        "notebook.disk_cache",
-        "notebook.fingerprints",
-        "notebook.loaded_code",
-        "notebook.stored_results",
-    )
-}
 # What a class or a function carries that its methods do not run.
 BOOKKEEPING = {
     "__dict__",
@@ -53,9 +45,7 @@ BOOKKEEPING = {
     "_abc_impl",
     "_autograd_function_id",
 }
-DESCRIPTORS = (
-    types.MemberDescriptorType,
-    types.GetSetDescriptorType,
+COMPILED_METHODS = (
     types.WrapperDescriptorType,
     types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
@@ -70,6 +60,13 @@ class Named:
 
     where: str
     value: Any
+
+
+@dataclass(frozen=True)
+class DataBeside:
+    """The data files beside the modules of a package of smallscale."""
+
+    package: str
 
 
 def code_parts(value: Any) -> Parts | None:
@@ -89,6 +86,7 @@ def code_parts(value: Any) -> Parts | None:
         case types.MethodType():
             return [], [value.__func__, value.__self__]
         case types.BuiltinFunctionType() | types.MethodWrapperType():
+            _refuse_compiled(value.__module__)
             return [value.__name__], [value.__self__]
         case staticmethod() | classmethod():
             return [], [value.__func__]
@@ -103,9 +101,20 @@ def code_parts(value: Any) -> Parts | None:
             return [], [value.cache_parameters(), _attributes(value)]
         case typing.TypeVar() | typing.ParamSpec():
             return [value.__name__], []
-    if isinstance(value, DESCRIPTORS):
+        case types.MemberDescriptorType() | types.GetSetDescriptorType():
+            return [value.__name__], [value.__objclass__]
+        case DataBeside():
+            return [], [data_hashes(value.package)]
+    if isinstance(value, COMPILED_METHODS):
+        _refuse_compiled(value.__objclass__.__module__)
         return [value.__name__], [value.__objclass__]
     return None
+
+
+def _refuse_compiled(module: str | None) -> None:
+    """Raise TypeError for compiled code that no library brings: it cannot be read."""
+    if module and not is_library(module):
+        raise TypeError
 
 
 def _attributes(value: Any) -> dict[str, Any]:
@@ -147,7 +156,9 @@ def _function_parts(function: types.FunctionType) -> Parts:
     That is its defaults, its closure, the globals that it names, and the attributes
     that were set on it, such as what `wraps` has wrapped.
     """
-    module = _home(function)
+    if hasattr(function, "_torchdynamo_orig_callable"):
+        raise TypeError  # what torch.compile made holds what this process compiled
+    module = home(function)
     name = function.__name__
     label = [name, function.__code__.co_qualname if is_library(module) else ""]
     if hasattr(function, "registry") and module == "functools":
@@ -163,14 +174,21 @@ def _function_parts(function: types.FunctionType) -> Parts:
     if not is_library(module):
         for path, value in _globals(function):
             inside += [path, Named(f"the global {path} of {name}", value)]
-    if _top(module) == PACKAGE.name:
-        inside.append(data_hashes(module))
+    if top_package(module) == PACKAGE.name:
+        inside.append(_data_beside(module))
     return label, inside
 
 
-def _home(function: types.FunctionType) -> str:
-    """Return the module that a function was defined in, whatever `wraps` says."""
-    return str(function.__globals__.get("__name__", ""))
+@functools.cache
+def _data_beside(module: str) -> DataBeside:
+    """Return the data files that a module's code may read, one value a package."""
+    is_package = hasattr(sys.modules.get(module), "__path__")
+    return _data_of(module if is_package else module.rpartition(".")[0])
+
+
+@functools.cache
+def _data_of(package: str) -> DataBeside:
+    return DataBeside(package)
 
 
 def _closure(function: types.FunctionType) -> dict[str, Any]:
@@ -192,7 +210,7 @@ def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     for path in paths:
         if path[0] in function.__globals__ and path[0] != "__file__":
             value = _followed(function.__globals__[path[0]], path[1:])
-            yield ".".join(path), _library_object(value) or value
+            yield ".".join(path), value
     package = str(function.__globals__.get("__package__") or "")
     for level, name, members in imports:
         for member in members or ("",):
@@ -244,7 +262,11 @@ def _lookups(
     """
     paths = set()
     imports = set()
-    steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
+    steps = [
+        step
+        for step in dis.get_instructions(code)
+        if step.opname not in ("CACHE", "EXTENDED_ARG")
+    ]
     for place, step in enumerate(steps):
         if "GLOBAL" in step.opname or step.opname == "LOAD_NAME":
             path = [step.argval]
@@ -279,8 +301,8 @@ def _class_parts(cls: type) -> Parts:
     ]
     for name in sorted(members):
         inside += [name, Named(f"{cls.__name__}.{name}", members[name])]
-    if not from_library(cls) and _top(cls.__module__) == PACKAGE.name:
-        inside.append(data_hashes(cls.__module__))
+    if not from_library(cls) and top_package(cls.__module__) == PACKAGE.name:
+        inside.append(_data_beside(cls.__module__))
     return [cls.__name__], inside
 
 
@@ -291,7 +313,7 @@ def _patches(value: Any) -> list[Any]:
     return [
         [name, member]
         for name, member in sorted(vars(value).items())
-        if isinstance(member, types.FunctionType) and not is_library(_home(member))
+        if isinstance(member, types.FunctionType) and not is_library(home(member))
     ]
 
 
@@ -300,113 +322,3 @@ def _namespace(module: types.ModuleType) -> dict[str, Any]:
     names = sorted(name for name in vars(module) if not name.startswith("__"))
     label = module.__name__
     return {name: Named(f"{label}.{name}", vars(module)[name]) for name in names}
-
-
-# ---- libraries -----------------------------------------------------------------------
-
-
-def library_name(value: Any) -> str:
-    """Return a library's name for its own function, class or module; "" for others.
-
-    The version is part of the name. A thing that only says that it is a library's,
-    such as a function behind `wraps`, is not.
-    """
-    if isinstance(value, types.ModuleType):
-        module: Any = value.__name__
-        path: Any = ""
-    else:
-        module = getattr(value, "__module__", None)
-        path = getattr(value, "__qualname__", None)
-        if not isinstance(module, str) or not isinstance(path, str):
-            return ""
-        if _found(module, path) is not value:
-            return ""
-        if isinstance(value, types.FunctionType) and not is_library(_home(value)):
-            return ""
-    if not is_library(module):
-        return ""
-    return f"{module}:{path} {_library_version(_top(module))}"
-
-
-def _library_object(value: Any) -> str:
-    """Return the name of an object that a library made for all, or "" for others.
-
-    `scipy.stats.beta` is one. It counts as the library does, whatever is in it.
-    """
-    cls = type(value)
-    if cls in (type, types.FunctionType) or not from_library(cls):
-        return ""
-    top = _top(str(cls.__module__))
-    if top == "builtins":
-        return ""
-    names = [
-        name
-        for module in list(sys.modules.values())
-        if isinstance(module, types.ModuleType) and _top(module.__name__) == top
-        for name, inside in list(vars(module).items())
-        if inside is value
-    ]
-    return f"{top}:{min(names)} {_library_version(top)}" if names else ""
-
-
-def _found(module: str, path: str) -> Any:
-    """Return what a loaded module has under a dotted path, or None."""
-    value: Any = sys.modules.get(module)
-    for name in path.split("."):
-        # As it is written: no attribute is computed for this.
-        inside = getattr(value, "__dict__", {})
-        if name not in inside:
-            return None
-        value = inside[name]
-    return value
-
-
-@lru_cache(maxsize=10_000)
-def is_library(module: str) -> bool:
-    """Tell whether this module is Python's own or installed.
-
-    The notebook's own code, modules beside it, and smallscale are neither.
-    """
-    top = _top(module)
-    if module in ONLY_LOOKING_ON:
-        return True
-    if top in ("", "__main__", "__mp_main__", PACKAGE.name):
-        return False
-    if top in sys.stdlib_module_names:
-        return True
-    loaded = sys.modules.get(top)
-    places = [getattr(loaded, "__file__", None), *getattr(loaded, "__path__", [])]
-    installed = [sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")]
-    return any(
-        Path(place).resolve().is_relative_to(Path(folder).resolve())
-        for place in places
-        if place
-        for folder in installed
-    )
-
-
-@lru_cache(maxsize=1000)
-def _library_version(top: str) -> str:
-    """Return the version of the distribution that brings this top-level module."""
-    for name in _distributions().get(top, []):
-        with suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return ""
-
-
-@functools.cache
-def _distributions() -> typing.Mapping[str, list[str]]:
-    """Return the installed distributions by the top-level modules that they bring."""
-    return importlib.metadata.packages_distributions()
-
-
-def from_library(cls: type) -> bool:
-    """Tell whether a class is Python's own or an installed library's."""
-    module = cls.__module__
-    # Some classes of C have a descriptor here, which says where objects are from.
-    return not isinstance(module, str) or is_library(module)
-
-
-def _top(module: str) -> str:
-    """Return the name of the outermost package of a module."""
-    return module.split(".")[0]
