@@ -1,10 +1,13 @@
 """Is a step computed once, and again as soon as what it depends on has changed?"""
 
+import _bisect
 import copy
+import ctypes
 import enum
 import functools
 import importlib
 import os
+import pickle
 import random
 import struct
 import subprocess
@@ -27,7 +30,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smallscale.notebook import remember
+from smallscale.notebook import libraries, remember
 from smallscale.notebook.disk_cache import cache_folder, value_hash
 
 calls: list[Any] = []
@@ -611,6 +614,11 @@ def test_depth_has_no_limit() -> None:
         (random.Random(1), "Random"),
         (np.random.default_rng(0), "Generator"),
         (np.random.RandomState(0), "RandomState"),
+        (np.random.default_rng(0).normal, "method"),
+        (np.random.rand, "method"),
+        (random.random, "builtin_function_or_method"),
+        (torch.compile(plus_one), "function"),
+        (ctypes.CDLL(None).abs, "_FuncPtr"),
         (threading.Lock(), "lock"),
         (np.frompyfunc(plus_one, 1, 1), "ufunc"),
         (torch.zeros(1, device="meta"), "Tensor"),
@@ -619,6 +627,79 @@ def test_depth_has_no_limit() -> None:
 def test_what_has_no_content_is_refused_by_name(value: Any, name: str) -> None:
     with pytest.raises(TypeError, match=rf"cannot tell a {name} .*the argument x"):
         remember(double)([value])
+
+
+def test_a_global_generator_is_refused() -> None:
+    def draw() -> Any:
+        return np.random.rand()  # noqa: NPY002
+
+    with pytest.raises(TypeError, match=r"the global np\.random\.rand of draw"):
+        remember(draw)()
+
+
+def test_compiled_code_that_no_library_brings_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = value_hash(_bisect.insort_left), value_hash(Decimal.exp)
+    assert len(set(before)) == 2
+    monkeypatch.setattr(
+        "smallscale.notebook.libraries._is_installed",
+        lambda top: top not in ("_bisect", "decimal"),
+    )
+    for compiled in (_bisect.insort_left, Decimal.exp, Decimal):
+        with pytest.raises(TypeError, match="by its content"):
+            value_hash(compiled)
+
+
+def test_a_module_beside_the_notebook_is_no_library_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    file = tmp_path / "this.py"  # Python has a module of this name
+    hashes = set()
+    for number in (1, 20):
+        file.write_text(f"def helper(x):\n    return x + {number}\n")
+        monkeypatch.delitem(sys.modules, "this", raising=False)
+        importlib.invalidate_caches()
+        libraries._is_installed.cache_clear()
+        helper = importlib.import_module("this").helper
+        assert helper(1) == 1 + number
+        hashes.add(value_hash(helper))
+    assert len(hashes) == 2
+    monkeypatch.delitem(sys.modules, "this")
+    libraries._is_installed.cache_clear()
+
+
+def test_an_import_in_a_long_function_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("made_helper")
+    monkeypatch.setitem(sys.modules, "made_helper", module)
+    module.helper = plus_one  # type: ignore[attr-defined]
+    numbers = ", ".join(f"{n}.5" for n in range(300))
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        f"def step(x):\n    x + sum([a * 0 for a in ({numbers},)])\n"
+        + "".join(f"    v{n} = 's{n}'\n" for n in range(300))
+        + "    from made_helper import helper\n    return helper(x)",
+        space,
+    )
+    assert remember(space["step"])(1) == 2
+    module.helper = plus_hundred  # type: ignore[attr-defined]
+    assert remember(space["step"])(1) == 101
+
+
+def test_the_modes_of_torch_count() -> None:
+    def product(x: torch.Tensor) -> str:
+        y = x @ x
+        return f"{y.dtype} {y.is_inference()}"
+
+    x = torch.ones(2, 2)
+    assert remember(product)(x) == "torch.float32 False"
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert remember(product)(x) == "torch.bfloat16 False"
+    with torch.inference_mode():
+        assert remember(product)(x) == "torch.float32 True"
 
 
 def test_an_open_file_is_refused(tmp_path: Path) -> None:
@@ -738,6 +819,50 @@ def test_anothers_file_under_this_name_is_not_believed() -> None:
     assert remember(double)(2.0) == 4.0
 
 
+def test_a_hostile_file_is_never_run(tmp_path: Path) -> None:
+    remember(double)(1.0)
+    (file,) = cache_folder().glob("*.safetensors")
+    made = tmp_path / "made"
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return Path.touch, (made,)
+
+    for content in (
+        pickle.dumps(Hostile()),
+        b"\xff" * 8 + b"{}",  # a header longer than the file
+        (2).to_bytes(8, "little") + b"{}",  # no metadata
+    ):
+        file.write_bytes(content)
+        assert remember(double)(1.0) == 2.0
+    torch.save(Hostile(), file)
+    assert remember(double)(1.0) == 2.0
+    assert not made.exists()
+    file.unlink()
+    os.mkfifo(file)  # opening it would wait for ever
+    assert remember(double)(1.0) == 2.0
+
+
+def test_processes_that_need_one_result_compute_it_once(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import pathlib, time, uuid\n"
+        "from smallscale.notebook import remember\n"
+        "def step(folder):\n"
+        "    (pathlib.Path(folder) / uuid.uuid4().hex).touch()\n"
+        "    time.sleep(1)\n"
+        "    return list(range(1000))\n"
+        f"print(sum(remember(step)({str(tmp_path / 'calls')!r})))\n"
+    )
+    (tmp_path / "calls").mkdir()
+    runs = [
+        subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [run.communicate()[0] for run in runs] == ["499500\n"] * 3
+    assert len(list((tmp_path / "calls").iterdir())) == 1
+
+
 def test_a_step_that_shows_a_bar_is_known_before_and_after_it() -> None:
     from smallscale.core.progress import ProgressBar
 
@@ -750,15 +875,31 @@ def test_a_step_that_shows_a_bar_is_known_before_and_after_it() -> None:
 
 
 def test_every_process_gives_a_model_and_a_step_the_same_hash() -> None:
+    # What a process loaded before must not count, nor the order of its sets.
     program = (
+        "import sys\n"
+        "if sys.argv[1] == '2':\n"
+        "    import scipy.stats, sklearn.linear_model, pandas\n"
         "from smallscale.models.transformer import small_transformer\n"
         "from smallscale.notebook.disk_cache import value_hash\n"
         "model = small_transformer(5, length=4, width=8, layers=1, heads=2)\n"
-        "print(value_hash(model, small_transformer, {'a', 'b', 'c'}, {str, int}))\n"
+        "def lazy():\n"
+        "    import pandas\n"
+        "    from sklearn.linear_model import LogisticRegression\n"
+        "    from scipy.special import expit\n"
+        "    return pandas, expit, LogisticRegression\n"
+        "print(value_hash(lazy))\n"
+        "from numpy import add\n"
+        "from scipy.special import expit\n"
+        "from scipy.stats import beta\n"
+        "def named(x):\n"
+        "    return beta.ppf(expit(x), add(x, 1), 2)\n"
+        "things = {'a', 'b', 'c'}, {str, int}\n"
+        "print(value_hash(named, model, small_transformer, things))\n"
     )
     hashes = {
         subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", program, seed],
             env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,

@@ -49,6 +49,8 @@ def read_result(path: Path) -> Any:
     Raises ValueError if the file is damaged, or was written for another call.
     """
     try:
+        if not path.is_file():
+            raise ValueError("it is no file")
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
