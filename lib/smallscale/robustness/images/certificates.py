@@ -284,10 +284,10 @@ def _pieces(
     ball, labels = checked_ball(images, labels, eps, "linf", bounds)
     images = ball.centre.detach()
     list(layers_of(model))  # refuses a layer without bounds
+    rounding = rounding_of(model, images)
     inspect_outputs(model, images, labels.long())
     like = next(model.parameters(), images)
     layers = list(layers_of(copy.deepcopy(model).double()))
-    rounding = rounding_of(model, images)
     with torch.no_grad(), fitting_threads(images):
         doubles = images.to(like.device, torch.float64)
         _check_shapes(layers, doubles[:1])

@@ -38,27 +38,26 @@ def layers_of(model: nn.Module) -> Iterator[nn.Module]:
     one that may compute something other than its weights say.
     """
     shown = str(model).splitlines()[0]
-    reason = _why_not_plain(model)
     known = f"model must be an nn.Sequential of {KNOWN}"
+    parametrized = hasattr(model, "parametrizations")  # its class is one of its own
+    require(_has_bounds(model) or parametrized, f"{known}; got {shown}")
+    reason = PARAMETRIZED if parametrized else _why_not_plain(model)
     require(not reason, f"{known}, each used as it is; got {shown} with {reason}")
-    if type(model) is nn.Sequential:
+    if isinstance(model, nn.Sequential):
         for layer in model:
             yield from layers_of(layer)
     else:
-        require(_has_bounds(model), f"{known}; got {shown}")
         yield model
 
 
 def _has_bounds(layer: nn.Module) -> bool:
     if type(layer) is nn.Conv2d:
         return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return type(layer) in (nn.Linear, nn.ReLU, nn.Flatten)
+    return type(layer) in (nn.Sequential, nn.Linear, nn.ReLU, nn.Flatten)
 
 
 def _why_not_plain(layer: nn.Module) -> str:
     """Return what may make a layer compute something other than it says, or ""."""
-    if hasattr(layer, "parametrizations"):
-        return PARAMETRIZED
     if layer._forward_pre_hooks or layer._forward_hooks:
         return HOOKED
     for name in vars(layer):

@@ -116,6 +116,10 @@ def rounding_of(model: nn.Module, images: Tensor) -> Rounding:
     """Return what a model rounds. Refuses arithmetic whose rounding is not known."""
     weights = next(model.parameters(), images)
     device = weights.device
+    types = {weights.dtype, *(each.dtype for each in model.parameters())}
+    listed = ", ".join(sorted(str(each) for each in types))
+    message = "model must hold all of its weights in one type: model.float()"
+    require(len(types) == 1, f"{message}; got {listed}")
     message = (
         "model must not run under torch.autocast, which rounds the weights; "
         "ask for bounds outside of it, or of the model in that type: model.bfloat16()"
