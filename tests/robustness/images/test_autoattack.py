@@ -227,9 +227,20 @@ def test_the_ensemble_is_its_table_and_nothing_else(monkeypatch):
     torch.testing.assert_close(found.flatten(), torch.tensor([0.2, 0.95]))
 
 
-def test_the_ensemble_is_the_papers_but_for_fab():
+def test_the_ensemble_is_the_papers():
     assert [(row.name, row.starts, row.least_classes) for row in ensemble.ENSEMBLE] == [
         ("APGD on cross-entropy", 3, 2),
         ("APGD on the DLR loss", 3, 3),
+        ("APGD on the targeted DLR loss", 9, 4),
+        ("FAB", 9, 2),
         ("Square", 1, 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "starts"),
+    [(2, [3, 0, 0, 1, 1]), (3, [3, 3, 0, 2, 1]), (4, [3, 3, 3, 3, 1])],
+)
+def test_a_targeted_attack_has_a_start_for_each_other_class(classes, starts):
+    assert [row.starts_for(classes) for row in ensemble.ENSEMBLE] == starts
+    assert [row.starts_for(100) for row in ensemble.ENSEMBLE] == [3, 3, 9, 9, 1]

@@ -208,7 +208,7 @@ def tightened(
     low, high = lower, upper
     widest = max(each.lower.numel() for each in (*boxes, box))
     units = wanted.any(0).nonzero().squeeze(1)  # wanted of any image of the batch
-    for some in units.split(max(1, MATRIX_ENTRIES // max(1, widest))):
+    for some in torch.split(units, max(1, MATRIX_ENTRIES // max(1, widest))):
         picks = F.one_hot(some, lower.shape[1]).to(lower)
         rows = picks.reshape(1, -1, *shape[1:])  # (1, units, ...)
         both = linear_bound(layers, boxes, torch.cat([rows, -rows], 1), rounding)

@@ -77,7 +77,7 @@ def _is_plain(value: object, registered: list[Tensor | None]) -> bool:
     """Say whether a weight is a real, dense tensor that its layer has registered."""
     if value is None:
         return True  # no bias
-    if not any(value is each for each in registered):
+    if not isinstance(value, Tensor) or not any(value is each for each in registered):
         return False
     dense = type(value) in PLAIN_TENSORS and value.layout == torch.strided
     return dense and value.is_floating_point()

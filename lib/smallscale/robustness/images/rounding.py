@@ -108,8 +108,8 @@ class Rounding:
         """Say whether a convolution is the sum of its products, and no transform."""
         if self.dtype == torch.float64 and self.device.type == "cpu":
             return True
-        onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-        return self.device.type == "cpu" and bool(onednn)
+        onednn: Any = torch.backends.mkldnn
+        return self.device.type == "cpu" and onednn.is_available() and onednn.enabled
 
 
 def rounding_of(model: nn.Module, images: Tensor) -> Rounding:
