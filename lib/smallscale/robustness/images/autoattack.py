@@ -20,7 +20,11 @@ from torch import Generator, Tensor
 
 from smallscale.robustness.images.apgd import apgd
 from smallscale.robustness.images.fab import fab
-from smallscale.robustness.images.losses import loss_and_gradient, strongest_others
+from smallscale.robustness.images.losses import (
+    IMAGES_PER_CALL,
+    loss_and_gradient,
+    strongest_others,
+)
 from smallscale.robustness.images.norms import Ball, Bounds
 from smallscale.robustness.images.preparation import prepared_for_attack
 from smallscale.robustness.images.square import square
@@ -39,21 +43,13 @@ class EnsembleAttack:
 
     name: as a table or a sentence calls it. run(model, ball, labels, start, generator)
     returns images of the ball; start counts from 0. starts: how often it is run.
-    targeted: whether each start is for another target, so that there are no more of
-    them than other classes. least_classes: with fewer it is left out.
+    least_classes: with fewer it is left out.
     """
 
     name: str
     run: Run
     starts: int = 1
-    targeted: bool = False
     least_classes: int = 2
-
-    def starts_for(self, classes: int) -> int:
-        """Return how often it is run against a model of so many classes."""
-        if classes < self.least_classes:
-            return 0
-        return min(self.starts, classes - 1) if self.targeted else self.starts
 
 
 def _ascent(
@@ -67,27 +63,54 @@ def _ascent(
 def _targeted_ascent(
     model: Model, ball: Ball, y: Tensor, start: int, generator: Generator
 ) -> Tensor:
-    """Run APGD on the DLR loss towards one class, the first time the likeliest."""
-    targets = _likeliest_others(model, ball, y)[:, start]
-    return apgd(model, ball, y, ball.centre, "dlr", targets)
+    """Run APGD on the targeted DLR loss towards each of the likeliest others."""
+
+    def towards(part: Ball, labels: Tensor, targets: Tensor) -> Tensor:
+        return apgd(model, part, labels, part.centre, "dlr", targets)
+
+    return _first_to_fool(model, ball, y, towards)
 
 
 def _boundary(
     model: Model, ball: Ball, y: Tensor, start: int, generator: Generator
 ) -> Tensor:
-    """Run FAB towards one class, the first time the likeliest."""
-    return fab(model, ball, y, _likeliest_others(model, ball, y)[:, start])
+    """Run FAB towards each of the likeliest other classes."""
+
+    def towards(part: Ball, labels: Tensor, targets: Tensor) -> Tensor:
+        return fab(model, part, labels, targets)
+
+    return _first_to_fool(model, ball, y, towards)
+
+
+def _first_to_fool(
+    model: Model,
+    ball: Ball,
+    y: Tensor,
+    towards: Callable[[Ball, Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Return for each image what fools, of the likeliest target that does.
+
+    towards(ball, labels, targets) is called for a few images, each with all of its
+    targets at once.
+    """
+    logits = predict_logits(model, ball.as_images(ball.centre)).to(y.device)
+    targets = strongest_others(logits, y)[:, :TARGETS]
+    count = targets.shape[1]
+    best = []
+    for few in torch.split(torch.arange(len(y)), max(1, IMAGES_PER_CALL // count)):
+        each = few.repeat_interleave(count)
+        labels = y[each]
+        found = towards(ball.of(each), labels, targets[few].flatten())
+        fooled = loss_and_gradient(model, found, labels, differentiate=False).fooled
+        first = fooled.view(-1, count).int().argmax(1)
+        best.append(found[count * torch.arange(len(few)).to(first) + first])
+    return torch.cat(best)
 
 
 def _squares(
     model: Model, ball: Ball, y: Tensor, start: int, generator: Generator
 ) -> Tensor:
     return square(model, ball, y, generator)
-
-
-def _likeliest_others(model: Model, ball: Ball, y: Tensor) -> Tensor:
-    logits = predict_logits(model, ball.as_images(ball.centre)).to(y.device)
-    return strongest_others(logits, y)
 
 
 # In this order; each attack meets the images that the ones before it did not fool.
@@ -99,11 +122,9 @@ ENSEMBLE = (
     EnsembleAttack(
         "APGD on the targeted DLR loss",
         _targeted_ascent,
-        starts=TARGETS,
-        targeted=True,
         least_classes=4,
     ),
-    EnsembleAttack("FAB", _boundary, starts=TARGETS, targeted=True),
+    EnsembleAttack("FAB", _boundary),
     EnsembleAttack("Square", _squares),
 )
 
@@ -152,7 +173,8 @@ def autoattack(
         classes = predict_logits(model, originals[:1]).shape[1]
         robust = _positions_read_right(model, originals, y)
         for attack in ENSEMBLE:
-            for start in range(attack.starts_for(classes)):
+            starts = attack.starts if classes >= attack.least_classes else 0
+            for start in range(starts):
                 if len(robust) == 0:
                     break
                 left = ball.of(robust)

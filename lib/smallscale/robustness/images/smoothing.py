@@ -99,9 +99,9 @@ def _checked_images(images: Any) -> Tensor:
     shape = "images must be floating-point, (n, channels, height, width)"
     good = images.dim() >= 2 and images.is_floating_point()
     require(good, f"{shape}; got {type_and_shape(images)}")
-    images = images.detach()
-    finite("images", images)
-    return images
+    detached: Tensor = images.detach()
+    finite("images", detached)
+    return detached
 
 
 def _check_smoothing(sigma: float, samples: int, alpha: float) -> None:
