@@ -31,10 +31,10 @@ def test_on_a_linear_model_it_finds_the_distance(norm):
     labels = logits.argmax(1)
     w = (model[1].weight[0] - model[1].weight[1]).detach()
     distance = (logits[:, 0] - logits[:, 1]).abs() / w.norm(p=DUAL[norm])
-    uncut = distance < 0.3
-    whole = Ball(images, 10.0, norm, BOUNDS)
+    uncut = distance < 4
+    whole = Ball(images, 40.0, norm, (-9.0, 9.0))
     found = fab(model, whole, labels, 1 - labels)
-    assert uncut.sum() > 20
+    assert uncut.sum() > 20  # by chance some lie very far
     assert (read(model, found) != labels)[uncut].all()
     reached = length(found - images, norm)[uncut]
     assert (reached >= distance[uncut] - 1e-12).all()

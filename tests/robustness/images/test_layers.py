@@ -307,10 +307,14 @@ def test_a_relu_in_place_is_bounded_as_any_other(bound, inplace):
 
 def test_no_pruned_image_is_certified_and_broken():
     """Half of the weights pruned for good: what is proved, no attack finds."""
-    model, images = pruned_for_good(), some_images(60)
+    model, images = network(), some_images(60)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, generator=private())
+    prune.l1_unstructured(model[1], "weight", 0.5)
+    prune.remove(model[1], "weight")
     labels = read(model, images)
-    proved = certified(model, images, labels, 0.02)
-    broken = read(model, pgd(model, images, labels, 0.02, restarts=3)) != labels
+    proved = certified(model, images, labels, 0.1)
+    broken = read(model, pgd(model, images, labels, 0.1, restarts=3)) != labels
     assert proved.any()
     assert broken.any()
     assert not (proved & broken).any()
