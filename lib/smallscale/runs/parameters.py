@@ -3,7 +3,8 @@
 The cell tagged `parameters` holds one `name: type = literal  # help` a line. Help that
 ends in `[0, 1]` is a closed range, help that ends in `one of: a, b` is a choice, and
 help that says `a folder` or `a file` makes the parameter a path. The cell is read with
-`ast`; nothing in it is run.
+`ast`; nothing in it is run. The command checks what it is given before a kernel starts;
+a notebook that runs by hand checks itself, with the same words, in its second cell.
 """
 
 import ast
@@ -13,6 +14,7 @@ import math
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
@@ -112,6 +114,17 @@ class Parameter:
         except (ValueError, KeyError):
             raise self._refusal(f"{text!r}", "has the wrong type") from None
 
+    def admit(self, value: object, start: Path) -> Value:
+        """Return a value that a run may have: typed, allowed, a path made absolute.
+
+        The command asks this of the values it was given, and a notebook's second cell
+        of the values in the kernel. Relative paths start from `start`. Raises Refused.
+        """
+        converted = self.check(self.convert(str(value)))
+        if not _is_a(value, self.kind):
+            raise self._refusal(f"{value!r}", "has the wrong type")
+        return self.resolve(converted, start)
+
     def resolve(self, value: Value, caller: Path) -> Value:
         """Return a path as an absolute one, and anything else as it is.
 
@@ -131,13 +144,26 @@ class Parameter:
         )
 
 
+def _is_a(value: object, kind: type[Value]) -> bool:
+    """Tell whether a value has this type; a whole number is also a float."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) or (kind is float and isinstance(value, int))
+
+
 # ---- the parameters cell -------------------------------------------------------------
 
 
-def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
+def read_parameters(
+    cell: str, where: str, *, defaults: bool = True
+) -> dict[str, Parameter]:
     """Return the parameters that a parameters cell declares, by name.
 
-    `where` names the notebook in messages. Raises Refused with the line that is wrong.
+    where: names the notebook in messages.
+    defaults: False where the cell has been run, and only its types, ranges and choices
+        are asked for.
+
+    Raises Refused with the line that is wrong.
     """
     with refusing(
         f"{where}: the parameters cell is not valid Python: ",
@@ -159,7 +185,9 @@ def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
                     raise Refused(f"{line}: {name} is declared twice")
                 help = _help(node, comments)
                 with refusing(f"{line}: ", Refused):
-                    found[name] = _parameter(name, type_name, literal, help)
+                    found[name] = _declared(name, type_name, help)
+                    if defaults:
+                        found[name] = _with_default(found[name], literal)
             case _:
                 form = "`name: type = literal  # help`"
                 raise Refused(f"{line} is not of the form {form}")
@@ -184,14 +212,16 @@ def _comments(cell: str) -> dict[int, str]:
     }
 
 
-def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Parameter:
-    """Return the parameter that one line declares, or raise Refused."""
+def _declared(name: str, type_name: str, help: str) -> Parameter:
+    """Return the parameter that one line declares, or raise Refused.
+
+    Its default is as yet its type's own.
+    """
     if type_name not in TYPES:
         allowed = ", ".join(TYPES)
         raise Refused(f"the type of {name} is {type_name}; allowed are {allowed}")
     kind = TYPES[type_name]
-    default = _default(name, kind, literal)
-    parameter = Parameter(name, kind, default, help)
+    parameter = Parameter(name, kind, kind(), help)
     path = PATH.search(help)
     if path and kind is str:
         parameter = replace(parameter, path=path[1])
@@ -206,9 +236,15 @@ def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Param
         items = _split(name, choices[1].rstrip(". "))
         values = tuple(parameter.convert(item.text) for item in items)
         parameter = replace(parameter, choices=values)
+    return parameter
+
+
+def _with_default(parameter: Parameter, literal: ast.expr) -> Parameter:
+    """Return the parameter with this default, or raise Refused."""
+    default = _default(parameter.name, parameter.kind, literal)
     with refusing("the default ", Refused):
         parameter.check(default)
-    return parameter
+    return replace(parameter, default=default)
 
 
 def _default(name: str, kind: type[Value], literal: ast.expr) -> Value:
@@ -293,7 +329,7 @@ def grid(
     values: dict[str, list[Value]] = {}
     for name, parameter in parameters.items():
         given = parameter.parse(asked[name]) if name in asked else [parameter.default]
-        values[name] = [parameter.resolve(value, caller) for value in given]
+        values[name] = [parameter.admit(value, caller) for value in given]
     size = math.prod(map(len, values.values()))
     if size > MOST_VALUES:
         raise Refused(
@@ -303,6 +339,46 @@ def grid(
         dict(zip(values, combination, strict=True))
         for combination in itertools.product(*values.values())
     ]
+
+
+# ---- a notebook that runs by hand ----------------------------------------------------
+
+
+def check_parameters() -> None:
+    """Stop this notebook at a parameter that the command would refuse.
+
+    Every notebook calls it in its second cell. The types, ranges and choices are those
+    of the parameters cell as the kernel has run it, and the values are what the
+    kernel has now. Relative paths start from the kernel's folder.
+
+    Raises ValueError with the line that the command prints.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()  # type: ignore[no-untyped-call]
+    if shell is None:
+        raise ValueError("check_parameters checks a notebook, and none is running here")
+    try:
+        cell = _declaring_cell(shell.history_manager.input_hist_raw)
+        for name, parameter in read_parameters(
+            cell, "this notebook", defaults=False
+        ).items():
+            if name not in shell.user_ns:
+                raise Refused(f"{name} has no value; run the parameters cell again")
+            parameter.admit(shell.user_ns[name], Path.cwd())
+    except Refused as refusal:
+        raise ValueError(str(refusal)) from None
+
+
+def _declaring_cell(inputs: Iterable[str]) -> str:
+    """Return the last of these inputs that declares parameters: it declares `scale`."""
+    for text in reversed(list(inputs)):
+        with suppress(SyntaxError):
+            for node in ast.parse(text).body:
+                match node:
+                    case ast.AnnAssign(target=ast.Name(id="scale")):
+                        return text
+    raise Refused("no cell has declared the parameters; run the first code cell")
 
 
 # ---- what refusals say ---------------------------------------------------------------
