@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -180,6 +181,15 @@ def find_all(start: Path) -> dict[str, Notebook]:
     return found
 
 
+def words_for(start: Path) -> list[str]:
+    """Return every word that stands for notebooks: names, last parts, themes, all."""
+    known = find_all(start)
+    themes = [name.split("/")[0] for name in known if "/" in name]
+    last_parts = Counter(name.split("/")[-1] for name in known)
+    unique = [part for part, count in last_parts.items() if count == 1]
+    return sorted({*known, *themes, *unique, "all"})
+
+
 def _name(file: Path, folder: Path) -> str:
     """Return a notebook's name: its path below notebooks/, without .ipynb."""
     return file.relative_to(folder).with_suffix("").as_posix()
@@ -225,6 +235,9 @@ def _find(
     of_that_file = [known[name] for name in known if name.endswith(f"/{plain}")]
     if len(of_that_file) == 1:
         return of_that_file
+    if of_that_file:
+        names = " or ".join(notebook.name for notebook in of_that_file)
+        raise Refused(f"{word!r} may be {names}; write one of these names")
     moved = _new_name(plain, path, start)
     if moved in known:
         tell(f"{word} has moved: it is {moved} now")
