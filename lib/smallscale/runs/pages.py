@@ -66,6 +66,13 @@ EMPTY_HEADER = re.compile(rf"<th\b([^>]*)>{NOTHING}</th>", re.I)
 SCOPE = re.compile(r"""\s+scope=(?:"[^"]*"|'[^']*'|[^\s>]+)""")  # for headers alone
 IMAGE = re.compile(r"<img\b(?![^>]*\salt\s*=)", re.I)
 NO_ALT = 'alt="An image without a description"'
+# What an output brings along that scrolls on its own.
+UNREACHED_PRE = re.compile(r"<pre\b(?![^>]*\btabindex\b)", re.I)
+UNREACHED_BOX = re.compile(
+    r"<(?:div|section|ul|ol|p|code)\b(?![^>]*\btabindex\b)"
+    r"(?=[^>]*\bstyle\s*=[^>]*\boverflow(?:-[xy])?\s*:\s*(?:auto|scroll))",
+    re.I,
+)
 EMPTY_ROW = re.compile(r"<thead>\s*<tr\b[^>]*>\s*(<td[^>]*></td>\s*)+</tr>\s*</thead>")
 # The highlighter's classes that our style sheet leaves alone: names, operators,
 # punctuation, white space.
@@ -159,8 +166,8 @@ def template_environment() -> Environment:
     environment.filters |= {
         "code": _highlight,
         "folded": folded,
-        "image_alts": _image_alts,
         "outline": outline,
+        "reachable": _reachable,
         "inline": _inline,
         "latex": _latex,
         "markdown": _markdown,
@@ -220,7 +227,8 @@ def _markdown(
         kind, data = next(iter(kinds.items()))
         source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
     html = MarkdownWithMath(_Renderer(escape=False)).render(source)
-    return Markup(TABLE.sub(lambda table: f"{SCROLL}{table[0]}</div>", _tables(html)))
+    scrolling = TABLE.sub(lambda table: f"{SCROLL}{table[0]}</div>", _tables(html))
+    return _reachable(scrolling)
 
 
 def _tables(html: str) -> Markup:
@@ -364,9 +372,14 @@ def _anchor_link(section: Section) -> str:
     )
 
 
-def _image_alts(html: str) -> Markup:
-    """HTML whose images all say what they are, if only that nobody said it."""
-    return Markup(IMAGE.sub(f"<img {NO_ALT}", html))
+def _reachable(html: str) -> Markup:
+    """HTML of others whose images say what they are, if only that nobody said it.
+
+    What scrolls in it can be reached by keyboard.
+    """
+    html = IMAGE.sub(f"<img {NO_ALT}", html)
+    html = UNREACHED_PRE.sub(f"<pre {FOCUSABLE.format('Text')}", html)
+    return Markup(UNREACHED_BOX.sub(r'\g<0> tabindex="0"', html))
 
 
 def _script_hash(script: str) -> str:
