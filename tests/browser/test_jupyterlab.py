@@ -581,13 +581,13 @@ def test_opening_and_saving_a_notebook_leaves_git_clean(
     written = file.stat().st_mtime_ns
     watched = opened(browser, served, name)
     page = watched.page
-    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.locator(".jp-Notebook").first.click(position={"x": 5, "y": 5})
     with page.expect_response(
         lambda response: (
             response.request.method == "PUT" and "/api/contents/" in response.url
         )
     ):
-        page.get_by_role("menuitem", name="Save Notebook", exact=True).click()
+        page.keyboard.press("Control+s")
     stop_kernels(page, served)
     page.context.close()
     assert file.stat().st_mtime_ns > written, "it was saved"
