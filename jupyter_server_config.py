@@ -1,7 +1,7 @@
-"""JupyterLab, started in this folder, leaves alone what a notebook says of its kernel.
+"""JupyterLab leaves alone what a notebook says of its kernel, with --config=this file.
 
-Jupyter reads this file where it is started. Otherwise each notebook that is opened and
-saved would get the version of the reader's Python, and git would show a change.
+Otherwise each notebook that is opened and saved would get the version of the reader's
+Python, and git would show a change. `make lab` and the README's line name this file.
 """
 
 import json

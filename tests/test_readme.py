@@ -16,6 +16,7 @@ from nbclient import NotebookClient
 from smallscale.runs.catalogue import find_all
 from tests.conftest import ROOT, command
 
+LAB = "python -m jupyterlab --config=jupyter_server_config.py --notebook-dir=notebooks"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -134,7 +135,7 @@ def test_windows_lines_name_the_environments_own_python() -> None:
 
 @pytest.mark.parametrize("name", ["Windows", "conda"])
 def test_each_way_has_a_line_that_opens_jupyterlab(name: str) -> None:
-    assert "python -m jupyterlab --notebook-dir=notebooks" in part(name)
+    assert LAB in part(name)
 
 
 def test_python_m_runs_what_the_script_runs(tmp_path: Path) -> None:
@@ -146,12 +147,8 @@ def test_python_m_runs_what_the_script_runs(tmp_path: Path) -> None:
     assert said[0] == said[1]
 
 
-def test_python_m_jupyterlab_takes_the_folder() -> None:
-    words = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--notebook-dir=notebooks",
-        "--version",
-    ]
+def test_the_line_that_opens_jupyterlab_is_understood() -> None:
+    words = [sys.executable, *LAB.split()[1:], "--version"]
     assert subprocess.run(words, cwd=ROOT, capture_output=True).returncode == 0
+    options = " ".join(LAB.split()[3:])
+    assert f"jupyter lab {options}" in (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -154,6 +154,7 @@ def serving(folder: Path) -> Iterator[tuple[str, str]]:
         f"--IdentityProvider.token={token}",
         "--allow-root",
         "--LabApp.extension_manager=readonly",
+        f"--config={ROOT / 'jupyter_server_config.py'}",
         "--notebook-dir=notebooks",
     ]
     own = {name: str(folder / name) for name in FOLDERS}
@@ -544,7 +545,6 @@ def checkout(
     """
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    shutil.copy(ROOT / "jupyter_server_config.py", folder)
     (folder / ".gitignore").write_text(
         "\n".join(["/log", *FOLDERS, (ROOT / ".gitignore").read_text()])
     )
