@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from smallscale.notebook.scale import SCALES
 from smallscale.runs import Refused
 from smallscale.runs.catalogue import Notebook, choose, find_all, words_for
-from smallscale.runs.parameters import unknown
+from smallscale.runs.parameters import near, unknown
 from smallscale.runs.plan import Plan, plan
 from smallscale.runs.progress import ProgressReporter, console, count
 from smallscale.runs.record import RunRecord, claims_held, passed
@@ -289,8 +289,13 @@ def _having(asked: Mapping[str, str], notebooks: list[Notebook]) -> list[Noteboo
     """
     every = {name: None for notebook in notebooks for name in notebook.parameters}
     for name in asked:
+        if len(notebooks) > 1 and name not in every:
+            raise Refused(
+                f"none of these {len(notebooks)} notebooks has a parameter {name!r}"
+                f"{near(name, every)}; they have: {', '.join(every)}"
+            )
         if name not in every:
-            raise unknown(name, every, [notebook.name for notebook in notebooks])
+            raise unknown(name, notebooks[0].parameters, notebooks[0].name)
     lacking = {
         notebook.name: [name for name in asked if name not in notebook.parameters]
         for notebook in notebooks

@@ -384,19 +384,11 @@ def _declaring_cell(inputs: Iterable[str]) -> str:
 # ---- what refusals say ---------------------------------------------------------------
 
 
-def unknown(name: str, parameters: Iterable[str], notebooks: list[str]) -> Refused:
-    """Return the refusal of a parameter that none of these notebooks has."""
-    known = list(parameters)
-    hint = near(name, known)
-    listed = ", ".join(known)
-    if len(notebooks) == 1:
-        return Refused(
-            f"{notebooks[0]} has no parameter {name!r}{hint}; it has: {listed}"
-        )
-    return Refused(
-        f"none of these {len(notebooks)} notebooks has a parameter {name!r}{hint}; "
-        f"they have: {listed}"
-    )
+def unknown(name: str, parameters: Mapping[str, Parameter], where: str) -> Refused:
+    """Return the refusal of a parameter that a notebook does not have."""
+    hint = near(name, parameters)
+    known = ", ".join(parameters)
+    return Refused(f"{where} has no parameter {name!r}{hint}; it has: {known}")
 
 
 def near(value: object, known: Iterable[object]) -> str:

@@ -108,7 +108,7 @@ def plan(
     for notebook in notebooks:
         for name in asked:
             if name not in notebook.parameters:
-                raise unknown(name, notebook.parameters, [notebook.name])
+                raise unknown(name, notebook.parameters, notebook.name)
         identifier = Identifier(notebook)
         for parameters in grid(notebook.parameters, asked, caller):
             run, data = identifier.run(parameters)
