@@ -61,16 +61,16 @@ BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")
 HEADING = re.compile(r"<h([1-6])\b([^>]*)>(.*?)</h\1>", re.S | re.I)
 TABLE = re.compile(r"<table\b.*?</table>", re.S | re.I)
 # White space in every spelling, and elements in which nothing is shown.
-NOTHING = r"(?:\s|&nbsp;|&#160;|&#[xX]0*[aA]0;|<(?!/?th\b|img\b|svg\b|input\b)[^>]*>)*"
-EMPTY_HEADER = re.compile(rf"<th\b([^>]*)>{NOTHING}</th>", re.I)
+NOTHING = r"(?:\s|&nbsp;|&#160;|&#[xX]0*[aA]0;|<(?!/?th\b|img\b|svg\b|input\b)[^<>]*>)*"
+EMPTY_HEADER = re.compile(rf"<th\b([^<>]*)>{NOTHING}</th>", re.I)
 SCOPE = re.compile(r"""\s+scope=(?:"[^"]*"|'[^']*'|[^\s>]+)""")  # for headers alone
-IMAGE = re.compile(r"<img\b(?![^>]*\salt\s*=)", re.I)
+IMAGE = re.compile(r"<img\b(?![^<>]*\salt\s*=)", re.I)
 NO_ALT = 'alt="An image without a description"'
 # What an output brings along that scrolls on its own.
-UNREACHED_PRE = re.compile(r"<pre\b(?![^>]*\btabindex\b)", re.I)
+UNREACHED_PRE = re.compile(r"<pre\b(?![^<>]*\btabindex\b)", re.I)
 UNREACHED_BOX = re.compile(
-    r"<(?:div|section|ul|ol|p|code)\b(?![^>]*\btabindex\b)"
-    r"(?=[^>]*\bstyle\s*=[^>]*\boverflow(?:-[xy])?\s*:\s*(?:auto|scroll))",
+    r"<(?:div|section|ul|ol|p|code)\b(?![^<>]*\btabindex\b)"
+    r"(?=[^<>]*\bstyle\s*=[^<>]*\boverflow(?:-[xy])?\s*:\s*(?:auto|scroll))",
     re.I,
 )
 EMPTY_ROW = re.compile(r"<thead>\s*<tr\b[^>]*>\s*(<td[^>]*></td>\s*)+</tr>\s*</thead>")
