@@ -11,6 +11,7 @@ from numbers import Rational
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from smallscale.core.validation import require, shown
@@ -77,8 +78,9 @@ def _checked_amounts(values: Any) -> list[Fraction]:
 
 def _checked_pot(pot: Any) -> int:
     """Return the pot as int; ValueError unless it is whole and above 0."""
-    cents = Fraction(0) if isinstance(pot, (bool, np.bool_)) else _fraction(pot)
-    if cents is None or cents.denominator != 1 or cents <= 0:
+    cents = _fraction(pot)
+    truth = getattr(pot, "dtype", type(pot)) in (bool, np.bool_, torch.bool)
+    if truth or cents is None or cents.denominator != 1 or cents <= 0:
         message = "pot must be a whole number of cents above 0"
         raise ValueError(f"{message}; got {shown(pot)}")
     return int(cents)
