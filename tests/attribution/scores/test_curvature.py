@@ -353,7 +353,43 @@ def test_a_loss_that_is_not_convex_is_said_to_be(
         influence(model, dip, train, test)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        influence(model, dip, train, test, damping=-2 * eigenvalue)
+        influence(model, dip, train, test, damping=-1.1 * eigenvalue)
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.005])
+@pytest.mark.parametrize("dense", [True, False])
+def test_the_negative_eigenvalue_and_a_damping_above_it_are_told(
+    monkeypatch: pytest.MonkeyPatch, dense: bool, damping: float
+) -> None:
+    # d2/do2 of -exp(-z^2) is (2 - 4 z^2) exp(-z^2), z = o - t, where all outputs are 0.
+    model = torch.nn.Linear(8, 1, bias=False).double()
+    torch.nn.init.zeros_(model.weight)
+    train, test = (randn(30, 8), 1 + randn(30, seed=1)), (randn(5, 8, seed=2), ones(5))
+    x, z2 = train[0], train[1] ** 2
+    H = x.T @ (x * ((2 - 4 * z2) * (-z2).exp())[:, None]) / 30
+    least = float(torch.linalg.eigvalsh(H)[0])
+    assert least < -0.01
+    if not dense:
+        monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
+        with pytest.raises(ValueError, match="loss must be convex") as refused:
+            influence(model, dip, train, test, damping=damping)
+        words = str(refused.value)
+    else:
+        with pytest.warns(UserWarning, match="loss must be convex") as said:
+            influence(model, dip, train, test, damping=damping)
+        words = str(said[0].message)
+    assert f"a negative eigenvalue, {least:.2g}, so" in words
+    told = re.search(r"damping above ([\d.e-]+):", words)
+    assert told is not None
+    assert -least < float(told.group(1)) < -1.02 * least
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        scores = influence(model, dip, train, test, damping=float(told.group(1)))
+    assert scores.shape == (30, 5)
+
+
+def ones(n: int) -> Tensor:
+    return torch.ones(n, dtype=torch.float64)
 
 
 def test_influence_of_a_half_precision_model_is_computed_in_double() -> None:

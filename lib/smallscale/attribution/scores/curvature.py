@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.func import grad, hessian, jacrev, jvp, vjp, vmap
 
-from smallscale.attribution.scores.examples import Loss, explained, finite_points
-from smallscale.attribution.scores.flat_model import FlatModel, scores_type
+from smallscale.attribution.scores.examples import finite_points
+from smallscale.attribution.scores.flat_model import FlatModel, as_scores
+from smallscale.attribution.scores.loss_checks import Loss
+from smallscale.attribution.scores.model_checks import explained
 from smallscale.core.validation import finite, finite_number, require
 
 LARGEST_DENSE = 4096  # parameters up to which H is built: 128 MiB in double precision
@@ -75,19 +79,15 @@ def influence(
     n, p = len(flat.train[0]), len(flat.parameters)
     if p <= LARGEST_DENSE:
         H = gauss_newton(flat)  # (p, p)
-        H.diagonal().add_(shift)
-        solved = solve(H, test_gradients.T)  # H^-1 g_j: (p, n_test)
+        solved = solve(H, test_gradients.T, shift)  # H^-1 g_j: (p, n_test)
     elif shift == 0 and seen_is_small(flat):
         Q, H = gauss_newton_seen(flat)  # (p, r) and (r, r), H = Q^T H Q
         solved = Q @ solve(H, Q.T @ test_gradients.T, parameters=p)
     else:
-
-        def product(vectors: Tensor) -> Tensor:
-            return gauss_newton_product(flat, vectors) + shift * vectors
-
-        solved = conjugate_gradients(product, test_gradients).T
+        product = partial(gauss_newton_product, flat)  # H v
+        solved = conjugate_gradients(product, test_gradients, shift).T
     scores = flat.train_products(solved) / n  # eq. 2: (n_train, n_test)
-    return scores.to(scores_type(model))
+    return as_scores(scores, model)
 
 
 def gauss_newton(flat: FlatModel) -> Tensor:
@@ -178,24 +178,27 @@ def gauss_newton_product(flat: FlatModel, vectors: Tensor) -> Tensor:
     return total / len(flat.train[0])
 
 
-def solve(matrix: Tensor, right: Tensor, parameters: int = 0) -> Tensor:
-    """Return matrix^-1 right (p, k) for a symmetric matrix, in double precision.
+def solve(
+    matrix: Tensor, right: Tensor, shift: float = 0.0, *, parameters: int = 0
+) -> Tensor:
+    """Return (matrix + shift I)^-1 right (p, k) for a symmetric matrix.
 
-    Where the matrix is singular, it is the smallest solution, with a warning, and where
-    it has negative eigenvalues another one says so. parameters: of which the matrix is
-    the part that is seen; 0: all of them.
+    All is in double precision. Where the matrix is singular, it is the smallest
+    solution, with a warning, and where it has negative eigenvalues another one says so.
+    parameters: of which the matrix is the part that is seen; 0: all of them.
     """
     size = parameters or len(matrix)
     # What rounding makes of an eigenvalue of 0, relative to the largest.
     tiny = size * torch.finfo(matrix.dtype).eps
-    exact, sides = matrix.double(), right.double()
+    exact, sides = matrix.double().clone(), right.double()
+    exact.diagonal().add_(shift)
     factor, failed = torch.linalg.cholesky_ex(exact)
     pivots = factor.diagonal() ** 2
     if not failed and pivots.min() > tiny * pivots.max():
         return torch.cholesky_solve(sides, factor).to(right.dtype)
     values, vectors = torch.linalg.eigh(exact)
     seen = values.abs() > tiny * values.abs().max()
-    rank, least = int(seen.sum()), float(values[0])
+    rank = int(seen.sum())
     if rank < size:
         warnings.warn(
             f"the Hessian is singular, of rank {rank} of {size}: what it does not see "
@@ -203,9 +206,10 @@ def solve(matrix: Tensor, right: Tensor, parameters: int = 0) -> Tensor:
             "damping as well",
             stacklevel=3,
         )
-    if seen[0] and least < 0:
+    if seen[0] and values[0] < 0:
         warnings.warn(
-            f"{_not_convex(least)}. Influence is then no change in a minimum",
+            f"{_not_convex(float(values[0]) - shift)}. Influence is then no change in "
+            "a minimum",
             stacklevel=3,
         )
     inside = vectors[:, seen]
@@ -213,8 +217,10 @@ def solve(matrix: Tensor, right: Tensor, parameters: int = 0) -> Tensor:
     return solution.to(right.dtype)
 
 
-def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
-    """Return each row x (k, p) for which product(x) is the row of right, (k, p).
+def conjugate_gradients(
+    product: Callable[[Tensor], Tensor], right: Tensor, shift: float = 0.0
+) -> Tensor:
+    """Return each row x (k, p) for which product(x) + shift x is that of right, (k, p).
 
     Hestenes and Stiefel 1952, on all rows at once. The answer is put in again: where
     its residual is above 1e-6 of `right` a warning says so; above 1e-3 it is refused,
@@ -230,13 +236,14 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> T
     for _ in range(CG_STEPS):
         if (size <= goal).all():
             break
-        image = product(direction)
+        image = product(direction) + shift * direction
         curvature = (direction * image).sum(1)
         lengths = direction.square().sum(1).clamp_min(smallest)
         eigenvalues = torch.where(size > goal, curvature / lengths, 0.0)
         largest = max(largest, float(eigenvalues.max()))
-        least = float(eigenvalues.min())
-        require(least >= -CG_TOLERANCE * largest, _not_convex(least))
+        if eigenvalues.min() < -CG_TOLERANCE * largest:
+            met = float(eigenvalues.min()) - shift
+            raise ValueError(_not_convex(_least_eigenvalue(product, right[0], met)))
         # 0 / 0 where a row is solved exactly: such a row takes no step.
         step = torch.where(curvature > 0, size / curvature, 0.0)[:, None]
         solution = solution + step * direction
@@ -245,7 +252,8 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> T
         size = residual.square().sum(1)
         turn = (size / before.clamp_min(smallest))[:, None]
         direction = residual + turn * direction
-    _check_residual(right - product(solution), right, largest)
+    left = right - product(solution) - shift * solution
+    _check_residual(left, right, largest)
     return solution
 
 
@@ -272,10 +280,33 @@ def _check_residual(residual: Tensor, right: Tensor, largest: float) -> None:
         )
 
 
+def _least_eigenvalue(
+    product: Callable[[Tensor], Tensor], like: Tensor, met: float
+) -> float:
+    """Return the least eigenvalue of a matrix by its products (Lanczos's method).
+
+    like: a vector (p,) of the type and on the device that the products take. met: a
+    quotient v . H v / v . v above it, for a matrix on which the method does not end.
+    """
+
+    def times(vector: np.ndarray) -> np.ndarray:
+        row = torch.from_numpy(vector.reshape(1, -1)).to(like)
+        image: np.ndarray = product(row)[0].cpu().numpy()
+        return image
+
+    matrix = LinearOperator((len(like), len(like)), times, dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=len(like))
+    try:
+        return float(eigsh(matrix, 1, which="SA", v0=start, tol=1e-3)[0][0])
+    except ArpackNoConvergence:
+        return met
+
+
 def _not_convex(least: float) -> str:
     """Return what a negative eigenvalue means, for a message."""
+    enough = -1.01 * least  # a little above, as a message rounds it
     return (
-        f"loss must be convex in the outputs, or damping above {-least:.2g}: the "
+        f"loss must be convex in the outputs, or damping above {enough:.3g}: the "
         f"Hessian has a negative eigenvalue, {least:.2g}, so the model is at no minimum"
     )
 

@@ -14,15 +14,20 @@ from torch.func import functional_call, grad, vmap
 
 from smallscale.attribution.scores.examples import (
     Examples,
-    Loss,
     as_examples,
-    check_losses,
+    finite_points,
+)
+from smallscale.attribution.scores.loss_checks import Loss, check_losses
+from smallscale.attribution.scores.model_checks import (
+    NO_SLOPE,
+    check_gradients,
+    check_model,
     copied,
     explained,
-    finite_points,
 )
 from smallscale.core.validation import require
 
+BY_FUNC = "model and loss must be differentiable by torch.func"
 BLOCK_NUMBERS = 2**25  # numbers in one block of gradients: 128 MiB in single precision
 
 
@@ -48,6 +53,8 @@ class FlatModel:
         test: Any,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_model("model", model)
+        check_gradients(model)
         trained = {
             name: value
             for name, value in model.named_parameters()
@@ -72,6 +79,10 @@ class FlatModel:
 
         check_losses("train", answer, loss, self.train)
         check_losses("test", answer, loss, self.test)
+        with torch.enable_grad():
+            at = self.parameters.clone().requires_grad_()
+            outputs = self.outputs(at, self.train[0][:1])
+        require(outputs.requires_grad, NO_SLOPE)
 
     def outputs(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Return the model's outputs for inputs (n, ...)."""
@@ -86,7 +97,9 @@ class FlatModel:
 
     def losses(self, parameters: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, (n,)."""
-        return self.loss(self.outputs(parameters, inputs), targets).reshape(-1)
+        with explained(BY_FUNC):
+            losses = self.loss(self.outputs(parameters, inputs), targets)
+        return losses.reshape(-1)
 
     def gradients(self, examples: Examples, parameters: Tensor | None = None) -> Tensor:
         """Return the gradient of each example's loss, one a row, (n, p)."""
@@ -98,7 +111,7 @@ class FlatModel:
         each = vmap(
             grad(loss_of_one), in_dims=(None, 0, 0), chunk_size=self.block_length()
         )
-        with explained("model and loss must be differentiable by torch.func"):
+        with explained(BY_FUNC):
             rows: Tensor = each(at, *examples)
         return rows
 
@@ -129,6 +142,16 @@ class FlatModel:
     def block_length(self, vectors: int = 1) -> int:
         """Return how many examples are in a block."""
         return max(1, BLOCK_NUMBERS // (vectors * len(self.parameters)))
+
+
+def as_scores(values: Tensor, model: nn.Module) -> Tensor:
+    """Return scores (n_train, n_test) in the model's type, once all are finite.
+
+    Finite gradients may have products beyond the range of that type.
+    """
+    scores = values.to(scores_type(model))
+    finite_points("train", scores, what="score")
+    return scores
 
 
 def scores_type(model: nn.Module) -> torch.dtype:

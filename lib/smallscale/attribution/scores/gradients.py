@@ -15,14 +15,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from smallscale.attribution.scores.examples import (
-    Examples,
-    Loss,
-    Models,
-    as_models,
-    finite_points,
-)
-from smallscale.attribution.scores.flat_model import FlatModel, scores_type
+from smallscale.attribution.scores.examples import Examples, finite_points
+from smallscale.attribution.scores.flat_model import FlatModel, as_scores
+from smallscale.attribution.scores.loss_checks import Loss
+from smallscale.attribution.scores.model_checks import Models, as_models
 from smallscale.core.validation import (
     as_array,
     finite_number,
@@ -102,7 +98,8 @@ def tracin(
         flat = FlatModel(model, loss, train, test)
         test_gradients = flat.test_gradients()  # (n_test, p)
         products.append(lr * flat.train_products(test_gradients.T))  # section 3.2
-    return torch.stack(products).sum(0)  # (n_train, n_test)
+    scores = torch.stack(products).sum(0)  # (n_train, n_test)
+    return as_scores(scores, checkpoints[0])
 
 
 def trak(
@@ -150,7 +147,7 @@ def trak(
         products.append(phi @ torch.linalg.solve(gram, phi_test.T))  # eq. 17, left
         one_minus_p.append(_one_minus_p(flat, flat.train))  # eq. 17, right: Q
     scores = torch.stack(products).mean(0) * torch.stack(one_minus_p).mean(0)[:, None]
-    return scores.to(scores_type(found[0]))
+    return as_scores(scores, found[0])
 
 
 def _features(flat: FlatModel, name: str, matrix: Tensor | None) -> Tensor:

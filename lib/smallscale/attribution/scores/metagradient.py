@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vjp, vmap
 
-from smallscale.attribution.scores.examples import (
-    TRIED,
-    Examples,
-    Loss,
-    finite_points,
-)
-from smallscale.attribution.scores.flat_model import FlatModel
+from smallscale.attribution.scores.examples import Examples, finite_points
+from smallscale.attribution.scores.flat_model import FlatModel, as_scores
+from smallscale.attribution.scores.loss_checks import TRIED, Loss
+from smallscale.attribution.scores.model_checks import check_model
 from smallscale.attribution.scores.training_config import (
     TrainingConfig,
     check_layers,
@@ -86,7 +83,7 @@ def metagradient(
         lam = lam + _hessian_products(objective, theta, examples, a, flat)  # + H a
         _check_step(flat, lam, theta, batch)
         nu = config.momentum * a
-    return scores
+    return as_scores(scores, model)
 
 
 def _hessian_products(
@@ -110,6 +107,7 @@ def _hessian_products(
 
 def _checked_run(model: nn.Module, loss: Loss, train: Any, test: Any) -> FlatModel:
     """Return the model as a flat one; ValueError for layers that have no place here."""
+    check_model("model", model)
     check_layers(model)
     flat = FlatModel(model, loss, train, test)
     check_modes(flat.model, flat.train[0][:TRIED])

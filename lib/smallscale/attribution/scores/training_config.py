@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from smallscale.attribution.scores.examples import copied
+from smallscale.attribution.scores.model_checks import copied
 from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import finite_number, require, whole_number
