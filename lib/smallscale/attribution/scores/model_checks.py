@@ -36,8 +36,10 @@ REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError
 
 def as_models(models: Models) -> list[nn.Module]:
     """Return one model or several as a list."""
-    one = isinstance(models, nn.Module) or not isinstance(models, Iterable)
-    found: list[Any] = [models] if one else list(models)
+    if isinstance(models, nn.Module) or not isinstance(models, Iterable):
+        found = [models]
+    else:
+        found = list(models)
     require(found, "models must hold at least one model; got none")
     for model in found:
         check_model("models", model)
