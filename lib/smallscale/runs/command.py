@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smallscale.runs import Refused
+from smallscale.runs import Refused, refusing
 from smallscale.runs.catalogue import Notebook, choose, find_all
 from smallscale.runs.plan import Plan, plan
 from smallscale.runs.progress import ProgressReporter, console, count
@@ -112,6 +112,8 @@ def run(
     asked = _asked(parameters or [], scale)
     results = _open(out)
     work = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
+    with refusing(f"--out {out} cannot be written: ", OSError):
+        results.recall(work.done)
     if work.todo:
         # Imported here: what talks to kernels takes a while to import.
         from smallscale.runs.sweep import run_sweep
@@ -134,7 +136,8 @@ def run(
             raise typer.Exit(130) from None
         new = progress.records
     else:
-        results.ensure_outputs()
+        with refusing(f"--out {out} cannot be written: ", OSError):
+            results.ensure_outputs()
         print(f"nothing to do: {count(len(work.done), 'run')} completed before")
         new = []
     if console.is_terminal and 1 < len(new) <= TABLE_RUNS:

@@ -27,6 +27,7 @@ from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from smallscale.runs.record import RunRecord, claims_held
+from smallscale.runs.terminal_text import plain
 
 TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
 WIDGET = "application/vnd.jupyter.widget-view+json"  # of a kernel that is gone
@@ -47,9 +48,6 @@ THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
 FOCUSABLE = 'tabindex="0" role="group" aria-label="{}"'
 SCROLL = f'<div class="scroll" {FOCUSABLE.format("Table")}>'
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# One state of a tqdm bar; each of them comes as an output of its own.
-BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")
 HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
 TABLE = re.compile(r"<table\b.*?</table>", re.S)
 EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*</th>")
@@ -301,15 +299,6 @@ def _headings(body: str) -> Markup:
         return f"<h{level}{attributes}{place}>{text}</h{level}>"
 
     return Markup(HEADING.sub(anchored, body))
-
-
-def plain(text: str) -> str:
-    """Return what a terminal would show in the end.
-
-    No colours, no bars of tqdm, and of other progress only the last state.
-    """
-    lines = BAR.sub("", ANSI.sub("", text)).split("\n")
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def _seconds(seconds: float) -> str:
