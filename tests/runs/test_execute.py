@@ -280,7 +280,8 @@ def test_malformed_claims_fail_their_run(
 def test_half_a_character_in_an_output_breaks_nothing(
     write: Write, bench: Bench
 ) -> None:
-    path = write("theme/nb", "x = 1", title="Half \ud83d")
+    path = write("theme/nb", "x = 1")
+    rewritten(path, lambda document: document["cells"][0].update(source="# \ud83d"))
 
     def kernel(notebook: Any, files: Path) -> Outcome:
         notebook.cells[-1].outputs = [nbformat.v4.new_output("stream", text="\udcff")]

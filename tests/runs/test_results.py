@@ -148,6 +148,44 @@ def test_what_a_killed_command_was_replacing_comes_back(tmp_path: Path) -> None:
     assert not stale.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the folder is in use")
+def test_what_a_live_command_works_in_is_not_swept_whatever_its_process_id(
+    tmp_path: Path,
+) -> None:
+    """Containers share folders and machine names, but not process ids."""
+    from smallscale.runs.results import partial_folder, partial_prefix
+
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    results = Results(tmp_path)
+    results.prepare()
+    runs = tmp_path / "runs"
+    seen_from_another_container = runs / f"{partial_prefix()}{dead.pid}-x"
+    with partial_folder(runs) as mine:
+        mine.rename(seen_from_another_container)
+        results.prepare()
+        assert (seen_from_another_container / "alive").exists()
+    results.prepare()
+    assert not list(runs.iterdir())
+
+
+def test_what_a_dead_command_left_is_swept_though_its_process_id_is_used_again(
+    tmp_path: Path,
+) -> None:
+    from smallscale.runs.results import partial_folder
+
+    results = Results(tmp_path)
+    results.prepare()
+    with partial_folder(tmp_path / "runs") as mine:
+        left = mine.with_name(mine.name + "0")
+        left.mkdir()
+        (left / "alive").touch()
+        results.prepare()
+        assert not left.exists()
+        assert mine.exists()
+    assert not list((tmp_path / "runs").iterdir())
+
+
 # ---- the table -----------------------------------------------------------------------
 
 

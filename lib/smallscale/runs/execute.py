@@ -6,10 +6,8 @@ rename when the run is over, so that a half-written run is never taken for a who
 
 import asyncio
 import copy
-import os
 import platform
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +19,6 @@ from typing import Any, Literal
 
 import nbformat
 import psutil
-from filelock import FileLock
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -47,7 +44,12 @@ from smallscale.runs.record import (
     Status,
     read_as,
 )
-from smallscale.runs.results import failed_folder, mark_asked, partial_prefix
+from smallscale.runs.results import (
+    failed_folder,
+    mark_asked,
+    partial_folder,
+    results_lock,
+)
 from smallscale.runs.terminal_text import plain, shortened
 from smallscale.runs.warm import socket_folder
 
@@ -90,12 +92,9 @@ def execute(
     run's failure. Raises Interrupted once `stop` is set.
     """
     started = datetime.now(UTC)
-    prefix = f"{partial_prefix()}{os.getpid()}-"
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=prefix, dir=task.folder.parent, ignore_cleanup_errors=True
-        ) as scratch:
-            part = Path(scratch) / "new"
+        with partial_folder(task.folder.parent) as scratch:
+            part = scratch / "new"
             (part / FILES).mkdir(parents=True)
             return _run(task, part, stop or threading.Event(), on_cell, started)
     except Interrupted:
@@ -285,7 +284,7 @@ def _keep(notebook: Any, record: RunRecord, task: Task, part: Path) -> RunRecord
         (part / FILES).rmdir()  # the notebook has written nothing there
     _write_text(part / "notebook.ipynb", nbformat.writes(notebook))
     record = _draw_pages(notebook, record, part, html=task.html)
-    with FileLock(task.folder.parents[1] / "runs.jsonl.lock"):
+    with results_lock(task.folder.parents[1]):
         place = task.folder
         beside = failed_folder(place)
         if record.status != "completed" and is_done(_kept(place)):

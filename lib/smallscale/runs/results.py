@@ -1,8 +1,8 @@
 """What came of the runs? The results folder: runs, the log, the table, the gallery.
 
 `runs/<run>/run.json` is the truth, and several commands may add to it at a time.
-`runs.jsonl` is the log that each run is appended
-to; `runs.csv` and `index.html` are made from the records and replaced whole.
+`runs.jsonl` is the log that each run is appended to; `runs.csv` and `index.html` are
+made from the records and replaced whole.
 """
 
 import csv
@@ -14,20 +14,21 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from smallscale.runs import refusing
 from smallscale.runs.record import DamagedRecord, RunRecord, claims_held
 
 FIRST_COLUMNS = ("run", "notebook", "status", "claims", "seconds", "peak_mb")
 ASKED = "asked"  # the file in a run's folder that tells when it was last asked for
+ALIVE = "alive"  # the lock, in an unfinished run's folder, of the command that runs it
 FAILED = "-failed"  # ends the folder's name of a failed attempt at a run that is done
 REFRESH_SECONDS = 2.0  # the table and the gallery are made at most this often
 
@@ -35,6 +36,32 @@ REFRESH_SECONDS = 2.0  # the table and the gallery are made at most this often
 def partial_prefix() -> str:
     """Return how the names of this machine's unfinished run folders begin."""
     return f".partial-{socket.gethostname()}-"
+
+
+def results_lock(folder: Path) -> FileLock:
+    """Return the lock of those who change what lies in a results folder."""
+    return FileLock(folder / "runs.jsonl.lock")
+
+
+@contextmanager
+def partial_folder(runs: Path) -> Iterator[Path]:
+    """Yield a folder, among the runs, for one that is under way; remove it afterwards.
+
+    A lock in it is held all the while. The system lets go of the lock when this process
+    ends, however it ends, and the next command sweeps up what lies there unlocked.
+    """
+    prefix = f"{partial_prefix()}{os.getpid()}-"
+    with results_lock(runs.parent):  # whoever sweeps holds it, and so sees both or none
+        scratch = tempfile.TemporaryDirectory(
+            prefix=prefix, dir=runs, ignore_cleanup_errors=True
+        )
+        alive = FileLock(Path(scratch.name) / ALIVE)
+        alive.acquire()
+    with scratch:
+        try:
+            yield Path(scratch.name)
+        finally:
+            alive.release()
 
 
 def failed_folder(folder: Path) -> Path:
@@ -59,11 +86,6 @@ class Results:
         self._unkept: dict[str, RunRecord] = {}  # of runs that lie in no folder
         self._refreshed = 0.0
         self._read_all()
-
-    @property
-    def lock(self) -> FileLock:
-        """Return the lock of those who change what lies in the folder."""
-        return FileLock(self.folder / "runs.jsonl.lock")
 
     def _read_all(self) -> None:
         """Read what has changed in the folder since it was last read."""
@@ -107,19 +129,18 @@ class Results:
 
     def _sweep_up(self) -> None:
         """Remove the unfinished runs of commands on this machine that were killed."""
-        prefix = partial_prefix()
-        for path in self.folder.glob(f"runs/{prefix}*"):
-            pid = path.name.removeprefix(prefix).split("-")[0]
-            if pid.isdigit() and not psutil.pid_exists(int(pid)):
-                for old in path.glob("old-*"):  # killed amid a replacement
-                    with suppress(OSError):
-                        old.rename(path.with_name(old.name.removeprefix("old-")))
-                shutil.rmtree(path, ignore_errors=True)
+        with results_lock(self.folder):
+            for path in self.folder.glob("runs/.partial-*"):
+                if _is_left_over(path):
+                    for old in path.glob("old-*"):  # killed amid a replacement
+                        with suppress(OSError):
+                            old.rename(path.with_name(old.name.removeprefix("old-")))
+                    shutil.rmtree(path, ignore_errors=True)
 
     def add(self, record: RunRecord) -> None:
         """Log a run that is over; renew the table and the gallery when it is time."""
         self._unkept[record.run] = record
-        with self.lock:
+        with results_lock(self.folder):
             _append_line(self.folder / "runs.jsonl", record.to_json())
         if time.monotonic() - self._refreshed > REFRESH_SECONDS:
             self.refresh()
@@ -145,7 +166,7 @@ class Results:
         # Imported here: what makes pages takes a while to import.
         from smallscale.runs.gallery import gallery
 
-        with self.lock:
+        with results_lock(self.folder):
             self._read_all()
             records = self.current()
             _replace(self.folder / "runs.csv", table(records))
@@ -180,6 +201,26 @@ def mark_asked(folder: Path) -> None:
     """Note in a run's folder that it was asked for now."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     _replace(folder / ASKED, now)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Tell whether no command of this machine works in an unfinished run's folder.
+
+    Process ids are not enough: another container may share the folder and this
+    machine's name, and any process may have been given a dead one's id. A folder whose
+    removal was broken off has no lock any more; its process decides.
+    """
+    prefix = partial_prefix()
+    pid, dash, _ = path.name.removeprefix(prefix).partition("-")
+    if not path.name.startswith(prefix) or not dash or not pid.isdigit():
+        return False  # another machine's
+    if not (path / ALIVE).exists():
+        return not psutil.pid_exists(int(pid))
+    try:
+        with FileLock(path / ALIVE, timeout=0):
+            return True
+    except (Timeout, OSError):
+        return False
 
 
 def _state(path: Path) -> tuple[int, int, int]:
