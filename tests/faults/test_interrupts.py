@@ -79,7 +79,7 @@ def started(
 
 
 @pytest.mark.parametrize("cold", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_is_finished(
     started: Callable[..., subprocess.Popen[str]],
     tmp_path: Path,
@@ -95,6 +95,26 @@ def test_an_interrupt_keeps_what_is_finished(
     (folder,) = (tmp_path / "results" / "runs").iterdir()
     assert json.loads((folder / "run.json").read_text())["status"] == "completed"
     assert len((tmp_path / "results" / "runs.csv").read_text().splitlines()) == 2
+
+
+def test_a_closed_terminal_does_not_end_a_command_under_nohup(
+    write: Write, tmp_path: Path
+) -> None:
+    write("theme/nb", "import time; open('../../going', 'w').close(); time.sleep(3)")
+    process = subprocess.Popen(
+        ["nohup", *command("run", "all")],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not (tmp_path / "going").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "1 run, 0 failed" in out
 
 
 @pytest.mark.parametrize("cold", [False, True])

@@ -86,3 +86,30 @@ def test_a_bad_record_is_one_line_and_the_others_stand(
     assert len(done.stdout.splitlines()) == 2
     assert len(done.stderr.splitlines()) == 3
     assert "is damaged and does not count" in done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["--cold"]])
+def test_runs_side_by_side_write_into_folders_of_their_own(
+    write: Write, smallscale: Smallscale, tmp_path: Path, words: list[str]
+) -> None:
+    write(
+        "theme/nb",
+        "import os, subprocess, time\nfrom pathlib import Path",
+        "mine = Path(os.environ['SMALLSCALE_RUN_FOLDER'])\n"
+        "(mine / 'out.txt').write_text(str(seed))\n"
+        "time.sleep(1)\n"
+        "subprocess.run('echo >> \"$SMALLSCALE_RUN_FOLDER/out.txt\"', shell=True)\n"
+        "if seed == 2: raise ValueError",
+    )
+    smallscale("run", "all", "-p", "seed=0,1,2", "--workers", "3", *words)
+    kept = {}
+    for path in tmp_path.glob("results/runs/*/run.json"):
+        record = json.loads(path.read_text())
+        text = (path.parent / "files" / "out.txt").read_text()
+        kept[record["parameters"]["seed"]] = (record["status"], text)
+    assert kept == {
+        0: ("completed", "0\n"),
+        1: ("completed", "1\n"),
+        2: ("failed", "2\n"),
+    }
+    assert not list(tmp_path.rglob("notebooks/**/out.txt"))

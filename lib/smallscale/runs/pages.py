@@ -26,6 +26,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from smallscale.runs.html_parts import Element, with_elements_changed
 from smallscale.runs.record import RunRecord, claims_held
 from smallscale.runs.terminal_text import plain
 
@@ -48,10 +49,12 @@ THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
 FOCUSABLE = 'tabindex="0" role="group" aria-label="{}"'
 SCROLL = f'<div class="scroll" {FOCUSABLE.format("Table")}>'
 
-HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
-TABLE = re.compile(r"<table\b.*?</table>", re.S)
-EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*</th>")
-EMPTY_ROW = re.compile(r"<thead>\s*<tr\b[^>]*>\s*(<td[^>]*></td>\s*)+</tr>\s*</thead>")
+LONGEST_MARKDOWN = 20_000  # characters of an output that are read as Markdown
+# No pattern may run on to a far end from each place that could begin it: hence "[^<>]".
+EMPTY_HEADER = re.compile(r"<th\b([^<>]*)>\s*</th>")
+EMPTY_ROW = re.compile(
+    r"<thead>\s*<tr\b[^<>]*>\s*(<td[^<>]*></td>\s*)+</tr>\s*</thead>"
+)
 # The highlighter's classes that our style sheet leaves alone: names, operators,
 # punctuation, white space.
 UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
@@ -148,6 +151,7 @@ def template_environment() -> Environment:
         "inline": _inline,
         "latex": _latex,
         "markdown": _markdown,
+        "printed_markdown": _printed_markdown,
         "seconds": _seconds,
         "tables": _tables,
         "text": plain,
@@ -202,16 +206,31 @@ def _markdown(
         kind, data = next(iter(kinds.items()))
         source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
     html = MarkdownWithMath(_Renderer(escape=False)).render(source)
-    return Markup(TABLE.sub(lambda table: f"{SCROLL}{table[0]}</div>", _tables(html)))
+    return Markup(
+        with_elements_changed(
+            _tables(html), "table", lambda table: f"{SCROLL}{table.html}</div>"
+        )
+    )
+
+
+def _printed_markdown(source: str) -> Markup:
+    """Markdown that a run has printed as HTML; a very long one stays text.
+
+    The reader of Markdown takes time in the square of a text's length where that holds
+    many openings of formulas or links that are never closed.
+    """
+    if len(source) <= LONGEST_MARKDOWN:
+        return _markdown(source)
+    return Markup(f"<pre {FOCUSABLE.format('Output')}>{escape(source)}</pre>")
 
 
 def _tables(html: str) -> Markup:
     """HTML whose tables have no empty header: a corner becomes a cell, a row goes."""
 
-    def named(table: re.Match[str]) -> str:
-        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(r"<td\1></td>", table[0]))
+    def named(table: Element) -> str:
+        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(r"<td\1></td>", table.html))
 
-    return Markup(TABLE.sub(named, html))
+    return Markup(with_elements_changed(html, "table", named))
 
 
 @lru_cache(1000)
@@ -286,19 +305,21 @@ def _headings(body: str) -> Markup:
     """
     seen = Counter({"main": 1})
 
-    def anchored(found: re.Match[str]) -> str:
-        level, attributes, text = found.groups()
+    def anchored(heading: Element) -> str:
+        level = heading.name.removeprefix("h")
+        attributes = heading.attributes
+        text = heading.inside
         seen["<h1>"] += level == "1"
         level = "2" if level == "1" and seen["<h1>"] > 1 else level
         name = escape(
-            re.sub(r"\s+", "-", unescape(re.sub(r"<[^>]+>", "", text)).strip())
+            re.sub(r"\s+", "-", unescape(re.sub(r"<[^<>]+>", "", text)).strip())
         )
         seen[name] += 1
         again = f"-{seen[name]}" if seen[name] > 1 else ""
         place = "" if "id=" in attributes else f' id="{name}{again}"'
         return f"<h{level}{attributes}{place}>{text}</h{level}>"
 
-    return Markup(HEADING.sub(anchored, body))
+    return Markup(with_elements_changed(body, "h[1-6]", anchored))
 
 
 def _seconds(seconds: float) -> str:

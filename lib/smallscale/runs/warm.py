@@ -48,7 +48,7 @@ SOCKET = "SMALLSCALE_WARM_SOCKET"  # the variable that names the warm process's 
 SUPPORTED = sys.platform == "linux"
 PID_LENGTH = 20  # characters of the message that tells a process id
 EXIT_CODE_LENGTH = 20  # characters, at most, of the message that tells an exit code
-IMPORT_SECONDS = 120.0  # that a kernel waits for the imports of the warm process
+IMPORT_SECONDS = 60.0  # that a kernel waits for the imports of the warm process
 PROBE_SIZE = 1 << 18  # numbers, enough for torch to share the work out to threads
 PROBE_SECONDS = 30.0
 LONGEST_FOLDER = 80  # bytes of a path; a socket's address has 108, on macOS 104
