@@ -4,8 +4,10 @@ The kernel is played by a function: these are tests of what stands round it.
 """
 
 import json
+import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +158,43 @@ def test_code_that_ran_though_no_import_names_it_must_stay_what_it_was(
     assert [task.run for task in bench.plan(path)] == [record.run]
     hidden.unlink()
     assert len(bench.plan(path)) == 1
+
+
+def test_code_that_no_import_names_and_that_was_edited_meanwhile_is_not_trusted(
+    write: Write, bench: Bench, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "hidden.py"
+    hidden.write_text("x = 1\n")
+    path = write("theme/nb", "x = 1")
+
+    def kernel(notebook: Any, files: Path) -> Outcome:
+        hidden.write_text("x = 2\n")
+        return Outcome(usage=Usage(files=(str(hidden),)))
+
+    bench.kernel = kernel
+    assert bench.run(path).status == "completed"
+    bench.kernel = lambda notebook, files: Outcome(usage=Usage(files=(str(hidden),)))
+    past = time.time() - 60
+    os.utime(hidden, (past, past))
+    bench.run(path)  # again, with what lies there now
+    assert bench.plan(path) == []
+
+
+def test_code_that_the_notebook_itself_writes_is_no_reason_to_repeat_it(
+    write: Write, bench: Bench
+) -> None:
+    path = write("theme/nb", "%%writefile made.py\nx = 1", "import made, other")
+    made = path.parent / "made.py"
+
+    def kernel(notebook: Any, files: Path) -> Outcome:
+        for file in (made, files / "other.py"):
+            file.write_text("x = 1\n")
+        return Outcome(usage=Usage(files=(str(made), str(files / "other.py"))))
+
+    bench.kernel = kernel
+    assert bench.run(path).code == {}
+    made.unlink()
+    assert bench.plan(path) == []
 
 
 # ---- what is kept --------------------------------------------------------------------

@@ -59,6 +59,19 @@ def test_data_counts_by_what_it_holds_and_not_by_where_it_lies(
     assert first != name(path, data=str(tmp_path / "a"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_data_in_a_folder_that_is_a_link_counts(write: Write, tmp_path: Path) -> None:
+    path = write("theme/nb", "x = 1")
+    for folder in ("data", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "elsewhere" / "images").write_bytes(b"12")
+    (tmp_path / "data" / "train").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "circle").symlink_to(tmp_path / "data")
+    first = name(path, data=str(tmp_path / "data"))
+    (tmp_path / "elsewhere" / "images").write_bytes(b"13")
+    assert name(path, data=str(tmp_path / "data")) != first
+
+
 def test_contents_are_not_confused_by_moving_bytes_between_files(
     tmp_path: Path,
 ) -> None:

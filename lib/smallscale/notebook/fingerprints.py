@@ -9,6 +9,7 @@ import ast
 import hashlib
 import importlib.metadata
 import itertools
+import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -201,15 +202,30 @@ def _digest(file: Path) -> str:
 def contents_hash(path: Path) -> str:
     """Return a hash of what a file or folder holds, wherever it lies.
 
-    Of a folder, the names of the files below it and their bytes count.
+    Of a folder, the names of the files below it and their bytes count, also in folders
+    that are links.
     """
     if path.is_file():
         files = {"": path}
     else:
-        below = (file for file in path.rglob("*") if file.is_file())
-        files = {file.relative_to(path).as_posix(): file for file in sorted(below)}
+        below = sorted(_files_below(path))
+        files = {file.relative_to(path).as_posix(): file for file in below}
     total = hashlib.sha256()
     for name, file in files.items():
         line = f"{name}\0{_digest(file)}\n"
         total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; links that lead in a circle are followed once."""
+    entered = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        where = os.path.realpath(place)
+        if where in entered:
+            folders.clear()
+            continue
+        entered.add(where)
+        files = (Path(place, name) for name in names)
+        yield from (file for file in files if file.is_file())

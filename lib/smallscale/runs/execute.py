@@ -10,7 +10,7 @@ import platform
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from smallscale.notebook.claims import CLAIMS
 from smallscale.notebook.fingerprints import versions
 from smallscale.runs import pages
 from smallscale.runs.catalogue import INJECTED, Notebook
+from smallscale.runs.cell_code import written_files
 from smallscale.runs.kernel import (
     Usage,
     ask_usage,
@@ -58,6 +59,7 @@ LONGEST_LINE = 2000  # characters of such a line
 START_SECONDS = 300.0  # that a kernel has to start
 SHUTDOWN_SECONDS = 5.0  # that a kernel has for its exit functions
 FILES = "files"  # the folder, in a run's own, of what the notebook writes
+WRITTEN_MEANWHILE = "written while it ran"  # instead of the hash of a file of code
 CELL_ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 
 
@@ -261,8 +263,33 @@ def _record(
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         place=str(task.notebook.path.parent),
-        code=code_hashes(set(outcome.usage.files) - task.files.keys()),
+        code=_code_beside_the_name(outcome.usage.files, task, started),
     )
+
+
+def _code_beside_the_name(
+    files: Iterable[str], task: Task, started: datetime
+) -> dict[str, str]:
+    """Return a hash of each file of code that ran and is not in the run's name.
+
+    A file that was written since the run started need not be what ran: it is marked as
+    such, and the run will be done again. What the notebook writes by `%%writefile`, or
+    into the run's folder, stands in its cells.
+    """
+    beside = task.notebook.path.parent
+    written = {str(beside / name) for name in written_files(task.notebook.code)}
+    runs = task.folder.parent
+    others = [
+        file
+        for file in set(files) - task.files.keys() - written
+        if not Path(file).is_relative_to(runs)
+    ]
+    hashes = code_hashes(others)
+    for file in others:
+        with suppress(OSError):
+            if Path(file).stat().st_mtime >= started.timestamp():
+                hashes[file] = WRITTEN_MEANWHILE
+    return hashes
 
 
 def _hardware(gpu: str | None) -> Hardware:

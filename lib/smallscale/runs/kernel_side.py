@@ -24,12 +24,15 @@ def report(places: list[str]) -> str:
 
 
 def _files(places: list[str]) -> list[str]:
-    """Return the files of the loaded modules that lie below none of these places."""
+    """Return the files of the loaded modules that lie below none of these places.
+
+    A module without a spec was not imported but made on the spot, by code that counts.
+    """
     known = tuple(place + os.sep for place in places)
     files = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str):
+        if isinstance(file, str) and getattr(module, "__spec__", None):
             path = os.path.abspath(file)
             by_link = os.path.realpath(file)
             if not (path.startswith(known) or by_link.startswith(known)):
