@@ -169,6 +169,27 @@ def test_what_a_live_command_works_in_is_not_swept_whatever_its_process_id(
     assert not list(runs.iterdir())
 
 
+def test_a_run_that_was_replaced_is_gone_before_its_folder_is_unlocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smallscale.runs import results
+
+    seen = []
+
+    class Watched(results.FileLock):  # type: ignore[misc]
+        def release(self, force: bool = False) -> None:
+            folder = Path(self.lock_file).parent
+            if self.is_locked and Path(self.lock_file).name == results.ALIVE:
+                seen.append([path.name for path in folder.iterdir()])
+            super().release(force)
+
+    monkeypatch.setattr(results, "FileLock", Watched)
+    (tmp_path / "runs").mkdir()
+    with results.partial_folder(tmp_path / "runs") as mine:
+        (mine / "old-nb-0123456789ab").mkdir()
+    assert seen == [["alive"]]
+
+
 def test_what_a_dead_command_left_is_swept_though_its_process_id_is_used_again(
     tmp_path: Path,
 ) -> None:

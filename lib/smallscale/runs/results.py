@@ -61,6 +61,10 @@ def partial_folder(runs: Path) -> Iterator[Path]:
         try:
             yield Path(scratch.name)
         finally:
+            # While it is locked: a sweep would put a run that was replaced back.
+            for inside in Path(scratch.name).glob("*"):
+                if inside.name != ALIVE:
+                    shutil.rmtree(inside, ignore_errors=True)
             alive.release()
 
 
