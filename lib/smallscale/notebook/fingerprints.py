@@ -177,6 +177,15 @@ def module_hashes(found: dict[str, Path]) -> dict[str, str]:
     return {name: file_hash(path) for name, path in sorted(found.items())}
 
 
+def data_hashes(module: str) -> dict[str, str]:
+    """Return the hashes of the data files beside a module of smallscale, by name."""
+    parts = module.split(".")[1:]
+    folder = PACKAGE.joinpath(*parts)
+    if not folder.is_dir():
+        folder = folder.parent
+    return module_hashes(_data_files(folder.name, folder))
+
+
 def file_hash(path: Path) -> str:
     """Return a hash of a module's bare source, or of another file's bytes.
 
