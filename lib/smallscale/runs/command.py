@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from smallscale.notebook.scale import SCALES
-from smallscale.runs import Refused
+from smallscale.runs import Refused, refusing
 from smallscale.runs.catalogue import Notebook, choose, find_all, words_for
 from smallscale.runs.parameters import near, unknown
 from smallscale.runs.plan import Plan, plan
@@ -177,6 +177,8 @@ def run(
     chosen = _having(asked, choose(notebooks, Path.cwd(), _tell))
     results = _open(out)
     work = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
+    with refusing(f"--out {out} cannot be written: ", OSError):
+        results.recall(work.done)
     if work.todo:
         # Imported here: what talks to kernels takes a while to import.
         from smallscale.runs.sweep import run_sweep
@@ -199,7 +201,8 @@ def run(
             raise typer.Exit(130) from None
         new = progress.records
     else:
-        results.ensure_outputs()
+        with refusing(f"--out {out} cannot be written: ", OSError):
+            results.ensure_outputs()
         print(f"nothing to do: {count(len(work.done), 'run')} completed before")
         new = []
     if console.is_terminal and 1 < len(new) <= TABLE_RUNS:

@@ -30,7 +30,9 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from smallscale.runs.html_parts import Element, with_elements_changed
 from smallscale.runs.record import RunRecord, claims_held
+from smallscale.runs.terminal_text import plain
 
 FOLDER = Path(__file__).with_name("templates")
 TEMPLATES = FileSystemLoader(FOLDER)
@@ -55,11 +57,8 @@ SCROLL = f'<div class="scroll" {FOCUSABLE.format("Table")}>'
 # It is hidden until the script that makes it work shows it.
 COPY_BUTTON = '<button type="button" class="copy" hidden>Copy</button>'
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# One state of a tqdm bar; each of them comes as an output of its own.
-BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")
-HEADING = re.compile(r"<h([1-6])\b([^>]*)>(.*?)</h\1>", re.S | re.I)
-TABLE = re.compile(r"<table\b.*?</table>", re.S | re.I)
+LONGEST_MARKDOWN = 20_000  # characters of an output that are read as Markdown
+# No pattern may run on to a far end from each place that could begin it: hence "[^<>]".
 # White space in every spelling, and elements in which nothing is shown.
 NOTHING = r"(?:\s|&nbsp;|&#160;|&#[xX]0*[aA]0;|<(?!/?th\b|img\b|svg\b|input\b)[^<>]*>)*"
 EMPTY_HEADER = re.compile(rf"<th\b([^<>]*)>{NOTHING}</th>", re.I)
@@ -73,7 +72,9 @@ UNREACHED_BOX = re.compile(
     r"(?=[^<>]*\bstyle\s*=[^<>]*\boverflow(?:-[xy])?\s*:\s*(?:auto|scroll))",
     re.I,
 )
-EMPTY_ROW = re.compile(r"<thead>\s*<tr\b[^>]*>\s*(<td[^>]*></td>\s*)+</tr>\s*</thead>")
+EMPTY_ROW = re.compile(
+    r"<thead>\s*<tr\b[^<>]*>\s*(<td[^<>]*></td>\s*)+</tr>\s*</thead>"
+)
 # The highlighter's classes that our style sheet leaves alone: names, operators,
 # punctuation, white space.
 UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
@@ -171,6 +172,7 @@ def template_environment() -> Environment:
         "inline": _inline,
         "latex": _latex,
         "markdown": _markdown,
+        "printed_markdown": _printed_markdown,
         "seconds": _seconds,
         "tables": _tables,
         "text": plain,
@@ -227,8 +229,21 @@ def _markdown(
         kind, data = next(iter(kinds.items()))
         source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
     html = MarkdownWithMath(_Renderer(escape=False)).render(source)
-    scrolling = TABLE.sub(lambda table: f"{SCROLL}{table[0]}</div>", _tables(html))
+    scrolling = with_elements_changed(
+        _tables(html), "table", lambda table: f"{SCROLL}{table.html}</div>"
+    )
     return _reachable(scrolling)
+
+
+def _printed_markdown(source: str) -> Markup:
+    """Markdown that a run has printed as HTML; a very long one stays text.
+
+    The reader of Markdown takes time in the square of a text's length where that holds
+    many openings of formulas or links that are never closed.
+    """
+    if len(source) <= LONGEST_MARKDOWN:
+        return _markdown(source)
+    return Markup(f"<pre {FOCUSABLE.format('Output')}>{escape(source)}</pre>")
 
 
 def _tables(html: str) -> Markup:
@@ -237,10 +252,10 @@ def _tables(html: str) -> Markup:
     def as_cell(header: re.Match[str]) -> str:
         return f"<td{SCOPE.sub('', header[1])}></td>"
 
-    def named(table: re.Match[str]) -> str:
-        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(as_cell, table[0]))
+    def named(table: Element) -> str:
+        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(as_cell, table.html))
 
-    return Markup(TABLE.sub(named, html))
+    return Markup(with_elements_changed(html, "table", named))
 
 
 @lru_cache(1000)
@@ -349,19 +364,20 @@ def outline(body: str) -> Outline:
         seen[name] += 1
         return f"{name}-{seen[name]}" if seen[name] > 1 else name
 
-    def anchored(found: re.Match[str]) -> str:
-        attributes, html = found[2], found[3]
-        text = " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
+    def anchored(heading: Element) -> str:
+        attributes, html = heading.attributes, heading.inside
+        text = " ".join(unescape(re.sub(r"<[^<>]+>", "", html)).split())
         if not text and "<img" not in html:
             return ""
-        section = Section(level(int(found[1])), anchor(text, attributes), text)
+        section = Section(level(int(heading.name[1])), anchor(text, attributes), text)
         sections.append(section)
         kept = re.sub(r"""\s*\bid\s*=\s*("[^"]*"|'[^']*'|\S+)""", "", attributes)
         opening = f'h{section.level}{kept} id="{escape(section.anchor)}"'
         link = _anchor_link(section) if section.level > 1 else ""
         return f"<{opening}>{link}{html}</h{section.level}>"
 
-    return Outline(Markup(HEADING.sub(anchored, body)), sections)
+    headings = with_elements_changed(body, "h[1-6]", anchored)
+    return Outline(Markup(headings), sections)
 
 
 def _anchor_link(section: Section) -> str:
@@ -386,15 +402,6 @@ def _script_hash(script: str) -> str:
     """Return how a content security policy names a script that may run."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def plain(text: str) -> str:
-    """Return what a terminal would show in the end.
-
-    No colours, no bars of tqdm, and of other progress only the last state.
-    """
-    lines = BAR.sub("", ANSI.sub("", text)).split("\n")
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def _seconds(seconds: float) -> str:

@@ -20,6 +20,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 
+from smallscale.notebook.fingerprints import NO_PYTHON
 from smallscale.runs import Refused, refusing
 
 Value = str | int | float | bool
@@ -43,7 +44,13 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 RANGE = re.compile(rf"({NUMBER}):({NUMBER}):({NUMBER})")
 BOUNDS = re.compile(r"\[\s*([^\s,\]]+)\s*,\s*([^\s,\]]+)\s*\]\s*$")
 CHOICES = re.compile(r"one of:\s*(.+)$")
-PATH = re.compile(r"\ba (folder|file)\b")
+# "a folder with images" is a path; "ending of a file name" and "a file's size" are not.
+PATH = re.compile(
+    r"(?:^|[,:;(]\s*|\bpath (?:of|to) )a (folder|file)"
+    r"(?=\s*(?:$|[.,:;()\[\]])|\s+(?:with|of|in|on|from|for|to|that|which|whose|where|"
+    r"holding|containing)\b)",
+    re.I,
+)
 # One item of a comma list and the comma after it: in quotes, or up to the comma.
 ITEM = re.compile(
     r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?![\s"'])(?P<plain>[^,]*?))\s*,"""
@@ -98,6 +105,8 @@ class Parameter:
         >>> Parameter("eps", float, 0.1).parse("0.5,0:0.3:0.1")
         [0.5, 0.0, 0.1, 0.2, 0.3]
         """
+        if not _is_text(text):
+            raise self._refusal(f"{text!r}", "is not UTF-8")
         values: list[Value] = []
         for item in _split(self.name, text):
             if ":" in item.text and self.kind in (int, float) and not item.quoted:
@@ -120,28 +129,43 @@ class Parameter:
         The command asks this of the values it was given, and a notebook's second cell
         of the values in the kernel. Relative paths start from `start`. Raises Refused.
         """
+        if isinstance(value, str) and not _is_text(value):
+            raise self._refusal(f"{value!r}", "is not UTF-8")
         converted = self.check(self.convert(str(value)))
         if not _is_a(value, self.kind):
             raise self._refusal(f"{value!r}", "has the wrong type")
         return self.resolve(converted, start)
 
-    def resolve(self, value: Value, caller: Path) -> Value:
+    def resolve(self, value: Value, start: Path) -> Value:
         """Return a path as an absolute one, and anything else as it is.
 
-        A path is relative to the caller's folder, and must exist; an empty one stays
+        A relative path starts from this folder, and must exist; an empty one stays
         empty. Raises Refused.
         """
         if not self.path or not value:
             return value
-        full = (caller / Path(str(value)).expanduser()).resolve()
-        if self.path == "folder" and full.is_dir():
-            return str(full)
-        if self.path == "file" and full.is_file():
+        allowed = f"allowed is the path of a {self.path}"
+        with refusing(
+            f"{self.name}={value} is no path; {allowed}", ValueError, RuntimeError
+        ):  # a null byte, a ~ without a home
+            full = (start / Path(str(value)).expanduser()).resolve()
+        there = full.is_dir() if self.path == "folder" else full.is_file()
+        if there:
             return str(full)
         wrong = f"is not a {self.path}" if full.exists() else "does not exist"
-        raise Refused(
-            f"{self.name}={value} {wrong}; allowed is the path of a {self.path}"
-        )
+        raise Refused(f"{self.name}={value} {wrong}; {allowed}")
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether a word of the command line was UTF-8.
+
+    Where it was not, Python has put lone surrogates into it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_a(value: object, kind: type[Value]) -> bool:
@@ -167,7 +191,7 @@ def read_parameters(
     """
     with refusing(
         f"{where}: the parameters cell is not valid Python: ",
-        SyntaxError,
+        *NO_PYTHON,
         tokenize.TokenError,
     ):
         body = ast.parse(cell).body
@@ -224,7 +248,7 @@ def _declared(name: str, type_name: str, help: str) -> Parameter:
     parameter = Parameter(name, kind, kind(), help)
     path = PATH.search(help)
     if path and kind is str:
-        parameter = replace(parameter, path=path[1])
+        parameter = replace(parameter, path=path[1].lower())
     bounds = BOUNDS.search(help)
     if bounds and kind in (int, float):
         with refusing(
@@ -315,12 +339,17 @@ def _spread(name: str, text: str) -> list[Decimal]:
 
 
 def grid(
-    parameters: Mapping[str, Parameter], asked: Mapping[str, str], caller: Path
+    parameters: Mapping[str, Parameter],
+    asked: Mapping[str, str],
+    caller: Path,
+    beside: Path | None = None,
 ) -> list[dict[str, Value]]:
     """Return every combination of the values asked for, as one dict a run.
 
-    Parameters that are not asked for stand at their defaults. Raises Refused where a
-    value is wrong or there are too many combinations.
+    Parameters that are not asked for stand at their defaults. Paths that are asked for
+    start from the caller's folder, and defaults from the notebook's, which is `beside`
+    (None: the caller's). Raises Refused where a value is wrong or there are too many
+    combinations.
 
     >>> declared = {name: Parameter(name, int, 0) for name in ("seed", "k")}
     >>> grid(declared, {"seed": "1,2"}, Path())
@@ -328,8 +357,13 @@ def grid(
     """
     values: dict[str, list[Value]] = {}
     for name, parameter in parameters.items():
-        given = parameter.parse(asked[name]) if name in asked else [parameter.default]
-        values[name] = [parameter.admit(value, caller) for value in given]
+        if name in asked:
+            given = parameter.parse(asked[name])
+            start = caller
+        else:
+            given = [parameter.default]
+            start = beside or caller
+        values[name] = [parameter.admit(value, start) for value in given]
     size = math.prod(map(len, values.values()))
     if size > MOST_VALUES:
         raise Refused(
