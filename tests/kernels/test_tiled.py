@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.kernels.tiled import _hide_unseen, _put, _tile, causal_mask, tiles
+from smallscale.kernels.tiled import _put, _tile, causal_mask, tiles
 
 
 @given(

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from smallscale.core.validation import (
     as_float,
@@ -30,9 +29,9 @@ from smallscale.core.validation import (
     shown,
     whole_number,
 )
-from smallscale.kernels import compiled, online, tiled
+from smallscale.kernels import compiled, online, sight, tiled
 from smallscale.kernels.counts import Traffic
-from smallscale.kernels.tiled import causal_mask
+from smallscale.kernels.sight import causal_mask
 
 LEVELS = ("naive", "online", "tiled", "cpp", "triton")
 ALIGNMENTS = ("top-left", "bottom-right")
@@ -86,7 +85,7 @@ def attention(
     if level == "naive":
         out, lse = naive(q, k, v, scale, offset, return_lse=return_lse)
     else:
-        out, lse = _flash(q, k, v, _engine(level), scale, offset, int(block))
+        out, lse = _flash(q, k, v, level, scale, offset, int(block))
     return (out, lse) if return_lse else out
 
 
@@ -108,19 +107,19 @@ def naive(
     work = torch.promote_types(q.dtype, torch.float32)
     group = q.shape[1] // k.shape[1]
     k, v = (x.repeat_interleave(group, dim=1).to(work) for x in (k, v))
-    scores = scale * traffic.read(q).to(work) @ traffic.read(k).mT
-    scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
+    hidden = None
     if offset < k.shape[2] - 1:
-        scores = scores.masked_fill(
-            causal_mask(q.shape[2], k.shape[2], offset, q.device), -math.inf
-        )
+        hidden = causal_mask(q.shape[2], k.shape[2], offset, q.device)
+    scores = sight.scores(scale * traffic.read(q).to(work), traffic.read(k), hidden)
+    scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -math.inf)
     # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of zeros
     # there, and not used.
     blind = scores.detach().isneginf().all(-1, keepdim=True)
-    if blind.any():
-        scores = scores.masked_fill(blind, 0.0)
+    scores = scores.masked_fill(blind, 0.0)
     weights = traffic.read(traffic.write(scores.softmax(-1)))
-    out = traffic.write(weights @ traffic.read(v))
+    out = traffic.write(sight.weighted_sum(weights, traffic.read(v), hidden))
     out = out.masked_fill(blind, 0.0).to(q.dtype)
     if not return_lse:
         return out, None
@@ -128,27 +127,99 @@ def naive(
 
 
 class _Flash(torch.autograd.Function):
-    """Keeps q, k, v, out and lse; the backward pass computes the scores again."""
+    """Keeps q, k, v, out and lse; the backward pass computes the scores again.
+
+    Its derivatives are functions of their own, so that `torch.func` can batch them too.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, engine: ModuleType, *settings: Any
+        q: Tensor, k: Tensor, v: Tensor, level: str, *settings: Any
     ) -> tuple[Tensor, Tensor]:
-        out, lse = engine.forward(q, k, v, *settings)
-        ctx.save_for_backward(q, k, v, out, lse)
-        ctx.engine = engine
-        ctx.settings = settings
-        return out, lse
+        with sight.full_precision(q.device):
+            results: tuple[Tensor, Tensor] = _engine(level).forward(q, k, v, *settings)
+        return results
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = ctx.engine.backward(dout, dlse, ctx.saved_tensors, *ctx.settings)
-        no_gradients = [None for _ in (ctx.engine, *ctx.settings)]
-        return (*gradients, *no_gradients)
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs[:3], *output)
+        ctx.save_for_forward(*inputs[:3], *output)
+        ctx.settings = inputs[3:]
+
+    @staticmethod
+    def backward(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Any, ...]:
+        gradients = _gradients(dout, dlse, *ctx.saved_tensors, *ctx.settings)
+        return (*gradients, *[None for _ in ctx.settings])
+
+    @staticmethod
+    def jvp(
+        ctx: Any, dq: Tensor | None, dk: Tensor | None, dv: Tensor | None, *_: None
+    ) -> Any:
+        given = zip((dq, dk, dv), ctx.saved_tensors, strict=False)
+        moves = [torch.zeros_like(x) if dx is None else dx for dx, x in given]
+        return _tangents(*moves, *ctx.saved_tensors, *ctx.settings)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
+        return sight.over_batches(_flash, info, in_dims, arguments)
+
+
+class _FirstDerivative(torch.autograd.Function):
+    """What the derivatives of `_Flash` share: they can be batched, not derived."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.level = next(x for x in inputs if isinstance(x, str))
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise RuntimeError(
+            f"level '{ctx.level}' has no second derivatives; use level 'naive'"
+        )
+
+    jvp = backward
+
+
+class _Gradients(_FirstDerivative):
+    """The gradients of q, k and v: (dout, dlse, q, k, v, out, lse, …) -> dq, dk, dv."""
+
+    @staticmethod
+    def forward(
+        dout: Tensor, dlse: Tensor, *arguments: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        saved, level, settings = arguments[:5], arguments[5], arguments[6:]
+        with sight.full_precision(dout.device):
+            gradients: tuple[Tensor, Tensor, Tensor]
+            gradients = _engine(level).backward(dout, dlse, saved, *settings)
+        return gradients
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
+        return sight.over_batches(_gradients, info, in_dims, arguments)
+
+
+class _Tangents(_FirstDerivative):
+    """How out and lse move: (dq, dk, dv, q, k, v, out, lse, …) -> dout, dlse.
+
+    It is computed in plain torch at every level.
+    """
+
+    @staticmethod
+    def forward(
+        dq: Tensor, dk: Tensor, dv: Tensor, *arguments: Any
+    ) -> tuple[Tensor, Tensor]:
+        saved, settings = arguments[:5], arguments[6:]
+        with sight.full_precision(dq.device):
+            return tiled.tangents(dq, dk, dv, saved, *settings)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
+        return sight.over_batches(_tangents, info, in_dims, arguments)
 
 
 _flash: Any = _Flash.apply
+_gradients: Any = _Gradients.apply
+_tangents: Any = _Tangents.apply
 
 
 def _engine(level: str) -> ModuleType:
