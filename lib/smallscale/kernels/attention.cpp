@@ -167,7 +167,9 @@ std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale,
   const auto work = at::promote_types(q.scalar_type(), at::kFloat);
   Tensor out = at::empty(q.sizes(), q.options());
   Tensor lse = at::empty({q.size(0), heads, n}, q.options().dtype(work));
+  const bool inference = c10::InferenceMode::is_enabled();  // each thread is told
   at::parallel_for(0, q.size(0) * heads * T, 1, [&](int64_t begin, int64_t end) {
+    c10::InferenceMode as_caller(inference);
     at::AutoDispatchBelowAutograd no_gradients;
     Tensor K, V;
     Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
@@ -203,7 +205,9 @@ std::tuple<Tensor, Tensor, Tensor> backward(Tensor dout, Tensor dlse, Tensor q,
   Tensor dq = at::empty(q.sizes(), q.options());
   Tensor dk = at::empty(k.sizes(), k.options());
   Tensor dv = at::empty_like(dk);
+  const bool inference = c10::InferenceMode::is_enabled();
   at::parallel_for(0, q.size(0) * kv_heads, 1, [&](int64_t begin, int64_t end) {
+    c10::InferenceMode as_caller(inference);
     at::AutoDispatchBelowAutograd no_gradients;
     Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
     Tensor dS = at::empty_like(S);

@@ -14,6 +14,7 @@ levels write that down:
 """
 
 import math
+from functools import reduce
 from types import ModuleType
 from typing import Any
 
@@ -69,9 +70,19 @@ def attention(
         to a power of two from 16 to 128.
 
     out is like q; lse is (batch, heads, n_q), in the type of the sums. Both have
-    gradients, except at level online. The same arguments give the same bits. NaN comes
-    out where a NaN was seen. Raises ValueError, one line, for arguments that cannot be
-    right; RuntimeError where this machine lacks what the level needs.
+    gradients, except at level online. The same arguments give the same bits. Raises
+    ValueError, one line, for arguments that cannot be right; RuntimeError where this
+    machine lacks what the level needs.
+
+    NaN and infinity: what a query does not see changes nothing of its out and lse, nor
+    of any gradient that flows through it, whatever it holds. (torch's own attention
+    multiplies a value out of sight by a weight of 0, and 0 * NaN is NaN: there a broken
+    value spoils the queries before it.) NaN comes out where a NaN was seen.
+    `torch.autocast` lowers nothing: out is like q and lse like the sums, inside as
+    outside. There, where layers return various types, q, k and v may differ; the widest
+    type counts.
+    `torch.func`: vmap, grad, vjp and jvp work at every level but online, which has vmap
+    alone. Only naive has second derivatives; the others raise RuntimeError for them.
 
     >>> q = k = torch.zeros(1, 1, 2, 4)
     >>> v = torch.tensor([[[[1.0, 2.0, 3.0, 4.0], [3.0, 4.0, 5.0, 6.0]]]])
@@ -257,7 +268,11 @@ def _checked_arguments(
     wanted = "scale must be a finite number, or None for 1 / sqrt(d)"
     finite = scale is None or math.isfinite(as_float(scale))
     require(finite, f"{wanted}; got {shown(scale)}")
-    q, k, v = (as_tensor(name, x) for name, x in (("q", q), ("k", k), ("v", v)))
+    q, k, v = (_dense(name, x) for name, x in (("q", q), ("k", k), ("v", v)))
+    types = (q.dtype, k.dtype, v.dtype)
+    if _autocasts(q.device) and set(types) <= set(DTYPES):
+        widest = reduce(torch.promote_types, types)
+        q, k, v = (x.to(widest) for x in (q, k, v))
     wanted = "q, k and v must be of one type, float64, float32, float16 or bfloat16"
     one_type = q.dtype == k.dtype == v.dtype and q.dtype in DTYPES
     require(one_type, f"{wanted}; got {q.dtype}, {k.dtype}, {v.dtype}")
@@ -266,6 +281,21 @@ def _checked_arguments(
     require(one_device, f"q, k and v must be on one device; got {devices}")
     _check_shapes(q, k, v)
     return q, k, v
+
+
+def _dense(name: str, values: Any) -> Tensor:
+    """Return numbers as a dense tensor; raise ValueError for a nested or sparse one."""
+    x = as_tensor(name, values)
+    dense = x.layout == torch.strided and not x.is_nested
+    kind = "a nested tensor" if x.is_nested else x.layout
+    require(dense, f"{name} must be a dense tensor, as x.to_dense(); got {kind}")
+    return x
+
+
+def _autocasts(device: torch.device) -> bool:
+    """Return whether `torch.autocast` is on for this device."""
+    available = torch.amp.is_autocast_available(device.type)
+    return available and torch.is_autocast_enabled(device.type)
 
 
 def _check_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:

@@ -262,6 +262,7 @@ def _dkdv(
     _store(DV + kv_head * n_k * d, dv, j, n_k, d, D)
 
 
+@torch.compiler.disable  # these kernels are compiled already
 def forward(
     q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int
 ) -> tuple[Tensor, Tensor]:
@@ -281,6 +282,7 @@ def forward(
     return out.to(q.dtype), lse
 
 
+@torch.compiler.disable
 def backward(
     dout: Tensor,
     dlse: Tensor,
