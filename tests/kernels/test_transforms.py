@@ -174,7 +174,7 @@ def test_lse_moves_with_the_scores_and_not_where_nothing_is_seen(level: str) -> 
     # Seven queries and three keys: the first four queries see nothing.
     q, k, v = q, k[:, :, :3], v[:, :, :3]
     inputs, moves = (q, k, v), (q.cos(), k.cos(), v.cos())
-    (out, lse), (dout, dlse) = jvp(attend, inputs, moves)
+    (_, lse), (dout, dlse) = jvp(attend, inputs, moves)
     assert (lse[:, :, :4] == -math.inf).all()
     assert (dlse[:, :, :4] == 0).all()
     assert (dout[:, :, :4] == 0).all()
@@ -223,7 +223,7 @@ def test_naive_has_second_derivatives_in_every_order_of_modes() -> None:
 
 def test_online_says_that_it_has_no_backward_inside_torch_func() -> None:
     q, k, v = qkv()
-    with pytest.raises(RuntimeError, match="'online' has no backward pass; use 'tiled'"):
+    with pytest.raises(RuntimeError, match="no backward pass; use 'tiled'"):
         grad(lambda q: ours("online")(q, k, v).sum())(q)
 
 
@@ -275,6 +275,7 @@ def test_influence_takes_a_model_that_uses_the_level(
 # other ways to run
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo")  # cannot look into C++
 @DIFFERENTIABLE
 def test_inference_mode_compile_and_deterministic_algorithms(level: str) -> None:
     attend = ours(level)

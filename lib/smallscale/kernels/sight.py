@@ -112,8 +112,9 @@ def over_batches(
         folded.append(x)
     results = apply(*folded)
     if isinstance(results, Tensor):
-        return results.unflatten(0, (size, batch)), 0
-    return tuple(x.unflatten(0, (size, batch)) for x in results), (0,) * len(results)
+        return results.reshape(size, batch, *results.shape[1:]), 0
+    parted = [x.reshape(size, batch, *x.shape[1:]) for x in results]
+    return tuple(parted), (0,) * len(parted)
 
 
 class _Scores(torch.autograd.Function):

@@ -60,13 +60,14 @@ def forward(
         for cols in tiles(k.shape[2], block, stop=rows.stop + offset):  # 6
             k_j = traffic.read(tile(k[:, :, cols]))  # 7: (…, Bc, d)
             v_j = traffic.read(tile(v[:, :, cols]))
-            hidden = _out_of_sight(rows, cols, offset, q_i)  # None: all is seen
-            s = hide_(torch.bmm(q_i, k_j.mT), hidden)  # 8: S = Q K^T, (…, group * Br, Bc)
+            hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
+            s = hide_(q_i @ k_j.mT, hidden)  # 8: S = Q K^T, (…, group * Br, Bc)
             higher = torch.maximum(top, s.amax(-1, keepdim=True))  # 9: m' = max(m, S)
             p = s.sub_(higher).exp2_()  # 9: P = exp(S - m')
             shrink = top.sub_(higher).exp2_()  # exp(m - m')
             total = total.mul_(shrink).add_(p.sum(-1, keepdim=True))  # 9: l
-            add_product_(acc.mul_(shrink), p, v_j, hidden)  # 10: O = exp(m - m') O + P V
+            acc.mul_(shrink)
+            add_product_(acc, p, v_j, hidden)  # 10: O = exp(m - m') O + P V
             top = higher
             traffic.watch(rows, cols, top, total, acc)
         # 12 to 15: O / l and m + log l, the latter back from base 2.
@@ -103,7 +104,7 @@ def backward(
         for rows in tiles(q.shape[2], block, first=cols.start - offset):  # 8
             q_i, do_i = tile(q[:, :, rows]), tile(dout[:, :, rows])  # 9
             lse_i, delta_i = tile(lse[:, :, rows, None]), tile(delta[:, :, rows, None])
-            hidden = _out_of_sight(rows, cols, offset, q_i)  # None: all is seen
+            hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
             s = (q_i * (scale * LOG2E)) @ k_j.mT  # 10: S = Q K^T, (…, group * Br, Bc)
             p = hide_(s, hidden).sub_(lse_i).exp2_()  # 11: P = exp(S - L)
             add_product_(dv_j, p.mT, do_i, turned(hidden))  # 12: dV = dV + P^T dO
@@ -111,7 +112,7 @@ def backward(
             ds = dp.sub_(delta_i).mul_(p)  # 14: dS = P * (dP - D)
             dq_i = product(ds, k_j, hidden).view(dq[:, :, rows].shape)
             dq[:, :, rows].add_(dq_i, alpha=scale)  # 15: dQ = dQ + dS K
-            add_product_(dk_j, ds.mT, q_i, turned(hidden), scale)  # 16: dK = dK + dS^T Q
+            add_product_(dk_j, ds.mT, q_i, turned(hidden), scale)  # 16: dK += dS^T Q
         _put(dk, cols, dk_j)  # 18
         _put(dv, cols, dv_j)
     return dq.to(q.dtype), dk, dv
