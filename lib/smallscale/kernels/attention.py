@@ -128,7 +128,7 @@ def naive(
     # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of zeros
     # there, and not used.
     blind = scores.detach().isneginf().all(-1, keepdim=True)
-    scores = scores.masked_fill(blind, 0.0)
+    scores = torch.where(blind, 0.0, scores)
     weights = traffic.read(traffic.write(scores.softmax(-1)))
     out = traffic.write(sight.weighted_sum(weights, traffic.read(v), hidden))
     out = out.masked_fill(blind, 0.0).to(q.dtype)

@@ -17,6 +17,7 @@ two.
 
 import math
 import os
+import warnings
 from itertools import product
 from typing import Any
 
@@ -350,5 +351,6 @@ def _launch(
         return (-(-of.shape[2] // chosen[tile]) * of.shape[0] * of.shape[1],)
 
     # The interpreter would warn of NaN and the log of 0, of which a GPU says nothing.
-    with np.errstate(all="ignore"):
+    quiet = warnings.catch_warnings(action="ignore", category=RuntimeWarning)
+    with quiet, np.errstate(all="ignore"):
         kernel[grid](*tensors, **numbers, **sizes)

@@ -43,7 +43,7 @@ def turned(hidden: Tensor | None) -> Tensor | None:
 def product(weights: Tensor, x: Tensor, hidden: Tensor | None) -> Tensor:
     """Return weights x of the pairs in sight alone, (…, rows, d).
 
-    weights: (…, rows, columns); x: (…, columns, d).
+    weights: (…, rows, columns), 0 or NaN where hidden; x: (…, columns, d).
 
     >>> weights, x = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0], [math.nan]])
     >>> weights @ x, product(weights, x, torch.tensor([[False, True]]))
@@ -51,10 +51,10 @@ def product(weights: Tensor, x: Tensor, hidden: Tensor | None) -> Tensor:
     """
     if hidden is None:
         return weights @ x
+    if _all_finite(x) and _all_finite(weights):
+        return weights @ x
     weights = weights.masked_fill(hidden, 0)
     finite = x.isfinite()
-    if finite.all():
-        return weights @ x
     total = weights @ x.masked_fill(~finite, 0)
     return total + _not_finite_part(weights, x, hidden, finite)
 
@@ -65,26 +65,37 @@ def add_product_(
     """Add alpha * weights x, of the pairs in sight alone, to `total` in place.
 
     It is `product` without room for the result. total: (…, rows, d), returned;
-    weights: (…, rows, columns), set to 0 where hidden; x: (…, columns, d).
+    weights and x are as there.
     """
     if hidden is None:
         return total.baddbmm_(weights, x, alpha=alpha)
-    weights = weights.masked_fill_(hidden, 0)
-    finite = x.isfinite()
-    if finite.all():
+    if _all_finite(x) and _all_finite(weights):
         return total.baddbmm_(weights, x, alpha=alpha)
+    weights = weights.masked_fill(hidden, 0)
+    finite = x.isfinite()
     total.baddbmm_(weights, x.masked_fill(~finite, 0), alpha=alpha)
     return total.add_(_not_finite_part(weights, x, hidden, finite), alpha=alpha)
+
+
+def _all_finite(x: Tensor) -> bool:
+    """Return whether x holds no NaN or infinity; also False where its sum is too large.
+
+    One number tells: a sum is finite only if all that was summed is.
+    """
+    return bool(x.sum().isfinite())
 
 
 def _not_finite_part(
     weights: Tensor, x: Tensor, hidden: Tensor, finite: Tensor
 ) -> Tensor:
     """Return weights x of those numbers of x that are not finite, for who sees them."""
+    total = x.new_zeros(*weights.shape[:-1], x.shape[-1])
     broken = ~finite.all(-1).flatten(0, -2).all(0)  # (columns,), in any matrix
-    terms = weights[..., broken, None] * x[..., None, broken, :]
-    left_out = hidden[:, broken, None] | finite[..., None, broken, :]
-    return terms.masked_fill(left_out, 0).sum(-2)
+    for j in broken.nonzero().flatten().tolist():  # one by one, so that all fit
+        terms = weights[..., j, None] * x[..., j, None, :]  # (…, rows, d)
+        left_out = hidden[:, j, None] | finite[..., j, None, :]
+        total += terms.masked_fill_(left_out, 0)
+    return total
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
@@ -118,12 +129,16 @@ def over_batches(
 
 
 class _Scores(torch.autograd.Function):
-    """a b^T of the pairs in sight, 0 elsewhere; its derivatives are such products."""
+    """a b^T; where it is not finite, of the pairs in sight alone, and 0 elsewhere.
+
+    Its derivatives are `weighted_sum`s, and the other way round.
+    """
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, hidden: Tensor | None) -> Tensor:
         with full_precision(a.device):
-            return hide_(a @ b.mT, hidden, 0)
+            result = a @ b.mT
+            return result if _all_finite(result) else hide_(result, hidden, 0)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
