@@ -45,9 +45,9 @@ def product(weights: Tensor, x: Tensor, hidden: Tensor | None) -> Tensor:
 
     weights: (…, rows, columns), 0 or NaN where hidden; x: (…, columns, d).
 
-    >>> weights, x = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0], [math.nan]])
+    >>> weights, x = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[2.0], [math.nan]]])
     >>> weights @ x, product(weights, x, torch.tensor([[False, True]]))
-    (tensor([[nan]]), tensor([[2.]]))
+    (tensor([[[nan]]]), tensor([[[2.]]]))
     """
     if hidden is None:
         return weights @ x
