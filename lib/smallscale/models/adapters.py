@@ -27,9 +27,10 @@ class LowRank(nn.Module):
     def __init__(self, linear: nn.Linear, *, rank: int, alpha: float) -> None:
         super().__init__()
         self.linear = linear
-        kept = {"dtype": torch.float32, "device": linear.weight.device}
-        self.A = nn.Parameter(torch.empty(rank, linear.in_features, **kept))
-        self.B = nn.Parameter(torch.zeros(linear.out_features, rank, **kept))
+        # In float32 also beside weights of 16 bits, which small steps would not move.
+        like = linear.weight.new_zeros(0, dtype=torch.float32)
+        self.A = nn.Parameter(like.new_empty(rank, linear.in_features))
+        self.B = nn.Parameter(like.new_zeros(linear.out_features, rank))
         nn.init.kaiming_uniform_(self.A, a=5**0.5)  # as nn.Linear begins
         self.scale = alpha / rank
         self.active = True

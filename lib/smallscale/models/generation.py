@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Generator, Tensor
 
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import finite_number, require, whole_number
 from smallscale.models.encoding import common_length
-from smallscale.training.evaluation import eval_mode
 
 Rows = Sequence[Sequence[int]]  # token ids, a list for each text
 SHARED = 8  # prompts that begin with fewer equal tokens are read one by one

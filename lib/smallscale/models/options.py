@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import one_of, require
 from smallscale.models.encoding import EncodedAnswers, encode_answers
 from smallscale.models.generation import Reading, check_room, read_on, read_prompts
-from smallscale.training.evaluation import eval_mode
 
 NORMALIZE = ("none", "tokens", "bytes")
 MOST_ROWS = 64  # read side by side
