@@ -1,5 +1,7 @@
 """Does a run see every example, and refuse what has no place in it?"""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -33,6 +35,23 @@ def test_the_steps_see_every_example_once_an_epoch_while_the_rate_falls() -> Non
     assert not torch.equal(
         steps[0][0], TrainingConfig(epochs=2, batch_size=4, seed=2).steps(10)[0][0]
     )
+
+
+def test_a_stopped_run_is_the_beginning_of_the_whole_one() -> None:
+    whole = TrainingConfig(epochs=4, batch_size=4, seed=1)
+    first = replace(whole, stop=3).steps(10)
+    assert len(first) == 9
+    for (batch, lr), (same_batch, same_lr) in zip(first, whole.steps(10), strict=False):
+        assert torch.equal(batch, same_batch)
+        assert lr == same_lr
+    assert len(replace(whole, stop=4).steps(10)) == len(whole.steps(10))
+    shorter = TrainingConfig(epochs=3, batch_size=4, seed=1).steps(10)
+    assert [lr for _, lr in shorter] != [lr for _, lr in first]
+
+
+def test_a_run_cannot_stop_after_its_end() -> None:
+    with pytest.raises(ValueError, match="stop must be a whole number, at least 1 and"):
+        TrainingConfig(epochs=4, stop=5).steps(10)
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(5)])

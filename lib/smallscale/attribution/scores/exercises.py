@@ -31,6 +31,8 @@ def check_influence(answer: InfluenceAnswer) -> str:
     H = root @ root.T + identity
     right = train @ torch.linalg.inv(H + 0.5 * identity) @ test.T / n
     no_penalty = train @ torch.linalg.inv(H) @ test.T / n
+    everywhere = train @ torch.linalg.inv(H + 0.5) @ test.T / n
+    no_inverse = train @ (H + 0.5 * identity) @ test.T / n
     products = train @ test.T / n
     messages = {
         "Right: gradient, inverse, gradient, and the weight that removing takes "
@@ -40,6 +42,9 @@ def check_influence(answer: InfluenceAnswer) -> str:
         "Too large by n: in a mean over n a point has weight 1/n, and that is what "
         "removing takes away.": n * right,
         "The penalty has a Hessian too: weight_decay times I.": no_penalty,
+        "weight_decay goes on the diagonal alone: H + 0.5 adds it to every "
+        "entry.": everywhere,
+        "That multiplies by H: the formula has its inverse.": no_inverse,
         "That is the dot product of the gradients: the inverse of H between them is "
         "missing.": products,
     }

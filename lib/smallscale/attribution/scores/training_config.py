@@ -28,7 +28,8 @@ class TrainingConfig:
         theta <- theta - lr * v
 
     The learning rate falls from lr to 0 along half a cosine. seed: of the examples'
-    order.
+    order. stop: the epoch after which the run is left, as a checkpoint of it; the rate
+    falls as in the whole run. None: the last one.
 
     >>> TrainingConfig(epochs=1, batch_size=2, lr=0.1).steps(2)[0][1]
     0.1
@@ -40,14 +41,18 @@ class TrainingConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-3
     seed: int = 0
+    stop: int | None = None
 
     def steps(self, n: int) -> list[Step]:
         """Return the batches, as positions below n, each with its learning rate.
 
         Raises ValueError for settings out of range: epochs and batch_size are at least
-        1, momentum lies in [0, 1), and the others are at least 0.
+        1, stop lies in 1..epochs, momentum in [0, 1), and the others are at least 0.
         """
         epochs = whole_number("epochs", self.epochs)
+        stop = epochs
+        if self.stop is not None:
+            stop = whole_number("stop", self.stop, most=epochs)
         batch_size = whole_number("batch_size", self.batch_size)
         lr = finite_number("lr", self.lr, least=0)
         finite_number("momentum", self.momentum, least=0, below=1)
@@ -61,7 +66,7 @@ class TrainingConfig:
         for t, batch in enumerate(batches):
             share = 0.5 * (1 + math.cos(math.pi * t / len(batches)))
             steps.append((batch, lr * share))
-        return steps
+        return steps[: stop * len(batches) // epochs]
 
 
 def check_layers(model: nn.Module) -> None:
