@@ -161,9 +161,7 @@ def _votes_by_row(ratings: np.ndarray, cast: np.ndarray) -> _Votes:
     return _Votes(cast, ratings, count, total)
 
 
-def _ridge(
-    votes: _Votes, mu: np.ndarray, other: _Terms, penalty: np.ndarray
-) -> _Terms:
+def _ridge(votes: _Votes, mu: np.ndarray, other: _Terms, penalty: np.ndarray) -> _Terms:
     """Return intercept and factor of the penalised fit of each row of `votes`, given mu
     and the terms of the columns, `other`.
 

@@ -60,16 +60,18 @@ def representative_statements(matrix: Any, groups: Any) -> pd.DataFrame:
     or not; see `_best_agree` for what is best. The others that qualify follow by
     r * r_test * p * p_test, and agree statements are listed before the others. Where
     none qualifies, the best agree statement stands alone; where there is none of these
-    either, the one with the largest r_test. So every group has a row. Statements are
-    gone through in the order of their ids, which matters only for the best agree one
-    and between equals.
+    either, the one with the largest r_test. So every group has a row. A row that fails
+    the tests says little of its stance: the best agree statement of a group may stand
+    there as disagree, with a small p, where others agree with it more. Rows that pass
+    have p_test and r_test above 1.2816. Statements are gone through in the order of
+    their ids, which matters only for the best agree one and between equals.
     matrix, groups: as for `group_aware_consensus`, with the same errors. Drop withdrawn
     statements' columns first.
 
-    >>> votes = [[1, 1]] * 4 + [[1, -1]] * 4
+    >>> votes = [[1, -1]] * 4 + [[-1, 1]] * 4
     >>> table = representative_statements(votes, ["a"] * 4 + ["b"] * 4)
-    >>> table[["group", "statement", "stance"]].to_numpy().tolist()
-    [['a', 1, 'agree'], ['b', 1, 'disagree']]
+    >>> table[["statement", "stance"]].to_numpy().tolist()  # two of a, two of b
+    [[0, 'agree'], [1, 'disagree'], [1, 'agree'], [0, 'disagree']]
     """
     votes, labels = _checked_votes(matrix, groups)
     cast = votes.notna().groupby(labels).sum()

@@ -150,8 +150,8 @@ def _names_by_size(placed: pd.DataFrame, group: np.ndarray) -> np.ndarray:
 def _base_clusters(spots: np.ndarray, people: np.ndarray) -> np.ndarray:
     """Return the base cluster of each spot (spots, 2), weighted by its people.
 
-    Up to 1,000 spots are a cluster each. Of more, k-means makes 1,000 from starts that are
-    spread out: first the spot nearest the middle, then again and again the spot
+    Up to 1,000 spots are a cluster each. Of more, k-means makes 1,000 from starts that
+    are spread out: first the spot nearest the middle, then again and again the spot
     furthest from all starts so far.
     """
     if len(spots) <= MOST_BASE_CLUSTERS:
@@ -197,8 +197,8 @@ def _best_groups(centres: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarra
         near = near[people[of_two] >= least]
     raise ValueError(
         f"matrix is too small to cluster: a group has at least {least} of "
-        f"{sizes.sum():.0f} people, and k-means finds no two that large; more people or "
-        "more votes may show them"
+        f"{sizes.sum():.0f} people, and k-means finds no two that large; more people "
+        "or more votes may show them"
     )
 
 
