@@ -54,7 +54,11 @@ def main(paths: list[str]) -> None:
         notebook = nbformat.read(path, as_version=4)
         folder = {"metadata": {"path": str(path.parent)}}
         client = NotebookClient(
-            notebook, resources=folder, timeout=None, store_widget_state=False
+            notebook,
+            resources=folder,
+            timeout=None,
+            store_widget_state=False,
+            coalesce_streams=True,
         )
         client.execute()
         strip(notebook)

@@ -34,7 +34,7 @@ def correct(model: Model, images: Any, labels: Any) -> Tensor:
     tensor([ True, False])
     """
     predicted = predict_logits(model, images).argmax(1)
-    return predicted == as_tensor("labels", labels)
+    return predicted == as_tensor("labels", labels).cpu()
 
 
 def accuracy(model: Model, images: Any, labels: Any) -> float:

@@ -18,8 +18,16 @@ from smallscale.robustness.reading.addsent import (
     original_id,
     random_sentences,
 )
-from smallscale.robustness.reading.dataset import paragraphs, questions
-from smallscale.robustness.reading.replacements import fixed_answer
+from smallscale.robustness.reading.dataset import all_text, paragraphs, questions
+from smallscale.robustness.reading.english import Vocabulary
+from smallscale.robustness.reading.phrases import share_half
+from smallscale.robustness.reading.replacements import Pool, fixed_answer, pools
+from smallscale.robustness.reading.soundness import (
+    READ_BY_HAND,
+    checksum_of,
+    sentences_to_read,
+)
+from smallscale.robustness.reading.statements import Statement, as_statement
 from smallscale.robustness.reading.synthetic_squad import passages
 from tests.conftest import DATA
 
@@ -175,17 +183,183 @@ def test_the_rules_hold_on_any_made_up_passages(
     assert not attacked["skipped"]
 
 
-@pytest.mark.skipif(
+needs_squad = pytest.mark.skipif(
     not SQUAD.exists(), reason="the real SQuAD file is not beside the project"
 )
-def test_the_rules_hold_on_squad_and_most_questions_can_be_turned(tmp_path) -> None:
+
+
+@needs_squad
+def test_the_rules_hold_on_squad(tmp_path) -> None:
     data = load_squad(SQUAD)
     attacked = add_sentences(data, seed=0, candidates=2)
     check_rules(data, attacked, 2)
     answerable = sum(bool(qa["answers"]) for qa in questions(data))
-    assert len(by_original(attacked)) / answerable > 0.85  # measured: .887
+    # Soundness comes before number; the rules that did not skip turned .89.
+    assert len(by_original(attacked)) / answerable > 0.38
+    assert len(by_original(attacked)) + len(attacked["skipped"]) == 6078
     (tmp_path / "attacked.json").write_text(json.dumps(attacked))
     load_squad(tmp_path / "attacked.json")
+
+
+@needs_squad
+@pytest.mark.parametrize("fakes", ["drawn", "fixed"])
+def test_on_squad_no_sentence_answers_the_question_or_nearly(
+    monkeypatch: pytest.MonkeyPatch, fakes: str
+) -> None:
+    """4 % of the statements were the question's own, 8 % of the fakes half a gold."""
+    fake_of: dict[str, str] = {}
+    worded = Statement.worded
+
+    def watched(statement: Statement, answer: str, wording: str) -> str:
+        sentence = worded(statement, answer, wording)
+        fake_of[sentence] = answer
+        return sentence
+
+    monkeypatch.setattr(Statement, "worded", watched)
+    data = load_squad(SQUAD)
+    attacked = add_sentences(data, seed=0, candidates=1, fakes=fakes)
+    monkeypatch.undo()
+    words = Vocabulary(all_text(data))
+    contexts = {qa["id"]: p["context"] for p in paragraphs(data) for qa in p["qas"]}
+    for paragraph in paragraphs(attacked):
+        (qa,) = paragraph["qas"]
+        sentence = paragraph["context"][len(contexts[original_id(qa["id"])]) + 1 :]
+        fake = fake_of[sentence]
+        original = as_statement(qa["question"], words)
+        assert original is not None
+        assert normalize_answer(original.plain(fake)) != normalize_answer(sentence)
+        golds = [answer["text"] for answer in qa["answers"]]
+        assert not share_half(fake, golds), (sentence, golds)
+
+
+def test_a_change_that_the_rule_drops_is_no_change() -> None:
+    """What stands behind "what" is dropped: "Plants lack what kind of cells?"."""
+    context = "Plants lack phagocytes. " + " ".join(
+        f"The {noun} of the {noun}s of {noun} stood in the {noun}."
+        for noun in ("harbour", "lantern", "anchor", "captain", "cargo", "cannon")
+    )
+    golds = [{"text": "phagocytes", "answer_start": 12}]
+    qas = [
+        {"id": "q", "question": "Plants lack what kind of harbour?", "answers": golds}
+    ]
+    data = {
+        "version": "1.1",
+        "data": [{"paragraphs": [{"context": context, "qas": qas}]}],
+    }
+    pool = pools(data)[0]
+    words = Vocabulary(all_text(data))
+    rng = np.random.default_rng(0)
+    changed = {pool.changed_question(qas[0]["question"], rng) for _ in range(20)}
+    statements = [as_statement(each, words) for each in changed if each]
+    texts = {statement.plain("salt") for statement in statements if statement}
+    assert texts <= {"Plants lack salt."}  # whatever is changed, the rule drops it
+    attacked = add_sentences(data, seed=0, candidates=1)
+    assert attacked["skipped"] == ["q"]
+
+
+def test_the_statement_of_the_changed_question_must_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        Pool, "changed_question", lambda self, question, rng: question + "?"
+    )
+    attacked = add_sentences(small(WHERE, WHEN), seed=0, candidates=1)
+    assert attacked["skipped"] == ["w", "y"]
+
+
+def test_a_fake_answer_that_shares_half_with_a_gold_is_not_used() -> None:
+    qa = question("m", "Who taught Emil Falk?", "Ada Berg")
+    pool = pools(small(qa))[0]
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        fake = pool.fake_answer(qa, rng)
+        assert not {"Ada", "Berg"} & set(fake.split())
+    # Of a time and an amount no word is left either, not even the month or the unit.
+    for text, asks in (
+        ("August 1944", "When did it end?"),
+        ("$159 million", "What did it cost?"),
+        ("10th century", "When did it end?"),
+        ("two million", "How many people came?"),
+    ):
+        answers = [{"text": text, "answer_start": 0}]
+        asked_for = {"id": "n", "question": asks, "answers": answers}
+        for make in (pool.fake_answer, fixed_answer):
+            fake = make(asked_for, rng)
+            assert fake
+            assert not share_half(fake, [text]), (fake, text)
+
+
+@needs_squad
+def test_what_was_read_by_hand_is_what_the_rules_make() -> None:
+    """If this fails the rules have changed: read a fresh sample and count again."""
+    data = load_squad(SQUAD)
+    attacked = add_sentences(data, seed=READ_BY_HAND.seed, candidates=1)
+    sample = sentences_to_read(
+        data, attacked, READ_BY_HAND.read, seed=READ_BY_HAND.seed
+    )
+    assert checksum_of(sample) == READ_BY_HAND.checksum
+    assert len(list(questions(attacked))) == READ_BY_HAND.turned
+    answerable = sum(bool(qa["answers"]) for qa in questions(data))
+    assert answerable == READ_BY_HAND.answerable
+    assert READ_BY_HAND.sound / READ_BY_HAND.read >= 0.85
+
+
+@pytest.mark.parametrize("attack", [add_sentences, random_sentences, changed_questions])
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"data": [{"paragraphs": [{"context": "x"}]}]}, "has no 'qas'"),
+        ({"data": [{}]}, "article 0 has no 'paragraphs'"),
+        ({"data": [{"paragraphs": [{"context": 3, "qas": []}]}]}, "must be text"),
+        ({"data": None}, "dataset must be a dict"),
+    ],
+)
+def test_what_is_no_dataset_is_refused_in_one_line(
+    attack: Any, broken: Any, message: str
+) -> None:
+    more = {"candidates": 1} if attack is add_sentences else {}
+    with pytest.raises(ValueError, match=message) as refusal:
+        attack(broken, seed=0, **more)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "0", True])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        add_sentences(small(WHERE), seed=seed, candidates=1)
+
+
+def test_odd_ids_and_empty_golds_do_no_harm() -> None:
+    odd = [
+        {**WHERE, "id": "w\ud800"},  # half a character, as JSON may hold
+        {**WHERE, "id": "w-adv1"},
+        {**WHERE, "id": "w-adv0\n"},
+        {**WHERE, "id": "e", "answers": [{"text": "", "answer_start": 0}]},
+    ]
+    attacked = add_sentences(small(*odd), seed=0, candidates=1)
+    made = [qa["id"] for qa in questions(attacked)]
+    assert made == ["w\ud800-adv0", "w-adv1-adv0", "w-adv0\n-adv0"]
+    assert [original_id(id_) for id_ in made] == [qa["id"] for qa in odd[:3]]
+    assert original_id("w-adv0\n") == "w-adv0\n"
+    assert attacked["skipped"] == ["e"]  # every sentence holds ""
+
+
+def test_worst_of_refuses_a_question_without_answers_predicted_or_not() -> None:
+    data = small({"id": "e", "question": "Who?", "answers": [], "is_impossible": True})
+    for predictions in ({}, {"e": ""}):
+        with pytest.raises(ValueError, match="question 'e' has no answer"):
+            worst_of(data, predictions)
+
+
+def test_among_candidates_of_equal_f1_the_worse_exact_match_counts() -> None:
+    qas = [{**WHERE, "id": f"w-adv{k}"} for k in range(2)]
+    # Both have an F1 of 0, for v1.1 gives two empty answers none; one is exact.
+    for qa in qas:
+        qa["answers"] = [{"text": "the", "answer_start": 0}]
+    data = {"data": [{"paragraphs": [{"context": CONTEXT, "qas": qas}]}]}
+    for first, second in (("a", "salt"), ("salt", "a")):
+        worst = worst_of(data, {"w-adv0": first, "w-adv1": second})
+        assert worst == {"exact_match": 0, "f1": 0, "total": 1}
 
 
 @pytest.mark.parametrize(

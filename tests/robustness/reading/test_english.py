@@ -9,8 +9,9 @@ import pytest
 
 from smallscale.robustness.reading import english
 from smallscale.robustness.reading.english import (
-    Verbs,
+    Vocabulary,
     is_participle,
+    is_plural,
     past,
     third_person,
 )
@@ -24,6 +25,10 @@ from smallscale.robustness.reading.english import (
         ("take", "took"),
         ("die", "died"),
         ("play", "played"),
+        ("stop", "stopped"),
+        ("refer", "referred"),
+        ("open", "opened"),
+        ("fix", "fixed"),
     ],
 )
 def test_the_past(base: str, expected: str) -> None:
@@ -55,15 +60,40 @@ def test_participles() -> None:
 
 def test_a_word_is_a_verb_where_two_of_its_forms_occur() -> None:
     text = "They sail, sailed and sailing. The port, ported. It teaches; teaching."
-    verbs = Verbs([text, "teach"])
-    assert "sail" in verbs.bases
-    assert "teach" in verbs.bases
-    assert "port" not in verbs.bases  # "ported" alone
-    assert "take" in verbs.bases  # irregular, in no text
+    words = Vocabulary([text, "teach"])
+    assert "sail" in words.bases
+    assert "teach" in words.bases
+    assert "port" not in words.bases  # "ported" alone
+    assert "take" in words.bases  # irregular, in no text
     for word in ("sails", "teaches", "took", "invented"):
-        assert verbs.is_finite(word), word
+        assert words.is_finite(word), word
     for word in ("ports", "red", "teachs"):
-        assert not verbs.is_finite(word), word
+        assert not words.is_finite(word), word
+
+
+@pytest.mark.parametrize(
+    ("phrase", "plural"),
+    [
+        ("the Huguenots", True),
+        ("the leader of the Huguenots", False),
+        ("leaders of Rome", True),
+        ("salt and silver", True),
+        ("the men", True),
+        ("the class", False),
+        ("a virus", False),
+        ("", False),
+    ],
+)
+def test_plurals(phrase: str, plural: bool) -> None:
+    assert is_plural(phrase) is plural
+
+
+def test_nouns_stand_between_a_determiner_and_a_word_of_grammar() -> None:
+    words = Vocabulary(
+        ["The harbour of Rome has a lantern. Their method used the new."]
+    )
+    assert {"harbour", "lantern"} <= words.nouns
+    assert not {"used", "has", "method", "of"} & words.nouns
 
 
 def test_the_lists_are_found_by_name_however_the_file_is_sorted(tmp_path: Path) -> None:

@@ -88,13 +88,15 @@ def test_f1_is_symmetric_bounded_and_1_for_the_same_words(a: str, b: str) -> Non
         assert f1(a, [a]) == 1
 
 
-@pytest.mark.parametrize("golds", [[], "Paris"])
+@pytest.mark.parametrize("golds", [[], "Paris", None, ["Paris", 3], [None]])
 def test_golds_must_be_a_list_of_texts(golds: Any) -> None:
     for score in (exact_match, f1):
         with pytest.raises(
             ValueError, match="golds must be a list of at least one text"
         ):
             score("x", golds)
+        with pytest.raises(ValueError, match="prediction must be text; got None"):
+            score(None, ["x"])  # type: ignore[arg-type]
 
 
 def test_v1_a_missing_prediction_scores_0_and_stays_in_the_denominator() -> None:
@@ -177,6 +179,9 @@ def test_ids_that_are_not_in_the_dataset_are_ignored_with_one_warning() -> None:
         ([], None, "predictions must be a dict"),
         ({"a": 3}, None, "the prediction for 'a' must be text"),
         ({"a": ""}, {"a": float("nan")}, "na_prob of 'a' must be a number"),
+        ({"a": ""}, {"a": "0.5"}, "na_prob of 'a' must be a number"),
+        ({"a": ""}, {"a": [0.5, 1]}, "na_prob of 'a' must be a number"),
+        ({"a": ""}, {"a": None}, "na_prob of 'a' must be a number"),
         ({"a": ""}, {}, "na_prob has no value for 'a'"),
         ({}, None, "nothing to score"),
     ],
@@ -186,6 +191,76 @@ def test_what_cannot_be_scored_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         score_squad(v2(question("a", "Paris")), predictions, na_prob)
+
+
+@pytest.mark.parametrize("threshold", ["0.5", None, float("nan"), [0.5]])
+def test_a_threshold_is_a_number(threshold: Any) -> None:
+    data = v2(question("a", "Paris"))
+    with pytest.raises(ValueError, match="threshold must be a number"):
+        score_squad(data, {"a": "Paris"}, {"a": 0.0}, threshold)
+
+
+def test_v2_the_sweep_passes_over_what_is_not_predicted_and_keeps_the_first_best() -> (
+    None
+):
+    data = v2(question("a", "Paris"), question("b", "1889"), question("n"))
+    # b has a probability and no prediction; a and n are equal, in na_prob's order.
+    doubt = {"n": 0.2, "b": 0.1, "a": 0.2}
+    scores = score_squad(data, {"a": "Paris", "n": "Paris"}, doubt)
+    # nothing answered: 1; n: 0; then a: 1, which is no more than the first
+    assert (scores["best_exact"], scores["best_exact_thresh"]) == (50, 0.0)
+    # infinity never counts as answered, and its threshold is kept as it stands
+    doubt = {"a": float("inf"), "n": 0.0}
+    scores = score_squad(data, {"a": "Paris", "n": ""}, doubt, threshold=1.0)
+    assert (scores["HasAns_exact"], scores["NoAns_exact"]) == (0, 100)
+    assert (scores["best_exact"], scores["best_exact_thresh"]) == (100, float("inf"))
+
+
+def test_v2_a_space_is_an_answer_to_the_sweep_and_none_to_the_score() -> None:
+    data = v2(question("n"))
+    scores = score_squad(data, {"n": " "}, {"n": 0.5})
+    assert scores["exact"] == 100  # it normalises to nothing
+    assert scores["best_exact"] == 100
+    assert scores["best_exact_thresh"] == 0.0
+
+
+def test_accents_are_compared_as_they_are_written() -> None:
+    assert exact_match("cafe\u0301", ["caf\u00e9"]) == 0  # the scripts do not compose
+    assert exact_match("\u2003Paris\u00a0", ["paris"]) == 1  # every space is a space
+    assert exact_match("the\u2019", ["\u2019"]) == 1
+    assert normalize_answer("A\u0130") == "ai\u0307"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_byte_order_mark_and_other_line_ends_change_nothing(
+    tmp_path: Path, encoding: str, newline: str
+) -> None:
+    data = dataset(question("a", "Paris"))
+    data["data"][0]["paragraphs"][0]["context"] = CONTEXT + "\r\n\ufeffEnd \U0001f5fc."
+    path = tmp_path / "file.json"
+    path.write_bytes(
+        json.dumps(data, indent=1, ensure_ascii=False)
+        .replace("\n", newline)
+        .encode(encoding)
+    )
+    assert load_squad(path) == data
+
+
+def test_answers_behind_a_sign_of_two_halves_are_where_python_counts(
+    tmp_path: Path,
+) -> None:
+    context = "\U0001f5fc stands in Paris."
+    qas = [question("a")]
+    qas[0]["answers"] = [{"text": "Paris", "answer_start": context.index("Paris")}]
+    data = {"version": "1.1", "data": [{"paragraphs": [{"context": context}]}]}
+    data["data"][0]["paragraphs"][0]["qas"] = qas  # type: ignore[index]
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(data))
+    assert load_squad(path) == data
+    path.write_text(json.dumps(data), encoding="utf-16")
+    with pytest.raises(ValueError, match="is not JSON in UTF-8"):
+        load_squad(path)
 
 
 def broken(change: Any) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from smallscale.robustness.reading.dataset import (
     Question,
     all_text,
     asked,
+    check_structure,
 )
-from smallscale.robustness.reading.english import Verbs
+from smallscale.robustness.reading.english import Vocabulary
 from smallscale.robustness.reading.replacements import Pool, fixed_answer, pools
 from smallscale.robustness.reading.squad import Score, normalize_answer, v1_scores
 from smallscale.robustness.reading.statements import as_statement
@@ -72,8 +73,10 @@ def add_sentences(
     fixed, as in the paper, one of two for each kind of question.
     seed: of what is drawn, for each question apart, from what the whole file offers.
 
-    Questions without an answer, and those that no rule can turn, are left out; their
-    ids are under "skipped".
+    Soundness comes before number: a question is left out where the rules cannot be sure
+    of plain English, where no other answer of its type can be had, or where the change
+    leaves the statement as it was. Questions without an answer are left out too. The
+    ids of all these are under "skipped".
     Raises ValueError for candidates below 1, an unknown wording, at or fakes, and what
     is not a dataset.
 
@@ -85,11 +88,12 @@ def add_sentences(
     >>> attacked["data"][0]["paragraphs"][0]["context"]
     'She was from Tarby. Frida Piloff was born in Holford.'
     """
+    check_structure(dataset)
     whole_number("candidates", candidates)
     one_of("wording", wording, WORDINGS)
     one_of("at", at, POSITIONS)
     one_of("fakes", fakes, FAKE_ANSWERS)
-    verbs = Verbs(all_text(dataset))
+    words = Vocabulary(all_text(dataset))
     pool_of_article = pools(dataset)
 
     def attacked(question: Asked, rng: np.random.Generator) -> list[Paragraph]:
@@ -98,7 +102,7 @@ def add_sentences(
             question.qa,
             pool=pool,
             fake_answer=pool.fake_answer if fakes == "drawn" else fixed_answer,
-            verbs=verbs,
+            words=words,
             candidates=candidates,
             wording=wording,
             rng=rng,
@@ -113,7 +117,7 @@ def misleading_sentences(
     *,
     pool: Pool,
     fake_answer: FakeAnswer,
-    verbs: Verbs,
+    words: Vocabulary,
     candidates: int,
     wording: str,
     rng: np.random.Generator,
@@ -125,30 +129,35 @@ def misleading_sentences(
     there are none where no rule fits the question.
 
     pool: what the article offers to draw from. fake_answer: draws an answer to qa.
-    verbs: the words to take for verbs. wording: plain or cleft.
+    words: which are verbs and nouns. wording: plain or cleft.
     """
-    if not qa["answers"] or as_statement(qa["question"], verbs) is None:
+    original = as_statement(qa["question"], words) if qa["answers"] else None
+    if original is None:
         return []
     found: list[str] = []
     tries = TRIES * candidates
     for attempt in range(tries):
         # Step 1: ask for something else. "When did Ada die?" -> "When did Otto die?"
-        question = pool.changed_question(qa["question"], rng)
-        statement = as_statement(question, verbs)
-        if statement is None:
-            continue
+        statement = as_statement(pool.changed_question(qa["question"], rng), words)
         # Step 2: make up an answer of the same type. "1799" -> "1812"
         answer = fake_answer(qa, rng)
-        # Step 3: turn both into a statement. "Otto died in 1812."
-        state = statement.plain if wording == "plain" else statement.cleft
-        sentence = state(answer)
-        # Step 4: the paper's people correct the sentence; here it is only checked.
-        repeated = sentence in found and attempt <= tries // 2
-        if is_free_of_answers(sentence, qa) and not repeated:
-            found.append(sentence)
-        if len(found) == candidates:
-            return found
-    return []
+        if statement is not None and statement.suits(answer):
+            # Step 3: turn both into a statement. "Otto died in 1812."
+            sentence = statement.worded(answer, wording)
+            # Step 4: the paper's people correct it; here what is unsound is dropped.
+            is_new = sentence not in found or attempt > tries // 2
+            contradicts = _same_words(sentence, original.worded(answer, wording))
+            if is_new and not contradicts and is_free_of_answers(sentence, qa):
+                found.append(sentence)
+        gives_up = not found and attempt >= TRIES
+        if gives_up or len(found) == candidates:
+            break
+    return found if len(found) == candidates else []
+
+
+def _same_words(sentence: str, other: str) -> bool:
+    """Return whether two sentences say the same: the change fell out of both."""
+    return normalize_answer(sentence) == normalize_answer(other)
 
 
 def is_free_of_answers(sentence: str, qa: Question) -> bool:
@@ -208,7 +217,7 @@ def worst_scores(dataset: Dataset, predictions: Mapping[str, str]) -> dict[str, 
 
 def original_id(id_: str) -> str:
     """Return the id of the question that an attacked question was made from."""
-    return re.sub(r"-adv\d+$", "", id_)
+    return re.sub(r"-adv[0-9]+\Z", "", id_)
 
 
 def changed_questions(dataset: Dataset, *, seed: int) -> Dataset:
@@ -217,6 +226,7 @@ def changed_questions(dataset: Dataset, *, seed: int) -> Dataset:
     The attack changes it so; passages and answers stay. Who reads finds no answer any
     more. Questions that cannot be changed are left out, their ids under "skipped".
     """
+    check_structure(dataset)
     pool_of_article = pools(dataset)
 
     def changed(question: Asked, rng: np.random.Generator) -> list[Paragraph]:
@@ -248,6 +258,7 @@ def random_sentences(dataset: Dataset, *, seed: int) -> Dataset:
     "<id>-adv0". Questions without an answer, and those for which chance finds no such
     sentence, are left out, their ids under "skipped".
     """
+    check_structure(dataset)
     sentences = _sentences(dataset)
 
     def longer(question: Asked, rng: np.random.Generator) -> list[Paragraph]:
@@ -286,12 +297,16 @@ def _one_by_one(dataset: Dataset, variants_of: Variants, seed: int) -> Dataset:
     Each question has its own generator, whatever is drawn for the others. The ids of
     questions without variants are under "skipped".
     """
+    seed = whole_number("seed", seed, least=-(2**63), most=2**63)
     skipped: list[str] = []
     articles = []
     for number, article in enumerate(dataset["data"]):
         variants: list[Paragraph] = []
         for context, qa in asked({"data": [article]}):
-            own_seed = [seed % 2**63, zlib.crc32(qa["id"].encode())]
+            own_seed = [
+                seed % 2**63,
+                zlib.crc32(qa["id"].encode(errors="surrogatepass")),
+            ]
             rng = np.random.default_rng(own_seed)
             made = variants_of(Asked(number, context, qa), rng)
             variants += made

@@ -43,10 +43,7 @@ def paragraphs(dataset: Dataset) -> Iterator[Paragraph]:
 
     Raises ValueError for what is not a dataset.
     """
-    require(
-        isinstance(dataset, Mapping) and isinstance(dataset.get("data"), list),
-        "dataset must be a dict with a list under 'data', as load_squad returns it",
-    )
+    _check_is_dataset(dataset)
     for article in dataset["data"]:
         yield from article["paragraphs"]
 
@@ -131,6 +128,19 @@ def _answerable(article: dict[str, Any]) -> dict[str, Any]:
     return {**article, "paragraphs": kept}
 
 
+def check_structure(dataset: Any) -> None:
+    """Raise ValueError where a part of a dataset is missing or of another type."""
+    _check_is_dataset(dataset)
+    _check_keys(dataset, FILE_KEYS, "dataset")
+
+
+def _check_is_dataset(dataset: Any) -> None:
+    require(
+        isinstance(dataset, Mapping) and isinstance(dataset.get("data"), list),
+        "dataset must be a dict with a list under 'data', as load_squad returns it",
+    )
+
+
 def check_dataset(dataset: Any) -> None:
     """Raise ValueError for the first thing that is wrong, the structure first."""
     _check_keys(dataset, FILE_KEYS, "the file")
@@ -191,5 +201,6 @@ def _check_keys(value: Any, keys: dict[str, Any], where: str) -> None:
             where = f"question {value['id']!r}"
         if kind is list:
             for i, entry in enumerate(value[key]):
-                inside = f"{where}, {ENTRY_NAMES[key]} {i}".removeprefix("the file, ")
+                inside = f"{where}, {ENTRY_NAMES[key]} {i}"
+                inside = inside.removeprefix("the file, ").removeprefix("dataset, ")
                 _check_keys(entry, wanted, inside)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from smallscale.core.validation import require
-from smallscale.robustness.reading.addsent import worst_scores
-from smallscale.robustness.reading.dataset import Dataset
+from smallscale.robustness.reading.addsent import original_id, worst_scores
+from smallscale.robustness.reading.dataset import Dataset, questions
 from smallscale.robustness.reading.readings import ReaderLike, answers
 
 RESAMPLES = 1000
@@ -44,6 +44,33 @@ def score_table(
             }
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def same_questions(tests: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Return the tests, each with the questions alone that all of them have.
+
+    An attack skips what it cannot turn, perhaps the harder questions: scores on
+    different questions are not to be compared. Candidates count as their original.
+    """
+    ids = [
+        {original_id(qa["id"]) for qa in questions(dataset)}
+        for dataset in tests.values()
+    ]
+    shared = set.intersection(*ids) if ids else set()
+    return {name: _only(dataset, shared) for name, dataset in tests.items()}
+
+
+def _only(dataset: Dataset, ids: set[str]) -> Dataset:
+    """Return the dataset with the questions that have or come from these ids."""
+    articles = []
+    for article in dataset["data"]:
+        kept = []
+        for paragraph in article["paragraphs"]:
+            qas = [qa for qa in paragraph["qas"] if original_id(qa["id"]) in ids]
+            if qas:
+                kept.append({**paragraph, "qas": qas})
+        articles.append({**article, "paragraphs": kept})
+    return {**dataset, "data": articles}
 
 
 def _bootstrap_interval(

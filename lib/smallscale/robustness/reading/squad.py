@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from smallscale.core.validation import require
+from smallscale.core.validation import as_float, require
 from smallscale.robustness.reading.dataset import (
     Dataset,
     Question,
@@ -77,12 +77,12 @@ def exact_match(prediction: str, golds: Sequence[str]) -> int:
     """Return 1 if the prediction equals a gold answer, else 0.
 
     Both are normalised (the rule of v1.1).
-    Raises ValueError if golds holds none, or is a single text.
+    Raises ValueError if golds holds none, or is a single text, and for what is no text.
 
     >>> exact_match("the Eiffel", ["Gustave Eiffel", "Eiffel"])
     1
     """
-    golds = _checked_golds(golds)
+    golds = _checked_golds(prediction, golds)
     said = normalize_answer(prediction)
     return int(any(said == normalize_answer(gold) for gold in golds))
 
@@ -96,12 +96,14 @@ def f1(prediction: str, golds: Sequence[str]) -> float:
     recall the share of the gold answer's words that the prediction has; both are
     normalised, and words count with repeats (the rule of v1.1). No shared word gives 0:
     so does an empty prediction, even where the gold answer is empty too.
-    Raises ValueError if golds holds none, or is a single text.
+    Raises ValueError if golds holds none, or is a single text, and for what is no text.
 
     >>> round(f1("Gustave Eiffel himself", ["1889", "Gustave Eiffel"]), 3)
     0.8
     """
-    return max(_f1_of_two(prediction, gold) for gold in _checked_golds(golds))
+    return max(
+        _f1_of_two(prediction, gold) for gold in _checked_golds(prediction, golds)
+    )
 
 
 def _f1_of_two(prediction: str, gold: str) -> float:
@@ -128,16 +130,16 @@ def v1_scores(
     """Yield each question's id and its score by v1.1's rules.
 
     A missing prediction scores 0.
-    Raises ValueError for predictions that are not text, and for one of a question
-    without answers.
+    Raises ValueError for predictions that are not text, and for a question without
+    answers.
     """
     _check_predictions(predictions)
     for qa in questions(dataset):
+        golds = gold_texts(qa)
         text = predictions.get(qa["id"])
         if text is None:
             yield qa["id"], Score(0.0, 0)
         else:
-            golds = gold_texts(qa)
             yield qa["id"], Score(f1(text, golds), exact_match(text, golds))
 
 
@@ -281,12 +283,14 @@ def _best_threshold(
     }
 
 
-def _checked_golds(golds: Sequence[str]) -> Sequence[str]:
+def _checked_golds(prediction: Any, golds: Any) -> list[str]:
+    require(isinstance(prediction, str), f"prediction must be text; got {prediction!r}")
+    texts = [] if isinstance(golds, str) or golds is None else list(golds)
     require(
-        golds and not isinstance(golds, str),
+        texts and all(isinstance(text, str) for text in texts),
         f"golds must be a list of at least one text; got {golds!r}",
     )
-    return golds
+    return texts
 
 
 def _checked_na_prob(
@@ -318,10 +322,15 @@ def _check_predictions(
     if na_prob is not None:
         _check_by_id("na_prob", na_prob)
         for id_, value in na_prob.items():
-            number = not isinstance(value, str) and value is not None
-            message = f"na_prob of {id_!r} must be a number; got {value!r}"
-            require(number and not math.isnan(value), message)
-    require(not math.isnan(threshold), "threshold must be a number; got nan")
+            require(
+                _is_number(value),
+                f"na_prob of {id_!r} must be a number; got {value!r}",
+            )
+    require(_is_number(threshold), f"threshold must be a number; got {threshold!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, str) and not math.isnan(as_float(value))
 
 
 def _check_by_id(name: str, values: Any) -> None:

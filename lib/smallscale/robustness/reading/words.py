@@ -77,4 +77,6 @@ def trigram_ids(word: str) -> tuple[int, ...]:
     """
     marked = f"<{word.lower()}>"
     runs = [marked[i : i + 3] for i in range(len(marked) - 2)]
-    return tuple(zlib.crc32(run.encode()) % TRIGRAM_HASHES for run in runs)
+    return tuple(
+        zlib.crc32(run.encode(errors="surrogatepass")) % TRIGRAM_HASHES for run in runs
+    )
