@@ -100,13 +100,13 @@ class _Fits(NamedTuple):
 class _Votes(NamedTuple):
     """Votes as products need them, one row a person or one row a statement.
 
-    cast: 1 where a vote was cast. ratings: 0 where none was. count and total: the
+    cast: 1 where a vote was cast. ratings: 0 where none was. number and total: the
     number of ratings and their sum, by row, (rows, 1).
     """
 
     cast: Any  # an array or a csr_array, whichever multiplies faster
     ratings: Any
-    count: np.ndarray
+    number: np.ndarray
     total: np.ndarray
 
 
@@ -169,10 +169,10 @@ def _ridge(votes: _Votes, mu: np.ndarray, other: _Terms, penalty: np.ndarray) ->
     columns' factors. Its normal equations [[a, b], [b, d]] (intercept, factor) =
     (y, yf) are two by two, and solved for all rows and starts at once.
     """
-    a = votes.count + penalty[0]
+    a = votes.number + penalty[0]
     b = votes.cast @ other.factor
     d = votes.cast @ other.factor**2 + penalty[1]
-    y = votes.total - mu * votes.count - votes.cast @ other.intercept
+    y = votes.total - mu * votes.number - votes.cast @ other.intercept
     yf = votes.ratings @ other.factor - mu * b
     yf = yf - votes.cast @ (other.intercept * other.factor)
     determinant = a * d - b**2
@@ -183,7 +183,7 @@ def _fitted_without_mean(
     by_person: _Votes, person: _Terms, statement: _Terms
 ) -> np.ndarray:
     """Return the sum over all ratings of i_u + i_n + f_u f_n, (starts,)."""
-    own = by_person.count * person.intercept
+    own = by_person.number * person.intercept
     theirs = by_person.cast @ statement.intercept
     products = person.factor * (by_person.cast @ statement.factor)
     fitted: np.ndarray = (own + theirs + products).sum(0)

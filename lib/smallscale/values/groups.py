@@ -28,7 +28,7 @@ BASE_CLUSTERS_PER_GROUP = 12  # for each group beyond two
 FEWEST_PEOPLE = 4  # two groups of two
 SMALLEST_SHARE = 1 / 20  # of all people; a group has at least one person more
 CLEAR_LEAD = 0.05  # in mean silhouette, by which more groups must win
-RESTARTS = 100  # of k-means: enough to meet the best ending, whatever the seed
+RESTARTS = 200  # of k-means: enough to meet the best ending, whatever the seed
 MOST_ROUNDS = 300  # of k-means
 DECIMALS = 9  # of a position on the map; what is beyond is rounding
 
@@ -96,13 +96,13 @@ def opinion_groups(
     matrix: (participants, statements) of 1, -1, 0 and NaN. Up to 1,000 places on the
     map are clustered as they are; of more, k-means makes base clusters first. On these,
     weighted by how many people are in them, k-means makes k groups, for k from 2 to
-    min(5, 2 + base clusters / 12). Of its endings from 100 random starts the best one
+    min(5, 2 + base clusters / 12). Of its endings from 200 random starts the best one
     counts whose groups all have enough people. The fewest groups are taken whose mean
     silhouette is within .05 of the best. People outside the conversation have NaN.
     Where every ending leaves too small a group, its people are set aside, the others
     are clustered, and who was set aside joins the nearest group. This way nobody is a
     group alone, with a veto in `group_aware_consensus`.
-    seed: of the starts of k-means; with 100 starts for each k it hardly ever matters.
+    seed: of the starts of k-means; with 200 starts for each k it hardly ever matters.
     The order of rows and of columns changes nothing. Names matter only where fewer than
     15 people voted enough, and people with equal votes compete for the last place.
     Raises ValueError as `vote_matrix` does, and for a conversation too small to
@@ -191,7 +191,9 @@ def _best_groups(centres: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarra
         large = [ending for ending in endings if ending.smallest >= least]
         if large:
             best = _clear_winner(centres[near], sizes[near], large)
-            return _squared_distances(centres[:, None], best.middles).argmin(1)
+            distances = _squared_distances(centres[:, None], best.middles)
+            joined: np.ndarray = distances.argmin(1)
+            return joined
         of_two = endings[0].labels
         people = np.bincount(of_two, weights=sizes[near])
         near = near[people[of_two] >= least]
@@ -218,13 +220,21 @@ def _k_means(
     whose groups all weigh at least `least`, or of all if there is none, the one with
     the least weighted squared distance to the middles.
 
-    All starts take their rounds together. Starts are people, each as likely as the
-    others, so that few of them are extreme.
+    All starts take their rounds together. They are people: in every second start each
+    as likely as the others, so that few of them are extreme; else as in k-means++, each
+    as likely as its squared distance to the nearest one so far.
     """
     rng = np.random.default_rng([seed, k])
-    chance = weights / weights.sum()
-    starts = [rng.choice(len(points), k, False, chance) for _ in range(RESTARTS)]
-    middles = points[np.array(starts)]  # (starts, k, 2)
+    plain = (np.arange(RESTARTS) % 2 == 0)[:, None]
+    chance = np.tile(weights, (RESTARTS, 1))  # (starts, n), in proportion
+    middles = np.empty((RESTARTS, 0, 2))
+    for _ in range(k):
+        upto = chance.cumsum(1)
+        drawn = rng.random((RESTARTS, 1)) * upto[:, -1:]
+        chosen = np.minimum((upto <= drawn).sum(1), len(points) - 1)
+        middles = np.concatenate([middles, points[chosen][:, None]], 1)
+        nearest = _squared_distances(points[:, None], middles[:, None]).min(2)
+        chance = np.where(plain, nearest > 0, nearest) * weights
     for _ in range(MOST_ROUNDS):
         before = middles
         distances = _squared_distances(points[:, None], middles[:, None])
