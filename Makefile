@@ -17,7 +17,7 @@ run: $(VENV)/.core  ## every notebook at its default scale, then the gallery
 	$(BIN)/smallscale run all
 
 lab: $(VENV)/.core  ## JupyterLab, opened on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(ROOT_USER)
+	$(BIN)/jupyter lab --config=jupyter_server_config.py --notebook-dir=notebooks $(ROOT_USER)
 
 check: lint  ## the quick loop: unit and face tests, every notebook at tiny
 	$(TESTS) tests $(SLOW:%=--ignore=tests/%)
