@@ -321,16 +321,31 @@ def test_groups_in_another_order_than_the_rows_keep_their_people(real: Votes) ->
 def test_pooled_agreement_counts_every_vote_and_no_more() -> None:
     """One of three agrees: (1 + 1) / (3 + 2)."""
     found = pooled_agreement(pd.DataFrame({"s": [A, P, N, D], "none": [N] * 4}))
-    assert found.to_dict() == pytest.approx({"s": 2 / 5, "none": 1 / 2})
+    assert found.to_dict() == pytest.approx({"s": 2 / 5, "none": 0.0})
 
 
 def test_a_single_vote_does_not_outrank_many() -> None:
-    """Ninety of a hundred agree, against the only one who saw the other."""
-    votes = pd.DataFrame({"seen once": [A] + [N] * 99, "liked": [A] * 90 + [D] * 10})
+    """Thirty of a hundred agree with the best; all ten and all nine who saw the others.
+    A tenth of the most votes is enough, and what has fewer comes last, whatever
+    smoothing makes of it."""
+    few = {"by ten": [A] * 10 + [N] * 90, "by nine": [A] * 9 + [N] * 91}
+    once = {"once": [A] + [N] * 99}
+    votes = pd.DataFrame({**once, **few, "by all": [A] * 30 + [D] * 70})
     count = pooled_agreement(votes)
-    assert count.idxmax() == "liked"
-    alone = group_aware_consensus(votes, [0] * 100)
-    pd.testing.assert_series_equal(count, alone, check_names=False)
+    assert count.to_dict() == pytest.approx(
+        {"once": 0.0, "by ten": 11 / 12, "by nine": 0.0, "by all": 31 / 102}
+    )
+    kept = ["by ten", "by all"]
+    alone = group_aware_consensus(votes[kept], [0] * 100)
+    pd.testing.assert_series_equal(count[kept], alone, check_names=False)
+
+
+def test_a_sparse_conversation_is_counted_all_the_same() -> None:
+    """Each person sees one statement of many; none is set aside for it."""
+    votes = np.full((300, 100), np.nan)
+    votes[np.arange(300), np.arange(300) % 100] = 1
+    assert pooled_agreement(votes).tolist() == pytest.approx([4 / 5] * 100)
+    assert pooled_agreement([[None, None]]).tolist() == [0.5, 0.5]
 
 
 def test_the_first_by_count_were_seen_by_more_than_one(real: Votes) -> None:

@@ -13,6 +13,7 @@ from smallscale.values.votes import group_labels, sorted_by_id, vote_matrix
 
 SIGNIFICANT = 1.2816  # one-sided, at 90 %
 MOST_STATEMENTS = 5  # that represent a group
+FEWEST_VOTES = 1 / 10  # of the most that a statement has; with fewer none is counted
 STATISTICS = ("p", "p_test", "r", "r_test")
 
 
@@ -197,11 +198,14 @@ def _checked_votes(matrix: Any, groups: Any) -> tuple[pd.DataFrame, pd.Series]:
 
 def pooled_agreement(matrix: Any) -> pd.Series:
     """Return how likely a voter agrees, by statement, all voters taken together: (A +
-    1) / (S + 2) for A agreements among S votes, passes included.
+    1) / (S + 2) for A agreements among S votes, passes included; 0 where there are too
+    few votes to say.
 
     This is what a plain count ranks by, smoothed as in `group_aware_consensus`, whose
-    value it is if everybody is in one group: the single vote of a statement that nobody
-    else saw does not put it first. Where nobody voted it is 1/2.
+    value it is if everybody is in one group. Smoothing is not enough where statements
+    differ much in how many people saw them: one vote that agrees makes 2/3, which is
+    more than most statements get that a thousand people voted on. So a statement with
+    fewer than a tenth of the votes of the one with the most has 0, below all others.
 
     >>> pooled_agreement([[1, 1], [0, 1], [-1, None], [1, None]]).tolist()
     [0.5, 0.75]
@@ -209,4 +213,12 @@ def pooled_agreement(matrix: Any) -> pd.Series:
     votes = vote_matrix(matrix)
     agreements = (votes == 1).sum()
     cast = votes.notna().sum()
-    return ((agreements + 1) / (cast + 2)).rename("agreement")
+    chance = (agreements + 1) / (cast + 2)
+    return chance.where(enough_votes(votes), 0.0).rename("agreement")
+
+
+def enough_votes(votes: pd.DataFrame) -> pd.Series:
+    """Return which statements have at least a tenth of the votes of the one with the
+    most, True or False by statement."""
+    cast = votes.notna().sum()
+    return cast >= FEWEST_VOTES * cast.max()
