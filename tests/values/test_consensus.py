@@ -15,6 +15,7 @@ from smallscale.values import (
     pooled_agreement,
     representative_statements,
 )
+from smallscale.values.consensus import least_agreement
 
 A, D, P, N = 1.0, -1.0, 0.0, math.nan
 BY_HAND = pd.DataFrame(
@@ -55,6 +56,15 @@ def test_a_group_without_a_vote_counts_one_half_and_strangers_nothing() -> None:
         3 / 4 * 1 / 2
     )
     assert group_aware_consensus(votes, [0, 0, None, None])["s"] == pytest.approx(3 / 4)
+
+
+def test_least_agreement_is_the_smallest_factor() -> None:
+    found = least_agreement(BY_HAND, GROUPS)
+    assert found.to_dict() == pytest.approx(
+        {"both": 5 / 6, "ours": 1 / 6, "few": 1 / 3}
+    )
+    unvoted = pd.DataFrame({"s": [A, A, N, D]})
+    assert least_agreement(unvoted, [0, 0, 1, math.nan])["s"] == pytest.approx(1 / 2)
 
 
 def test_one_group_that_disagrees_is_not_outvoted() -> None:

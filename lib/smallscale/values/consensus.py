@@ -43,6 +43,23 @@ def group_aware_consensus(matrix: Any, groups: Any) -> pd.Series:
     return consensus.reindex(vote_matrix(matrix).columns)
 
 
+def least_agreement(matrix: Any, groups: Any) -> pd.Series:
+    """Return how likely a member agrees in the group that agrees least, by statement:
+    the smallest factor of `group_aware_consensus`.
+
+    Above 1/2, most of every group agree: common ground. matrix, groups: as there.
+
+    >>> votes = [[1, 1], [1, 1], [1, 0], [1, -1]]
+    >>> least_agreement(votes, ["a", "a", "b", "b"]).tolist()
+    [0.75, 0.25]
+    """
+    votes, groups = _checked_votes(matrix, groups)
+    agreements = (votes == 1).groupby(groups).sum()
+    cast = votes.notna().groupby(groups).sum()
+    least = ((agreements + 1) / (cast + 2)).min().rename("least agreement")
+    return least.reindex(vote_matrix(matrix).columns)
+
+
 def representative_statements(matrix: Any, groups: Any) -> pd.DataFrame:
     """Return what sets each group apart, one to five statements a group: those that its
     members agree with, or disagree with, more often than not and more often than
