@@ -15,8 +15,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.conftest import ROOT
-from tests.dpo.tokenizers_like import byte_level
 from tests.fake_device import fake_device
+from tests.models.tokenizers_like import byte_level
 
 DPO = "dpo/direct-preference-optimization"
 VALUES = "values/collective-constitution"

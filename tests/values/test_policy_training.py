@@ -22,8 +22,8 @@ from smallscale.values.policy_training import (
     untrained_reply_model,
 )
 from smallscale.values.population import QUESTION, WORDS, replies
-from tests.dpo.tokenizers_like import byte_level, sentencepiece_like
 from tests.fake_device import fake_device
+from tests.models.tokenizers_like import byte_level, sentencepiece_like
 
 FLAT = np.full(64, 1 / 64)
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from smallscale.core.devices import few_threads
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import one_of, require, same_length, whole_number
 from smallscale.dpo.losses import MASKED, sequence_logps
-from smallscale.training.evaluation import eval_mode
 
 Tokens = Sequence[Sequence[int]]  # token ids, a list for each text
 

@@ -19,11 +19,11 @@ from smallscale.dpo.answers import (
     most_tokens,
     padded_answers,
 )
-from smallscale.dpo.encoding import encode_answers
 from smallscale.dpo.policies import small_policy
 from smallscale.dpo.policy_training import check_training_options, train_preferences
 from smallscale.dpo.preference_reader import Preferences, read_preferences
 from smallscale.dpo.supervised import fit_texts
+from smallscale.models.encoding import encode_answers
 from smallscale.training.loop import in_single_precision
 
 __all__ = [

@@ -4,10 +4,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from smallscale.core.devices import few_threads
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import require, whole_number
 from smallscale.dpo.answers import most_tokens
 from smallscale.dpo.losses import real_tensor
-from smallscale.training.evaluation import eval_mode
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The command `smallscale`: list, run, results, doctor."""
+"""The command `smallscale`: list, run, results, doctor, model."""
 
 import importlib.metadata
 import os
@@ -230,6 +230,16 @@ def doctor() -> None:
 
     for line in examine(find_all(Path.cwd()).values()):
         print(line)
+
+
+@app.command()
+def model() -> None:
+    """Fetch the language model SmolLM2, 93 MB, unless it is here."""
+    # Imported here: transformers takes a while to import.
+    from smallscale.models.smollm2 import fetch_smollm2
+
+    with refusing("no language model: ", ValueError):
+        print(f"smollm2 is here: {fetch_smollm2()}")
 
 
 def main() -> None:

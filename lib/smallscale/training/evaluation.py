@@ -1,13 +1,13 @@
 """What does a model answer, and how often is it right?"""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from smallscale.core.devices import fitting_threads
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import as_tensor, require, type_and_shape
 
 Model = Callable[[Tensor], Tensor]  # an nn.Module, or any function of a batch of inputs
@@ -81,17 +81,3 @@ def require_logits(logits: Tensor, images: int) -> None:
     good = len(shape) == 2 and shape[0] == images and shape[1] >= 2
     allowed = "model must return logits (batch, classes), at least 2 classes"
     require(good, f"{allowed}; got {shape} for {images}")
-
-
-@contextmanager
-def eval_mode(model: Model) -> Iterator[None]:
-    """Put every part of the model into eval mode inside, and back afterwards."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode

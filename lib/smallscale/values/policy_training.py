@@ -20,10 +20,10 @@ from smallscale.dpo import (
     train_preferences,
 )
 from smallscale.dpo.answers import check_readable
-from smallscale.dpo.encoding import encode_answers
 from smallscale.dpo.policies import small_policy
 from smallscale.dpo.preference_files import language_model
 from smallscale.dpo.reviews import draw_preferences
+from smallscale.models.encoding import encode_answers
 from smallscale.training.loop import in_single_precision, minimise
 from smallscale.training.optimizers import linear_decay, make_optimizer
 from smallscale.values.group_rules import GroupLoss, loss_floors

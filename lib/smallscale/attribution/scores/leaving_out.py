@@ -15,8 +15,9 @@ from smallscale.attribution.scores.examples import (
 )
 from smallscale.attribution.scores.loss_checks import Loss, check_losses, finite_losses
 from smallscale.attribution.scores.model_checks import Answer, check_precision
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import require
-from smallscale.training.evaluation import Model, eval_mode
+from smallscale.training.evaluation import Model
 
 
 def leave_one_out(

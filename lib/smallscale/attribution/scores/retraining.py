@@ -27,8 +27,8 @@ from smallscale.attribution.scores.stacks import (
     state_of,
 )
 from smallscale.attribution.scores.training_config import TrainingConfig, with_bar
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import as_tensor, whole_number
-from smallscale.training.evaluation import eval_mode
 
 
 def retrain(

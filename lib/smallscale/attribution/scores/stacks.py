@@ -27,8 +27,8 @@ from smallscale.attribution.scores.model_checks import (
     outputs_of,
 )
 from smallscale.attribution.scores.training_config import check_layers, check_modes
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import as_tensor, finite, require
-from smallscale.training.evaluation import eval_mode
 
 Stack = dict[str, Tensor]  # parameters by name, each (models, ...)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smallscale.core.devices import fitting_threads
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import (
     as_tensor,
     finite_number,
@@ -21,7 +22,7 @@ from smallscale.core.validation import (
     type_and_shape,
 )
 from smallscale.robustness.images.norms import NORMS, Ball, Bounds, farthest
-from smallscale.training.evaluation import Model, eval_mode, outputs, require_logits
+from smallscale.training.evaluation import Model, outputs, require_logits
 
 IMAGES_LOOKED_AT = 8  # enough to see what kind of outputs a model has
 

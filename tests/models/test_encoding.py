@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import ByT5Tokenizer
 
-from smallscale.dpo.encoding import encode_answers
-from tests.dpo.tokenizers_like import byte_level, sentencepiece_like
+from smallscale.models.encoding import encode_answers
+from tests.models.tokenizers_like import byte_level, sentencepiece_like
 
 START, END = 1, 2
 TOKENIZERS = {

@@ -19,14 +19,15 @@ class EncodedAnswers(NamedTuple):
 
 
 def encode_answers(
-    tokenizer: Any, prompt: str, answers: Sequence[str]
+    tokenizer: Any, prompt: str, answers: Sequence[str], *, ended: bool = True
 ) -> EncodedAnswers:
     """Return a prompt and answers to it as token ids, by a transformers tokenizer.
 
     prompt + answer are the ids of the whole text, with what the tokenizer itself puts
     in front of a text, and with the end of text behind it, each only where the text
     has it not yet; a chat template may have written them. An end that only white space
-    follows is an end.
+    follows is an end. ended: False adds no end, for an answer that a text goes on
+    from.
     The prompt is what the ids of all these texts have in common with the prompt's own.
     A token that holds letters of both is part of the answer, so that all answers
     continue the same tokens, and their probabilities compare. Where nothing is left of
@@ -44,15 +45,18 @@ def encode_answers(
     bare = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
     start = _start_tokens(tokenizer) if bare[0] else []
     begun = [_begun(ids, start) for ids in bare]
-    shared = _common_length(begun)
+    shared = common_length(begun)
     if shared == 0:
         beginning = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         start = _start_tokens(tokenizer) or [beginning]
         begun = [_begun(ids, start) for ids in bare]
-        shared = _common_length(begun)
+        shared = common_length(begun)
     return EncodedAnswers(
         prompt=begun[0][:shared],
-        answers=[_ended(ids[shared:], tokenizer) for ids in begun[1:]],
+        answers=[
+            _ended(ids[shared:], tokenizer) if ended else ids[shared:]
+            for ids in begun[1:]
+        ],
     )
 
 
@@ -83,7 +87,7 @@ def _ended(answer: list[int], tokenizer: Any) -> list[int]:
     return [*answer, end]
 
 
-def _common_length(rows: list[list[int]]) -> int:
+def common_length(rows: Sequence[Sequence[int]]) -> int:
     """Return how many ids these rows have in common at their start."""
     length = 0
     for ids in zip(*rows, strict=False):
