@@ -10,7 +10,6 @@ eps means the same everywhere. An attack is an upper bound on robust accuracy: w
 does not find may still be there.
 """
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -123,20 +122,25 @@ def pgd(
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
         size = _size_of_step(ball, steps, step_size)
         how = _how(model, ball, y, loss, targeted)
-        look = partial(loss_and_gradient, model, y=y, **how)
+
+        def look(x: Tensor, *, differentiate: bool = True) -> Found:
+            shown = ball.as_images(x)
+            return loss_and_gradient(
+                model, shown, y, differentiate=differentiate, **how
+            )
+
         worst = WorstImages(ball)
         if random_start:  # the image itself counts as visited all the same
-            original = look(ball.as_images(ball.centre), differentiate=False)
-            worst.keep(ball.centre, original)
+            worst.keep(ball.centre, look(ball.centre, differentiate=False))
         for restart in range(restarts):
             at_random = random_start or restart > 0
             x = ball.random_point(generator) if at_random else ball.centre
             for _ in range(steps):
-                found = look(ball.as_images(x))
+                found = look(x)
                 worst.keep(x, found)
                 step = size * direction(found.gradient, norm)
                 x = ball.project(x + step)  # section 2.1: x + step, then projected
-            worst.keep(x, look(ball.as_images(x), differentiate=False))
+            worst.keep(x, look(x, differentiate=False))
         return ball.as_images(worst.images)
 
 
