@@ -25,13 +25,15 @@ LINES = [
     for c in ("rows", "names", "x")
 ]
 
-TEXTS = {
-    f"a{i}": {
-        f"{k}": "".join(np.random.default_rng(9 * i + k).choice(LINES, 60))
-        for k in range(4)
-    }
-    for i in range(3)
-}
+
+def some_text(seed: int) -> str:
+    """Return lines of which no two documents share eight words: each has numbers."""
+    random = np.random.default_rng(seed)
+    lines = random.choice(LINES, 60)
+    return "".join(f"{line.strip()} + {random.integers(1000)}\n" for line in lines)
+
+
+TEXTS = {f"a{i}": {f"{k}": some_text(9 * i + k) for k in range(4)} for i in range(3)}
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,11 @@ def by_length(valuation: ValuationModel, texts: Texts) -> np.ndarray:
     return np.array([sum(len(text) for text in each.values()) for each in evidence])
 
 
+def with_length(valuation: ValuationModel, texts: Texts) -> np.ndarray:
+    """A right answer: no split raises the sum of such products (Cauchy, Schwarz)."""
+    return np.sqrt(by("diagonal")(valuation, texts) * by_length(valuation, texts))
+
+
 def half_and_half(valuation: ValuationModel, texts: Texts) -> np.ndarray:
     values = valuation.values(texts)
     return values["diagonal"] + values["clusters"]
@@ -143,7 +150,8 @@ def half_and_half(valuation: ValuationModel, texts: Texts) -> np.ndarray:
         (lambda valuation, texts: None, 2.0, NOT_YET),
         (by("diagonal"), 2.0, "Right: no attack pays"),
         (by("diagonal"), 0.0, "Not yet fair"),
-        (by_length, 0.0, "Not yet fair"),
+        (by_length, 2.0, "Nonsense pays: a0's words in random order get"),
+        (with_length, 0.1, "Right: no attack pays"),
         (by("Shapley"), 2.0, "Cloning pays a0: 3 names multiply"),
         (by("clusters"), 2.0, "Splitting in two pays a0"),
         (half_and_half, 2.0, "Splitting in two pays a0"),
@@ -166,12 +174,18 @@ def test_rule(
         ["a0"],
         largest_gain=1.05,
         largest_distance=largest_distance,
+        largest_nonsense=0.2,
     )
     assert words in said
 
 
 def test_every_attacker_is_tried(valuation: ValuationModel) -> None:
-    """All that a1 wrote repeats a0's lines, so the diagonal pays a1 nothing."""
-    limits = {"largest_gain": 1.05, "largest_distance": 2.0}
-    said = check_rule(by("diagonal"), valuation, TEXTS, ["a0", "a1"], **limits)
-    assert "The rule pays a1, who wrote much, nothing." in said
+    def without_a1(valuation: ValuationModel, texts: Texts) -> np.ndarray:
+        values = by("diagonal")(valuation, texts)
+        values[1] = 0
+        return values
+
+    limits = {"largest_gain": 1.05, "largest_distance": 2.0, "largest_nonsense": 0.3}
+    assert "Right" in check_rule(without_a1, valuation, TEXTS, ["a0"], **limits)
+    said = check_rule(without_a1, valuation, TEXTS, ["a0", "a1"], **limits)
+    assert said == "The rule pays a1, who wrote much, nothing."

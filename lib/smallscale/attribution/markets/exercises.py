@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 
 from smallscale.attribution.markets.games import banzhaf_of, shapley_of
-from smallscale.attribution.markets.market import Texts, clone, split
+from smallscale.attribution.markets.market import (
+    Texts,
+    clone,
+    poison,
+    split,
+)
 from smallscale.attribution.markets.payments import payouts
 from smallscale.attribution.markets.proxies import alone, left_out
 from smallscale.attribution.markets.valuation import ValuationModel
@@ -126,15 +131,18 @@ def check_rule(
     *,
     largest_gain: float,
     largest_distance: float,
+    largest_nonsense: float = 0.05,
 ) -> str:
     """Return a sentence on a rule that must resist attacks, and stay fair.
 
-    The attacks are cloning twice, and splitting in two and in three. The rule sees
-    neither the authors' names nor those of their documents, only the texts.
+    The attacks are cloning twice, splitting in two and in three, and a newcomer's
+    words in random order. The rule sees neither the authors' names nor those of their
+    documents, only the texts.
 
-    rule(valuation, texts) -> values (names,). attackers: who clones and splits.
-    largest_gain: what an attack may multiply the attacker's share by. largest_distance:
-    how far the honest shares may be from Shapley's, as the sum of absolute differences.
+    rule(valuation, texts) -> values (names,). attackers: who clones and splits, and
+    whose words are shuffled. largest_gain: what an attack may multiply the attacker's
+    share by. largest_distance: how far the honest shares may be from Shapley's, as the
+    sum of absolute differences. largest_nonsense: the share that shuffled words may get.
     """
     honest = rule(valuation, _anonymous(texts))
     if honest is None:
@@ -167,6 +175,12 @@ def check_rule(
                     f"{attack} pays {attacker}: {sum(mine)} names multiply the share "
                     f"by {gain:.2f}."
                 )
+        vandal = _shares(rule(valuation, _anonymous(poison(texts, attacker).texts)))
+        if not vandal[-1] <= largest_nonsense:
+            return (
+                f"Nonsense pays: {attacker}'s words in random order get "
+                f"{vandal[-1]:.0%} of the pot."
+            )
     if distance > largest_distance:
         return (
             f"Not yet fair: no attack pays, but the honest shares are {distance:.3f} "
