@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from smallscale.attribution.markets.ngram_model import train_tokenizer
 from smallscale.attribution.markets.sources import (
     SHORTEST,
     SourceLine,
     longest_run,
     source_line,
+    token_texts,
 )
 
 TEXTS = {
@@ -60,3 +62,14 @@ def test_two_pointers_find_what_trying_every_run_finds() -> None:
         ]
         wanted = max((len(run.strip()) for run in runs if run in text), default=0)
         assert len(longest_run(pieces, {"ann": {"a": text}})) == wanted
+
+
+def test_token_texts_make_up_the_text_and_a_line_is_printed_below_its_place() -> None:
+    tokenizer = train_tokenizer(["self.name = name\n" * 30], 300)
+    tokens = tokenizer.encode("self.name").ids
+    assert "".join(token_texts(tokenizer, np.array(tokens))) == "self.name"
+    shown = str(SourceLine("ann", "a.py", 7, "    x = 1" + " + 1" * 40, "x = 1"))
+    place, line = shown.split("\n")
+    assert place == "ann, a.py, line 7:"
+    assert line.startswith("    x = 1 + 1")
+    assert len(line) <= 84

@@ -142,7 +142,8 @@ def check_rule(
     rule(valuation, texts) -> values (names,). attackers: who clones and splits, and
     whose words are shuffled. largest_gain: what an attack may multiply the attacker's
     share by. largest_distance: how far the honest shares may be from Shapley's, as the
-    sum of absolute differences. largest_nonsense: the share that shuffled words may get.
+    sum of absolute differences. largest_nonsense: the most that shuffled words may get,
+    as a share.
     """
     honest = rule(valuation, _anonymous(texts))
     if honest is None:

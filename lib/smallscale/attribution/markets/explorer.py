@@ -16,7 +16,11 @@ from tokenizers import ByteLevelBPETokenizer
 from smallscale.attribution.markets.market import Texts
 from smallscale.attribution.markets.ngram_model import Counts
 from smallscale.attribution.markets.payments import payouts
-from smallscale.attribution.markets.sources import SourceLine, source_line
+from smallscale.attribution.markets.sources import (
+    SourceLine,
+    source_line,
+    token_texts,
+)
 from smallscale.core.validation import require
 from smallscale.notebook.explorer import Explorer
 
@@ -80,7 +84,7 @@ def statement_explorer(
         of_completion = [found[:, j].mean(1) for j in range(n)]
         cents[rule] = [payouts(each, COMPLETION_CENTS) for each in of_completion]
 
-    pieces = [[tokenizer.decode([int(token)]) for token in each] for each in windows]
+    pieces = [token_texts(tokenizer, window) for window in windows]
     lines = [
         [source_line(each[prompt:], texts, author=name) for name in names]
         for each in pieces

@@ -5,13 +5,17 @@ hold, and the line where it first stands there. It says who wrote these words, n
 the model would do without them; that is what exact values say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
+
+from tokenizers import ByteLevelBPETokenizer
 
 from smallscale.attribution.markets.market import Texts
 from smallscale.core.validation import one_of
 
 SHORTEST = 4  # characters, without the spaces around them: less is anybody's
+COLUMNS = 80  # of a line when it is printed
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class SourceLine:
     run: str
 
     def __str__(self) -> str:
-        """Return the place and the line, as in `ann, a.py, line 2: return x`."""
-        place = f"{self.author}, {self.document}, line {self.number}"
-        return f"{place}: {self.line.strip()}"
+        """Return the place, and below it the line, cut at COLUMNS characters."""
+        place = f"{self.author}, {self.document}, line {self.number}:"
+        return f"{place}\n    {shorten(self.line, COLUMNS)}"
 
 
 def source_line(
@@ -44,8 +48,9 @@ def source_line(
     and line breaks around it, and has at least SHORTEST of them.
 
     >>> texts = {"ann": {"a.py": "def f(x):\\n    return x\\n"}}
-    >>> str(source_line(["re", "turn", " x", "+1"], texts))
-    'ann, a.py, line 2: return x'
+    >>> print(source_line(["re", "turn", " x", "+1"], texts))
+    ann, a.py, line 2:
+        return x
     """
     if author is not None:
         texts = {one_of("author", author, texts): texts[author]}
@@ -60,6 +65,11 @@ def source_line(
                 line = text.split("\n")[number - 1]
                 return SourceLine(name, document, number, line, run)
     return None
+
+
+def token_texts(tokenizer: ByteLevelBPETokenizer, tokens: Iterable[int]) -> list[str]:
+    """Return the text of each token. Part of a character reads as a question mark."""
+    return [tokenizer.decode([int(token)]) for token in tokens]
 
 
 def longest_run(pieces: Sequence[str], texts: Mapping[str, Mapping[str, str]]) -> str:
