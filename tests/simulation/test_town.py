@@ -27,6 +27,7 @@ from smallscale.simulation.world import PEOPLE
         (25, {"seed": 2, "planning": False}),
         (25, {"seed": 4, "memory": 2}),  # fewer than one can notice in an hour
         (25, {"reflection": False}),
+        (25, {"seed": 1, "memory": 24}),
         (60, {"seed": 5}),  # two towns and a part of a third
     ],
 )
