@@ -49,6 +49,13 @@ def recallers(town: Town, fact: str) -> int:
     return int((town.memory.topic == f).any(0).sum())
 
 
+def source_remembers(town: Town, fact: str) -> bool:
+    """Return whether the person whom a fact comes from has a memory of it now."""
+    f = town.world.fact_number(fact)
+    row = town.ids == town.world.sources[f]
+    return bool((town.memory.topic[:, row] == f).any())
+
+
 def guests(town: Town, fact: str) -> int:
     """Return how many people were at an event."""
     f = town.world.fact_number(fact)
@@ -209,9 +216,13 @@ def networks(town: Town) -> Networks:
             pair = (number * size + a, number * size + b)
             if present.issuperset(pair):
                 before.add(pair)
+    return Networks(before, before | pairs_who_talked(town))
+
+
+def pairs_who_talked(town: Town) -> set[Edge]:
+    """Return the pairs of ids, the lower first, that have talked at least once."""
     talked = town.log[:, [LogColumn.FIRST, LogColumn.SECOND]].tolist()
-    after = before | {_ordered(a, b) for a, b in talked}
-    return Networks(before, after)
+    return {_ordered(a, b) for a, b in talked}
 
 
 def _ordered(a: int, b: int) -> Edge:
