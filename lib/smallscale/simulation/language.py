@@ -235,7 +235,7 @@ def train_diarist(
 
 
 def _read(model: Any, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Return the logits after each text (rows, vocabulary), and the words' mean loss."""
+    """Return the logits after each text (rows, vocabulary), and the words' loss."""
     ids, lengths = _padded(rows)
     logits = model(input_ids=ids).logits
     last = logits[torch.arange(len(rows)), lengths - 1]
