@@ -23,6 +23,7 @@ from smallscale.simulation.measures import (
     pairs_who_talked,
     recallers,
     source_remembers,
+    source_thinks_of,
     spread,
 )
 from smallscale.simulation.memory import HEARD
@@ -187,7 +188,22 @@ def test_whether_the_source_remembers() -> None:
     assert source_remembers(town, "party")
     town.memory.topic[:, BO] = 1
     assert not source_remembers(town, "party")
-    assert not source_remembers(Town(3), "party"), "the source does not live here"
+    assert not source_remembers(Town(2), "party"), "the source does not live here"
+
+
+def test_whether_the_source_thinks_of_it() -> None:
+    town = Town()
+    bo = np.array([BO])
+    assert source_thinks_of(town, "party"), "he knows nothing else"
+    assert not source_thinks_of(Town(2), "party"), "the source does not live here"
+    here = town.topic_of_place(bo)[0]
+    town.step = 30
+    for other in range(3):
+        town.memory.write(bo, 30, kind=HEARD, topic=here, subject=other, importance=9)
+    before = town.digest()
+    assert not source_thinks_of(town, "party"), "three others come first"
+    assert source_remembers(town, "party")
+    assert town.digest() == before, "nothing changes by asking"
 
 
 def test_an_interval_by_hand() -> None:

@@ -77,7 +77,8 @@ def _met_most(town: TownState, rows: np.ndarray, latest: np.ndarray) -> np.ndarr
     times = np.stack([(subjects == each).sum(0) for each in subjects])
     times[~somebody] = 0
     most = subjects[times.argmax(0), np.arange(len(rows))]
-    return np.where(somebody.any(0), most, own)
+    companion: np.ndarray = np.where(somebody.any(0), most, own)
+    return companion
 
 
 def _thoughts_about(
