@@ -3,8 +3,8 @@
 Everybody has room for 24 memories. Three tables:
 
 1. People against agent-steps a second and memory, 24 hours each, every size in a
-   process of its own; the exponent of cost is the slope of log seconds on log people, from
-   10,000 up.
+   process of its own; the exponent of cost is the slope of log seconds on log people,
+   from 10,000 up.
 2. The same rules as mesa agents (`plain_town.py`), in the same run; the two towns are
    checked to have said the same.
 3. Decisions of a language model: the town's way (equal questions once, letters' logits,
