@@ -42,6 +42,7 @@ def forward(
     offset: int,
     block: int,
     traffic: Traffic | None = None,
+    block_k: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return out = softmax(s) v, lse = log sum exp(s) of the scores s = scale * q k^T:
     one tile of Br queries after the other walks over the keys in tiles of Bc. Numbers
@@ -52,7 +53,7 @@ def forward(
     offset: query i sees the keys 0 .. i + offset.
     traffic: counts what is read and written, and watches each tile.
     """
-    traffic = traffic or Traffic()
+    traffic, block_k = traffic or Traffic(), block_k or block  # Br is block, Bc block_k
     out, lse = _empty_results(q)
     tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
     safe = all_finite(v)  # if so, a weight of 0 takes nothing: 0 * NaN would be NaN
@@ -60,7 +61,7 @@ def forward(
         q_i = traffic.read(tile(q[:, :, rows]))  # 4: (…, group * Br, d)
         q_i = q_i * (scale * LOG2E)
         top, total, acc = _nothing_seen(q_i)  # 5: m, l and O
-        for cols in tiles(k.shape[2], block, stop=rows.stop + offset):  # 6
+        for cols in tiles(k.shape[2], block_k, stop=rows.stop + offset):  # 6
             k_j = traffic.read(tile(k[:, :, cols]))  # 7: (…, Bc, d)
             v_j = traffic.read(tile(v[:, :, cols]))
             hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
