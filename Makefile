@@ -10,20 +10,28 @@ TESTS := $(BIN)/python -m pytest -q --durations=20 -n $(WORKERS) --dist loadfile
 # A container's only user is often root, whom JupyterLab turns away unless told.
 ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: run test check lab notebooks docs pictures lint clean
+# Without a network there is no model: what needs it says so, and the rest goes on.
+FETCH := $(BIN)/smallscale model || true
+
+.PHONY: run model test check lab notebooks docs pictures lint clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.core  ## every notebook at its default scale, then the gallery
+	@$(FETCH)
 	$(BIN)/smallscale run all
 
+model: $(VENV)/.core  ## the language model, 93 MB, once
+	$(BIN)/smallscale model
+
 lab: $(VENV)/.core  ## JupyterLab, opened on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(ROOT_USER)
+	$(BIN)/jupyter lab --config=jupyter_server_config.py --notebook-dir=notebooks $(ROOT_USER)
 
 check: lint  ## the quick loop: unit and face tests, every notebook at tiny
 	$(TESTS) tests $(SLOW:%=--ignore=tests/%)
 	$(TESTS) --doctest-modules lib/smallscale
 
 test: lint  ## everything, as CI runs it; one execution of each notebook serves nbval and its claims
+	@$(FETCH)
 	$(TESTS) tests
 	$(TESTS) --doctest-modules lib/smallscale
 	$(TESTS) --nbval-lax --nbval-sanitize-with tests/nbval.cfg -p tests.judged \

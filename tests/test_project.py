@@ -19,7 +19,7 @@ GROUND = {  # every floor that is no theme, and what it may stand on
     "models": {"core"},
     "training": {"core"},
     "notebook": {"core"},
-    "runs": {"core", "notebook"},
+    "runs": {"core", "models", "notebook"},
 }
 THEMES_MAY_USE = {"core", "datasets", "models", "training"}
 HELPERS = {"exercises", "explorer"}  # these of a theme's files may use the notebook kit

@@ -4,20 +4,34 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
 from smallscale.runs.catalogue import find_all
+from smallscale.runs.gallery import gallery
+from smallscale.runs.pages import notebook_page
 from tests.browser.watched import PATIENCE, Watched, watch
 from tests.conftest import ROOT, command, environment
+from tests.runs.samples import claim, record
 
 NOTEBOOKS = find_all(ROOT)
 PHONE = 360  # pixels wide
 READABLE = 4.5  # WCAG 2.2, level AA
+LOOKS = [(1100, False), (1100, True), (400, False), (400, True)]  # width, and dark?
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+# All rules, best practices too. What is only counted is not looked for, to be quick.
+VIOLATIONS = """async () => {
+    const found = await axe.run(document, { resultTypes: ['violations'] });
+    return found.violations.map(rule => [
+        rule.id, rule.nodes.map(node => node.html.slice(0, 200))]);
+}"""
 
 LOADED = """async images => Promise.all(images.map(async image => {
     image.loading = 'eager';
@@ -140,7 +154,8 @@ def test_a_screen_reader_finds_one_main_part_and_one_title(
 ) -> None:
     page = visit(name).page
     assert page.get_by_role("main").count() == 1
-    assert page.get_by_role("navigation").count() == 1
+    contents = "Themes" if name == "gallery" else "Contents"
+    assert page.get_by_role("navigation", name=contents).count() == 1
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.title().strip()
     assert page.locator("html").get_attribute("lang") == "en"
@@ -181,6 +196,152 @@ def test_nothing_sticks_out_on_a_phone(
     page = visit(name, width=PHONE, height=740).page
     images(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+
+
+def violations(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe-core objects to: the rule, and each element that breaks it."""
+    page.evaluate(AXE)
+    return [(rule, elements) for rule, elements in page.evaluate(VIOLATIONS)]
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_axe_finds_no_violation(
+    name: str, width: int, dark: bool, visit: Callable[..., Watched]
+) -> None:
+    assert violations(visit(name, width=width, dark=dark).page) == []
+
+
+UNFOLD = "() => document.querySelectorAll('details').forEach(e => { e.open = true; })"
+
+
+def odd_notebook() -> Any:
+    """What notebooks of other people show, without words or with colours of its own."""
+    frame = pd.DataFrame([[1, 2], [3, 4]], columns=["a", "b"]).rename_axis("name")
+    style = frame.style.highlight_max(color="yellow").background_gradient()
+    several = pd.concat({"x": frame, "y": frame}, axis=1)
+    shown = [
+        {"text/html": style.to_html()},
+        {"text/html": several.T.to_html()},
+        {"text/html": several.describe().to_html()},
+        {"text/html": "<p style='background: lightyellow'>A note of its own</p>"},
+        {"text/html": "<img src='data:,'><h6>A heading</h6><h2></h2>"},
+        {"text/html": f"<pre>{'wide ' * 99}</pre>"},
+        {"text/html": f"<div style='overflow: auto'><p>{'x' * 999}</p></div>"},
+        {"text/markdown": f"<pre>{'wide ' * 99}</pre>"},
+        {"text/markdown": f"| | |\n|---|---|\n| {'long ' * 9} | {'x' * 200} |"},
+        {"text/latex": "$" + " + ".join(f"x_{{{i}}}" for i in range(99)) + "$"},
+        {"text/plain": "plain " * 99},
+        {"image/png": PIXEL},
+    ]
+    outputs = [nbformat.v4.new_output("display_data", data) for data in shown]
+    outputs.append(nbformat.v4.new_output("stream", name="stderr", text="z" * 300))
+    trace = ["\x1b[31mValueError\x1b[0m: " + "y" * 300]
+    outputs.append(
+        nbformat.v4.new_output("error", ename="E", evalue="e", traceback=trace)
+    )
+    words = f"#### Deep\n\n`{'code' * 99}`\n\n## Why *so*?\n\n## Why *so*?\n\n# More"
+    folded = {"tags": ["hide-input"]}
+    return nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(words),
+            nbformat.v4.new_code_cell("x = " + "1 + " * 99 + "1", outputs=outputs),
+            nbformat.v4.new_code_cell("y = 1", metadata=folded),
+            nbformat.v4.new_raw_cell("raw " * 99),
+        ]
+    )
+
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
+    "AABJRU5ErkJggg=="
+)
+
+
+@pytest.fixture(scope="module")
+def odd_pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A page of what is odd, and the gallery of runs that failed or are many."""
+    folder = tmp_path_factory.mktemp("odd")
+    page = folder / "page.html"
+    page.write_text(notebook_page(odd_notebook(), record(error="w" * 300)), "utf-8")
+    runs = [
+        record(run=f"run-{seed}", parameters={"seed": seed}, error="w " * 200)
+        for seed in range(26)
+    ]
+    others = [
+        record(notebook=name, status="timed-out", claims=[claim(holds=False)])
+        for name in ("a b/c d", "alone", "dpo/x")
+    ]
+    overview = folder / "index.html"
+    overview.write_text(gallery([*runs, *others]), "utf-8")
+    return {"page": page, "gallery": overview}
+
+
+@pytest.mark.parametrize("which", ["page", "gallery"])
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_axe_finds_no_violation_in_what_is_odd(
+    browser: Browser, odd_pages: dict[str, Path], which: str, width: int, dark: bool
+) -> None:
+    page = watch(browser, width=width, dark=dark).page
+    page.goto(odd_pages[which].as_uri())
+    page.evaluate(UNFOLD)
+    found = violations(page)
+    page.context.close()
+    assert found == []
+
+
+def test_axe_finds_what_is_wrong(browser: Browser) -> None:
+    """The test of the test: it would see what it is there to see."""
+    page = watch(browser, width=400).page
+    page.set_content(
+        f"<main><h1>x</h1><pre style='overflow: auto'>{'wide ' * 99}</pre>"
+        "<table><tr><th></th><td>1</td></tr></table></main>"
+    )
+    found = [rule for rule, _ in violations(page)]
+    page.context.close()
+    assert {"scrollable-region-focusable", "empty-table-header"} <= set(found)
+
+
+def test_a_button_copies_the_code_and_a_box_hides_it(
+    browser: Browser, odd_pages: dict[str, Path]
+) -> None:
+    watched = watch(browser)
+    page = watched.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(odd_pages["page"].as_uri())
+    button = page.get_by_role("button", name="Copy").first
+    button.focus()
+    button.press("Enter")
+    page.get_by_role("status").get_by_text("The code is copied.").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "x = " + "1 + " * 99 + "1"
+    code = page.locator(".highlight pre").first
+    assert code.is_visible()
+    page.get_by_label("Hide the code").check()
+    assert not code.is_visible()
+    assert page.locator(".output").first.is_visible()
+    assert watched.complaints() == []
+    page.context.close()
+
+
+def test_without_scripts_no_button_shows_and_all_else_is_there(
+    browser: Browser, odd_pages: dict[str, Path]
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(odd_pages["page"].as_uri())
+    assert page.locator("button:visible").count() == 0
+    links = page.get_by_role("navigation", name="Contents").get_by_role("link")
+    assert links.all_text_contents() == [
+        "Deep",
+        "Why so?",
+        "Why so?",
+        "More",
+        "A heading",
+    ]
+    links.nth(2).click()
+    assert page.locator(":target").text_content() == "# Why so?"
+    assert page.locator(":target .anchor").is_visible()
+    context.close()
 
 
 def test_text_is_readable_by_day_and_by_night(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -24,6 +25,7 @@ from smallscale.notebook.living_source import FOLDED
 from smallscale.runs.catalogue import find_all
 from tests.browser.watched import PATIENCE, Watched, watch
 from tests.conftest import ROOT, environment
+from tests.renew import METADATA
 
 NOTEBOOKS = find_all(ROOT)
 IMAGES = "robustness/adversarial-images"
@@ -134,6 +136,16 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     settings = folder / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
+    with serving(folder) as served:
+        yield served
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, str]]:
+    """Start JupyterLab in a folder, with its notebooks and settings of its own.
+
+    It is started by the README's line.
+    """
     token = secrets.token_hex(16)
     words = [
         "--no-browser",
@@ -142,12 +154,14 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
         f"--IdentityProvider.token={token}",
         "--allow-root",
         "--LabApp.extension_manager=readonly",
-        f"--notebook-dir={folder / 'notebooks'}",
+        f"--config={ROOT / 'jupyter_server_config.py'}",
+        "--notebook-dir=notebooks",
     ]
     own = {name: str(folder / name) for name in FOLDERS}
     with (folder / "log").open("w") as log:
         server = psutil.Popen(
             [sys.executable, "-m", "jupyterlab", *words],
+            cwd=folder,
             env=environment(OMP_WAIT_POLICY="PASSIVE", **own),
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -519,6 +533,65 @@ def test_nothing_was_complained_about_and_nobody_else_asked(ran: Watched) -> Non
     assert hosts <= LOOPBACK, [
         url for url in ran.requests if urlsplit(url).hostname not in LOOPBACK
     ]
+
+
+@pytest.fixture(scope="module")
+def checkout(
+    tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[tuple[Path, tuple[str, str]]]:
+    """The notebooks as they are, committed, and JupyterLab started above them.
+
+    The version that they name is another Python's, as it will be for most readers.
+    """
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    (folder / ".gitignore").write_text(
+        "\n".join(["/log", *FOLDERS, (ROOT / ".gitignore").read_text()])
+    )
+    for path in folder.rglob("notebooks/*/*.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        assert f'"version": "{VERSION}"' in text
+        path.write_text(
+            text.replace(f'"version": "{VERSION}"', '"version": "3.99.0"'),
+            encoding="utf-8",
+        )
+    git(folder, "init")
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--message=all")
+    with serving(folder) as served:
+        yield folder, served
+
+
+VERSION = METADATA["language_info"]["version"]
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in this folder, and return what it prints."""
+    return subprocess.run(
+        ["git", *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_opening_and_saving_a_notebook_leaves_git_clean(
+    name: str, browser: Browser, checkout: tuple[Path, tuple[str, str]]
+) -> None:
+    folder, served = checkout
+    file = folder / "notebooks" / f"{name}.ipynb"
+    written = file.stat().st_mtime_ns
+    watched = opened(browser, served, name)
+    page = watched.page
+    page.locator(".jp-Notebook").first.click(position={"x": 5, "y": 5})
+    with page.expect_response(
+        lambda response: (
+            response.request.method == "PUT" and "/api/contents/" in response.url
+        )
+    ):
+        page.keyboard.press("Control+s")
+    stop_kernels(page, served)
+    page.context.close()
+    assert file.stat().st_mtime_ns > written, "it was saved"
+    assert git(folder, "status", "--short") == "", git(folder, "diff")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from smallscale.core.seeds import seeded
 from smallscale.dpo import (
+    Tabular,
     all_logps,
     answer_logps,
     padded_answers,
@@ -62,6 +63,7 @@ def test_truncation_keeps_the_prompts_boundary() -> None:
         ([[1]], [[3], [4]], {}, "prompts and completions must have the same length"),
         ([], [], {}, "prompts and completions must have the same length"),
         ([[]], [[3]], {}, "prompts must each hold a token"),
+        ([[1]], [[3]], {"max_length": -1}, "max_length must be a whole number"),
     ],
 )
 def test_answers_that_cannot_be_scored_are_refused(
@@ -180,3 +182,19 @@ def test_answers_and_distribution_agree(world: Reviews, reference: nn.Module) ->
         answer_logps(reference, some).detach(),
         all_logps(reference, world.texts)[[0, 100, 2000]],
     )
+
+
+def test_texts_that_a_model_cannot_read_are_refused() -> None:
+    """In words, and not as an index out of range: 24 positions, 10 tokens."""
+    model = tiny_gpt2()
+    all_logps(model, padded_answers([[1]], [[2] * 23]))
+    # Padding takes no position.
+    wide = padded_answers([[1]] * 2, [[2] * 3, [2] * 23], side="left")
+    all_logps(model, wide)
+    with pytest.raises(ValueError, match="at most 24 tokens, the model's positions"):
+        all_logps(model, padded_answers([[1]], [[2] * 24]))
+    for ids in ([[10]], [[2]]), ([[2]], [[10]]):
+        with pytest.raises(ValueError, match="below 10, the model's vocabulary"):
+            all_logps(model, padded_answers(*ids))
+    with pytest.raises(ValueError, match="prompts must be below 2"):
+        all_logps(Tabular([[0.5, 0.5]] * 2), padded_answers([[2]], [[1]]))

@@ -81,13 +81,45 @@ def test_it_starts_at_ln_2_and_the_reference_stays_what_it_was() -> None:
     ]
 
 
-def test_the_policy_has_its_dropout_while_it_trains() -> None:
-    """So its first loss is not the ln 2 of a policy that is the reference."""
+def test_the_policy_has_no_dropout_while_it_trains() -> None:
+    """Whatever mode and dropout it comes with, the run is that of a policy without."""
     texts = padded_answers(PROMPTS, COMPLETIONS)
-    table = train_preferences(
-        tiny_gpt2(dropout=0.5), texts, [[0, 3]], beta=1.0, steps=1, batch_size=1
-    )
+    settings: dict[str, Any] = {"beta": 1.0, "steps": 3, "batch_size": 1}
+    plain = train_preferences(tiny_gpt2(), texts, [[0, 3]], **settings)
+    assert plain.loss[0] == pytest.approx(math.log(2), abs=1e-6)
+    policy = tiny_gpt2(dropout=0.5).train()
+    assert train_preferences(policy, texts, [[0, 3]], **settings).equals(plain)
+
+
+def test_dropout_is_there_for_who_asks_for_it() -> None:
+    """Then the first loss is not the ln 2 of a policy that is the reference."""
+    texts = padded_answers(PROMPTS, COMPLETIONS)
+    settings: dict[str, Any] = {"beta": 1.0, "steps": 1, "batch_size": 1}
+    policy = tiny_gpt2(dropout=0.5)
+    table = train_preferences(policy, texts, [[0, 3]], dropout=True, **settings)
     assert abs(table.loss[0] - math.log(2)) > 0.01
+    assert not policy.training
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])
+def test_a_policy_in_half_precision_trains_in_single(stored: torch.dtype) -> None:
+    """A step of 1e-6 moves no bfloat16 weight. Here every step counts."""
+    texts = padded_answers(PROMPTS, COMPLETIONS)
+    settings: dict[str, Any] = {"beta": 0.1, "steps": 20, "batch_size": 2, "lr": 1e-6}
+    pairs = [[0, 3], [1, 2]]
+    policy = tiny_gpt2().to(stored)
+    rounded = copy.deepcopy(policy).float()
+    table = train_preferences(policy, texts, pairs, **settings)
+    assert table.equals(train_preferences(rounded, texts, pairs, **settings))
+    assert table.margin.iloc[-1] > 1e-4
+    assert {p.dtype for p in policy.parameters()} == {torch.float32}
+
+
+def test_a_run_that_diverges_says_so() -> None:
+    texts = padded_answers(PROMPTS, COMPLETIONS)
+    settings: dict[str, Any] = {"beta": 0.1, "steps": 9, "batch_size": 1, "lr": 1e30}
+    with pytest.raises(ValueError, match=r"policy must give finite.*lower lr=1e\+30"):
+        train_preferences(tiny_gpt2(), texts, [[0, 3]], **settings)
 
 
 def test_the_rate_falls_along_a_line() -> None:
@@ -138,7 +170,14 @@ def test_the_same_seed_is_the_same_run_and_touches_no_global_state() -> None:
     def run(seed: int) -> Any:
         pairs = [[0, 3], [1, 2], [3, 1], [2, 0]]
         return train_preferences(
-            tiny_gpt2(0.1), texts, pairs, beta=0.1, steps=6, batch_size=2, seed=seed
+            tiny_gpt2(0.1),
+            texts,
+            pairs,
+            beta=0.1,
+            steps=6,
+            batch_size=2,
+            seed=seed,
+            dropout=True,
         )
 
     assert run(1).equals(run(1))
@@ -274,6 +313,9 @@ def test_the_tabular_optimum_is_reached() -> None:
         ([[0, 1]], {"beta": 0.0}, "beta"),
         ([[0, 1]], {"loss": "sigmoid"}, "loss"),
         ([[0, 1]], {"reference": [0.0]}, "reference"),
+        ([[0, 1]], {"lr": -1.0}, "lr"),
+        ([[0, 1]], {"lr": math.nan}, "lr"),
+        ([[0, 1]], {"dropout": 0.1}, "dropout must be True or False"),
     ],
 )
 def test_training_refuses_what_cannot_be_right(

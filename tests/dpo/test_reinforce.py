@@ -19,6 +19,7 @@ from smallscale.dpo.reviews import (
     measure,
     review_distribution,
 )
+from tests.dpo.models import tiny_gpt2
 
 
 def test_on_policy_training_nears_the_optimum(
@@ -71,3 +72,18 @@ def test_what_every_answer_earns_teaches_nothing(
     ]
     assert torch.allclose(logps[1], logps[2], atol=1e-3)
     assert not torch.allclose(logps[0], logps[1], atol=1e-2)
+
+
+def test_a_policy_has_no_dropout_and_single_precision_while_it_learns() -> None:
+    """Dropout would judge draws by log-probabilities that they were not drawn by, and
+    bfloat16 would round each step away."""
+    options: dict[str, Any] = {"beta": 0.5, "steps": 2, "max_new_tokens": 5}
+    rest = {"end_token": 9, **options}
+    learnt = []
+    for policy in (tiny_gpt2(), tiny_gpt2(dropout=0.5).train()):
+        train_on_policy(policy, [1], len, **rest)
+        learnt.append(policy.lm_head.weight)
+    assert torch.equal(*learnt)
+    half = tiny_gpt2().to(torch.bfloat16)
+    train_on_policy(half, [1], len, **rest)
+    assert {p.dtype for p in half.parameters()} == {torch.float32}

@@ -79,7 +79,7 @@ def started(
 
 
 @pytest.mark.parametrize("cold", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_is_finished(
     started: Callable[..., subprocess.Popen[str]],
     tmp_path: Path,
@@ -97,18 +97,52 @@ def test_an_interrupt_keeps_what_is_finished(
     assert len((tmp_path / "results" / "runs.csv").read_text().splitlines()) == 2
 
 
+def test_a_closed_terminal_does_not_end_a_command_under_nohup(
+    write: Write, tmp_path: Path
+) -> None:
+    write("theme/nb", "import time; open('../../going', 'w').close(); time.sleep(3)")
+    process = subprocess.Popen(
+        ["nohup", *command("run", "all")],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not (tmp_path / "going").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "1 run, 0 failed" in out
+
+
 @pytest.mark.parametrize("cold", [False, True])
 def test_kill_9_leaves_no_process_and_no_half_written_run(
-    started: Callable[..., subprocess.Popen[str]], tmp_path: Path, cold: bool
+    started: Callable[..., subprocess.Popen[str]],
+    write: Write,
+    tmp_path: Path,
+    cold: bool,
 ) -> None:
     process = started(*(["--cold"] if cold else []))
     process.kill()
     process.wait()
     assert none_left(str(tmp_path))
-    assert [
-        path.name.startswith("nb-")
-        for path in (tmp_path / "results" / "runs").iterdir()
-    ] == [True]
+    runs = tmp_path / "results" / "runs"
+    whole, cut = sorted(runs.iterdir(), key=lambda path: path.name.startswith("."))
+    assert json.loads((whole / "run.json").read_text())["status"] == "completed"
+    assert cut.name.startswith(".partial-")
+    listed = subprocess.run(
+        command("results"), cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert len(listed.stdout.splitlines()) == 2
+    assert not listed.stderr
+    # What was cut off is swept up by the next command that runs anything.
+    write("theme/nb", "1")
+    subprocess.run(command("run", "all"), cwd=tmp_path, check=True, capture_output=True)
+    assert not cut.exists()
+    assert whole.exists()
+    assert not list(runs.glob(".*"))
 
 
 def test_what_a_killed_command_left_half_written_is_swept_up(
@@ -133,6 +167,19 @@ def test_what_a_killed_command_left_half_written_is_swept_up(
     subprocess.run(command("run", "all"), cwd=tmp_path, check=True, capture_output=True)
     assert not stale.exists()
     assert other.exists()  # another machine's, which may be at work
+
+
+def test_a_sweep_leaves_the_unfinished_runs_of_another_command(
+    started: Callable[..., subprocess.Popen[str]], write: Write, tmp_path: Path
+) -> None:
+    process = started()
+    (at_work,) = tmp_path.glob("results/runs/.partial-*")
+    write("theme/nb", "1")
+    subprocess.run(command("run", "all"), cwd=tmp_path, check=True, capture_output=True)
+    assert at_work.exists()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert not at_work.exists()
 
 
 def test_damaged_results_are_read_around_and_made_again(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -401,16 +401,121 @@ def test_nan_comes_out_where_torch_lets_it_out(level: str, poisoned: int) -> Non
         theirs = F.scaled_dot_product_attention(*inputs, is_causal=causal)
         assert theirs.isnan().any()
         ours = attention(*inputs, causal=causal, level=level)
+        # A value out of sight meets a weight of 0, and torch's 0 * NaN is NaN.
         sight = (
             seen(20, 20, causal, "top-left")[:, 4]
             if poisoned
             else torch.arange(20) == 4
         )
         assert torch.equal(ours.isnan()[:, :, sight], theirs.isnan()[:, :, sight])
-        # A value out of sight meets a weight of 0, and 0 * NaN is NaN: torch makes no
-        # promise there.
-        if poisoned < 2:
-            assert torch.equal(ours.isnan(), theirs.isnan())
+        assert ours.isfinite()[:, :, ~sight].all()
+
+
+@st.composite
+def broken_cases(draw: st.DrawFn, longest: int) -> dict[str, Any]:
+    """Draw what is broken where: in q, k, v or the gradient of out."""
+    places = st.tuples(
+        st.integers(0, 3), st.integers(0, 1), st.integers(0, longest - 1)
+    )
+    return {
+        "n_q": draw(st.integers(1, longest)),
+        "n_k": draw(st.integers(1, longest)),
+        "align": draw(st.sampled_from(["top-left", "bottom-right"])),
+        "block": draw(st.integers(1, longest + 5)),
+        "kind": draw(st.sampled_from([math.nan, INF, -INF])),
+        "places": draw(st.lists(places, min_size=1, max_size=3)),
+    }
+
+
+def results_and_gradients(
+    level: str, case: dict[str, Any], inputs: list[Tensor]
+) -> list[Tensor]:
+    """Return out, lse, dq, dk and dv; the oracle's at level "oracle"."""
+    *leaves, weight, weight_lse = [x.clone() for x in inputs]
+    leaves = [x.requires_grad_() for x in leaves]
+    options = {"causal": True, "align": case["align"]}
+    if level == "oracle":
+        results = oracle(*leaves, **options)
+    else:
+        how = {"level": level, "block": case["block"], "return_lse": True}
+        results = attention(*leaves, **options, **how)
+    if level == "online":
+        return list(results)
+    # lse is -inf where nothing is seen: no gradient comes from there.
+    alive = seen(case["n_q"], case["n_k"], **options).any(1)
+    loss_weights = (weight, weight_lse * alive)
+    grads = torch.autograd.grad(
+        results, leaves, loss_weights, materialize_grads=True, allow_unused=True
+    )
+    return [*results, *grads]
+
+
+def keeps_its_sight(level: str, case: dict[str, Any]) -> None:
+    """Whatever is finite by the oracle, row by row, is so here, and equal."""
+    q, k, v = qkv(case["n_q"], case["n_k"], d=3, heads=2, kv_heads=2)
+    inputs = [q, k, v, some(*q.shape, seed=7), some(*q.shape[:3], seed=8)]
+    for which, head, row in case["places"]:
+        inputs[which][0, head, row % inputs[which].shape[2], 1] = case["kind"]
+    expected = results_and_gradients("oracle", case, inputs)
+    # A row whose scores are all -inf counts as one that sees nothing.
+    lost = expected[1].isneginf().any(1)[0]
+    sight = seen(case["n_q"], case["n_k"], True, case["align"])
+    assume(not (lost & sight.any(1)).any())
+    ours = results_and_gradients(level, case, inputs)
+    for mine, wanted in zip(ours, expected, strict=False):
+        good = wanted.isfinite()
+        assert torch.equal(mine.isfinite(), good)
+        close(mine[good], wanted[good], 1e-10)
+
+
+@pytest.mark.parametrize(
+    "level", ["naive", "online", "tiled", pytest.param("cpp", marks=needs_compiler)]
+)
+@settings(max_examples=60)
+@given(case=broken_cases(20))
+def test_what_is_broken_reaches_those_who_see_it_alone(
+    level: str, case: dict[str, Any]
+) -> None:
+    keeps_its_sight(level, case)
+
+
+@needs_triton
+@settings(max_examples=15)
+@given(case=broken_cases(20))
+def test_what_is_broken_reaches_those_who_see_it_alone_in_triton(
+    case: dict[str, Any],
+) -> None:
+    keeps_its_sight("triton", case)
+
+
+@pytest.mark.parametrize("level", EVERY)
+@pytest.mark.parametrize("kind", [math.nan, INF, -INF])
+@pytest.mark.parametrize("poisoned", [1, 2])
+def test_a_broken_key_or_value_changes_no_bit_of_the_rows_before_it(
+    level: str, kind: float, poisoned: int
+) -> None:
+    # Five queries see keys 0 to 4 of eight; the last three nobody sees.
+    for first, n_q in ((30, 50), (5, 5)):
+        clean = qkv(n_q, n_q + 3, dtype=torch.float32, heads=4, kv_heads=2)
+        broken = [x.clone() for x in clean]
+        broken[poisoned][:, 1, first:] = kind
+        results = []
+        for inputs in (clean, broken):
+            leaves = [x.clone().requires_grad_() for x in inputs]
+            out, lse = attention(
+                *leaves, causal=True, level=level, block=16, return_lse=True
+            )
+            rows = [out[:, :, :first], lse[:, :, :first]]
+            if level != "online":
+                weight = some(*out.shape, dtype=torch.float32)
+                grads = torch.autograd.grad(out, leaves, weight)
+                rows.append(grads[0][:, :, :first])
+                if first == n_q:  # nobody sees what is broken
+                    rows += grads
+                    assert (grads[1][:, :, first:] == 0).all()
+                    assert (grads[2][:, :, first:] == 0).all()
+            results.append(rows)
+        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("level", EVERY)
@@ -521,6 +626,11 @@ Q, K = torch.zeros(2, 4, 5, 8), torch.zeros(2, 2, 6, 8)
         ({"v": K[..., 1:]}, "k and v must have one shape"),
         ({"q": Q[:1]}, "q, k and v must agree in batch and d"),
         ({"q": Q[..., 1:]}, "q, k and v must agree in batch and d"),
+        ({"q": Q.to_sparse()}, "q must be a dense tensor, .* got torch.sparse_coo"),
+        (
+            {"q": Q.to(torch.cfloat), "k": K.to(torch.cfloat), "v": K.to(torch.cfloat)},
+            "q, k and v must be of one type, .* got torch.complex64",
+        ),
         ({"q": Q[:, :3]}, "k's heads must divide q's; got 2 and 3"),
         ({"k": K[:, :0], "v": K[:, :0]}, "k's heads must divide q's; got 0 and 4"),
     ],

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.kernels.tiled import _hide_unseen, _put, _tile, causal_mask, tiles
+from smallscale.kernels.sight import causal_mask, hide_
+from smallscale.kernels.tiled import _out_of_sight, _put, _tile, tiles
 
 
 @given(
@@ -40,7 +41,8 @@ def test_a_tile_of_scores_hides_what_its_own_rows_and_keys_do_not_see(
 ) -> None:
     rows, cols = slice(row, row + 3), slice(col, col + 2)
     scores = torch.zeros(4, 2 * 3, 2)  # two heads of queries below one another
-    hidden = _hide_unseen(scores, rows, cols, offset)
+    queries = torch.zeros(4, 2 * 3, 5)
+    hidden = hide_(scores, _out_of_sight(rows, cols, offset, queries))
     for group in range(2):
         for i in range(3):
             for j in range(2):

@@ -1,19 +1,36 @@
 """Is a step computed once, and again as soon as what it depends on has changed?"""
 
+import _bisect
+import copy
+import ctypes
+import enum
+import functools
+import importlib
 import os
+import pickle
+import random
+import struct
 import subprocess
 import sys
+import threading
+import warnings
+from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smallscale.notebook import remember
+from smallscale.notebook import libraries, remember
 from smallscale.notebook.disk_cache import cache_folder, value_hash
 
 calls: list[Any] = []
@@ -230,3 +247,664 @@ def test_another_process_reads_it(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert outputs == ["computed\n{'x': 1.5}\n", "{'x': 1.5}\n"]
+
+
+# ---- what tells two values apart -----------------------------------------------------
+
+
+def plus_one(x: int) -> int:
+    return x + 1
+
+
+def plus_hundred(x: int) -> int:
+    return x + 100
+
+
+def compare(function: Callable[[int], int], x: int) -> int:
+    """Call the function; `plus_one` is met in this code before the argument is."""
+    return function(x) + 0 * plus_one(x)
+
+
+def test_two_functions_in_one_key_count_each_by_itself() -> None:
+    assert remember(compare)(plus_one, 1) == 2
+    assert remember(compare)(plus_hundred, 1) == 101
+    one, hundred = plus_one, plus_hundred
+    keys = {
+        value_hash(a, b, c)
+        for a, b, c in [
+            (one, one, hundred),
+            (one, hundred, one),
+            (hundred, one, one),
+            (one, hundred, hundred),
+        ]
+    }
+    assert len(keys) == 4
+
+
+def doubling(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return 2 * function(*args)
+
+    return wrapper
+
+
+def passing(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+def class_with(number: int) -> type:
+    """Return a class that calls its base's method, which returns the number."""
+
+    class Base:
+        def run(self) -> int:
+            return number
+
+    class Middle(Base):
+        pass
+
+    class Leaf(Middle):
+        __slots__ = ("slot",)
+
+        def __call__(self) -> int:
+            return self.run()
+
+    return Leaf
+
+
+def class_with_value(number: int) -> type:
+    class Holder:
+        value = number
+
+    return Holder
+
+
+def class_with_property(number: int) -> type:
+    class Holder:
+        @property
+        def value(self) -> int:
+            return number
+
+    return Holder
+
+
+def with_slot(number: int) -> Any:
+    made = class_with(0)()
+    made.slot = number
+    return made
+
+
+def with_default(number: int) -> Callable[..., int]:
+    def function(x: int = number, *, y: int = number) -> int:
+        return x + y
+
+    return function
+
+
+def nested(text: str) -> Callable[[], Callable[[], int]]:
+    """Return a function whose only own part is in a function within it."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        f"def outer():\n    def inner():\n        return {text}\n    return inner",
+        space,
+    )
+    return space["outer"]  # type: ignore[no-any-return]
+
+
+def mutual(step: int) -> Callable[[int], bool]:
+    """Return `even`, which calls `odd`, which calls `even` with n - step."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        "def even(n): return n == 0 or odd(n - 1)\n"
+        f"def odd(n): return n != 0 and even(n - {step})",
+        space,
+    )
+    return space["even"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (doubling(plus_one), passing(plus_one)),
+        (passing(plus_one), passing(plus_hundred)),
+        (doubling(passing(plus_one)), doubling(passing(plus_hundred))),
+        (torch.no_grad()(plus_one), torch.no_grad()(plus_hundred)),
+        (functools.lru_cache(plus_one), functools.lru_cache(plus_hundred)),
+        (functools.partial(plus_one, 1), functools.partial(plus_hundred, 1)),
+        (functools.partial(plus_one, 1), functools.partial(plus_one, 2)),
+        (class_with(1), class_with(2)),
+        (class_with(1)(), class_with(2)()),
+        (class_with(1)().run, class_with(2)().run),
+        (class_with_value(1), class_with_value(2)),
+        (class_with_property(1), class_with_property(2)),
+        (with_slot(1), with_slot(2)),
+        (with_default(1), with_default(2)),
+        (nested("1"), nested("1.0")),
+        (nested("True"), nested("1")),
+        (nested("0.0"), nested("-0.0")),
+        (mutual(1), mutual(2)),
+        (np.vectorize(plus_one), np.vectorize(plus_hundred)),
+        (np.sin, np.cos),
+        (torch.relu, torch.sigmoid),
+        ([].append, [1].append),
+    ],
+)
+def test_code_counts_by_what_it_runs(one: Any, other: Any) -> None:
+    assert value_hash(one) != value_hash(other)
+    assert value_hash(one) == value_hash(one)
+
+
+def test_a_helpers_helper_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def top(x: float) -> Any:
+        return double(x)  # which calls `record`, which is not named here
+
+    before = value_hash(top)
+    monkeypatch.setattr(sys.modules[__name__], "record", plus_one)
+    assert value_hash(top) != before
+
+
+def test_recursion_has_one_hash_whatever_was_hashed_before() -> None:
+    even = mutual(1)
+    before = value_hash(even)
+    value_hash(even.__globals__["odd"])
+    even(100)
+    assert value_hash(even) == before == value_hash(mutual(1))
+
+
+def test_comments_docstrings_and_places_do_not_count() -> None:
+    plain: dict[str, Any] = {}
+    told: dict[str, Any] = {}
+    exec("def f(x):\n    return x + 1", plain)
+    exec('\n\n# more\ndef f(x):\n    "It adds."\n    return x + 1  # one', told)
+    if sys.version_info < (3, 13):
+        assert value_hash(plain["f"]) == value_hash(told["f"])
+    exec('def f(x):\n    "It adds 1."\n    return x + 1', plain)
+    assert value_hash(plain["f"]) == value_hash(told["f"])
+
+
+def test_the_loaded_code_counts_and_not_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    file = tmp_path / "edited_helper.py"
+    file.write_text("def helper(x):\n    return x + 1\n")
+    helpers = importlib.import_module("edited_helper")
+
+    def step(x: int) -> Any:
+        return helpers.helper(x)
+
+    assert remember(step)(1) == 2
+    file.write_text("def helper(x):\n    return x + 1000\n")
+    before = value_hash(step)
+    assert remember(step)(1) == 2
+    importlib.reload(helpers)
+    assert value_hash(step) != before
+    assert remember(step)(1) == 1001
+
+
+def test_an_import_within_a_function_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("made_helper")
+    monkeypatch.setitem(sys.modules, "made_helper", module)
+    module.helper = plus_one  # type: ignore[attr-defined]
+
+    def step(x: int) -> Any:
+        from made_helper import helper
+
+        return helper(x)
+
+    assert remember(step)(1) == 2
+    module.helper = plus_hundred  # type: ignore[attr-defined]
+    assert remember(step)(1) == 101
+
+
+def test_a_patched_library_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x)
+
+    before = value_hash(step), value_hash(torch.nn.ReLU)
+    monkeypatch.setattr(torch, "relu", plus_one)
+    monkeypatch.setattr(torch.nn.ReLU, "forward", plus_hundred)
+    assert value_hash(step) != before[0]
+    assert value_hash(torch.nn.ReLU) != before[1]
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, gain: float = 1.0) -> None:
+        super().__init__()
+        self.gain = gain
+        self.inner = torch.nn.Linear(2, 2, bias=False)
+        torch.nn.init.ones_(self.inner.weight)
+        self.register_buffer("shift", torch.zeros(1), persistent=False)
+
+
+def changed(change: Callable[[Any], Any]) -> Scaled:
+    model = Scaled()
+    change(model)
+    return model
+
+
+def tie(model: Any) -> None:
+    model.inner.other = model.inner.weight
+
+
+def untie(model: Any) -> None:
+    model.inner.other = torch.nn.Parameter(model.inner.weight.detach().clone())
+
+
+def test_a_model_counts_by_all_that_it_holds() -> None:
+    models = [
+        Scaled(),
+        Scaled(5.0),
+        changed(lambda m: m.shift.add_(1)),
+        changed(lambda m: m.inner.eval()),
+        changed(lambda m: m.inner.weight.requires_grad_(False)),
+        changed(lambda m: m.register_forward_hook(lambda *_: None)),
+        changed(lambda m: m.register_forward_hook(lambda *_: 1)),
+        changed(lambda m: setattr(m, "forward", plus_one)),
+        changed(lambda m: m.register_buffer("shift", torch.zeros(1))),
+        changed(tie),
+        changed(untie),
+    ]
+    assert len({value_hash(model) for model in models}) == len(models)
+    # Hooks are numbered anew in each process; that does not count.
+    hooked = changed(lambda m: m.register_forward_hook(plus_one))
+    again = changed(lambda m: m.register_forward_hook(plus_one))
+    assert value_hash(hooked) == value_hash(again)
+    assert value_hash(Scaled()) == value_hash(copy.deepcopy(Scaled()))
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+    BLUE = 2
+
+
+def nan_with(payload: int) -> float:
+    (number,) = struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_0000_0000 | payload))
+    return float(number)
+
+
+FIELDS = [("a", "i1"), ("b", "f8")]
+TABLE = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+DIFFERENT: list[tuple[Any, Any]] = [
+    (1, True),
+    (1, 1.0),
+    (0.0, -0.0),
+    (nan_with(0), nan_with(1)),
+    ("a", b"a"),
+    ([1], (1,)),
+    ({1, 2}, {1, 3}),
+    ({1}, {True}),
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}),  # code sees the order
+    (Point(1), Point(2)),
+    (Colour.RED, Colour.BLUE),
+    (Colour.RED, 1),
+    (datetime(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC)),
+    (datetime(2020, 1, 1), datetime(2020, 1, 1, fold=1)),
+    (Decimal("1.0"), Decimal("1.00")),
+    (deque([1], 3), deque([1], 4)),
+    (np.array([0.0]), np.array([-0.0])),
+    (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0])),
+    (np.ma.array([1, 2], mask=[0, 0]), np.array([1, 2])),
+    (np.array([1, "a"], object), np.array([1, "b"], object)),
+    (np.array([(1, 2.0)], FIELDS), np.array([(1, 3.0)], FIELDS)),
+    (np.arange(3, dtype="<i4"), np.arange(3, dtype=">i4")),
+    (TABLE, TABLE.set_axis([5, 6])),
+    (TABLE, TABLE.rename(columns={"a": "z"})),
+    (TABLE, TABLE.astype({"a": "int32"})),
+    (TABLE, TABLE.rename_axis("name")),
+    (TABLE, TABLE.assign(b=["x", "y"])),
+    (pd.Series([1], name="a"), pd.Series([1], name="b")),
+    (pd.Series([1, None], dtype="Int64"), pd.Series([2, None], dtype="Int64")),
+    (torch.zeros(2), torch.zeros(2, dtype=torch.bfloat16)),
+    (torch.zeros(2).bfloat16(), torch.ones(2).bfloat16()),
+    (torch.tensor([1 + 1j]), torch.tensor([1 + 1j]).conj()),
+    (torch.eye(2).to_sparse(), 2 * torch.eye(2).to_sparse()),
+    (torch.eye(2).to_sparse(), torch.eye(2)),
+    (torch.zeros(2), torch.zeros(2, requires_grad=True)),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_values_that_differ_have_other_hashes(one: Any, other: Any) -> None:
+    assert value_hash(one) != value_hash(other)
+    for value in (one, other):
+        assert value_hash(copy.deepcopy(value)) == value_hash(value)
+
+
+def test_attributes_of_a_table_count() -> None:
+    told = TABLE.copy()
+    told.attrs["unit"] = "m"
+    assert value_hash(told) != value_hash(TABLE)
+
+
+def test_order_of_sets_strides_and_cycles_do_not_count() -> None:
+    assert value_hash({"a", "b", "c"}) == value_hash({"c", "b", "a"})
+    grid = np.arange(6).reshape(2, 3)
+    assert value_hash(grid.T) == value_hash(grid.T.copy())
+    tensor = torch.from_numpy(grid)
+    assert value_hash(tensor.T) == value_hash(tensor.T.contiguous())
+    rings: list[list[Any]] = [[1], [1]]
+    for ring in rings:
+        ring.append(ring)
+    assert value_hash(rings[0]) == value_hash(rings[1])
+
+
+def test_depth_has_no_limit() -> None:
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    assert value_hash(deep) != value_hash([deep])
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ((x for x in "a"), "generator"),
+        (iter([1]), "list_iterator"),
+        (random.Random(1), "Random"),
+        (np.random.default_rng(0), "Generator"),
+        (np.random.RandomState(0), "RandomState"),
+        (np.random.default_rng(0).normal, "method"),
+        (np.random.rand, "method"),
+        (random.random, "builtin_function_or_method"),
+        (torch.compile(plus_one), "function"),
+        (ctypes.CDLL(None).abs, "_FuncPtr"),
+        (threading.Lock(), "lock"),
+        (np.frompyfunc(plus_one, 1, 1), "ufunc"),
+        (torch.zeros(1, device="meta"), "Tensor"),
+    ],
+)
+def test_what_has_no_content_is_refused_by_name(value: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=rf"cannot tell a {name} .*the argument x"):
+        remember(double)([value])
+
+
+def test_a_global_generator_is_refused() -> None:
+    def draw() -> Any:
+        return np.random.rand()  # noqa: NPY002
+
+    with pytest.raises(TypeError, match=r"the global np\.random\.rand of draw"):
+        remember(draw)()
+
+
+def test_compiled_code_that_no_library_brings_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = value_hash(_bisect.insort_left), value_hash(Decimal.exp)
+    assert len(set(before)) == 2
+    monkeypatch.setattr(
+        "smallscale.notebook.libraries._is_installed",
+        lambda top: top not in ("_bisect", "decimal"),
+    )
+    for compiled in (_bisect.insort_left, Decimal.exp, Decimal):
+        with pytest.raises(TypeError, match="by its content"):
+            value_hash(compiled)
+
+
+def test_a_module_beside_the_notebook_is_no_library_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    file = tmp_path / "this.py"  # Python has a module of this name
+    hashes = set()
+    for number in (1, 20):
+        file.write_text(f"def helper(x):\n    return x + {number}\n")
+        monkeypatch.delitem(sys.modules, "this", raising=False)
+        importlib.invalidate_caches()
+        libraries._is_installed.cache_clear()
+        helper = importlib.import_module("this").helper
+        assert helper(1) == 1 + number
+        hashes.add(value_hash(helper))
+    assert len(hashes) == 2
+    monkeypatch.delitem(sys.modules, "this")
+    libraries._is_installed.cache_clear()
+
+
+def test_an_import_in_a_long_function_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("made_helper")
+    monkeypatch.setitem(sys.modules, "made_helper", module)
+    module.helper = plus_one  # type: ignore[attr-defined]
+    numbers = ", ".join(f"{n}.5" for n in range(300))
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        f"def step(x):\n    x + sum([a * 0 for a in ({numbers},)])\n"
+        + "".join(f"    v{n} = 's{n}'\n" for n in range(300))
+        + "    from made_helper import helper\n    return helper(x)",
+        space,
+    )
+    assert remember(space["step"])(1) == 2
+    module.helper = plus_hundred  # type: ignore[attr-defined]
+    assert remember(space["step"])(1) == 101
+
+
+def test_the_modes_of_torch_count() -> None:
+    def product(x: torch.Tensor) -> str:
+        y = x @ x
+        return f"{y.dtype} {y.is_inference()}"
+
+    x = torch.ones(2, 2)
+    assert remember(product)(x) == "torch.float32 False"
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert remember(product)(x) == "torch.bfloat16 False"
+    with torch.inference_mode():
+        assert remember(product)(x) == "torch.float32 True"
+
+
+def test_an_open_file_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("w") as file, pytest.raises(TypeError, match="TextIO"):
+        value_hash(file)
+
+
+# ---- results -------------------------------------------------------------------------
+
+DAYS = pd.date_range("2020", periods=3, freq="D")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        TABLE,
+        pd.DataFrame(),
+        pd.DataFrame({"x": DAYS, "y": np.float32([1, 2, 3])}, index=DAYS),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])),
+        pd.Series(DAYS.tz_localize("Europe/Berlin"), name="when"),
+        pd.Series(["a", "b", None], dtype="category"),
+        pd.Series([1, None], dtype="Int64"),
+        pd.Series([[1], {"a": 2}], dtype=object),
+        pd.Index([1, 2], name="i"),
+    ],
+)
+def test_tables_are_kept(table: Any) -> None:
+    def same(value: Any) -> Any:
+        return [value, np.ones(2), value]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            back = remember(same)(table)
+            assert value_hash(back[0]) == value_hash(table)
+            assert back[2].equals(table)
+            assert np.array_equal(back[1], np.ones(2))
+    assert len(list(cache_folder().glob("*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1j,
+        np.array([1j]),
+        torch.ones(2, dtype=torch.complex64),
+        torch.eye(2).to_sparse(),
+        np.arange(3, dtype=">i4"),
+        np.ma.array([1, 2], mask=[0, 1]),
+        np.array([(1, 2.0)], FIELDS),
+        Counter("a"),
+        {1, 2},
+        10**5000,
+        pd.Series([1j]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_cannot_be_kept_is_returned_with_one_warning(value: Any) -> None:
+    def same(given: Any) -> Any:
+        return given
+
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="did not keep the result of same") as told:
+            assert remember(same)(value) is value
+        assert len(told) == 1
+        assert told[0].filename == __file__
+    assert not list(cache_folder().glob("*.part"))
+
+
+@pytest.mark.parametrize("place", ["lock", "disk", "folder"])
+def test_without_a_place_the_result_is_returned_with_one_warning(
+    place: str, monkeypatch: pytest.MonkeyPatch, count: Callable[[], int]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    remember(double)(1.0)
+    if place == "lock":
+        monkeypatch.setattr("filelock.FileLock.acquire", fail)
+    elif place == "disk":
+        monkeypatch.setattr("smallscale.notebook.stored_results.save_file", fail)
+    else:
+        monkeypatch.setattr(Path, "mkdir", fail)
+    with pytest.warns(UserWarning, match="No space left") as told:
+        assert remember(double)(2.0) == 4.0
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    # What is there is still read, without a word.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert remember(double)(1.0) == 2.0
+    assert count() == 2
+
+
+def test_every_flipped_bit_is_noticed() -> None:
+    def numbers(n: int) -> torch.Tensor:
+        return torch.arange(n, dtype=torch.float64)
+
+    right = remember(numbers)(20)
+    (file,) = cache_folder().glob("*.safetensors")
+    content = file.read_bytes()
+    for place in range(0, len(content), 11):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        file.write_bytes(damaged)
+        assert torch.equal(remember(numbers)(20), right)
+
+
+def test_anothers_file_under_this_name_is_not_believed() -> None:
+    remember(double)(1.0)
+    (one,) = cache_folder().glob("*.safetensors")
+    content = one.read_bytes()
+    remember(double)(2.0)
+    (two,) = set(cache_folder().glob("*.safetensors")) - {one}
+    two.write_bytes(content)
+    assert remember(double)(2.0) == 4.0
+
+
+def test_a_hostile_file_is_never_run(tmp_path: Path) -> None:
+    remember(double)(1.0)
+    (file,) = cache_folder().glob("*.safetensors")
+    made = tmp_path / "made"
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return Path.touch, (made,)
+
+    for content in (
+        pickle.dumps(Hostile()),
+        b"\xff" * 8 + b"{}",  # a header longer than the file
+        (2).to_bytes(8, "little") + b"{}",  # no metadata
+    ):
+        file.write_bytes(content)
+        assert remember(double)(1.0) == 2.0
+    torch.save(Hostile(), file)
+    assert remember(double)(1.0) == 2.0
+    assert not made.exists()
+    file.unlink()
+    os.mkfifo(file)  # opening it would wait for ever
+    assert remember(double)(1.0) == 2.0
+
+
+def test_processes_that_need_one_result_compute_it_once(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import pathlib, time, uuid\n"
+        "from smallscale.notebook import remember\n"
+        "def step(folder):\n"
+        "    (pathlib.Path(folder) / uuid.uuid4().hex).touch()\n"
+        "    time.sleep(1)\n"
+        "    return list(range(1000))\n"
+        f"print(sum(remember(step)({str(tmp_path / 'calls')!r})))\n"
+    )
+    (tmp_path / "calls").mkdir()
+    runs = [
+        subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [run.communicate()[0] for run in runs] == ["499500\n"] * 3
+    assert len(list((tmp_path / "calls").iterdir())) == 1
+
+
+def test_a_step_that_shows_a_bar_is_known_before_and_after_it() -> None:
+    from smallscale.core.progress import ProgressBar
+
+    def step(n: int) -> list[int]:
+        return list(ProgressBar(range(n), desc="steps"))
+
+    before = value_hash(step)
+    assert remember(step)(3) == [0, 1, 2]
+    assert value_hash(step) == before
+
+
+def test_every_process_gives_a_model_and_a_step_the_same_hash() -> None:
+    # What a process loaded before must not count, nor the order of its sets.
+    program = (
+        "import sys\n"
+        "if sys.argv[1] == '2':\n"
+        "    import scipy.stats, sklearn.linear_model, pandas\n"
+        "from smallscale.models.transformer import small_transformer\n"
+        "from smallscale.notebook.disk_cache import value_hash\n"
+        "model = small_transformer(5, length=4, width=8, layers=1, heads=2)\n"
+        "def lazy():\n"
+        "    import pandas\n"
+        "    from sklearn.linear_model import LogisticRegression\n"
+        "    from scipy.special import expit\n"
+        "    return pandas, expit, LogisticRegression\n"
+        "print(value_hash(lazy))\n"
+        "from numpy import add\n"
+        "from scipy.special import expit\n"
+        "from scipy.stats import beta\n"
+        "def named(x):\n"
+        "    return beta.ppf(expit(x), add(x, 1), 2)\n"
+        "things = {'a', 'b', 'c'}, {str, int}\n"
+        "print(value_hash(named, model, small_transformer, things))\n"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", program, seed],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(hashes) == 1

@@ -15,7 +15,7 @@ from smallscale.runs.catalogue import Notebook, find_all
 from smallscale.runs.execute import read_claims
 from smallscale.runs.pages import folded
 from tests.conftest import ROOT
-from tests.renew import WIDGET, main
+from tests.renew import METADATA, WIDGET, main
 
 NOTEBOOKS = find_all(ROOT)
 LAST = ["Claims", "Exercises", "Summary", "References"]
@@ -128,11 +128,15 @@ def test_committed_outputs_are_whole_and_free_of_noise(
         assert output.get("name") != "stderr"
         assert WIDGET not in output.get("data", {})
         assert output.get("data", output.get("text", "").strip()), "an empty box"
-    assert set(node.metadata) == {"kernelspec", "language_info"}
-    assert node.metadata.kernelspec.name == "python3"
+    assert node.metadata == METADATA
     text = notebook.path.read_text(encoding="utf-8")
     assert len(text) < 1_500_000
     assert not re.search(r"/(home|root|Users|tmp)/", text)
+
+
+def test_the_file_is_as_jupyterlab_writes_it(notebook: Notebook, node: Any) -> None:
+    written = nbformat.writes(node).rstrip("\n") + "\n"
+    assert notebook.path.read_text(encoding="utf-8") == written
 
 
 def bare_text(output: Any) -> str:

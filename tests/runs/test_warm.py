@@ -111,6 +111,136 @@ def test_where_no_warm_process_answers_an_ordinary_kernel_steps_in(
     assert (record.status, record.kernel) == ("completed", "cold")
 
 
+# ---- which module is imported, and what it may do meanwhile --------------------------
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_modules_come_from_beside_the_notebook_and_not_from_the_callers_folder(
+    write: Write, smallscale: Smallscale, tmp_path: Path, cold: bool
+) -> None:
+    path = write(
+        "theme/nb",
+        "import helper, second_helper, json",
+        "with open(f'../../seen', 'w') as file:\n"
+        "    json.dump([helper.__file__, second_helper.__file__], file)",
+    )
+    beside = [path.parent / f"{name}.py" for name in ("helper", "second_helper")]
+    for file in (*beside, tmp_path / "helper.py", tmp_path / "second_helper.py"):
+        file.touch()
+    words = ["--cold"] if cold else []
+    assert smallscale("run", "all", *words).returncode == 0
+    seen = json.loads((tmp_path / "seen").read_text())
+    assert [Path(file) for file in seen] == beside
+    beside[0].unlink()  # now it lies in the caller's folder only
+    done = smallscale("run", "all", *words)
+    assert done.returncode == 1
+    assert "No module named 'helper'" in done.stdout
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_relative_place_on_the_path_is_meant_from_the_callers_folder(
+    write: Write,
+    smallscale: Smallscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cold: bool,
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "helper.py").write_text("x = 1\n")
+    monkeypatch.setenv("PYTHONPATH", "mine", prepend=os.pathsep)
+    write("theme/nb", "import helper")
+    words = ["--cold"] if cold else []
+    assert "1 run, 0 failed" in smallscale("run", "all", *words).stdout
+    assert "nothing to do" in smallscale("run", "all", *words).stdout
+    (tmp_path / "mine" / "helper.py").write_text("x = 2\n")
+    assert "1 run to do" in smallscale("run", "all", *words).stdout
+
+
+def test_a_helper_that_computes_or_hangs_as_it_is_imported_harms_its_own_runs_alone(
+    write: Write,
+    smallscale: Smallscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "mine"), prepend=os.pathsep)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "computes.py").write_text(
+        "import torch\nx = float(torch.ones(1 << 20).exp().sum())\n"
+    )
+    (tmp_path / "mine" / "hangs.py").write_text("import time\ntime.sleep(600)\n")
+    write("good/computes", "import computes, torch", "torch.ones(1 << 20).exp().sum()")
+    write("bad/hangs", "import hangs")
+    done = smallscale("run", "good", "bad", "-p", "seed=0,1", "--timeout", "15")
+    assert "4 runs, 2 failed" in done.stdout
+    statuses = {
+        (record["notebook"], record["status"], record["kernel"])
+        for record in map(
+            json.loads,
+            (path.read_text() for path in tmp_path.glob("results/runs/*/run.json")),
+        )
+    }
+    assert statuses == {
+        ("good/computes", "completed", "warm"),
+        ("bad/hangs", "timed-out", "warm"),
+    }
+
+
+@pytest.mark.parametrize("content", ["time.sleep(600)", "torch.ones(1 << 20).exp()"])
+def test_where_an_import_keeps_the_warm_process_ordinary_kernels_step_in(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    """As an installed package may; the user's own are not imported there."""
+    from smallscale.runs.catalogue import Notebook
+    from smallscale.runs.execute import execute
+    from smallscale.runs.plan import plan
+    from smallscale.runs.results import Results
+
+    (tmp_path / "odd_package.py").write_text(f"import time, torch\n{content}\n")
+    results = Results(tmp_path / "results")
+    results.prepare()
+    notebook = Notebook(write("theme/nb", "1"), "theme/nb")
+    tasks = plan([notebook], {"seed": "0,1"}, tmp_path, results).todo
+    monkeypatch.setattr(warm, "IMPORT_SECONDS", 8.0)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with warm.warm_process(["import odd_package"], warm.kernel_env(2)) as path:
+        records = [execute(replace(task, warm=path)) for task in tasks]
+    for record in records:
+        assert (record.status, record.kernel) == ("completed", "cold")
+
+
+def test_a_fork_that_cannot_compute_is_noticed() -> None:
+    computes = (
+        "import torch\n"
+        "from smallscale.runs import warm\n"
+        "warm.PROBE_SECONDS = 3\n"
+        "torch.set_num_threads(2)\n"
+        "before = warm._forks_can_compute()\n"
+        "torch.ones(1 << 20).exp().sum()\n"
+        "print(before, warm._forks_can_compute())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", computes], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True False\n"
+
+
+def test_a_long_path_for_temporary_files_is_no_hindrance(
+    write: Write,
+    smallscale: Smallscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    write("theme/nb", "import os", "assert 'long' in os.environ['TMPDIR']")
+    for words in ([], ["--cold", "--fresh"]):
+        done = smallscale("run", "all", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_an_import_that_fails_is_told_in_its_own_cell(
     write: Write, smallscale: Smallscale
 ) -> None:

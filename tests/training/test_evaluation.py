@@ -1,11 +1,19 @@
 """Is a model asked in eval mode, put back as it was, and its accuracy right?"""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from smallscale.training.evaluation import accuracy, eval_mode, outputs, predict_logits
+from smallscale.training.evaluation import (
+    accuracy,
+    correct,
+    eval_mode,
+    outputs,
+    predict_logits,
+)
 
 
 def test_logits_do_not_depend_on_the_batches_and_the_model_is_put_back():
@@ -66,3 +74,19 @@ def test_small_images_take_one_thread_and_the_callers_number_comes_back() -> Non
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
     assert seen == [1, 2]
+
+
+def test_what_is_nan_is_read_as_nothing():
+    """Not as the class that NaN happens to stand at."""
+    logits = torch.tensor([[math.nan, 0.0], [1.0, 0.0], [math.nan, math.nan]])
+    assert correct(lambda images: images, logits, [0, 0, 0]).tolist() == [
+        False,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("labels", [[[0], [1]], [0], [0, 1, 1], 1])
+def test_labels_are_one_for_each_image(labels):
+    with pytest.raises(ValueError, match="labels must be one for each image"):
+        correct(lambda images: images, torch.eye(2), labels)

@@ -11,7 +11,9 @@ from smallscale.datasets.digits import digits
 from smallscale.models.classifiers import small_cnn
 from smallscale.robustness import pgd
 from smallscale.training.evaluation import accuracy
-from smallscale.training.loop import train_classifier
+from smallscale.training.loop import in_single_precision, minimise, train_classifier
+from smallscale.training.optimizers import late_decay, make_optimizer
+from tests.fake_device import fake_device
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +163,59 @@ def test_a_loss_of_ones_own_takes_the_place_of_cross_entropy_and_is_told_the_tim
         fitted(loss=lambda *given: 2 * (loss(*given) - 1).square()).weight,
         fitted().weight,
     )
+
+
+HALVES = (torch.bfloat16, torch.float16)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_precision_becomes_single_and_nothing_else_changes(half):
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    model.to(half)
+    model[2].double()
+    model[2].bias = model[0].bias  # a tied parameter stays tied
+    before = {name: value.double() for name, value in model.state_dict().items()}
+    parameters = list(model.parameters())
+    assert in_single_precision(model) is model
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+    kinds = {name: value.dtype for name, value in model.state_dict().items()}
+    assert kinds["0.weight"] == kinds["1.running_mean"] == torch.float32
+    assert kinds["2.weight"] == torch.float64
+    assert kinds["1.num_batches_tracked"] == torch.int64
+    for name, value in model.state_dict().items():
+        assert torch.equal(value.double(), before[name])
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_both_loops_train_in_single_precision(half):
+    """A step of 1e-5 on weights of 1 moves no bfloat16. In float32 each one counts."""
+    images, labels = torch.eye(2), torch.tensor([0, 1])
+    for loop in ("minimise", "train_classifier"):
+        model = nn.Linear(2, 2, bias=False, dtype=half)
+        nn.init.ones_(model.weight)
+        if loop == "minimise":
+            optimizer = make_optimizer("adam", model.parameters(), lr=1e-5)
+            rate = late_decay(optimizer, 20)
+            right = model.forward
+            minimise(model, lambda _, f=right: -f(images).diag().sum(), rate, steps=20)
+        else:
+            train_classifier(model, images, labels, epochs=20, lr=1e-5)
+        assert model.weight.dtype == torch.float32
+        moved = (model.weight.detach() - 1).diag()
+        assert (moved > 5e-5).all()
+
+
+def test_a_classifier_and_its_batches_meet_on_another_device(data):
+    images, labels = data.images[data.train][:64], data.labels[data.train][:64]
+    start = small_cnn((1, 8, 8))
+    attack = partial(pgd, eps=0.1, steps=2)
+    trained = train_classifier(
+        small_cnn((1, 8, 8)), images, labels, epochs=2, perturb=attack
+    )
+    expected = accuracy(trained, images, labels)
+    with fake_device() as device:
+        model = start.to(device)
+        train_classifier(model, images, labels, epochs=2, perturb=attack)
+        for where in ("cpu", device):
+            x, y = torch.as_tensor(images).to(where), torch.as_tensor(labels).to(where)
+            assert accuracy(model, x, y) == pytest.approx(expected, abs=0.05)

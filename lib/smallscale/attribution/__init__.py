@@ -31,10 +31,10 @@ from smallscale.attribution.scores.lds import (
     margins,
     random_subsets,
 )
+from smallscale.attribution.scores.leaving_out import leave_one_out
 from smallscale.attribution.scores.metagradient import metagradient
 from smallscale.attribution.scores.neighbours import knn_shapley
 from smallscale.attribution.scores.retraining import (
-    leave_one_out,
     member,
     retrain,
     stack_outputs,

@@ -5,6 +5,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from smallscale.core.validation import whole_number
+
 Examples = tuple[Tensor, Tensor]  # inputs (n, ...), targets (n, ...)
 
 
@@ -15,13 +17,17 @@ def tumours(n_train: int = 400, n_test: int = 100) -> tuple[Examples, Examples]:
 
     Returns train and test, each a pair of inputs (n, 30) and targets (n,), in double
     precision. A column of the inputs has mean 0 and standard deviation 1 over the
-    training rows. A target is 1 for a benign tumour and 0 for a malignant one.
+    training rows. A target is 1 for a benign tumour and 0 for a malignant one. Raises
+    ValueError for fewer than 2 rows of either, and for more than there are.
 
     >>> train, test = tumours(50, 10)
     >>> train[0].shape, test[1].shape
     (torch.Size([50, 30]), torch.Size([10]))
     """
     table = load_breast_cancer()
+    rows = len(table.data)
+    whole_number("n_train", n_train, least=2, most=rows - 2)
+    whole_number("n_test", n_test, least=2, most=rows - n_train)
     train_rows, test_rows, train_labels, test_labels = train_test_split(
         table.data,
         table.target,

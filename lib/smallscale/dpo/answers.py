@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from smallscale.core.devices import few_threads
-from smallscale.core.validation import one_of, require, same_length
+from smallscale.core.modes import eval_mode
+from smallscale.core.validation import one_of, require, same_length, whole_number
 from smallscale.dpo.losses import MASKED, sequence_logps
-from smallscale.training.evaluation import eval_mode
 
 Tokens = Sequence[Sequence[int]]  # token ids, a list for each text
 
@@ -70,8 +70,9 @@ def padded_answers(
     completion holds its end-of-text token: that a text ends there is part of it.
     pad: the id that fills up; which one does not matter. side: where padding goes,
     right or left. max_length: longer texts lose their last tokens.
-    Raises ValueError where the numbers of prompts and completions differ, and for
-    completions that are empty, or would be once truncated.
+    Raises ValueError where the numbers of prompts and completions differ, for
+    completions that are empty, or would be once truncated, and for a max_length below
+    1.
 
     >>> texts = padded_answers([[5, 6], [7]], [[1], [2]])
     >>> texts.ids
@@ -82,6 +83,8 @@ def padded_answers(
             [-100,    2, -100]])
     """
     one_of("side", side, ("right", "left"))
+    if max_length is not None:
+        whole_number("max_length", max_length)
     same_length(prompts=prompts, completions=completions)
     require(
         all(len(prompt) > 0 for prompt in prompts),
@@ -115,7 +118,9 @@ def answer_logps(policy: nn.Module, batch: Answers) -> Tensor:
     """Return log policy(answer | prompt) of each row, (rows,), with gradient.
 
     policy: a module from ids to logits, or a transformers model, which is also told
-    what is padding.
+    what is padding. The batch goes to its device, and the result lies there.
+    Raises ValueError for texts longer than a transformers model has positions, and for
+    token ids outside its vocabulary.
 
     >>> from smallscale.dpo import Tabular
     >>> logps = answer_logps(Tabular([[0.25, 0.75]]), padded_answers([[0]], [[1]]))
@@ -123,6 +128,7 @@ def answer_logps(policy: nn.Module, batch: Answers) -> Tensor:
     (0.75, True)
     """
     batch = batch.to(next(policy.parameters()).device)
+    check_readable(policy, batch)
     if not hasattr(policy, "config"):  # not a transformers model
         return sequence_logps(policy(batch.ids), batch.labels)
     # Positions count the text's tokens. Where padding is on the left, counting columns,
@@ -138,6 +144,41 @@ def answer_logps(policy: nn.Module, batch: Answers) -> Tensor:
         logits_to_keep=batch.ids.shape[1] - first,
     )
     return sequence_logps(output.logits, batch.labels[:, first:])
+
+
+def most_tokens(policy: nn.Module) -> int | None:
+    """Return how many tokens a policy can read, the positions of a transformers model;
+    None where it does not say.
+
+    >>> from smallscale.dpo.policies import small_policy
+    >>> most_tokens(small_policy(16, length=64))
+    64
+    """
+    return _config_number(policy, "max_position_embeddings")
+
+
+def check_readable(policy: nn.Module, texts: Answers) -> None:
+    """Refuse texts that are too long for a transformers model, and unknown tokens."""
+    most = most_tokens(policy)
+    length = int(texts.mask.sum(1).max())
+    require(
+        most is None or length <= most,
+        f"texts must have at most {most} tokens, the model's positions; got {length}: "
+        "lower max_length, or write less",
+    )
+    vocabulary = _config_number(policy, "vocab_size")
+    largest = int(texts.ids.max())
+    require(
+        vocabulary is None or largest < vocabulary,
+        f"texts must hold token ids below {vocabulary}, the model's vocabulary; got "
+        f"{largest}: the tokenizer must be the model's own",
+    )
+
+
+def _config_number(policy: nn.Module, name: str) -> int | None:
+    """Return a number above 0 of a transformers model's config; None without one."""
+    number = getattr(getattr(policy, "config", None), name, None)
+    return number if isinstance(number, int) and number > 0 else None
 
 
 def all_logps(policy: nn.Module, texts: Answers, *, batch_size: int = 512) -> Tensor:

@@ -115,7 +115,8 @@ def track_training(
     options: what `train_preferences` takes beside, beta among it.
     Columns of the table: beta, step, what `measure` says, on (the mean reward of what
     is a review), and on the held-out pairs accuracy (the share whose chosen reward is
-    strictly higher), chosen and rejected (mean log-probabilities).
+    strictly higher), margin (by how many nats more the chosen answer rose, the mean),
+    chosen and rejected (mean log-probabilities).
     """
     policy = copy.deepcopy(reference)
     measured = {*measure_at, steps}
@@ -140,6 +141,7 @@ def track_training(
                 **measure(p, data.reference, world),
                 "on": float(p[:-1] @ world.reward / max(p[:-1].sum(), 1e-12)),
                 "accuracy": float((moved[:, 0] > moved[:, 1]).mean()),
+                "margin": float((moved[:, 0] - moved[:, 1]).mean()),
                 "chosen": chosen,
                 "rejected": rejected,
             }

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from smallscale.core.validation import (
     as_array,
+    as_float,
     as_tensor,
     finite,
     finite_number,
     one_of,
     require,
+    shown,
     type_and_shape,
 )
 
@@ -117,7 +119,7 @@ def preference_loss(
     no place for it.
     Returns (losses, chosen rewards, rejected rewards), each of the arguments' shape.
     The rewards are beta (policy - reference), without gradient; no gradient reaches the
-    reference either.
+    reference either. All is computed on policy_chosen's device.
     Raises ValueError for an unknown loss, for beta or label_smoothing out of range, for
     shapes that differ, and for values that are not finite.
 
@@ -168,18 +170,7 @@ def _checked_pairs(
 
     Refuses them, and the options of `preference_loss`, where they cannot be right.
     """
-    one_of("loss", loss, LOSSES)
-    finite_number("beta", beta, above=0)
-    require(
-        0 <= label_smoothing < 0.5,
-        "label_smoothing must lie in [0, 0.5), since at one half the labels say "
-        f"nothing; got {label_smoothing}",
-    )
-    require(
-        label_smoothing == 0 or loss in SMOOTHED,
-        f"label_smoothing has no meaning with {loss}; leave it at 0, or use "
-        f"{' or '.join(SMOOTHED)}",
-    )
+    check_loss_options(beta=beta, loss=loss, label_smoothing=label_smoothing)
     named = {
         name: real_tensor(name, values)
         for name, values in zip(_PairLogps._fields, logps, strict=True)
@@ -193,9 +184,28 @@ def _checked_pairs(
     )
     for name, values in named.items():
         finite(name, values)
+    device = named["policy_chosen"].device
+    named = {name: values.to(device) for name, values in named.items()}
     for name in ("reference_chosen", "reference_rejected"):
         named[name] = named[name].detach()
     return _PairLogps(**named)
+
+
+def check_loss_options(*, beta: Any, loss: Any, label_smoothing: Any) -> None:
+    """Refuse the options of `preference_loss` where they cannot be right."""
+    one_of("loss", loss, LOSSES)
+    finite_number("beta", beta, above=0)
+    smoothing = as_float(label_smoothing)
+    require(
+        0 <= smoothing < 0.5,
+        "label_smoothing must lie in [0, 0.5), since at one half the labels say "
+        f"nothing; got {shown(label_smoothing)}",
+    )
+    require(
+        smoothing == 0 or loss in SMOOTHED,
+        f"label_smoothing has no meaning with {loss}; leave it at 0, or use "
+        f"{' or '.join(SMOOTHED)}",
+    )
 
 
 def real_tensor(name: str, values: Any) -> Tensor:

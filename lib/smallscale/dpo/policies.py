@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from smallscale.core.devices import place
 from smallscale.core.validation import as_array, require
 from smallscale.models.transformer import small_transformer
 
@@ -24,9 +25,10 @@ def small_policy(
     """Return a `small_transformer` with random weights that are spread widely.
 
     length: the most tokens of a text. At a vocabulary of 16 and the default width it
-    has 84,000 parameters. It has no dropout, and comes in eval mode.
+    has 84,000 parameters. It has no dropout, and comes in eval mode, on the device that
+    `core.devices.place` gives it.
     """
-    return small_transformer(
+    model = small_transformer(
         vocabulary,
         length=length,
         width=width,
@@ -35,6 +37,7 @@ def small_policy(
         bos_token_id=START,
         eos_token_id=END,
     )
+    return place(model)
 
 
 class Tabular(nn.Module):
@@ -42,7 +45,8 @@ class Tabular(nn.Module):
 
     reference: (prompts, answers) probabilities that it starts from, all above 0. A
     prompt is one token and so is an answer. `padded_answers([[p], ...], [[a], ...])`
-    are its texts, and it is trained as a language model is.
+    are its texts, and it is trained as a language model is. It comes on the CPU, in
+    double precision; `to` moves it as any module.
     Raises ValueError for other shapes, and for what are no probabilities above 0.
 
     >>> Tabular([[0.2, 0.8]]).probabilities()
@@ -65,8 +69,14 @@ class Tabular(nn.Module):
 
         The logits at the prompt predict the answer. Those at the answer are never used,
         and are the prompt's again.
+        Raises ValueError for a prompt that is no row of the table.
         """
-        prompts = ids[:, :1].expand_as(ids)  # (batch, 2)
+        prompts = ids[:, :1].expand_as(ids).to(self.logits.device)  # (batch, 2)
+        require(
+            int(prompts.max()) < len(self.logits),
+            f"prompts must be below {len(self.logits)}, the rows of the table; got "
+            f"{int(prompts.max())}",
+        )
         return self.logits[prompts]
 
     def probabilities(self) -> np.ndarray:

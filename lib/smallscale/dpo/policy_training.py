@@ -12,10 +12,17 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor, nn
 
-from smallscale.core.validation import as_array, as_tensor, require, whole_number
+from smallscale.core.validation import (
+    as_array,
+    as_tensor,
+    finite_number,
+    flag,
+    require,
+    whole_number,
+)
 from smallscale.dpo.answers import Answers, all_logps, answer_logps
-from smallscale.dpo.losses import preference_loss
-from smallscale.training.loop import minimise
+from smallscale.dpo.losses import check_loss_options, preference_loss
+from smallscale.training.loop import in_single_precision, minimise
 from smallscale.training.optimizers import linear_decay, make_optimizer
 
 # (losses of a batch, positions of its pairs) -> the number to minimise
@@ -36,6 +43,7 @@ def train_preferences(
     batch_size: int = 32,
     lr: float = 1e-3,
     combine: Combine | None = None,
+    dropout: bool = False,
     watch: Watch | None = None,
     seed: int = 0,
     progress: str = "",
@@ -48,21 +56,28 @@ def train_preferences(
     reference: (len(texts),) log-probabilities of the texts; None: those of `policy` as
         it comes.
     steps: of AdamW without weight decay, each on batch_size pairs. lr falls to 0 along
-    a
-        line, so that the noise of the last batches does not stay. Every pair is visited
-        once, in an order that `seed` sets; then they are shuffled again.
+        a line, so that the noise of the last batches does not stay. Every pair is
+        visited once, in an order that `seed` sets; then they are shuffled again.
     combine: called as combine(losses (b,), positions of the batch's pairs (b,)) for the
         number to minimise; None: the mean. With weights or groups of pairs it says
-        whose preferences count how much.
+        whose preferences count how much. Both come on the CPU, where these weights are,
+        wherever the policy runs.
+    dropout: whether the policy has its dropout while it trains. Off by default: the
+        loss looks at how far the policy is from a reference that has none, and dropout
+        alone moves log-probabilities by as much as many steps do. With it a policy that
+        is its reference no longer starts at a margin of 0, and the noise of whole texts
+        drowns what tells two answers apart.
     watch: called as watch(step, policy) before the first step, as step 0, and after
         each, in eval mode.
     progress: what to call a bar of the steps; empty: no bar.
     The table's columns: step, loss, accuracy (the share of pairs whose chosen reward is
-    strictly higher), margin (of the rewards), chosen and rejected (mean
-    log-probabilities under the policy), all on the step's batch, before the step. The
-    policy is in eval mode afterwards.
-    Raises ValueError as `preference_loss` does, for positions outside `texts`, and for
-    numbers below 1.
+    strictly higher), margin (of the rewards, which is beta times nats), chosen and
+    rejected (mean log-probabilities under the policy), all on the step's batch, before
+    the step. The policy is in eval mode afterwards, its weights in float32 or finer,
+    since the steps of fine-tuning round away in half precision; the texts go to its
+    device.
+    Raises ValueError as `preference_loss` does, for positions outside `texts`, for
+    numbers below 1, and where the policy's log-probabilities are no longer finite.
 
     >>> from smallscale.dpo import Tabular, padded_answers
     >>> policy = Tabular([[0.5, 0.5]])
@@ -72,9 +87,16 @@ def train_preferences(
     >>> bool(policy.probabilities()[0, 0] > 0.8)
     True
     """
-    whole_number("steps", steps)
-    whole_number("batch_size", batch_size)
-    device = next(policy.parameters()).device
+    check_training_options(
+        beta=beta,
+        steps=steps,
+        loss=loss,
+        label_smoothing=label_smoothing,
+        batch_size=batch_size,
+        lr=lr,
+        dropout=dropout,
+    )
+    device = next(in_single_precision(policy).parameters()).device
     texts = texts.to(device)
     pairs = _checked_pairs(pairs, len(texts)).to(device)
     fixed = _checked_reference(reference, policy, texts).to(device)
@@ -84,10 +106,12 @@ def train_preferences(
     def batch_loss(generator: Generator) -> Tensor:
         if watch is not None:
             watch(len(rows), policy.eval())
-        policy.train()
-        picked = order.next(generator).to(device)  # (b,), positions of pairs
-        logps = _pair_logps(policy, texts, pairs[picked])  # (b, 2)
-        reference_logps = fixed[pairs[picked]]  # (b, 2)
+        policy.train(dropout)
+        picked = order.next(generator)  # (b,), positions of pairs
+        batch = pairs[picked]  # (b, 2), positions of texts
+        logps = _pair_logps(policy, texts, batch)  # (b, 2)
+        _check_convergence(logps, step=len(rows), lr=lr)
+        reference_logps = fixed[batch]  # (b, 2)
         losses, good, bad = preference_loss(
             logps[:, 0],
             logps[:, 1],
@@ -97,7 +121,7 @@ def train_preferences(
             loss=loss,
             label_smoothing=label_smoothing,
         )
-        total = losses.mean() if combine is None else combine(losses, picked)
+        total = losses.mean() if combine is None else combine(losses.cpu(), picked)
         rows.append(
             {
                 "step": len(rows),
@@ -118,6 +142,27 @@ def train_preferences(
     return pd.DataFrame(rows)
 
 
+def check_training_options(
+    *,
+    beta: Any,
+    steps: Any,
+    loss: Any = "dpo",
+    label_smoothing: Any = 0.0,
+    batch_size: Any = 1,
+    lr: Any = 0.0,
+    dropout: Any = False,
+    combine: Combine | None = None,
+    watch: Watch | None = None,
+    seed: int = 0,
+) -> None:
+    """Refuse options of `train_preferences` that cannot be right, before any work."""
+    whole_number("steps", steps)
+    whole_number("batch_size", batch_size)
+    finite_number("lr", lr, least=0)
+    flag("dropout", dropout)
+    check_loss_options(beta=beta, loss=loss, label_smoothing=label_smoothing)
+
+
 class _PairOrder:
     """The order in which pairs are visited: each once before any comes again."""
 
@@ -134,6 +179,16 @@ class _PairOrder:
         picked = self.left[: self.batch_size]
         self.left = self.left[self.batch_size :]
         return picked
+
+
+def _check_convergence(logps: Tensor, *, step: int, lr: float) -> None:
+    """Refuse log-probabilities that are NaN or infinite, and say since when."""
+    cure = f"lower lr={lr:g}" if step else "no step was taken yet, so it came like that"
+    require(
+        logps.isfinite().all(),
+        f"policy must give finite log-probabilities; at step {step} some are NaN or "
+        f"infinite: {cure}",
+    )
 
 
 def _pair_logps(policy: nn.Module, texts: Answers, pairs: Tensor) -> Tensor:

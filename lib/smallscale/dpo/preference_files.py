@@ -1,118 +1,44 @@
-"""Whose preferences? A file of them, as texts that a model can be trained on."""
+"""What does a model learn from a file of preferences? From its pairs to a number."""
 
-import json
-import re
-from operator import eq
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, ByT5Tokenizer
 
+from smallscale.core.devices import place
 from smallscale.core.intervals import binomial_interval
-from smallscale.core.validation import require
-from smallscale.dpo.answers import Answers, all_logps, padded_answers
+from smallscale.core.validation import require, shown, whole_number
+from smallscale.dpo.answers import (
+    Answers,
+    all_logps,
+    check_readable,
+    most_tokens,
+    padded_answers,
+)
 from smallscale.dpo.policies import small_policy
-from smallscale.dpo.policy_training import train_preferences
+from smallscale.dpo.policy_training import check_training_options, train_preferences
+from smallscale.dpo.preference_reader import Preferences, read_preferences
 from smallscale.dpo.supervised import fit_texts
+from smallscale.models.encoding import encode_answers
+from smallscale.training.loop import in_single_precision
 
+__all__ = [
+    "EncodedPreferences",
+    "Preferences",
+    "SplitPreferences",
+    "encode_preferences",
+    "language_model",
+    "learn",
+    "read_preferences",
+    "split_preferences",
+]
 
-class Preferences(NamedTuple):
-    """n pairs of texts.
-
-    prompts, chosen, rejected: (n,) each. identical: how many pairs hold one text twice;
-    they are kept.
-    """
-
-    prompts: tuple[str, ...]
-    chosen: tuple[str, ...]
-    rejected: tuple[str, ...]
-    identical: int
-
-
-def read_preferences(path: str | Path) -> Preferences:
-    """Return the pairs in a JSONL file, an object a line:
-    {"prompt": …, "chosen": …, "rejected": …}, all of them text.
-
-    Empty lines are skipped. Without "prompt", it is what chosen and rejected have in
-    common at their start, up to the last white space in it.
-    Raises ValueError, in one line with the number of the file's line, for what is not
-    such an object.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read: {error.strerror}; give a JSONL file of preferences"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} cannot be read: it is not UTF-8 text; give a JSONL file of "
-            "preferences"
-        ) from error
-    rows = [
-        _read_pair(line, f"{path}, line {number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
-    require(
-        rows,
-        f"{path} holds no preferences; each line is an object with chosen and rejected",
-    )
-    prompts, chosen, rejected = zip(*rows, strict=True)
-    return Preferences(prompts, chosen, rejected, sum(map(eq, chosen, rejected)))
-
-
-def _read_pair(line: str, where: str) -> tuple[str, str, str]:
-    """Return prompt, chosen and rejected of one line; `where` names it in messages."""
-    record = _read_object(line, where)
-    chosen = record["chosen"]
-    rejected = record["rejected"]
-    if "prompt" in record:
-        return record["prompt"], chosen, rejected
-    # In two texts that are alike nothing tells where a prompt would end.
-    common = _common_start(chosen, rejected) if chosen != rejected else ""
-    last_word = re.split(r"\s", common)[-1]
-    cut = len(common) - len(last_word)
-    return chosen[:cut], chosen[cut:], rejected[cut:]
-
-
-def _common_start(first: str, second: str) -> str:
-    """Return the characters that two texts have in common at their start."""
-    length = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        length += 1
-    return first[:length]
-
-
-def _read_object(line: str, where: str) -> dict[str, str]:
-    """Return the JSON object in a line, with chosen and rejected and perhaps prompt."""
-    try:
-        record = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deeply")
-        raise ValueError(
-            f"{where} is not JSON: {reason}; one whole object a line"
-        ) from error
-    if not isinstance(record, dict):
-        raise ValueError(
-            f"{where} must be an object with chosen and rejected; got "
-            f"{type(record).__name__}"
-        )
-    for name in ("chosen", "rejected"):
-        fields = ", ".join(map(repr, record)) or "none"
-        require(name in record, f"{where} has no field {name!r}; it has {fields}")
-    for name in ("prompt", "chosen", "rejected"):
-        value = record.get(name, "")
-        require(
-            isinstance(value, str),
-            f"{where}: {name} must be text, of type string; got {type(value).__name__} "
-            "(write out chat messages)",
-        )
-    return record
+# What transformers raises for a model that is missing, damaged or of another kind.
+NOT_LOADED = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
 
 
 def language_model(
@@ -121,14 +47,32 @@ def language_model(
     """Return (model, tokenizer): a causal language model of the Hugging Face hub, or of
     a folder. An empty name gives a small one that reads bytes.
 
+    Weights are float32 whatever they are stored in: in half precision the steps of
+    fine-tuning round away. The model is on the device that `core.devices.place` gives
+    it, and in eval mode. A `~` at the start of a folder is the home folder.
     The small one has random weights, takes texts of up to `length` bytes, and needs no
     download.
+    Raises ValueError, in one line, for a model that cannot be loaded.
     """
-    if name:
-        model = AutoModelForCausalLM.from_pretrained(name)
-        return model, AutoTokenizer.from_pretrained(name)
-    tokenizer = ByT5Tokenizer(extra_ids=0)  # a byte is a token
-    return small_policy(len(tokenizer), length=length, seed=seed), tokenizer
+    if not name:
+        reads_bytes = ByT5Tokenizer(extra_ids=0)  # a byte is a token
+        return small_policy(len(reads_bytes), length=length, seed=seed), reads_bytes
+    wanted = (
+        "model must name a causal language model of the Hugging Face hub, or a folder "
+        "that one was saved in"
+    )
+    source = str(name)
+    if source.startswith(("~", ".", "/")):
+        folder = Path(source).expanduser()
+        require(folder.is_dir(), f"{wanted}; there is no folder {shown(source)}")
+        source = str(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    except NOT_LOADED as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"{wanted}; {shown(source)} says: {reason}") from error
+    return place(model), tokenizer
 
 
 class EncodedPreferences(NamedTuple):
@@ -145,40 +89,100 @@ def encode_preferences(
 ) -> EncodedPreferences:
     """Return preferences as tokens, by a transformers tokenizer that has an eos token.
 
-    Prompt and completion are encoded apart, so that the boundary is a token's. The end
-    of text is put after each completion, and the beginning (or, where the tokenizer has
-    none, the end) before each prompt. A pair is dropped, and counted, where max_length
-    leaves nothing of a completion.
+    A prompt with its answer is encoded as one text, ended where it does not end by
+    itself: see `encode_answers`. A pair is dropped, and counted, where max_length
+    leaves nothing of an answer.
     Raises ValueError if no pair is left.
     """
-    end = tokenizer.eos_token_id
-    start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-
-    def encoded(texts: tuple[str, ...]) -> list[list[int]]:
-        return [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-
-    prompts = encoded(preferences.prompts)
-    chosen = encoded(preferences.chosen)
-    rejected = encoded(preferences.rejected)
+    if max_length is not None:
+        whole_number("max_length", max_length)
+    encoded = [
+        encode_answers(tokenizer, prompt, answers)
+        for prompt, *answers in zip(
+            preferences.prompts, preferences.chosen, preferences.rejected, strict=True
+        )
+    ]
     kept = [
-        i
-        for i, prompt in enumerate(prompts)
-        if max_length is None or len(prompt) + 1 < max_length
+        pair for pair in encoded if max_length is None or len(pair.prompt) < max_length
     ]
     require(
         kept,
         f"max_length={max_length} leaves nothing of any completion; the prompts alone "
         "are longer",
     )
-    answers = [[*side[i], end] for side in (chosen, rejected) for i in kept]
     texts = padded_answers(
-        [[start, *prompts[i]] for i in kept] * 2,
-        answers,
-        pad=start,
+        [pair.prompt for pair in kept] * 2,
+        [pair.answers[side] for side in (0, 1) for pair in kept],
+        pad=tokenizer.eos_token_id,
         max_length=max_length,
     )
     pairs = [[i, len(kept) + i] for i in range(len(kept))]
-    return EncodedPreferences(texts, pairs, dropped=len(prompts) - len(kept))
+    return EncodedPreferences(texts, pairs, dropped=len(encoded) - len(kept))
+
+
+class SplitPreferences(NamedTuple):
+    """Pairs to learn from, and others to measure on.
+
+    texts: all of them. pairs, held_out: (n, 2) and (m, 2) positions in texts, the
+    chosen one first. dropped: how many pairs were too long. repeated: how many pairs
+    hold the same two texts as one before.
+    """
+
+    texts: Answers
+    pairs: list[list[int]]
+    held_out: list[list[int]]
+    dropped: int
+    repeated: int
+
+
+def split_preferences(
+    preferences: Preferences, model: nn.Module, tokenizer: Any, *, max_length: int
+) -> SplitPreferences:
+    """Return preferences as tokens, four fifths to learn from and the last fifth to
+    measure on. What `learn` refuses of preferences and model is refused here, at once.
+
+    All pairs of the same two texts, in either order, are in one part; texts are the
+    same where the first max_length tokens are. Held out are pairs of two different
+    texts, each once.
+    Raises ValueError where max_length is more than the model's positions, for a
+    tokenizer with more tokens than the model, and for fewer than 5 different pairs.
+    """
+    most = most_tokens(model)
+    require(
+        most is None or max_length <= most,
+        f"max_length must be at most {most}, the positions of the model; got "
+        f"{max_length}",
+    )
+    texts, pairs, dropped = encode_preferences(
+        preferences, tokenizer, max_length=max_length
+    )
+    check_readable(model, texts)
+    alike = defaultdict(list)  # from two texts to the pairs of them
+    for pair in pairs:
+        both = frozenset(_text(texts, position) for position in pair)
+        alike[both].append(pair)
+    repeated = len(pairs) - len(alike)
+    different = [both for both in alike if len(both) == 2]
+    held = len(different) // 5
+    require(
+        held > 0,
+        "preferences must hold at least 5 pairs of different texts within "
+        f"max_length={max_length}, no two pairs alike; got {len(different)}",
+    )
+    held_out = {both: alike.pop(both) for both in different[-held:]}
+    learnt_from = [pair for same in alike.values() for pair in same]
+    return SplitPreferences(
+        texts,
+        pairs=sorted(learnt_from),
+        held_out=[same[0] for same in held_out.values()],
+        dropped=dropped,
+        repeated=repeated,
+    )
+
+
+def _text(texts: Answers, position: int) -> tuple[int, ...]:
+    """Return the token ids of one text, without padding."""
+    return tuple(texts.ids[position][texts.mask[position].bool()].tolist())
 
 
 def learn(
@@ -196,25 +200,21 @@ def learn(
     knows nothing yet.
     options: what `train_preferences` takes, steps among it; beta 0.1, lr 5e-4 and
     batch_size 16 unless they are given.
-    Returns pairs, identical, dropped (see `encode_preferences`), held (how many pairs
-    were held out), accuracy (the share of them with a strictly higher reward for the
-    chosen text), low and high (its 95 % Wilson interval).
-    Raises ValueError for fewer than 5 pairs that fit.
+    Returns pairs, identical, dropped and repeated (see `split_preferences`), held (how
+    many pairs were held out), accuracy (the share of them with a strictly higher reward
+    for the chosen text), low and high (its 95 % Wilson interval), and margin: by how
+    many nats more the chosen text rose than the rejected one, the mean. Accuracy counts
+    a rise however small, so only the margin shows a model that has hardly moved.
+    Raises ValueError as `split_preferences` does, before the first step.
     """
     options = {"beta": 0.1, "lr": 5e-4, "batch_size": 16, "seed": 0} | options
+    check_training_options(**options)
     size = options["batch_size"]
-    texts, pairs, dropped = encode_preferences(
-        preferences, tokenizer, max_length=max_length
-    )
-    held = len(pairs) // 5
-    require(
-        held > 0,
-        f"preferences must hold at least 5 pairs within max_length={max_length}; got "
-        f"{len(pairs)}",
-    )
-    kept = len(pairs) - held
+    split = split_preferences(preferences, model, tokenizer, max_length=max_length)
+    texts = split.texts
+    in_single_precision(model)
     if fitting:
-        chosen_texts = texts[torch.arange(kept)]
+        chosen_texts = texts[torch.tensor([chosen for chosen, _ in split.pairs])]
         fit_texts(
             model,
             chosen_texts,
@@ -225,18 +225,22 @@ def learn(
         )
     before = all_logps(model, texts, batch_size=size)
     train_preferences(
-        model, texts, pairs[:kept], reference=before, progress="preferences", **options
+        model, texts, split.pairs, reference=before, progress="preferences", **options
     )
-    positions = torch.tensor(pairs[kept:]).T.flatten()  # the chosen, then the rejected
+    held = len(split.held_out)
+    positions = torch.tensor(split.held_out).T.flatten()  # chosen, then rejected
     rise = all_logps(model, texts[positions], batch_size=size) - before[positions]
-    right = int((rise[:held] > rise[held:]).sum())
+    margin = rise[:held] - rise[held:]  # (held,), in nats
+    right = int((margin > 0).sum())
     low, high = binomial_interval(right, held)
     return {
         "pairs": len(preferences.prompts),
         "identical": preferences.identical,
-        "dropped": dropped,
+        "dropped": split.dropped,
+        "repeated": split.repeated,
         "held": held,
         "accuracy": right / held,
         "low": low,
         "high": high,
+        "margin": float(margin.mean()),
     }

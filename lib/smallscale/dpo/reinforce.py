@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from smallscale.dpo.answers import all_logps, answer_logps, padded_answers
 from smallscale.dpo.sampling import sample_completions
-from smallscale.training.loop import minimise
+from smallscale.training.loop import in_single_precision, minimise
 from smallscale.training.optimizers import make_optimizer
 
 Reward = Callable[[list[int]], float]  # of a completion
@@ -40,8 +40,12 @@ def train_on_policy(
     reward: called as reward(completion) for a number. A completion that has no
     end_token within max_new_tokens gets one too. Each step draws 64 completions of one
     prompt, so it asks for 64 true rewards, which DPO never sees.
-    options: steps, seed and progress, as for `minimise`. Returned in eval mode.
+    options: steps, seed and progress, as for `minimise`. Returned in eval mode, its
+    weights in float32 or finer.
+    The policy has no dropout while it learns: it is judged by the log-probabilities
+    that it draws by.
     """
+    in_single_precision(policy)
     reference = copy.deepcopy(policy).eval()
     device = next(policy.parameters()).device
     prompts = torch.tensor([prompt] * DRAWS)
@@ -55,7 +59,7 @@ def train_on_policy(
             generator=generator,
         )
         batch = padded_answers(prompts.tolist(), completions, pad=end_token)
-        logps = answer_logps(policy, batch)
+        logps = answer_logps(policy.eval(), batch)
         ratio = logps.detach() - all_logps(reference, batch).to(device)
         rewards = torch.tensor([reward(row) for row in completions]).to(device)
         gains = rewards - beta * ratio

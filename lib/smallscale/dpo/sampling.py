@@ -4,7 +4,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from smallscale.core.devices import few_threads
-from smallscale.training.evaluation import eval_mode
+from smallscale.core.modes import eval_mode
+from smallscale.core.validation import require, whole_number
+from smallscale.dpo.answers import most_tokens
+from smallscale.dpo.losses import real_tensor
 
 
 @torch.no_grad()
@@ -20,8 +23,12 @@ def sample_completions(
 
     policy: a transformers model. prompts: (n, length) token ids, all of one length.
     A completion ends with end_token, or without it after max_new_tokens.
-    generator: on the CPU; None: one seeded 0.
+    generator: on the CPU, wherever the policy is, so that a seed draws the same on
+    every device; None: one seeded 0.
+    Raises ValueError where prompt and completion would be longer than the policy has
+    positions.
     """
+    _check_length(policy, prompts, max_new_tokens)
     generator = Generator().manual_seed(0) if generator is None else generator
     ids = prompts.to(next(policy.parameters()).device)
     cache = None  # of keys and values: each step reads only the newest token
@@ -30,13 +37,25 @@ def sample_completions(
         for _ in range(max_new_tokens):
             output = policy(input_ids=ids, past_key_values=cache, use_cache=True)
             cache = output.past_key_values
-            chances = output.logits[:, -1].softmax(1).cpu()
+            logits = real_tensor("logits", output.logits[:, -1])  # float32 or finer
+            chances = logits.softmax(1).cpu()
             token = chances.multinomial(1, generator=generator)  # (n, 1)
             written = torch.cat([written, token], 1)
             if (written == end_token).any(1).all():
                 break
             ids = token.to(ids.device)
     return [_up_to(row, end_token) for row in written.tolist()]
+
+
+def _check_length(policy: nn.Module, prompts: Tensor, max_new_tokens: int) -> None:
+    """Refuse texts that would be longer than the policy can read."""
+    most = most_tokens(policy)
+    length = prompts.shape[1] + whole_number("max_new_tokens", max_new_tokens)
+    require(
+        most is None or length <= most,
+        f"max_new_tokens must leave texts of at most {most} tokens, the model's "
+        f"positions; got {max_new_tokens} after prompts of {prompts.shape[1]}",
+    )
 
 
 def _up_to(row: list[int], end_token: int) -> list[int]:

@@ -31,12 +31,13 @@ def fit_texts(
     moves the matrices inside the model and AdamW the rest, both at a rate that falls to
     zero over the last half; on models this small that does better than AdamW alone in
     the same time.
-    options: seed and progress, as for `minimise`. Returned in eval mode.
+    options: seed and progress, as for `minimise`. Returned in eval mode, its weights in
+    float32 or finer.
     """
     if frequency is None:
         weights = torch.ones(len(texts))
     else:
-        weights = as_tensor("frequency", frequency)
+        weights = as_tensor("frequency", frequency).cpu()  # where the generator is
     inside: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in policy.named_parameters():

@@ -42,6 +42,34 @@ Tensor head(const Tensor& x, int64_t b, int64_t h, at::ScalarType work) {
   return x[b][h].to(work).contiguous();
 }
 
+// Adds W x to sum, of the pairs in sight alone. Elsewhere W is 0; but 0 times NaN is NaN,
+// so that what is not finite in x is added number by number, to the rows that see it.
+// whole: all pairs are in sight; sees(r, c): row r of W sees row c of x.
+template <typename T, typename Sees>
+void add_product(Tensor sum, Tensor W, Tensor x, bool whole, Sees sees) {
+  const T* first = x.data_ptr<T>();  // x has one piece of memory
+  const T most = std::numeric_limits<T>::max();
+  auto finite = [&](T number) { return std::abs(number) <= most; };
+  int broken = 0;
+  if (!whole) {
+#pragma omp simd reduction(+ : broken)
+    for (int64_t i = 0; i < x.numel(); i++) broken += !finite(first[i]);
+  }
+  if (!broken) {
+    at::addmm_out(sum, sum, W, x);
+    return;
+  }
+  at::addmm_out(sum, sum, W, x.masked_fill(at::isfinite(x).logical_not(), 0));
+  auto to = sum.accessor<T, 2>(), weights = W.accessor<T, 2>();
+  for (int64_t c = 0; c < x.size(0); c++)
+    for (int64_t e = 0; e < x.size(1); e++) {
+      const T number = first[c * x.size(1) + e];
+      if (finite(number)) continue;
+      for (int64_t r = 0; r < W.size(0); r++)
+        if (sees(r, c)) to[r][e] += weights[r][c] * number;
+    }
+}
+
 // Writes out and lse of one tile of queries. q: (rows, d), times scale and log2(e);
 // k, v: (n, d); S: room for a tile of scores; offset: query i of the tile sees the keys
 // 0 .. i + offset.
@@ -77,7 +105,8 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
       total[i] = total[i] * shrink + sum;
       top[i] = highest;
     }
-    at::addmm_out(acc, acc, tile, v.narrow(0, j, cols));
+    add_product<T>(acc, tile, v.narrow(0, j, cols), offset + 1 - j >= cols,
+                   [&](int64_t i, int64_t c) { return c <= i + offset - j; });
   }
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t c = 0; c < d; c++) o[i * d + c] /= total[i] == 0 ? 1 : total[i];
@@ -122,9 +151,12 @@ void backward_tile(Tensor q, Tensor k, Tensor v, Tensor dout, Tensor lse, Tensor
         dp[c] = p[c] * (dp[c] - D_i);
       }
     }
-    at::addmm_out(dv_j, dv_j, p_tile.t(), dout);
-    at::addmm_out(dk_j, dk_j, ds_tile.t(), q);
-    at::addmm_out(dq, dq, ds_tile, k_j);
+    const bool whole = offset + 1 - j >= cols;
+    auto sees = [&](int64_t i, int64_t c) { return c <= i + offset - j; };
+    auto seen_by = [&](int64_t c, int64_t i) { return sees(i, c); };
+    add_product<T>(dv_j, p_tile.t(), dout, whole, seen_by);
+    add_product<T>(dk_j, ds_tile.t(), q, whole, seen_by);
+    add_product<T>(dq, ds_tile, k_j, whole, sees);
   }
 }
 
@@ -135,7 +167,9 @@ std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale,
   const auto work = at::promote_types(q.scalar_type(), at::kFloat);
   Tensor out = at::empty(q.sizes(), q.options());
   Tensor lse = at::empty({q.size(0), heads, n}, q.options().dtype(work));
+  const bool inference = c10::InferenceMode::is_enabled();  // each thread is told
   at::parallel_for(0, q.size(0) * heads * T, 1, [&](int64_t begin, int64_t end) {
+    c10::InferenceMode as_caller(inference);
     at::AutoDispatchBelowAutograd no_gradients;
     Tensor K, V;
     Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
@@ -171,7 +205,9 @@ std::tuple<Tensor, Tensor, Tensor> backward(Tensor dout, Tensor dlse, Tensor q,
   Tensor dq = at::empty(q.sizes(), q.options());
   Tensor dk = at::empty(k.sizes(), k.options());
   Tensor dv = at::empty_like(dk);
+  const bool inference = c10::InferenceMode::is_enabled();
   at::parallel_for(0, q.size(0) * kv_heads, 1, [&](int64_t begin, int64_t end) {
+    c10::InferenceMode as_caller(inference);
     at::AutoDispatchBelowAutograd no_gradients;
     Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
     Tensor dS = at::empty_like(S);

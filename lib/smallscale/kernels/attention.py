@@ -14,12 +14,12 @@ levels write that down:
 """
 
 import math
+from functools import reduce
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from smallscale.core.validation import (
     as_float,
@@ -30,9 +30,9 @@ from smallscale.core.validation import (
     shown,
     whole_number,
 )
-from smallscale.kernels import compiled, online, tiled
+from smallscale.kernels import compiled, online, sight, tiled
 from smallscale.kernels.counts import Traffic
-from smallscale.kernels.tiled import causal_mask
+from smallscale.kernels.sight import causal_mask
 
 LEVELS = ("naive", "online", "tiled", "cpp", "triton")
 ALIGNMENTS = ("top-left", "bottom-right")
@@ -70,9 +70,19 @@ def attention(
         to a power of two from 16 to 128.
 
     out is like q; lse is (batch, heads, n_q), in the type of the sums. Both have
-    gradients, except at level online. The same arguments give the same bits. NaN comes
-    out where a NaN was seen. Raises ValueError, one line, for arguments that cannot be
-    right; RuntimeError where this machine lacks what the level needs.
+    gradients, except at level online. The same arguments give the same bits. Raises
+    ValueError, one line, for arguments that cannot be right; RuntimeError where this
+    machine lacks what the level needs.
+
+    NaN and infinity: what a query does not see changes nothing of its out and lse, nor
+    of any gradient that flows through it, whatever it holds. (torch's own attention
+    multiplies a value out of sight by a weight of 0, and 0 * NaN is NaN: there a broken
+    value spoils the queries before it.) NaN comes out where a NaN was seen.
+    `torch.autocast` lowers nothing: out is like q and lse like the sums, inside as
+    outside. There, where layers return various types, q, k and v may differ; the widest
+    type counts.
+    `torch.func`: vmap, grad, vjp and jvp work at every level but online, which has vmap
+    alone. Only naive has second derivatives; the others raise RuntimeError for them.
 
     >>> q = k = torch.zeros(1, 1, 2, 4)
     >>> v = torch.tensor([[[[1.0, 2.0, 3.0, 4.0], [3.0, 4.0, 5.0, 6.0]]]])
@@ -86,7 +96,7 @@ def attention(
     if level == "naive":
         out, lse = naive(q, k, v, scale, offset, return_lse=return_lse)
     else:
-        out, lse = _flash(q, k, v, _engine(level), scale, offset, int(block))
+        out, lse = _flash(q, k, v, level, scale, offset, int(block))
     return (out, lse) if return_lse else out
 
 
@@ -108,19 +118,19 @@ def naive(
     work = torch.promote_types(q.dtype, torch.float32)
     group = q.shape[1] // k.shape[1]
     k, v = (x.repeat_interleave(group, dim=1).to(work) for x in (k, v))
-    scores = scale * traffic.read(q).to(work) @ traffic.read(k).mT
-    scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
+    hidden = None
     if offset < k.shape[2] - 1:
-        scores = scores.masked_fill(
-            causal_mask(q.shape[2], k.shape[2], offset, q.device), -math.inf
-        )
+        hidden = causal_mask(q.shape[2], k.shape[2], offset, q.device)
+    scores = sight.scores(scale * traffic.read(q).to(work), traffic.read(k), hidden)
+    scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -math.inf)
     # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of zeros
     # there, and not used.
     blind = scores.detach().isneginf().all(-1, keepdim=True)
-    if blind.any():
-        scores = scores.masked_fill(blind, 0.0)
+    scores = torch.where(blind, 0.0, scores)
     weights = traffic.read(traffic.write(scores.softmax(-1)))
-    out = traffic.write(weights @ traffic.read(v))
+    out = traffic.write(sight.weighted_sum(weights, traffic.read(v), hidden))
     out = out.masked_fill(blind, 0.0).to(q.dtype)
     if not return_lse:
         return out, None
@@ -128,27 +138,99 @@ def naive(
 
 
 class _Flash(torch.autograd.Function):
-    """Keeps q, k, v, out and lse; the backward pass computes the scores again."""
+    """Keeps q, k, v, out and lse; the backward pass computes the scores again.
+
+    Its derivatives are functions of their own, so that `torch.func` can batch them too.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, engine: ModuleType, *settings: Any
+        q: Tensor, k: Tensor, v: Tensor, level: str, *settings: Any
     ) -> tuple[Tensor, Tensor]:
-        out, lse = engine.forward(q, k, v, *settings)
-        ctx.save_for_backward(q, k, v, out, lse)
-        ctx.engine = engine
-        ctx.settings = settings
-        return out, lse
+        with sight.full_precision(q.device):
+            results: tuple[Tensor, Tensor] = _engine(level).forward(q, k, v, *settings)
+        return results
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = ctx.engine.backward(dout, dlse, ctx.saved_tensors, *ctx.settings)
-        no_gradients = [None for _ in (ctx.engine, *ctx.settings)]
-        return (*gradients, *no_gradients)
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs[:3], *output)
+        ctx.save_for_forward(*inputs[:3], *output)
+        ctx.settings = inputs[3:]
+
+    @staticmethod
+    def backward(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Any, ...]:
+        gradients = _gradients(dout, dlse, *ctx.saved_tensors, *ctx.settings)
+        return (*gradients, *[None for _ in ctx.settings])
+
+    @staticmethod
+    def jvp(
+        ctx: Any, dq: Tensor | None, dk: Tensor | None, dv: Tensor | None, *_: None
+    ) -> Any:
+        given = zip((dq, dk, dv), ctx.saved_tensors, strict=False)
+        moves = [torch.zeros_like(x) if dx is None else dx for dx, x in given]
+        return _tangents(*moves, *ctx.saved_tensors, *ctx.settings)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
+        return sight.over_batches(_flash, info, in_dims, arguments)
+
+
+class _FirstDerivative(torch.autograd.Function):
+    """What the derivatives of `_Flash` share: they can be batched, not derived."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.level = next(x for x in inputs if isinstance(x, str))
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise RuntimeError(
+            f"level '{ctx.level}' has no second derivatives; use level 'naive'"
+        )
+
+    jvp = backward
+
+
+class _Gradients(_FirstDerivative):
+    """The gradients of q, k and v: (dout, dlse, q, k, v, out, lse, …) -> dq, dk, dv."""
+
+    @staticmethod
+    def forward(
+        dout: Tensor, dlse: Tensor, *arguments: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        saved, level, settings = arguments[:5], arguments[5], arguments[6:]
+        with sight.full_precision(dout.device):
+            gradients: tuple[Tensor, Tensor, Tensor]
+            gradients = _engine(level).backward(dout, dlse, saved, *settings)
+        return gradients
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
+        return sight.over_batches(_gradients, info, in_dims, arguments)
+
+
+class _Tangents(_FirstDerivative):
+    """How out and lse move: (dq, dk, dv, q, k, v, out, lse, …) -> dout, dlse.
+
+    It is computed in plain torch at every level.
+    """
+
+    @staticmethod
+    def forward(
+        dq: Tensor, dk: Tensor, dv: Tensor, *arguments: Any
+    ) -> tuple[Tensor, Tensor]:
+        saved, settings = arguments[:5], arguments[6:]
+        with sight.full_precision(dq.device):
+            return tiled.tangents(dq, dk, dv, saved, *settings)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
+        return sight.over_batches(_tangents, info, in_dims, arguments)
 
 
 _flash: Any = _Flash.apply
+_gradients: Any = _Gradients.apply
+_tangents: Any = _Tangents.apply
 
 
 def _engine(level: str) -> ModuleType:
@@ -186,7 +268,11 @@ def _checked_arguments(
     wanted = "scale must be a finite number, or None for 1 / sqrt(d)"
     finite = scale is None or math.isfinite(as_float(scale))
     require(finite, f"{wanted}; got {shown(scale)}")
-    q, k, v = (as_tensor(name, x) for name, x in (("q", q), ("k", k), ("v", v)))
+    q, k, v = (_dense(name, x) for name, x in (("q", q), ("k", k), ("v", v)))
+    types = (q.dtype, k.dtype, v.dtype)
+    if _autocasts(q.device) and set(types) <= set(DTYPES):
+        widest = reduce(torch.promote_types, types)
+        q, k, v = (x.to(widest) for x in (q, k, v))
     wanted = "q, k and v must be of one type, float64, float32, float16 or bfloat16"
     one_type = q.dtype == k.dtype == v.dtype and q.dtype in DTYPES
     require(one_type, f"{wanted}; got {q.dtype}, {k.dtype}, {v.dtype}")
@@ -195,6 +281,21 @@ def _checked_arguments(
     require(one_device, f"q, k and v must be on one device; got {devices}")
     _check_shapes(q, k, v)
     return q, k, v
+
+
+def _dense(name: str, values: Any) -> Tensor:
+    """Return numbers as a dense tensor; raise ValueError for a nested or sparse one."""
+    x = as_tensor(name, values)
+    dense = x.layout == torch.strided and not x.is_nested
+    kind = "a nested tensor" if x.is_nested else x.layout
+    require(dense, f"{name} must be a dense tensor, as x.to_dense(); got {kind}")
+    return x
+
+
+def _autocasts(device: torch.device) -> bool:
+    """Return whether `torch.autocast` is on for this device."""
+    available = torch.amp.is_autocast_available(device.type)
+    return available and torch.is_autocast_enabled(device.type)
 
 
 def _check_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:

@@ -17,6 +17,7 @@ two.
 
 import math
 import os
+import warnings
 from itertools import product
 from typing import Any
 
@@ -81,6 +82,47 @@ def _store(X, x, rows, n, d: tl.constexpr, D: tl.constexpr):
     )
 
 
+# tl.max and tl.sum by what they reduce with: they themselves cannot be interpreted if
+# anything imported triton before TRITON_INTERPRET was set.
+@triton.jit
+def _most(x, axis: tl.constexpr):
+    """Return the largest number along an axis."""
+    return tl.reduce(x, axis, tl.standard._elementwise_max)
+
+
+@triton.jit
+def _sum(x, axis: tl.constexpr):
+    """Return the sum along an axis."""
+    return tl.reduce(x, axis, tl.standard._sum_combine)
+
+
+@triton.jit
+def _add_product(total, w, x, seen, N: tl.constexpr, EDGE: tl.constexpr):
+    """Return total + w x, of the pairs in sight alone: (M, D) + (M, N) (N, D).
+
+    0 times NaN is NaN: on the edge of sight, what is not finite in x is added row by
+    row, to those that see it.
+    """
+    if EDGE:
+        w = tl.where(seen, w, 0.0)
+        wide = x.to(total.dtype)
+        finite = tl.abs(wide) < float("inf")  # NaN is not less than anything
+        clean = tl.where(finite, wide, 0.0).to(x.dtype)
+        total = total + tl.dot(w.to(x.dtype), clean, input_precision="tf32x3")
+        rest = tl.where(finite, 0.0, wide)
+        if _most(_most(tl.where(finite, 0, 1), 1), 0) > 0:
+            at = tl.arange(0, N)
+            for c in range(N):
+                w_c = _sum(tl.where(at[None, :] == c, w, 0.0), 1)  # (M,)
+                x_c = _sum(tl.where(at[:, None] == c, rest, 0.0), 0)  # (D,)
+                sees = _most(tl.where((at[None, :] == c) & seen, 1, 0), 1)  # (M,)
+                counts = (sees[:, None] > 0) & (x_c[None, :] != 0.0)
+                total = total + tl.where(counts, w_c[:, None] * x_c[None, :], 0.0)
+    else:
+        total = total + tl.dot(w.to(x.dtype), x, input_precision="tf32x3")
+    return total
+
+
 @triton.jit
 def _queries(n_q, n_k, offset, BM: tl.constexpr, BN: tl.constexpr):
     """Return this program's head and queries, and how far they see.
@@ -120,17 +162,15 @@ def _forward(
             v = _load(V, j, n_k, d, D, edge)
             s = tl.dot(q, tl.trans(k), input_precision="tf32x3")  # (BM, BN)
             s = s * (scale * LOG2E)
+            seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
             if edge:
-                seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
                 s = tl.where(seen, s, float("-inf"))
-            # tl.max and tl.sum by what they reduce with: they themselves cannot be
-            # interpreted if anything imported triton before TRITON_INTERPRET was set.
-            higher = tl.maximum(top, tl.reduce(s, 1, tl.standard._elementwise_max))
+            higher = tl.maximum(top, _most(s, 1))
             p = tl.exp2(s - higher[:, None])
             shrink = tl.exp2(top - higher)
-            total = total * shrink + tl.reduce(p, 1, tl.standard._sum_combine)
+            total = total * shrink + _sum(p, 1)
             acc = acc * shrink[:, None]
-            acc = acc + tl.dot(p.to(v.dtype), v, input_precision="tf32x3")
+            acc = _add_product(acc, p, v, seen, BN, edge)
             top = higher
     out = acc / tl.where(total == 0, 1.0, total)[:, None]
     _store(Out + head * n_q * d, out, i, n_q, d, D)
@@ -156,7 +196,7 @@ def _dq(
     out = _load(Out + head * n_q * d, i, n_q, d, D, True)
     row = head * n_q + i
     lse = tl.load(Lse + row, mask=i < n_q, other=float("inf"))
-    delta = tl.reduce(out.to(lse.dtype) * do.to(lse.dtype), 1, tl.standard._sum_combine)
+    delta = _sum(out.to(lse.dtype) * do.to(lse.dtype), 1)
     delta -= tl.load(DLse + row, mask=i < n_q, other=0.0)
     tl.store(Delta + row, delta, mask=i < n_q)
     dq = tl.full([BM, D], 0.0, lse.dtype)
@@ -167,13 +207,13 @@ def _dq(
             v = _load(V, j, n_k, d, D, edge)
             s = tl.dot(q, tl.trans(k), input_precision="tf32x3")  # (BM, BN)
             s = s * (scale * LOG2E)
+            seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
             if edge:
-                seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
                 s = tl.where(seen, s, float("-inf"))
             p = tl.exp2(s - lse[:, None])
             dp = tl.dot(do, tl.trans(v), input_precision="tf32x3")
             ds = p * (dp - delta[:, None])
-            dq += tl.dot(ds.to(k.dtype), k, input_precision="tf32x3")
+            dq = _add_product(dq, ds, k, seen, BN, edge)
     _store(DQ + head * n_q * d, dq * scale, i, n_q, d, D)
 
 
@@ -211,17 +251,19 @@ def _dkdv(
                 # (BN, BM): transposed, as dk and dv want it
                 s = tl.dot(k, tl.trans(q), input_precision="tf32x3")
                 s = s * (scale * LOG2E)
+                seen = (i[None, :] < n_q) & (j[:, None] <= i[None, :] + offset)
                 if not inside:
-                    s = tl.where(j[:, None] <= i[None, :] + offset, s, float("-inf"))
+                    s = tl.where(seen, s, float("-inf"))
                 p = tl.exp2(s - lse[None, :])
-                dv += tl.dot(p.to(do.dtype), do, input_precision="tf32x3")
+                dv = _add_product(dv, p, do, seen, BM, not inside)
                 dp = tl.dot(v, tl.trans(do), input_precision="tf32x3")
                 ds = p * (dp - delta[None, :])
-                dk += tl.dot(ds.to(q.dtype), q, input_precision="tf32x3")
+                dk = _add_product(dk, ds, q, seen, BM, not inside)
     _store(DK + kv_head * n_k * d, dk * scale, j, n_k, d, D)
     _store(DV + kv_head * n_k * d, dv, j, n_k, d, D)
 
 
+@torch.compiler.disable  # these kernels are compiled already
 def forward(
     q: Tensor, k: Tensor, v: Tensor, scale: float, offset: int, block: int
 ) -> tuple[Tensor, Tensor]:
@@ -241,6 +283,7 @@ def forward(
     return out.to(q.dtype), lse
 
 
+@torch.compiler.disable
 def backward(
     dout: Tensor,
     dlse: Tensor,
@@ -308,5 +351,6 @@ def _launch(
         return (-(-of.shape[2] // chosen[tile]) * of.shape[0] * of.shape[1],)
 
     # The interpreter would warn of NaN and the log of 0, of which a GPU says nothing.
-    with np.errstate(all="ignore"):
+    quiet = warnings.catch_warnings(action="ignore", category=RuntimeWarning)
+    with quiet, np.errstate(all="ignore"):
         kernel[grid](*tensors, **numbers, **sizes)

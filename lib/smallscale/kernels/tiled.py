@@ -21,6 +21,13 @@ import torch
 from torch import Tensor
 
 from smallscale.kernels.counts import Traffic
+from smallscale.kernels.sight import (
+    add_product_,
+    causal_mask,
+    hide_,
+    product,
+    turned,
+)
 
 LOG2E = math.log2(math.e)
 
@@ -53,13 +60,14 @@ def forward(
         for cols in tiles(k.shape[2], block, stop=rows.stop + offset):  # 6
             k_j = traffic.read(tile(k[:, :, cols]))  # 7: (…, Bc, d)
             v_j = traffic.read(tile(v[:, :, cols]))
-            s = torch.bmm(q_i, k_j.mT)  # 8: S = Q K^T, (…, group * Br, Bc)
-            s = _hide_unseen(s, rows, cols, offset)
+            hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
+            s = hide_(q_i @ k_j.mT, hidden)  # 8: S = Q K^T, (…, group * Br, Bc)
             higher = torch.maximum(top, s.amax(-1, keepdim=True))  # 9: m' = max(m, S)
             p = s.sub_(higher).exp2_()  # 9: P = exp(S - m')
             shrink = top.sub_(higher).exp2_()  # exp(m - m')
             total = total.mul_(shrink).add_(p.sum(-1, keepdim=True))  # 9: l
-            acc.mul_(shrink).baddbmm_(p, v_j)  # 10: O = exp(m - m') O + P V
+            acc.mul_(shrink)
+            add_product_(acc, p, v_j, hidden)  # 10: O = exp(m - m') O + P V
             top = higher
             traffic.watch(rows, cols, top, total, acc)
         # 12 to 15: O / l and m + log l, the latter back from base 2.
@@ -96,18 +104,56 @@ def backward(
         for rows in tiles(q.shape[2], block, first=cols.start - offset):  # 8
             q_i, do_i = tile(q[:, :, rows]), tile(dout[:, :, rows])  # 9
             lse_i, delta_i = tile(lse[:, :, rows, None]), tile(delta[:, :, rows, None])
+            hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
             s = (q_i * (scale * LOG2E)) @ k_j.mT  # 10: S = Q K^T, (…, group * Br, Bc)
-            s = _hide_unseen(s, rows, cols, offset)
-            p = s.sub_(lse_i).exp2_()  # 11: P = exp(S - L)
-            dv_j.baddbmm_(p.mT, do_i)  # 12: dV = dV + P^T dO
+            p = hide_(s, hidden).sub_(lse_i).exp2_()  # 11: P = exp(S - L)
+            add_product_(dv_j, p.mT, do_i, turned(hidden))  # 12: dV = dV + P^T dO
             dp = do_i @ v_j.mT  # 13: dP = dO V^T
             ds = dp.sub_(delta_i).mul_(p)  # 14: dS = P * (dP - D)
-            dq_i = dq[:, :, rows]
-            dq_i.add_((ds @ k_j).view(dq_i.shape), alpha=scale)  # 15: dQ = dQ + dS K
-            dk_j.baddbmm_(ds.mT, q_i, alpha=scale)  # 16: dK = dK + dS^T Q
+            dq_i = product(ds, k_j, hidden).view(dq[:, :, rows].shape)
+            dq[:, :, rows].add_(dq_i, alpha=scale)  # 15: dQ = dQ + dS K
+            add_product_(dk_j, ds.mT, q_i, turned(hidden), scale)  # 16: dK += dS^T Q
         _put(dk, cols, dk_j)  # 18
         _put(dv, cols, dv_j)
     return dq.to(q.dtype), dk, dv
+
+
+def tangents(
+    dq: Tensor,
+    dk: Tensor,
+    dv: Tensor,
+    saved: tuple[Tensor, ...],
+    scale: float,
+    offset: int,
+    block: int,
+) -> tuple[Tensor, Tensor]:
+    """Return how out and lse move when q, k and v move by dq, dk and dv: with
+    dS = scale (dq k^T + q dk^T), dlse = the sum of P * dS over the keys, and
+    dout = (P * dS) v - dlse out + P dv.
+
+    It is the product of the Jacobian with a vector, forward, in the tiles of `forward`.
+    saved: q, k, v, out and lse. Shapes are those of the tensors that move.
+    """
+    q, k, v, out, lse = saved
+    tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
+    dout, dlse = _empty_results(q)
+    lse = LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
+    for rows in tiles(q.shape[2], block):
+        q_i, dq_i, out_i = (tile(x[:, :, rows]) for x in (q, dq, out))
+        moved, acc = torch.zeros_like(q_i[..., :1]), torch.zeros_like(q_i)
+        for cols in tiles(k.shape[2], block, stop=rows.stop + offset):
+            k_j, v_j, dk_j, dv_j = (tile(x[:, :, cols]) for x in (k, v, dk, dv))
+            hidden = _out_of_sight(rows, cols, offset, q_i)
+            s = (q_i * (scale * LOG2E)) @ k_j.mT
+            p = hide_(s, hidden).sub_(tile(lse[:, :, rows, None])).exp2_()
+            ds = dq_i @ k_j.mT + q_i @ dk_j.mT
+            pds = hide_(ds.mul_(p).mul_(scale), hidden, 0)  # P * dS
+            moved += pds.sum(-1, keepdim=True)
+            acc = add_product_(acc, pds, v_j, hidden)
+            acc = add_product_(acc, p, dv_j, hidden)
+        _put(dout, rows, acc - moved * out_i)
+        _put(dlse, rows, moved)
+    return dout, dlse
 
 
 def tiles(
@@ -124,18 +170,6 @@ def tiles(
     end = n if stop is None else min(n, stop)
     for i in range(start, end, block):
         yield slice(i, min(i + block, n))
-
-
-def causal_mask(
-    rows: int, cols: int, offset: int, device: torch.device | None = None
-) -> Tensor:
-    """Return (rows, cols), True where key j is out of query i's sight: j > i + offset.
-
-    >>> causal_mask(2, 3, 0)
-    tensor([[False,  True,  True],
-            [False, False,  True]])
-    """
-    return torch.ones(rows, cols, dtype=torch.bool, device=device).triu(offset + 1)
 
 
 def _tile(x: Tensor, kv_heads: int, work: torch.dtype) -> Tensor:
@@ -163,16 +197,16 @@ def _nothing_seen(q_i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return top, torch.zeros_like(top), torch.zeros_like(q_i)
 
 
-def _hide_unseen(s: Tensor, rows: slice, cols: slice, offset: int) -> Tensor:
-    """Set scores to -inf where a key is out of sight; most tiles are seen whole."""
+def _out_of_sight(rows: slice, cols: slice, offset: int, q_i: Tensor) -> Tensor | None:
+    """Return (group * Br, Bc), True where a key is out of sight; None for no pair.
+
+    Most tiles are seen whole. q_i: (…, group * Br, d), the tile of queries.
+    """
     if cols.stop - 1 <= rows.start + offset:
-        return s
+        return None
     n_rows, n_cols = rows.stop - rows.start, cols.stop - cols.start
-    mask = causal_mask(n_rows, n_cols, offset + rows.start - cols.start, s.device)
-    group = s.shape[1] // n_rows
-    heads = s.view(s.shape[0], group, n_rows, n_cols)
-    heads.masked_fill_(mask, -torch.inf)
-    return s
+    mask = causal_mask(n_rows, n_cols, offset + rows.start - cols.start, q_i.device)
+    return mask.repeat(q_i.shape[1] // n_rows, 1)
 
 
 def _empty_results(q: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,14 +9,19 @@ import ast
 import hashlib
 import importlib.metadata
 import itertools
+import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 HAS_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# What parsing raises where a text is no Python: bad syntax or encoding, or a null byte,
+# or so deeply nested that the parser gives up.
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+IMPORTERS = ("import_module", "__import__", "run_module")  # functions that import
 # A result may change with these. The rest of the environment draws, serves or tests.
 LIBRARIES = (
     "torch",
@@ -38,10 +43,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def bare(source: str) -> str:
+def bare(source: str | bytes) -> str:
     """Return source without comments, docstrings and layout.
 
-    Two sources that differ only in these give the same text.
+    Two sources that differ only in these give the same text. Bytes are decoded as
+    Python decodes a file. Raises SyntaxError or ValueError where it is no Python.
 
     >>> bare("x = 1  # one") == bare("x=1")
     True
@@ -58,35 +64,58 @@ def bare(source: str) -> str:
 # ---- the modules that code imports ---------------------------------------------------
 
 
+def library_file(module: str) -> Path | None:
+    """Return the file of a module of smallscale, or None where it is none of its."""
+    parts = module.split(".")
+    if parts[0] != PACKAGE.name:
+        return None
+    base = PACKAGE.parent.joinpath(*parts)
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
 def modules(
-    source: str, folder: Path | None = None, package: str = ""
+    source: str | bytes,
+    find: Callable[[str], Path | None] = library_file,
+    package: str = "",
 ) -> dict[str, Path]:
-    """Return the modules of smallscale that this source imports, by name.
+    """Return the files of the modules that this source imports, by the modules' names.
 
     Those that they import in turn are included, and so are the data files beside the
-    modules of a package, as `package/file`.
+    modules of a package, as `package/file`. A file that is no Python imports nothing.
 
-    folder: where other modules are looked for as well, such as those beside a notebook.
+    find: returns the file of a module, or None for one that does not count.
     package: the package that relative imports start from.
     """
     found: dict[str, Path] = {}
     todo = [(source, package)]
     while todo:
         text, importer = todo.pop()
-        for module in _imported(ast.parse(text), importer):
-            path = None if module in found else _file(module, folder)
+        for module in _imported_by(text, importer):
+            path = None if module in found else find(module)
             if not path:
                 continue
             found[module] = path
-            is_package = path.name == "__init__.py"
+            is_package = path.name.startswith("__init__.")
             if is_package:
                 found |= _data_files(module, path.parent)
             inside = module if is_package else module.rpartition(".")[0]
-            todo.append((path.read_text(encoding="utf-8"), inside))
+            if path.suffix == ".py":
+                todo.append((path.read_bytes(), inside))
     return found
 
 
-def _imported(tree: ast.AST, package: str) -> Iterator[str]:
+@lru_cache(2048)  # the notebooks of a sweep share most of the library
+def _imported_by(source: str | bytes, package: str) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(imported_names(ast.parse(source), package)))
+    except NO_PYTHON:
+        return ()
+
+
+def imported_names(tree: ast.AST, package: str = "") -> Iterator[str]:
     """Yield the names of all modules that this code may import, outer ones first."""
     for node in ast.walk(tree):
         names: list[str] = []
@@ -96,8 +125,19 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
             base = _base(node, package)
             # Each imported name may be a module itself.
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call):
+            names = _named_in_a_call(node)
         for name in names:
             yield from itertools.accumulate(name.split("."), "{}.{}".format)
+
+
+def _named_in_a_call(call: ast.Call) -> list[str]:
+    """Return the module that `importlib.import_module("name")` and its like name."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    first = call.args[0] if call.args else None
+    if function in IMPORTERS and isinstance(first, ast.Constant):
+        return [first.value] if isinstance(first.value, str) else []
+    return []
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:
@@ -111,25 +151,19 @@ def _base(node: ast.ImportFrom, package: str) -> str:
     return ".".join(parts)
 
 
-def _file(module: str, folder: Path | None) -> Path | None:
-    """Return the file of a module of smallscale or in this folder, or None."""
-    root = PACKAGE.parent if module.split(".")[0] == PACKAGE.name else folder
-    if not root:
-        return None
-    base = root.joinpath(*module.split("."))
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
-    return None
-
-
 def _data_files(package: str, folder: Path) -> dict[str, Path]:
-    """Return the files of a package that are neither code nor hidden, by name."""
-    return {
-        f"{package}/{file.name}": file
-        for file in folder.glob("[!.]*")
-        if file.is_file() and file.suffix != ".py"
-    }
+    """Return the files of a package that are neither code nor hidden, by name.
+
+    Those in folders below it count too, unless the folder is a package itself.
+    """
+    found: dict[str, Path] = {}
+    for path in folder.glob("[!._]*"):
+        name = f"{package}/{path.name}"
+        if path.is_dir() and not (path / "__init__.py").exists():
+            found |= _data_files(name, path)
+        elif path.is_file() and path.suffix not in (".py", ".pyc"):
+            found[name] = path
+    return found
 
 
 # ---- hashes of files -----------------------------------------------------------------
@@ -140,33 +174,67 @@ def module_hashes(found: dict[str, Path]) -> dict[str, str]:
 
     Of a module the bare source counts, of a data file its bytes.
     """
-    return {
-        name: _file_hash(path, path.stat().st_mtime_ns)
-        for name, path in sorted(found.items())
-    }
+    return {name: file_hash(path) for name, path in sorted(found.items())}
 
 
-@cache
-def _file_hash(path: Path, changed: int) -> str:
-    """Return the file's hash; `changed`, its time of change, renews what is cached."""
-    if path.suffix != ".py":
-        return contents_hash(path)
-    return hashlib.sha256(bare(path.read_text(encoding="utf-8")).encode()).hexdigest()
+def data_hashes(module: str) -> dict[str, str]:
+    """Return the hashes of the data files beside a module of smallscale, by name."""
+    parts = module.split(".")[1:]
+    folder = PACKAGE.joinpath(*parts)
+    if not folder.is_dir():
+        folder = folder.parent
+    return module_hashes(_data_files(folder.name, folder))
+
+
+def file_hash(path: Path) -> str:
+    """Return a hash of a module's bare source, or of another file's bytes.
+
+    A module that is no Python counts by its bytes.
+    """
+    return _source_hash(path.read_bytes()) if path.suffix == ".py" else _digest(path)
+
+
+@lru_cache(2048)
+def _source_hash(source: bytes) -> str:
+    try:
+        code = bare(source).encode("utf-8", "backslashreplace")
+    except NO_PYTHON:
+        code = source
+    return hashlib.sha256(code).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def contents_hash(path: Path) -> str:
     """Return a hash of what a file or folder holds, wherever it lies.
 
-    Of a folder, the names of the files below it and their bytes count.
+    Of a folder, the names of the files below it and their bytes count, also in folders
+    that are links.
     """
     if path.is_file():
         files = {"": path}
     else:
-        below = (file for file in path.rglob("*") if file.is_file())
-        files = {file.relative_to(path).as_posix(): file for file in sorted(below)}
+        below = sorted(_files_below(path))
+        files = {file.relative_to(path).as_posix(): file for file in below}
     total = hashlib.sha256()
     for name, file in files.items():
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        total.update(f"{name}\0{digest}\n".encode())
+        line = f"{name}\0{_digest(file)}\n"
+        total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; links that lead in a circle are followed once."""
+    entered = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        where = os.path.realpath(place)
+        if where in entered:
+            folders.clear()
+            continue
+        entered.add(where)
+        files = (Path(place, name) for name in names)
+        yield from (file for file in files if file.is_file())

@@ -5,6 +5,8 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from smallscale.runs import Refused, refusing
+from smallscale.runs.cell_code import trees
 from smallscale.runs.parameters import Parameter, near, read_parameters
 
 # Notebooks that have moved: the old name and the new one. The old name still works.
@@ -21,55 +24,88 @@ MOVED = {"dpo/collective-constitution": "values/collective-constitution"}
 
 HEADING = re.compile(r"^# +(.+)$", re.M)
 FIRST_PARAGRAPH = re.compile(r"^# .+\n+([^\n#|].+(?:\n.+)*)", re.M)
-MAGIC = re.compile(r"^\s*[%!].*$", re.M)  # IPython's lines, which are no Python
+KINDS = ("code", "markdown", "raw")
+INJECTED = "injected-parameters"  # papermill's tag, for the cell that a run puts in
+# Kernels that run another language, for notebooks that do not name their language.
+OTHER_KERNELS = re.compile(
+    r"(?:ir|julia|bash|sos|octave|scilab|sas|stata|matlab|deno|tslab|java|kotlin|scala|"
+    r"rust|go|gophernotes|ruby|iruby|xcpp|xeus-(?!python)|\.net)\b.*",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
 class Cell:
     """One cell, as far as the bench looks at it."""
 
-    kind: str  # "code", "markdown" or "raw"
+    kind: str  # one of KINDS
     text: str
     tags: list[str]
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook file, read once.
+    """A notebook file, read once: what was read is what runs.
 
-    Its name is theme/file, or the file's own name where it lies outside a notebooks/
-    folder. What reads the file raises Refused where it is no notebook.
+    Its name is theme/file, or, where it lies outside a notebooks/ folder, its path from
+    the caller's folder. What reads the file raises Refused where it is no notebook.
     """
 
     path: Path
     name: str
 
     @cached_property
-    def cells(self) -> list[Cell]:
-        """The cells in order.
+    def document(self) -> dict[str, Any]:
+        """The notebook as JSON, which must not be changed.
 
-        They are read as plain JSON: nbformat takes longer to import than most commands
+        It is read as plain JSON: nbformat takes longer to import than most commands
         take to run.
         """
         with refusing(f"{self.path} cannot be read: ", OSError):
             content = self.path.read_bytes()
-        # ValueError is also what bytes that are not UTF-8 raise.
+        # ValueError is also what bytes in no encoding of JSON's raise.
         with refusing(
-            f"{self.path} is not a notebook: it is not valid JSON", ValueError
+            f"{self.path} is not a notebook: it is not valid JSON",
+            ValueError,
+            RecursionError,
         ):
-            node = json.loads(content)
+            document: dict[str, Any] = json.loads(content)
         with refusing(
             f"{self.path} is not a notebook: its JSON has no list of cells in format 4",
             KeyError,
             TypeError,
             AttributeError,
         ):
-            if node["nbformat"] != 4:
+            if document["nbformat"] != 4:
                 raise Refused(
-                    f"{self.path} is in notebook format {node['nbformat']}; "
+                    f"{self.path} is in notebook format {document['nbformat']}; "
                     "save it anew, in format 4"
                 )
-            return [_cell(content) for content in node["cells"]]
+            iter(document["cells"])
+        language = _language(document)
+        if language != "python":
+            raise Refused(
+                f"{self.path} is written for a kernel of {language}; "
+                "only notebooks in Python can be run"
+            )
+        return document
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells in order, without the one that an earlier run has put in."""
+        cells = []
+        for number, content in enumerate(self.document["cells"], 1):
+            with refusing(
+                f"{self.path} is not a notebook: its cell {number} is no cell",
+                KeyError,
+                TypeError,
+                AttributeError,
+                ValueError,
+            ):
+                cell = _cell(content)
+            if INJECTED not in cell.tags:
+                cells.append(cell)
+        return cells
 
     @cached_property
     def markdown(self) -> list[str]:
@@ -118,7 +154,8 @@ class Notebook:
         """
         return [
             ast.unparse(node)
-            for tree in self._trees
+            for text in self.code
+            for tree in trees(text)
             for node in nodes(tree)
             if isinstance(node, ast.Import | ast.ImportFrom)
         ]
@@ -129,24 +166,44 @@ class Notebook:
         beside = {file.stem for file in self.path.parent.glob("*.py")}
         names = set()
         for statement in self.imports(ast.walk):
-            name = statement.split()[1].split(".")[0]
+            name = statement.split()[1].split(".")[0].strip(",")
             if name and name not in beside:  # a relative import has no name
                 names.add(name)
-        return sorted(name for name in names if not importlib.util.find_spec(name))
-
-    @property
-    def _trees(self) -> list[ast.Module]:
-        trees = []
-        for text in self.code:
-            # A cell that is wrong says so when it is run.
-            with suppress(SyntaxError):
-                trees.append(ast.parse(MAGIC.sub("", text)))
-        return trees
+        return sorted(name for name in names if not _is_there(name))
 
 
 def _cell(content: dict[str, Any]) -> Cell:
-    tags = content.get("metadata", {}).get("tags", [])
-    return Cell(content["cell_type"], "".join(content["source"]), list(tags))
+    """Return a cell of a notebook's JSON; an editor may have left its metadata out."""
+    kind = content["cell_type"]
+    if kind not in KINDS:
+        raise ValueError(kind)
+    tags = (content.get("metadata") or {}).get("tags") or []
+    return Cell(kind, "".join(content["source"]), [str(tag) for tag in tags])
+
+
+def _language(document: dict[str, Any]) -> str:
+    """Return the language that a notebook's kernel runs, "python" if none is named."""
+    metadata = document.get("metadata")
+    parts = metadata if isinstance(metadata, dict) else {}
+    kernel = parts.get("kernelspec")
+    kernel = kernel if isinstance(kernel, dict) else {}
+    info = parts.get("language_info")
+    info = info if isinstance(info, dict) else {}
+    for stated in (kernel.get("language"), info.get("name")):
+        if stated and not str(stated).lower().startswith(("python", "ipython")):
+            return str(stated)
+    if not kernel.get("language") and not info.get("name"):
+        name = str(kernel.get("name") or "")
+        if OTHER_KERNELS.fullmatch(name):
+            return name
+    return "python"
+
+
+def _is_there(module: str) -> bool:
+    """Tell whether a top-level module can be imported."""
+    if module in sys.modules:
+        return True
+    return importlib.util.find_spec(module) is not None
 
 
 # ---- where notebooks lie -------------------------------------------------------------
@@ -180,9 +237,28 @@ def find_all(start: Path) -> dict[str, Notebook]:
     return found
 
 
+def words_for(start: Path) -> list[str]:
+    """Return every word that stands for notebooks: names, last parts, themes, all."""
+    known = find_all(start)
+    themes = [name.split("/")[0] for name in known if "/" in name]
+    last_parts = Counter(name.split("/")[-1] for name in known)
+    unique = [part for part, count in last_parts.items() if count == 1]
+    return sorted({*known, *themes, *unique, "all"})
+
+
 def _name(file: Path, folder: Path) -> str:
     """Return a notebook's name: its path below notebooks/, without .ipynb."""
     return file.relative_to(folder).with_suffix("").as_posix()
+
+
+def _name_outside(file: Path, start: Path) -> str:
+    """Return the name of a notebook that lies in no notebooks/ folder.
+
+    Notebooks of one file name in two folders have two names.
+    """
+    start = start.resolve()
+    near_by = file.relative_to(start) if file.is_relative_to(start) else file
+    return near_by.with_suffix("").as_posix()
 
 
 # ---- what the command asks for -------------------------------------------------------
@@ -218,13 +294,16 @@ def _find(
     path = (start / Path(word).expanduser()).resolve()
     if path.is_file():
         found = [notebook for notebook in known.values() if notebook.path == path]
-        return found or [Notebook(path, path.stem)]
+        return found or [Notebook(path, _name_outside(path, start))]
     in_theme = [known[name] for name in known if name.startswith(f"{plain}/")]
     if in_theme:
         return in_theme
     of_that_file = [known[name] for name in known if name.endswith(f"/{plain}")]
     if len(of_that_file) == 1:
         return of_that_file
+    if of_that_file:
+        names = " or ".join(notebook.name for notebook in of_that_file)
+        raise Refused(f"{word!r} may be {names}; write one of these names")
     moved = _new_name(plain, path, start)
     if moved in known:
         tell(f"{word} has moved: it is {moved} now")

@@ -1,49 +1,96 @@
-"""The command `smallscale`: list, run, results, doctor."""
+"""The command `smallscale`: list, run, results, doctor, model."""
 
+import importlib.metadata
 import os
 import sys
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from smallscale.runs import Refused
-from smallscale.runs.catalogue import Notebook, choose, find_all
+from smallscale.notebook.scale import SCALES
+from smallscale.runs import Refused, refusing
+from smallscale.runs.catalogue import Notebook, choose, find_all, words_for
+from smallscale.runs.parameters import near, unknown
 from smallscale.runs.plan import Plan, plan
 from smallscale.runs.progress import ProgressReporter, console, count
 from smallscale.runs.record import RunRecord, claims_held, passed
 from smallscale.runs.results import Results, rows, table
 
+WIDTH = 80  # columns that a terminal has at least
+
+
+def _complete_notebook(incomplete: str) -> Iterator[str]:
+    """Yield what a shell may complete a notebook's name to."""
+    return (word for word in words_for(Path.cwd()) if word.startswith(incomplete))
+
+
+def _complete_scale(incomplete: str) -> Iterator[str]:
+    """Yield what a shell may complete a scale to."""
+    return (scale for scale in SCALES if scale.startswith(incomplete))
+
+
+def _print_version(asked: bool) -> None:
+    """Print the version and end, where it was asked for."""
+    if asked:
+        print(f"smallscale {importlib.metadata.version('smallscale')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its markup reads a:b:step as an emoji
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-NotebookNames = Annotated[
-    list[str],
-    typer.Argument(metavar="NOTEBOOK", help="A path, a name, a theme, or all."),
-]
-OptionalNotebookNames = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="NOTEBOOK", help="A path, a name, a theme, or all."),
-]
+NOTEBOOK: Any = typer.Argument(
+    metavar="NOTEBOOK",
+    help="A path, a name, its last part, a theme, or all.",
+    autocompletion=_complete_notebook,
+)
+NotebookNames = Annotated[list[str], NOTEBOOK]
+OptionalNotebookNames = Annotated[list[str] | None, NOTEBOOK]
 Out = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")
 ]
 RESULTS = Path("results")
 TABLE_RUNS = 50  # up to so many runs, a terminal is shown their table at the end
+PYTHON_TYPE = "<list[str]>"  # what typer says of an argument that may be several
+PYTHON_TYPE_BLANK = " " * len(f" {PYTHON_TYPE}")
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's, wherever typer keeps it
 
 
 @app.callback(invoke_without_command=True)
-def smallscale(context: typer.Context) -> None:
+def smallscale(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
     """Run research notebooks, over a grid of parameters, and keep the results."""
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(2)
 
 
-@app.command("list")
+class _Command(TyperCommand):
+    """A command whose help names its arguments as people write them."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help without braces and types of Python around arguments."""
+        text = super().get_help(ctx).replace("{NOTEBOOK}", "NOTEBOOK")
+        return text.replace(f"NOTEBOOK {PYTHON_TYPE}", f"NOTEBOOK{PYTHON_TYPE_BLANK}")
+
+
+@app.command("list", cls=_Command)
 def list_(notebooks: OptionalNotebookNames = None) -> None:
     """Print the notebooks; of named ones, the parameters.
 
@@ -60,17 +107,29 @@ def list_(notebooks: OptionalNotebookNames = None) -> None:
         )
     width = max(len(notebook.name) for notebook in chosen)
     for notebook in chosen:
-        print(f"{notebook.name:<{width}}  {notebook.title}")
+        print(_wrapped(f"{notebook.name:<{width}}  {notebook.title}", width + 2))
         if notebooks:
             _print_parameters(notebook)
 
 
 def _print_parameters(notebook: Notebook) -> None:
     for parameter in notebook.parameters.values():
-        print(f"    {parameter.name} = {parameter.default!r}  {parameter.help}")
+        line = f"    {parameter.name} = {parameter.default!r}  {parameter.help}"
+        print(_wrapped(line, 8))
 
 
-@app.command()
+def _wrapped(line: str, indent: int) -> str:
+    """Return a line as lines that fit a terminal, all but the first indented."""
+    return textwrap.fill(
+        line,
+        WIDTH,
+        subsequent_indent=" " * min(indent, WIDTH // 2),
+        break_long_words=False,  # such as a path, which is to be copied
+        break_on_hyphens=False,
+    )
+
+
+@app.command(cls=_Command)
 def run(
     notebooks: NotebookNames,
     parameters: Annotated[
@@ -83,7 +142,12 @@ def run(
         ),
     ] = None,
     scale: Annotated[
-        str | None, typer.Option(metavar="S", help="tiny, small, medium or full.")
+        str | None,
+        typer.Option(
+            metavar="S",
+            help="tiny, small, medium or full.",
+            autocompletion=_complete_scale,
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many runs at a time.")
@@ -106,12 +170,15 @@ def run(
 ) -> None:
     """Run notebooks with all combinations of values.
 
-    What was completed before is not repeated.
+    What was completed before is not repeated. Of several notebooks, those run that have
+    the parameters given.
     """
-    chosen = choose(notebooks, Path.cwd(), _tell)
     asked = _asked(parameters or [], scale)
+    chosen = _having(asked, choose(notebooks, Path.cwd(), _tell))
     results = _open(out)
     work = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
+    with refusing(f"--out {out} cannot be written: ", OSError):
+        results.recall(work.done)
     if work.todo:
         # Imported here: what talks to kernels takes a while to import.
         from smallscale.runs.sweep import run_sweep
@@ -134,7 +201,8 @@ def run(
             raise typer.Exit(130) from None
         new = progress.records
     else:
-        results.ensure_outputs()
+        with refusing(f"--out {out} cannot be written: ", OSError):
+            results.ensure_outputs()
         print(f"nothing to do: {count(len(work.done), 'run')} completed before")
         new = []
     if console.is_terminal and 1 < len(new) <= TABLE_RUNS:
@@ -162,6 +230,16 @@ def doctor() -> None:
 
     for line in examine(find_all(Path.cwd()).values()):
         print(line)
+
+
+@app.command()
+def model() -> None:
+    """Fetch the language model SmolLM2, 93 MB, unless it is here."""
+    # Imported here: transformers takes a while to import.
+    from smallscale.models.smollm2 import fetch_smollm2
+
+    with refusing("no language model: ", ValueError):
+        print(f"smollm2 is here: {fetch_smollm2()}")
 
 
 def main() -> None:
@@ -215,6 +293,33 @@ def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
             raise Refused(f"{name} is given twice; write its values as one comma list")
         asked[name] = values
     return asked
+
+
+def _having(asked: Mapping[str, str], notebooks: list[Notebook]) -> list[Notebook]:
+    """Return the notebooks that have every parameter asked for, and tell the others.
+
+    Raises Refused where none of them has.
+    """
+    every = {name: None for notebook in notebooks for name in notebook.parameters}
+    for name in asked:
+        if len(notebooks) > 1 and name not in every:
+            raise Refused(
+                f"none of these {len(notebooks)} notebooks has a parameter {name!r}"
+                f"{near(name, every)}; they have: {', '.join(every)}"
+            )
+        if name not in every:
+            raise unknown(name, notebooks[0].parameters, notebooks[0].name)
+    lacking = {
+        notebook.name: [name for name in asked if name not in notebook.parameters]
+        for notebook in notebooks
+    }
+    having = [notebook for notebook in notebooks if not lacking[notebook.name]]
+    if not having:
+        raise Refused(f"no notebook has all of these parameters: {', '.join(asked)}")
+    for notebook, names in lacking.items():
+        if names:
+            _tell(f"{notebook} has no parameter {names[0]!r} and is left out")
+    return having
 
 
 def _interrupted(work: Plan, new: list[RunRecord], out: Path) -> str:

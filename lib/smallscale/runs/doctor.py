@@ -28,6 +28,7 @@ def examine(notebooks: Iterable[Notebook]) -> Iterator[str]:
     yield f"GPU           {_gpu()}"
     yield f"browser       {_browser()}"
     yield f"warm kernels  {_warm_kernels()}"
+    yield f"smollm2       {_language_model()}"
     extras = _missing_by_extra()
     for extra, missing in extras.items():
         yield f"{extra:<13} {_verdict(missing, extra)}"
@@ -58,6 +59,14 @@ def _warm_kernels() -> str:
     if warm.SUPPORTED:
         return "yes"
     return f"no, ordinary ones: {sys.platform} has no safe fork"
+
+
+def _language_model() -> str:
+    from smallscale.models import smollm2
+
+    if smollm2.is_here():
+        return "ready"
+    return f"not here, so what needs it is left out; {smollm2.CURE}"
 
 
 def _missing_by_extra() -> dict[str, list[str]]:

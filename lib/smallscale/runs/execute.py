@@ -5,12 +5,12 @@ rename when the run is over, so that a half-written run is never taken for a who
 """
 
 import asyncio
-import os
+import copy
 import platform
-import tempfile
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +26,8 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from smallscale.notebook.claims import CLAIMS
 from smallscale.notebook.fingerprints import versions
 from smallscale.runs import pages
+from smallscale.runs.catalogue import INJECTED, Notebook
+from smallscale.runs.cell_code import written_files
 from smallscale.runs.kernel import (
     Usage,
     ask_usage,
@@ -34,7 +36,7 @@ from smallscale.runs.kernel import (
     kernel_manager,
     start_kernel,
 )
-from smallscale.runs.plan import Task
+from smallscale.runs.plan import Task, changed, code_hashes, is_done
 from smallscale.runs.record import (
     Claim,
     DamagedRecord,
@@ -43,11 +45,22 @@ from smallscale.runs.record import (
     Status,
     read_as,
 )
-from smallscale.runs.results import partial_prefix
+from smallscale.runs.results import (
+    failed_folder,
+    mark_asked,
+    partial_folder,
+    results_lock,
+)
+from smallscale.runs.terminal_text import plain, shortened
+from smallscale.runs.warm import socket_folder
 
 ERROR_LINES = 8  # of a traceback are kept in the record
+LONGEST_LINE = 2000  # characters of such a line
+START_SECONDS = 300.0  # that a kernel has to start
 SHUTDOWN_SECONDS = 5.0  # that a kernel has for its exit functions
-INJECTED = "injected-parameters"  # papermill's tag
+FILES = "files"  # the folder, in a run's own, of what the notebook writes
+WRITTEN_MEANWHILE = "written while it ran"  # instead of the hash of a file of code
+CELL_ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 
 
 class Interrupted(Exception):
@@ -77,18 +90,46 @@ def execute(
 ) -> RunRecord:
     """Run the notebook, put its folder in place, and return its record.
 
-    `on_cell` is told the share of code cells that are done. Raises Interrupted once
-    `stop` is set.
+    `on_cell` is told the share of code cells that are done. Whatever goes wrong is this
+    run's failure. Raises Interrupted once `stop` is set.
     """
     started = datetime.now(UTC)
-    notebook = nbformat.read(task.notebook.path, as_version=4)
-    _clear_outputs(notebook)
+    try:
+        with partial_folder(task.folder.parent) as scratch:
+            part = scratch / "new"
+            (part / FILES).mkdir(parents=True)
+            return _run(task, part, stop or threading.Event(), on_cell, started)
+    except Interrupted:
+        raise
+    except Exception as failure:
+        outcome = Outcome()
+        outcome.fail(f"the run broke off: {type(failure).__name__}: {failure}")
+        return _record(nbformat.v4.new_notebook(), task, outcome, started)
+
+
+def _run(
+    task: Task,
+    part: Path,
+    stop: threading.Event,
+    on_cell: Callable[[float], None],
+    started: datetime,
+) -> RunRecord:
+    """Do the run in the folder `part`, and give this folder its place."""
+    notebook = executable(task.notebook)
     _inject_parameters(notebook, task)
-    outcome = asyncio.run(_drive(notebook, task, stop or threading.Event(), on_cell))
+    outcome = Outcome()
+    # What is filed under the run's name must be what the name was made from.
+    edited = changed(task)
+    if not edited:
+        drive = _drive(notebook, task, part / FILES, stop, on_cell)
+        outcome = asyncio.run(drive)
+        edited = changed(task) if outcome.status == "completed" else ""
+    if edited:
+        outcome.fail(f"{edited} changed after the run was planned; run it again")
     _drop_empty_streams(notebook)
     record = _record(notebook, task, outcome, started)
     try:
-        return _keep(notebook, record, task)
+        return _keep(notebook, record, task, part)
     except OSError as failure:  # a full disk: the other runs may still fit
         error = f"the run could not be kept: {failure}"
         return replace(record, status="failed", error=error)
@@ -97,21 +138,62 @@ def execute(
 # ---- before and after the kernel -----------------------------------------------------
 
 
-def _clear_outputs(notebook: Any) -> None:
-    """Remove the committed outputs: a run that fails must not show them as its own."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-            cell.execution_count = None
+def executable(notebook: Notebook) -> Any:
+    """Return the notebook that was read as nbformat's, without outputs, in format 4.5.
+
+    A run that fails must not show the committed outputs as its own. An older format has
+    no ids of cells, and editors leave out what a cell must have.
+    """
+    document = copy.deepcopy(notebook.document)
+    metadata = document.get("metadata")
+    document["metadata"] = metadata if isinstance(metadata, dict) else {}
+    minor = document.get("nbformat_minor")
+    document["nbformat_minor"] = max(minor, 5) if isinstance(minor, int) else 5
+    ids: set[str] = set()
+    cells = []
+    for cell in document["cells"]:
+        whole = _whole_cell(cell, ids)
+        if INJECTED not in whole["metadata"].get("tags", []):
+            cells.append(whole)
+    document["cells"] = cells
+    return nbformat.from_dict(document)
+
+
+def _whole_cell(cell: dict[str, Any], ids: set[str]) -> dict[str, Any]:
+    """Return a cell of JSON with all that format 4.5 asks for; note its id in `ids`."""
+    kind = cell["cell_type"]
+    metadata = dict(cell.get("metadata") or {})
+    if not isinstance(metadata.get("tags", []), list):
+        del metadata["tags"]
+    whole: dict[str, Any] = {
+        "cell_type": kind,
+        "id": _free_id(cell.get("id"), ids),
+        "metadata": metadata,
+        "source": "".join(cell["source"]),
+    }
+    if kind == "code":
+        whole |= {"outputs": [], "execution_count": None}
+    elif cell.get("attachments"):
+        whole["attachments"] = cell["attachments"]
+    return whole
+
+
+def _free_id(wanted: Any, taken: set[str]) -> str:
+    """Return a cell's id, or a new one where it has none, or one that is no id."""
+    name = wanted if isinstance(wanted, str) and CELL_ID.fullmatch(wanted) else ""
+    number = len(taken)
+    while not name or name in taken:
+        name = f"cell-{number}"
+        number += 1
+    taken.add(name)
+    return name
 
 
 def _inject_parameters(notebook: Any, task: Task) -> None:
     """Put the run's parameters below the declared ones, as papermill does."""
     lines = [f"{name} = {value!r}" for name, value in task.parameters.items()]
     cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": [INJECTED]})
-    notebook.cells = [
-        kept for kept in notebook.cells if INJECTED not in kept.metadata.get("tags", [])
-    ]
+    cell.id = _free_id("parameters-of-this-run", {cell.id for cell in notebook.cells})
     notebook.cells.insert(task.notebook.parameters_at + 1, cell)
 
 
@@ -180,7 +262,34 @@ def _record(
         versions=versions(),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        place=str(task.notebook.path.parent),
+        code=_code_beside_the_name(outcome.usage.files, task, started),
     )
+
+
+def _code_beside_the_name(
+    files: Iterable[str], task: Task, started: datetime
+) -> dict[str, str]:
+    """Return a hash of each file of code that ran and is not in the run's name.
+
+    A file that was written since the run started need not be what ran: it is marked as
+    such, and the run will be done again. What the notebook writes by `%%writefile`, or
+    into the run's folder, stands in its cells.
+    """
+    beside = task.notebook.path.parent
+    written = {str(beside / name) for name in written_files(task.notebook.code)}
+    runs = task.folder.parent
+    others = [
+        file
+        for file in set(files) - task.files.keys() - written
+        if not Path(file).is_relative_to(runs)
+    ]
+    hashes = code_hashes(others)
+    for file in others:
+        with suppress(OSError):
+            if Path(file).stat().st_mtime >= started.timestamp():
+                hashes[file] = WRITTEN_MEANWHILE
+    return hashes
 
 
 def _hardware(gpu: str | None) -> Hardware:
@@ -192,24 +301,43 @@ def _hardware(gpu: str | None) -> Hardware:
     )
 
 
-def _keep(notebook: Any, record: RunRecord, task: Task) -> RunRecord:
-    """Write the run's folder under another name, then give it its own.
+def _keep(notebook: Any, record: RunRecord, task: Task, part: Path) -> RunRecord:
+    """Fill the run's folder, and give it its name. Returns the record written.
 
-    An earlier folder of that name makes way. Returns the record that was written.
+    An earlier folder of that name makes way. But where that holds a completed run, and
+    this one is none, the earlier one stays, and this one lies beside it.
     """
-    prefix = f"{partial_prefix()}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(
-        prefix=prefix, dir=task.folder.parent, ignore_cleanup_errors=True
-    ) as scratch:
-        part = Path(scratch) / "new"
-        part.mkdir()
-        nbformat.write(notebook, part / "notebook.ipynb")
-        record = _draw_pages(notebook, record, part, html=task.html)
-        (part / "run.json").write_text(record.to_json(indent=1), encoding="utf-8")
-        with suppress(FileNotFoundError):
-            task.folder.rename(part.with_name("old"))
-        part.rename(task.folder)
+    with suppress(OSError):
+        (part / FILES).rmdir()  # the notebook has written nothing there
+    _write_text(part / "notebook.ipynb", nbformat.writes(notebook))
+    record = _draw_pages(notebook, record, part, html=task.html)
+    with results_lock(task.folder.parents[1]):
+        place = task.folder
+        beside = failed_folder(place)
+        if record.status != "completed" and is_done(_kept(place)):
+            place = beside
+            error = f"the completed run is kept; this attempt lies in {beside.name}"
+            record = replace(record, error=f"{error}\n{record.error}")
+        _write_text(part / "run.json", record.to_json(indent=1))
+        mark_asked(part)
+        for old in (place, beside):
+            with suppress(FileNotFoundError):
+                old.rename(part.with_name(f"old-{old.name}"))
+        part.rename(place)
     return record
+
+
+def _kept(folder: Path) -> RunRecord | None:
+    """Return the record that lies in a run's folder, if there is a sound one."""
+    try:
+        return RunRecord.from_json((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write JSON; half a character, which UTF-8 has not, is written as its escape."""
+    path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 def _draw_pages(
@@ -223,7 +351,8 @@ def _draw_pages(
         record = replace(record, figures=pages.save_figures(notebook, folder))
         if html:
             page = pages.notebook_page(notebook, record)
-            (folder / "notebook.html").write_text(page, encoding="utf-8")
+            whole = page.encode("utf-8", errors="xmlcharrefreplace")
+            (folder / "notebook.html").write_bytes(whole)
             record = replace(record, html=True)
     except Exception as failure:
         why = f"its page could not be made: {type(failure).__name__}: {failure}"
@@ -237,16 +366,21 @@ def _draw_pages(
 
 
 async def _drive(
-    notebook: Any, task: Task, stop: threading.Event, on_cell: Callable[[float], None]
+    notebook: Any,
+    task: Task,
+    files: Path,
+    stop: threading.Event,
+    on_cell: Callable[[float], None],
 ) -> Outcome:
     """Start a kernel, execute the cells, end the kernel, and say how it went."""
     outcome = Outcome()
     this_run = asyncio.current_task()
     assert this_run
     watch = asyncio.create_task(_cancel_once_set(stop, this_run))
-    limit = asyncio.Timeout(None)  # set once the kernel is there
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="smallscale-") as folder:
+    begin = asyncio.get_running_loop().time()
+    limit = asyncio.Timeout(begin + START_SECONDS)
+    late = f"the kernel did not start within {START_SECONDS:g} seconds"
+    with socket_folder() as folder:
         manager = kernel_manager(Path(folder))
         client = NotebookClient(notebook, km=manager, timeout=None, record_timing=False)
         try:
@@ -254,11 +388,13 @@ async def _drive(
                 client.kc = await start_kernel(
                     manager,
                     task.notebook.path.parent,
+                    files=files,
                     threads=task.threads,
                     warm=task.warm,
                 )
                 outcome.kernel = "warm" if is_warm(manager) else "cold"
                 begin = time.monotonic()
+                late = f"stopped after {task.timeout:g} seconds" if task.timeout else ""
                 limit.reschedule(begin + task.timeout if task.timeout else None)
                 await _execute_cells(client, notebook, on_cell)
             outcome.seconds = _seconds_since(begin)
@@ -269,7 +405,7 @@ async def _drive(
                 raise Interrupted from None
             outcome.seconds = _seconds_since(begin)
             if limit.expired():
-                outcome.fail(f"stopped after {task.timeout:g} seconds", "timed-out")
+                outcome.fail(late, "timed-out")
             else:
                 outcome.fail(await _why(failure, manager))
         finally:
@@ -326,8 +462,8 @@ async def _end_for_certain(client: NotebookClient, manager: AsyncKernelManager) 
 async def _why(failure: BaseException, manager: AsyncKernelManager) -> str:
     """Return the failure in a few lines."""
     if isinstance(failure, CellExecutionError):
-        lines = pages.plain(failure.traceback).rstrip().splitlines()
-        return "\n".join(lines[-ERROR_LINES:])
+        lines = plain(failure.traceback).rstrip().split("\n")[-ERROR_LINES:]
+        return "\n".join(shortened(line, LONGEST_LINE) for line in lines)
     if isinstance(failure, DeadKernelError):
         return await how_it_died(manager)
-    return f"{type(failure).__name__}: {failure}"
+    return shortened(f"{type(failure).__name__}: {failure}", LONGEST_LINE)

@@ -4,6 +4,7 @@ A kernel is forked from the warm process where there is one; otherwise it is an
 ordinary kernel of this very Python.
 """
 
+import ast
 import json
 import os
 import queue
@@ -19,8 +20,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
+from smallscale.runs.dependencies import installed_places
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
+RUN_FOLDER = "SMALLSCALE_RUN_FOLDER"  # the variable that names a run's own folder
 # The module as an expression, so that no name of ours is left in the notebook.
 KERNEL_SIDE = "__import__('smallscale.runs.kernel_side', fromlist=['kernel_side'])"
 
@@ -31,6 +34,7 @@ class Usage:
 
     peak_mb: float | None = None
     gpu: str | None = None
+    files: tuple[str, ...] = ()  # of modules that are part of no installed release
 
 
 def kernel_manager(folder: Path) -> AsyncKernelManager:
@@ -52,14 +56,20 @@ def kernel_manager(folder: Path) -> AsyncKernelManager:
 
 
 async def start_kernel(
-    manager: AsyncKernelManager, folder: Path, *, threads: int, warm: Path | None
+    manager: AsyncKernelManager,
+    folder: Path,
+    *,
+    files: Path,
+    threads: int,
+    warm: Path | None,
 ) -> Any:
     """Start the kernel in this folder; return a client that hears its output.
 
-    threads: how many each numerical library may use. warm: the warm process's socket,
-    or None for an ordinary kernel. Raises DeadKernelError where the kernel dies early.
+    files: where the notebook is to put files of its own. threads: how many each
+    numerical library may use. warm: the warm process's socket, or None for an ordinary
+    kernel. Raises DeadKernelError where the kernel dies early.
     """
-    env = kernel_env(threads)
+    env = {**kernel_env(threads), RUN_FOLDER: str(files)}
     arguments = ["--HistoryManager.enabled=False"]
     if warm:
         env[SOCKET] = str(warm)
@@ -69,15 +79,18 @@ async def start_kernel(
     client = manager.client()
     client.start_channels()
     client.allow_stdin = False
-    # The question is asked again until its echo comes by the output channel.
-    # jupyter_client's own wait for this takes 0.2 s longer.
-    while await manager.is_alive():
-        client.kernel_info()
-        with suppress(queue.Empty):
-            await client.get_iopub_msg(timeout=0.2)
-            return client
-    client.stop_channels()
-    raise DeadKernelError
+    try:
+        # The question is asked again until its echo comes by the output channel.
+        # jupyter_client's own wait for this takes 0.2 s longer.
+        while await manager.is_alive():
+            client.kernel_info()
+            with suppress(queue.Empty):
+                await client.get_iopub_msg(timeout=0.2)
+                return client
+        raise DeadKernelError
+    except BaseException:
+        client.stop_channels()
+        raise
 
 
 def is_warm(manager: AsyncKernelManager) -> bool:
@@ -93,14 +106,15 @@ async def ask_usage(client: NotebookClient) -> Usage:
     no sensible answer comes, nothing is known.
     """
     assert client.kc is not None
-    question = {"report": f"{KERNEL_SIDE}.report()"}
+    places = installed_places()
+    question = {"report": f"{KERNEL_SIDE}.report({places!r})"}
     message = client.kc.execute("", silent=True, user_expressions=question)
     reply: Any = await client.async_wait_for_reply(message)
     try:
         answer = reply["content"]["user_expressions"]["report"]["data"]["text/plain"]
-        said = json.loads(answer[1:-1])  # without the quotes of its repr
-        return Usage(peak_mb=said["peak_mb"], gpu=said["gpu"])
-    except (KeyError, TypeError, ValueError):
+        said = json.loads(ast.literal_eval(answer))
+        return Usage(said["peak_mb"], said["gpu"], tuple(said["files"]))
+    except (KeyError, TypeError, ValueError, SyntaxError):
         return Usage()
 
 

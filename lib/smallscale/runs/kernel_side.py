@@ -8,13 +8,36 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 
-def report() -> str:
-    """Return as JSON the kernel's peak memory in MB and the name of its GPU, if any."""
+def report(places: list[str]) -> str:
+    """Return as JSON what the kernel used.
+
+    That is its peak memory in MB, the name of its GPU, if any, and the files of the
+    modules it has loaded, those below one of these places (or of this package) aside.
+    """
     torch = sys.modules.get("torch")
     gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
-    return json.dumps({"peak_mb": _peak_mb(), "gpu": gpu})
+    files = _files([*places, str(Path(__file__).parents[1])])
+    return json.dumps({"peak_mb": _peak_mb(), "gpu": gpu, "files": files})
+
+
+def _files(places: list[str]) -> list[str]:
+    """Return the files of the loaded modules that lie below none of these places.
+
+    A module without a spec was not imported but made on the spot, by code that counts.
+    """
+    known = tuple(place + os.sep for place in places)
+    files = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and getattr(module, "__spec__", None):
+            path = os.path.abspath(file)
+            by_link = os.path.realpath(file)
+            if not (path.startswith(known) or by_link.startswith(known)):
+                files.add(path)
+    return sorted(files)
 
 
 def _peak_mb() -> float:

@@ -1,19 +1,23 @@
 """How is a run shown? An executed notebook as one page, its figures as thumbnails.
 
-Every page stands alone: no script, nothing fetched, and a content security policy that
-forbids both. The pages are the templates beside this file; nbconvert reads the
-notebook's Markdown.
+Every page stands alone: nothing is fetched, and a content security policy forbids it.
+It also forbids every script but one, by its hash: the one that makes the copy buttons
+work, without which all else is there. The pages are the templates beside this file;
+nbconvert reads the notebook's Markdown.
 """
 
 import base64
+import hashlib
 import io
 import itertools
 import re
 from collections import Counter
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader
@@ -26,9 +30,13 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from smallscale.runs.html_parts import Element, with_elements_changed
 from smallscale.runs.record import RunRecord, claims_held
+from smallscale.runs.terminal_text import plain
 
-TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
+FOLDER = Path(__file__).with_name("templates")
+TEMPLATES = FileSystemLoader(FOLDER)
+COPY_SCRIPT = (FOLDER / "copy.js").read_text(encoding="utf-8")
 WIDGET = "application/vnd.jupyter.widget-view+json"  # of a kernel that is gone
 # The first of these that an output has is shown: an image before HTML, which may want a
 # script.
@@ -46,14 +54,27 @@ THUMBNAIL = 640  # pixels: two for each of a card's, for dense screens
 # reaches.
 FOCUSABLE = 'tabindex="0" role="group" aria-label="{}"'
 SCROLL = f'<div class="scroll" {FOCUSABLE.format("Table")}>'
+# It is hidden until the script that makes it work shows it.
+COPY_BUTTON = '<button type="button" class="copy" hidden>Copy</button>'
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# One state of a tqdm bar; each of them comes as an output of its own.
-BAR = re.compile(r"[^\r\n]*\d%\|[^\r\n]*\d+/\d+ \[[^\r\n]*\]")
-HEADING = re.compile(r"<h([1-6])([^>]*)>(.*?)</h\1>", re.S)
-TABLE = re.compile(r"<table\b.*?</table>", re.S)
-EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*</th>")
-EMPTY_ROW = re.compile(r"<thead>\s*<tr\b[^>]*>\s*(<td[^>]*></td>\s*)+</tr>\s*</thead>")
+LONGEST_MARKDOWN = 20_000  # characters of an output that are read as Markdown
+# No pattern may run on to a far end from each place that could begin it: hence "[^<>]".
+# White space in every spelling, and elements in which nothing is shown.
+NOTHING = r"(?:\s|&nbsp;|&#160;|&#[xX]0*[aA]0;|<(?!/?th\b|img\b|svg\b|input\b)[^<>]*>)*"
+EMPTY_HEADER = re.compile(rf"<th\b([^<>]*)>{NOTHING}</th>", re.I)
+SCOPE = re.compile(r"""\s+scope=(?:"[^"]*"|'[^']*'|[^\s>]+)""")  # for headers alone
+IMAGE = re.compile(r"<img\b(?![^<>]*\salt\s*=)", re.I)
+NO_ALT = 'alt="An image without a description"'
+# What an output brings along that scrolls on its own.
+UNREACHED_PRE = re.compile(r"<pre\b(?![^<>]*\btabindex\b)", re.I)
+UNREACHED_BOX = re.compile(
+    r"<(?:div|section|ul|ol|p|code)\b(?![^<>]*\btabindex\b)"
+    r"(?=[^<>]*\bstyle\s*=[^<>]*\boverflow(?:-[xy])?\s*:\s*(?:auto|scroll))",
+    re.I,
+)
+EMPTY_ROW = re.compile(
+    r"<thead>\s*<tr\b[^<>]*>\s*(<td[^<>]*></td>\s*)+</tr>\s*</thead>"
+)
 # The highlighter's classes that our style sheet leaves alone: names, operators,
 # punctuation, white space.
 UNSTYLED = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')
@@ -146,16 +167,20 @@ def template_environment() -> Environment:
     environment.filters |= {
         "code": _highlight,
         "folded": folded,
-        "headings": _headings,
+        "outline": outline,
+        "reachable": _reachable,
         "inline": _inline,
         "latex": _latex,
         "markdown": _markdown,
+        "printed_markdown": _printed_markdown,
         "seconds": _seconds,
         "tables": _tables,
         "text": plain,
         "what": _what_is_folded,
     }
     environment.globals |= {
+        "COPY_SCRIPT": Markup(COPY_SCRIPT),
+        "COPY_HASH": _script_hash(COPY_SCRIPT),
         "SHOWN": SHOWN,
         "WIDGET": WIDGET,
         "claims_held": claims_held,
@@ -204,16 +229,33 @@ def _markdown(
         kind, data = next(iter(kinds.items()))
         source = source.replace(f"](attachment:{name}", f"](data:{kind};base64,{data}")
     html = MarkdownWithMath(_Renderer(escape=False)).render(source)
-    return Markup(TABLE.sub(lambda table: f"{SCROLL}{table[0]}</div>", _tables(html)))
+    scrolling = with_elements_changed(
+        _tables(html), "table", lambda table: f"{SCROLL}{table.html}</div>"
+    )
+    return _reachable(scrolling)
+
+
+def _printed_markdown(source: str) -> Markup:
+    """Markdown that a run has printed as HTML; a very long one stays text.
+
+    The reader of Markdown takes time in the square of a text's length where that holds
+    many openings of formulas or links that are never closed.
+    """
+    if len(source) <= LONGEST_MARKDOWN:
+        return _markdown(source)
+    return Markup(f"<pre {FOCUSABLE.format('Output')}>{escape(source)}</pre>")
 
 
 def _tables(html: str) -> Markup:
     """HTML whose tables have no empty header: a corner becomes a cell, a row goes."""
 
-    def named(table: re.Match[str]) -> str:
-        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(r"<td\1></td>", table[0]))
+    def as_cell(header: re.Match[str]) -> str:
+        return f"<td{SCOPE.sub('', header[1])}></td>"
 
-    return Markup(TABLE.sub(named, html))
+    def named(table: Element) -> str:
+        return EMPTY_ROW.sub("", EMPTY_HEADER.sub(as_cell, table.html))
+
+    return Markup(with_elements_changed(html, "table", named))
 
 
 @lru_cache(1000)
@@ -233,7 +275,7 @@ def _highlight(source: str, language: str = "ipython3") -> Markup:
     except ClassNotFound:
         lexer = TextLexer()
     html = highlight(source, lexer, HtmlFormatter())
-    html = html.replace("<pre>", f"<pre {FOCUSABLE.format('Code')}>", 1)
+    html = html.replace("<pre>", f"{COPY_BUTTON}<pre {FOCUSABLE.format('Code')}>", 1)
     return Markup(UNSTYLED.sub(r"\1", html))
 
 
@@ -281,35 +323,85 @@ def _mathml(latex: str, display: str) -> str:
     return f'<span class="formula" {FOCUSABLE.format("Formula")}>{text}</span>'
 
 
-def _headings(body: str) -> Markup:
-    """Leave one H1, and give each heading the id that JupyterLab gives it.
+@dataclass(frozen=True)
+class Section:
+    """A heading of a page, as its table of contents names it."""
 
-    A notebook's links within itself lead to these.
+    level: int  # 1 to 6
+    anchor: str  # the heading's id
+    text: str
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A page whose headings can be linked, and its sections."""
+
+    body: Markup
+    sections: list[Section]
+
+
+def outline(body: str) -> Outline:
+    """Return the page with one H1, no level skipped, and a link at each heading.
+
+    A heading gets the id that JupyterLab gives it: a notebook's links within itself
+    lead to these. One that says nothing is left out.
     """
     seen = Counter({"main": 1})
+    above = [1]  # the levels as written: the H1's, and down to the heading before
+    sections: list[Section] = []
 
-    def anchored(found: re.Match[str]) -> str:
-        level, attributes, text = found.groups()
-        seen["<h1>"] += level == "1"
-        level = "2" if level == "1" and seen["<h1>"] > 1 else level
-        name = escape(
-            re.sub(r"\s+", "-", unescape(re.sub(r"<[^>]+>", "", text)).strip())
-        )
+    def level(written: int) -> int:
+        if written == 1 and not sections:
+            return 1
+        while above[-1] >= max(written, 2):
+            above.pop()
+        above.append(max(written, 2))
+        return len(above)
+
+    def anchor(text: str, attributes: str) -> str:
+        given = re.search(r"""\bid\s*=\s*["']?([^"'\s>]+)""", attributes)
+        name = unescape(given[1]) if given else text.replace(" ", "-") or "section"
         seen[name] += 1
-        again = f"-{seen[name]}" if seen[name] > 1 else ""
-        place = "" if "id=" in attributes else f' id="{name}{again}"'
-        return f"<h{level}{attributes}{place}>{text}</h{level}>"
+        return f"{name}-{seen[name]}" if seen[name] > 1 else name
 
-    return Markup(HEADING.sub(anchored, body))
+    def anchored(heading: Element) -> str:
+        attributes, html = heading.attributes, heading.inside
+        text = " ".join(unescape(re.sub(r"<[^<>]+>", "", html)).split())
+        if not text and "<img" not in html:
+            return ""
+        section = Section(level(int(heading.name[1])), anchor(text, attributes), text)
+        sections.append(section)
+        kept = re.sub(r"""\s*\bid\s*=\s*("[^"]*"|'[^']*'|\S+)""", "", attributes)
+        opening = f'h{section.level}{kept} id="{escape(section.anchor)}"'
+        link = _anchor_link(section) if section.level > 1 else ""
+        return f"<{opening}>{link}{html}</h{section.level}>"
+
+    headings = with_elements_changed(body, "h[1-6]", anchored)
+    return Outline(Markup(headings), sections)
 
 
-def plain(text: str) -> str:
-    """Return what a terminal would show in the end.
+def _anchor_link(section: Section) -> str:
+    """Return the link that stands at a heading and leads to it."""
+    words = escape(f"Link to: {section.text}")
+    return (
+        f'<a class="anchor" href="#{quote(section.anchor)}" aria-label="{words}">#</a> '
+    )
 
-    No colours, no bars of tqdm, and of other progress only the last state.
+
+def _reachable(html: str) -> Markup:
+    """HTML of others whose images say what they are, if only that nobody said it.
+
+    What scrolls in it can be reached by keyboard.
     """
-    lines = BAR.sub("", ANSI.sub("", text)).split("\n")
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    html = IMAGE.sub(f"<img {NO_ALT}", html)
+    html = UNREACHED_PRE.sub(f"<pre {FOCUSABLE.format('Text')}", html)
+    return Markup(UNREACHED_BOX.sub(r'\g<0> tabindex="0"', html))
+
+
+def _script_hash(script: str) -> str:
+    """Return how a content security policy names a script that may run."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _seconds(seconds: float) -> str:

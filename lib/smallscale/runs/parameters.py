@@ -3,7 +3,8 @@
 The cell tagged `parameters` holds one `name: type = literal  # help` a line. Help that
 ends in `[0, 1]` is a closed range, help that ends in `one of: a, b` is a choice, and
 help that says `a folder` or `a file` makes the parameter a path. The cell is read with
-`ast`; nothing in it is run.
+`ast`; nothing in it is run. The command checks what it is given before a kernel starts;
+a notebook that runs by hand checks itself, with the same words, in its second cell.
 """
 
 import ast
@@ -13,11 +14,13 @@ import math
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 
+from smallscale.notebook.fingerprints import NO_PYTHON
 from smallscale.runs import Refused, refusing
 
 Value = str | int | float | bool
@@ -41,7 +44,13 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 RANGE = re.compile(rf"({NUMBER}):({NUMBER}):({NUMBER})")
 BOUNDS = re.compile(r"\[\s*([^\s,\]]+)\s*,\s*([^\s,\]]+)\s*\]\s*$")
 CHOICES = re.compile(r"one of:\s*(.+)$")
-PATH = re.compile(r"\ba (folder|file)\b")
+# "a folder with images" is a path; "ending of a file name" and "a file's size" are not.
+PATH = re.compile(
+    r"(?:^|[,:;(]\s*|\bpath (?:of|to) )a (folder|file)"
+    r"(?=\s*(?:$|[.,:;()\[\]])|\s+(?:with|of|in|on|from|for|to|that|which|whose|where|"
+    r"holding|containing)\b)",
+    re.I,
+)
 # One item of a comma list and the comma after it: in quotes, or up to the comma.
 ITEM = re.compile(
     r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?![\s"'])(?P<plain>[^,]*?))\s*,"""
@@ -96,6 +105,8 @@ class Parameter:
         >>> Parameter("eps", float, 0.1).parse("0.5,0:0.3:0.1")
         [0.5, 0.0, 0.1, 0.2, 0.3]
         """
+        if not _is_text(text):
+            raise self._refusal(f"{text!r}", "is not UTF-8")
         values: list[Value] = []
         for item in _split(self.name, text):
             if ":" in item.text and self.kind in (int, float) and not item.quoted:
@@ -112,36 +123,75 @@ class Parameter:
         except (ValueError, KeyError):
             raise self._refusal(f"{text!r}", "has the wrong type") from None
 
-    def resolve(self, value: Value, caller: Path) -> Value:
+    def admit(self, value: object, start: Path) -> Value:
+        """Return a value that a run may have: typed, allowed, a path made absolute.
+
+        The command asks this of the values it was given, and a notebook's second cell
+        of the values in the kernel. Relative paths start from `start`. Raises Refused.
+        """
+        if isinstance(value, str) and not _is_text(value):
+            raise self._refusal(f"{value!r}", "is not UTF-8")
+        converted = self.check(self.convert(str(value)))
+        if not _is_a(value, self.kind):
+            raise self._refusal(f"{value!r}", "has the wrong type")
+        return self.resolve(converted, start)
+
+    def resolve(self, value: Value, start: Path) -> Value:
         """Return a path as an absolute one, and anything else as it is.
 
-        A path is relative to the caller's folder, and must exist; an empty one stays
+        A relative path starts from this folder, and must exist; an empty one stays
         empty. Raises Refused.
         """
         if not self.path or not value:
             return value
-        full = (caller / Path(str(value)).expanduser()).resolve()
-        if self.path == "folder" and full.is_dir():
-            return str(full)
-        if self.path == "file" and full.is_file():
+        allowed = f"allowed is the path of a {self.path}"
+        with refusing(
+            f"{self.name}={value} is no path; {allowed}", ValueError, RuntimeError
+        ):  # a null byte, a ~ without a home
+            full = (start / Path(str(value)).expanduser()).resolve()
+        there = full.is_dir() if self.path == "folder" else full.is_file()
+        if there:
             return str(full)
         wrong = f"is not a {self.path}" if full.exists() else "does not exist"
-        raise Refused(
-            f"{self.name}={value} {wrong}; allowed is the path of a {self.path}"
-        )
+        raise Refused(f"{self.name}={value} {wrong}; {allowed}")
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether a word of the command line was UTF-8.
+
+    Where it was not, Python has put lone surrogates into it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_a(value: object, kind: type[Value]) -> bool:
+    """Tell whether a value has this type; a whole number is also a float."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) or (kind is float and isinstance(value, int))
 
 
 # ---- the parameters cell -------------------------------------------------------------
 
 
-def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
+def read_parameters(
+    cell: str, where: str, *, defaults: bool = True
+) -> dict[str, Parameter]:
     """Return the parameters that a parameters cell declares, by name.
 
-    `where` names the notebook in messages. Raises Refused with the line that is wrong.
+    where: names the notebook in messages.
+    defaults: False where the cell has been run, and only its types, ranges and choices
+        are asked for.
+
+    Raises Refused with the line that is wrong.
     """
     with refusing(
         f"{where}: the parameters cell is not valid Python: ",
-        SyntaxError,
+        *NO_PYTHON,
         tokenize.TokenError,
     ):
         body = ast.parse(cell).body
@@ -159,7 +209,9 @@ def read_parameters(cell: str, where: str) -> dict[str, Parameter]:
                     raise Refused(f"{line}: {name} is declared twice")
                 help = _help(node, comments)
                 with refusing(f"{line}: ", Refused):
-                    found[name] = _parameter(name, type_name, literal, help)
+                    found[name] = _declared(name, type_name, help)
+                    if defaults:
+                        found[name] = _with_default(found[name], literal)
             case _:
                 form = "`name: type = literal  # help`"
                 raise Refused(f"{line} is not of the form {form}")
@@ -184,17 +236,19 @@ def _comments(cell: str) -> dict[int, str]:
     }
 
 
-def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Parameter:
-    """Return the parameter that one line declares, or raise Refused."""
+def _declared(name: str, type_name: str, help: str) -> Parameter:
+    """Return the parameter that one line declares, or raise Refused.
+
+    Its default is as yet its type's own.
+    """
     if type_name not in TYPES:
         allowed = ", ".join(TYPES)
         raise Refused(f"the type of {name} is {type_name}; allowed are {allowed}")
     kind = TYPES[type_name]
-    default = _default(name, kind, literal)
-    parameter = Parameter(name, kind, default, help)
+    parameter = Parameter(name, kind, kind(), help)
     path = PATH.search(help)
     if path and kind is str:
-        parameter = replace(parameter, path=path[1])
+        parameter = replace(parameter, path=path[1].lower())
     bounds = BOUNDS.search(help)
     if bounds and kind in (int, float):
         with refusing(
@@ -206,9 +260,15 @@ def _parameter(name: str, type_name: str, literal: ast.expr, help: str) -> Param
         items = _split(name, choices[1].rstrip(". "))
         values = tuple(parameter.convert(item.text) for item in items)
         parameter = replace(parameter, choices=values)
+    return parameter
+
+
+def _with_default(parameter: Parameter, literal: ast.expr) -> Parameter:
+    """Return the parameter with this default, or raise Refused."""
+    default = _default(parameter.name, parameter.kind, literal)
     with refusing("the default ", Refused):
         parameter.check(default)
-    return parameter
+    return replace(parameter, default=default)
 
 
 def _default(name: str, kind: type[Value], literal: ast.expr) -> Value:
@@ -279,12 +339,17 @@ def _spread(name: str, text: str) -> list[Decimal]:
 
 
 def grid(
-    parameters: Mapping[str, Parameter], asked: Mapping[str, str], caller: Path
+    parameters: Mapping[str, Parameter],
+    asked: Mapping[str, str],
+    caller: Path,
+    beside: Path | None = None,
 ) -> list[dict[str, Value]]:
     """Return every combination of the values asked for, as one dict a run.
 
-    Parameters that are not asked for stand at their defaults. Raises Refused where a
-    value is wrong or there are too many combinations.
+    Parameters that are not asked for stand at their defaults. Paths that are asked for
+    start from the caller's folder, and defaults from the notebook's, which is `beside`
+    (None: the caller's). Raises Refused where a value is wrong or there are too many
+    combinations.
 
     >>> declared = {name: Parameter(name, int, 0) for name in ("seed", "k")}
     >>> grid(declared, {"seed": "1,2"}, Path())
@@ -292,8 +357,13 @@ def grid(
     """
     values: dict[str, list[Value]] = {}
     for name, parameter in parameters.items():
-        given = parameter.parse(asked[name]) if name in asked else [parameter.default]
-        values[name] = [parameter.resolve(value, caller) for value in given]
+        if name in asked:
+            given = parameter.parse(asked[name])
+            start = caller
+        else:
+            given = [parameter.default]
+            start = beside or caller
+        values[name] = [parameter.admit(value, start) for value in given]
     size = math.prod(map(len, values.values()))
     if size > MOST_VALUES:
         raise Refused(
@@ -303,6 +373,46 @@ def grid(
         dict(zip(values, combination, strict=True))
         for combination in itertools.product(*values.values())
     ]
+
+
+# ---- a notebook that runs by hand ----------------------------------------------------
+
+
+def check_parameters() -> None:
+    """Stop this notebook at a parameter that the command would refuse.
+
+    Every notebook calls it in its second cell. The types, ranges and choices are those
+    of the parameters cell as the kernel has run it, and the values are what the
+    kernel has now. Relative paths start from the kernel's folder.
+
+    Raises ValueError with the line that the command prints.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        raise ValueError("check_parameters checks a notebook, and none is running here")
+    try:
+        cell = _declaring_cell(shell.history_manager.input_hist_raw)
+        for name, parameter in read_parameters(
+            cell, "this notebook", defaults=False
+        ).items():
+            if name not in shell.user_ns:
+                raise Refused(f"{name} has no value; run the parameters cell again")
+            parameter.admit(shell.user_ns[name], Path.cwd())
+    except Refused as refusal:
+        raise ValueError(str(refusal)) from None
+
+
+def _declaring_cell(inputs: Iterable[str]) -> str:
+    """Return the last of these inputs that declares parameters: it declares `scale`."""
+    for text in reversed(list(inputs)):
+        with suppress(SyntaxError):
+            for node in ast.parse(text).body:
+                match node:
+                    case ast.AnnAssign(target=ast.Name(id="scale")):
+                        return text
+    raise Refused("no cell has declared the parameters; run the first code cell")
 
 
 # ---- what refusals say ---------------------------------------------------------------

@@ -1,43 +1,59 @@
 """What is to do? Every run that is asked for, less those that were completed before.
 
-A run is known by its identity: a hash of everything that its result depends on.
+A run is known by its identity: a hash of everything that its result depends on. What
+is hashed is what runs: a run whose files are no longer those fails (`changed`).
 """
 
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from smallscale.notebook import fingerprints
 from smallscale.notebook.fingerprints import (
     contents_hash,
+    file_hash,
     module_hashes,
-    modules,
     versions,
 )
+from smallscale.runs import refusing
 from smallscale.runs.catalogue import Notebook
+from smallscale.runs.dependencies import Finder, dependencies
 from smallscale.runs.parameters import Value, grid, unknown
 from smallscale.runs.record import RunRecord
 from smallscale.runs.results import Results
 
-inputs_hash = cache(contents_hash)  # a sweep reads its data once
+inputs_hash = cache(contents_hash)  # a plan reads its data once
+OBEYED_TAGS = ("parameters", "raises-exception", "skip-execution")  # by what runs cells
 
 
 class Identifier:
     """Names the runs of one notebook.
 
-    What does not depend on the parameters is hashed once: the notebook's code cells,
-    the bare code of the library modules that it imports, and the versions.
+    What does not depend on the parameters is hashed once: the notebook's name, place
+    and code cells, the code that it imports, and the versions.
     """
 
     def __init__(self, notebook: Notebook) -> None:
-        imports = "\n".join(notebook.imports(ast.walk))
-        self.code = {
-            "cells": notebook.code,
-            "modules": module_hashes(modules(imports, notebook.path.parent)),
-            "versions": versions(),
+        needed = dependencies(notebook.code, notebook.path.parent)
+        hashes = module_hashes(needed.files)
+        self.files = {
+            str(path): hashes[name] for name, path in sorted(needed.files.items())
+        }
+        self.code: dict[str, Any] = {
+            "name": notebook.name,
+            "place": str(notebook.path.parent),
+            "cells": [
+                [cell.text, *(tag for tag in OBEYED_TAGS if tag in cell.tags)]
+                for cell in notebook.cells
+                if cell.kind == "code"
+            ],
+            "modules": hashes,
+            "versions": {**needed.releases, **versions()},
         }
         self.stem = notebook.path.stem
         self.paths = [
@@ -50,11 +66,11 @@ class Identifier:
         The name is the notebook's file name and twelve hexadecimal digits. A path
         counts by what it holds, not by where it lies.
         """
-        data = {
-            name: inputs_hash(Path(str(parameters[name])))
-            for name in self.paths
-            if parameters[name]
-        }
+        data = {}
+        for name in self.paths:
+            if parameters[name]:
+                with refusing(f"{name}={parameters[name]} cannot be read: ", OSError):
+                    data[name] = inputs_hash(Path(str(parameters[name])))
         identity = json.dumps([self.code, {**parameters, **data}], sort_keys=True)
         digits = hashlib.sha256(identity.encode()).hexdigest()[:12]
         return f"{self.stem}-{digits}", data
@@ -72,10 +88,75 @@ class Task:
     parameters: dict[str, Value]
     data: dict[str, str]  # a hash of what each path parameter points at
     folder: Path  # where the run lies when it is over
+    files: dict[str, str] = field(default_factory=dict)  # a hash of each own module
     html: bool = True
     timeout: float | None = None  # seconds
     threads: int = 1
     warm: Path | None = None  # the warm process's socket
+
+
+def changed(task: Task) -> str:
+    """Return what is no longer what the run's name was made from, or an empty text."""
+    for file, before in task.files.items():
+        if _hash_now(Path(file)) != before:
+            return file
+    for name, before in task.data.items():
+        if _hash_now(Path(str(task.parameters[name])), data=True) != before:
+            return f"{name}={task.parameters[name]}"
+    return ""
+
+
+def _hash_now(path: Path, *, data: bool = False) -> str:
+    """Return the hash of a file, or of data, as it is now; empty if unreadable."""
+    try:
+        return contents_hash(path) if data else file_hash(path)
+    except OSError:
+        return ""
+
+
+def code_hashes(files: Iterable[str]) -> dict[str, str]:
+    """Return a hash of each of these files, as far as they can be read."""
+    return {file: _hash_now(Path(file)) for file in files}
+
+
+def is_done(record: RunRecord | None) -> bool:
+    """Tell whether a run needs no repeating.
+
+    Code that it ran and that no import names (of a folder that the notebook put on the
+    path, say) is not in its name, and must be what it was.
+    """
+    return (
+        record is not None
+        and record.status == "completed"
+        and code_hashes(record.code) == record.code
+    )
+
+
+def warm_imports(notebook: Notebook) -> list[str]:
+    """Return the imports of a notebook that a warm process may do, one name in each.
+
+    They are those of the library, of installed releases, and of Python itself. The
+    user's own modules are left to each kernel: which file is imported depends on the
+    notebook's folder, and what they do as they are imported is not known.
+    """
+    finder = Finder(notebook.path.parent)
+    statements = []
+    for statement in notebook.imports():
+        for alone, module in _one_by_one(ast.parse(statement).body[0]):
+            ours = module.partition(".")[0] == fingerprints.PACKAGE.name
+            if ours or not finder.find(module):
+                statements.append(ast.unparse(alone))
+    return statements
+
+
+def _one_by_one(node: ast.stmt) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield an import of each name that a statement imports, and the module of each."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield ast.Import([alias]), alias.name
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        for alias in node.names:
+            yield ast.ImportFrom(node.module, [alias], 0), node.module
 
 
 @dataclass
@@ -84,7 +165,7 @@ class Plan:
 
     done: list[RunRecord]  # runs that were completed before
     todo: list[Task]
-    imports: list[str]  # the import statements of the chosen notebooks
+    imports: list[str]  # what a warm process may import for them
 
 
 def plan(
@@ -102,6 +183,7 @@ def plan(
     fresh: runs that were completed before are to do as well.
     Raises Refused before anything has started.
     """
+    inputs_hash.cache_clear()
     done: dict[str, RunRecord] = {}
     todo: dict[str, Task] = {}
     imports: dict[str, None] = {}
@@ -110,13 +192,15 @@ def plan(
             if name not in notebook.parameters:
                 raise unknown(name, notebook.parameters, notebook.name)
         identifier = Identifier(notebook)
-        for parameters in grid(notebook.parameters, asked, caller):
+        for parameters in grid(
+            notebook.parameters, asked, caller, notebook.path.parent
+        ):
             run, data = identifier.run(parameters)
             record = results.records.get(run)
-            if record and record.status == "completed" and not fresh:
+            if record and is_done(record) and not fresh:
                 done[run] = record
                 continue
             folder = results.folder / "runs" / run
-            todo[run] = Task(run, notebook, parameters, data, folder)
-        imports |= dict.fromkeys(notebook.imports())
+            todo[run] = Task(run, notebook, parameters, data, folder, identifier.files)
+        imports |= dict.fromkeys(warm_imports(notebook))
     return Plan(list(done.values()), list(todo.values()), list(imports))

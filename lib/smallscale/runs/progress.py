@@ -4,10 +4,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smallscale.runs.record import RunRecord, claims_held
+from smallscale.runs.terminal_text import shortened
 
 # Piped, lines stay whole: whoever reads them is a program.
 console = Console(highlight=False, soft_wrap=True)
 LONGEST = 40  # characters of a parameter that a line shows
+LONGEST_ERROR = 500  # characters of an error that a line shows
 
 
 class ProgressReporter:
@@ -41,6 +43,10 @@ class ProgressReporter:
         console.print(self._line(record), markup=False)
         self.share(record.run, 1)
 
+    def warn(self, line: str) -> None:
+        """Tell what is wrong with the sweep as a whole."""
+        console.print(f"smallscale: {line}", markup=False)
+
     def _line(self, record: RunRecord) -> str:
         held, judged = claims_held(record)
         claims = f", {held} of {judged} claims held" if judged else ""
@@ -49,7 +55,8 @@ class ProgressReporter:
             f"{_parameters_in_short(record)} ({record.seconds:.1f} s{claims})"
         )
         if record.error:
-            line += "\n    " + record.error.splitlines()[-1]
+            last = record.error.rstrip("\n").split("\n")[-1]
+            line += f"\n    {shortened(_printable(last), LONGEST_ERROR)}"
         return line
 
 
@@ -64,8 +71,18 @@ def count(number: int, noun: str) -> str:
 
 def _parameters_in_short(record: RunRecord) -> str:
     texts = [
-        f"{name}={value}" for name, value in record.parameters.items() if value != ""
+        _printable(f"{name}={value}")
+        for name, value in record.parameters.items()
+        if value != ""
     ]
     return " ".join(
         text if len(text) <= LONGEST else text[: LONGEST - 1] + "…" for text in texts
+    )
+
+
+def _printable(text: str) -> str:
+    """Return the text with what would move a terminal's cursor written out."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
     )

@@ -6,8 +6,9 @@ their types are what a file that is read back must hold.
 
 import dataclasses
 import json
+import math
 import types
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import (
     Any,
@@ -79,6 +80,9 @@ class RunRecord:
     versions: dict[str, str]
     started: str  # times in ISO 8601, UTC
     finished: str
+    place: str = ""  # the notebook's folder
+    # A hash of each file of the user's own code that ran and that no import names.
+    code: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -88,7 +92,7 @@ class RunRecord:
         """
         try:
             content = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise DamagedRecord("it is not valid JSON") from None
         return read_as(cls, content, "the record")
 
@@ -159,6 +163,8 @@ def _read_fields(kind: Any, content: Any, where: str) -> Any:
     values = {}
     for name, annotation in _fields(kind).items():
         if name not in content:
+            if _has_default(kind, name):
+                continue  # an earlier version did not write it
             raise DamagedRecord(f"{where} has no key {name!r}")
         values[name] = _read(annotation, content[name], f"{name!r} of {where}")
     return kind(**values)
@@ -167,10 +173,21 @@ def _read_fields(kind: Any, content: Any, where: str) -> Any:
 _fields = cache(get_type_hints)  # a folder of results may hold thousands of records
 
 
+def _has_default(kind: Any, name: str) -> bool:
+    described = kind.__dataclass_fields__[name]
+    missing = dataclasses.MISSING
+    return described.default is not missing or described.default_factory is not missing
+
+
 def _is_a(content: Any, kind: type) -> bool:
-    """Tell whether a JSON value has this type; a whole number is also a float."""
+    """Tell whether a JSON value has this type; a whole number is also a float.
+
+    NaN and infinity, which Python writes into JSON, are no JSON and no number.
+    """
     if isinstance(content, bool):
         return kind is bool
+    if isinstance(content, float) and not math.isfinite(content):
+        return False
     return isinstance(content, kind) or (kind is float and isinstance(content, int))
 
 

@@ -1,7 +1,8 @@
 """What came of the runs? The results folder: runs, the log, the table, the gallery.
 
-`runs/<run>/run.json` is the truth. `runs.jsonl` is the log that each run is appended
-to; `runs.csv` and `index.html` are made from the records and replaced whole.
+`runs/<run>/run.json` is the truth, and several commands may add to it at a time.
+`runs.jsonl` is the log that each run is appended to; `runs.csv` and `index.html` are
+made from the records and replaced whole.
 """
 
 import csv
@@ -11,18 +12,24 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 import time
-from operator import attrgetter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from smallscale.runs import refusing
 from smallscale.runs.record import DamagedRecord, RunRecord, claims_held
 
 FIRST_COLUMNS = ("run", "notebook", "status", "claims", "seconds", "peak_mb")
+ASKED = "asked"  # the file in a run's folder that tells when it was last asked for
+ALIVE = "alive"  # the lock, in an unfinished run's folder, of the command that runs it
+FAILED = "-failed"  # ends the folder's name of a failed attempt at a run that is done
 REFRESH_SECONDS = 2.0  # the table and the gallery are made at most this often
 
 
@@ -31,24 +38,84 @@ def partial_prefix() -> str:
     return f".partial-{socket.gethostname()}-"
 
 
-class Results:
-    """The results folder, read once and kept up to date as runs finish.
+def results_lock(folder: Path) -> FileLock:
+    """Return the lock of those who change what lies in a results folder."""
+    return FileLock(folder / "runs.jsonl.lock")
 
-    `damaged` holds the run.json files that could not be read, with the reason. Their
-    runs count as not done.
+
+@contextmanager
+def partial_folder(runs: Path) -> Iterator[Path]:
+    """Yield a folder, among the runs, for one that is under way; remove it afterwards.
+
+    A lock in it is held all the while. The system lets go of the lock when this process
+    ends, however it ends, and the next command sweeps up what lies there unlocked.
+    """
+    prefix = f"{partial_prefix()}{os.getpid()}-"
+    with results_lock(runs.parent):  # whoever sweeps holds it, and so sees both or none
+        scratch = tempfile.TemporaryDirectory(
+            prefix=prefix, dir=runs, ignore_cleanup_errors=True
+        )
+        alive = FileLock(Path(scratch.name) / ALIVE)
+        alive.acquire()
+    with scratch:
+        try:
+            yield Path(scratch.name)
+        finally:
+            # While it is locked: a sweep would put a run that was replaced back.
+            for inside in Path(scratch.name).glob("*"):
+                if inside.name != ALIVE:
+                    shutil.rmtree(inside, ignore_errors=True)
+            alive.release()
+
+
+def failed_folder(folder: Path) -> Path:
+    """Return where a failed attempt lies, whose earlier completed run is kept."""
+    return folder.with_name(f"{folder.name}{FAILED}")
+
+
+class Results:
+    """The results folder, kept up to date as runs finish, here or in another command.
+
+    `records` holds the record of each run that lies in it, by the run's name. `damaged`
+    holds the run.json files that could not be read, with the reason. Their runs count
+    as not done.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.records: dict[str, RunRecord] = {}
         self.damaged: dict[Path, str] = {}
-        for path in sorted(folder.glob("runs/*/run.json")):
-            self._read(path)
+        self._asked: dict[str, str] = {}  # when each run was last asked for
+        self._seen: dict[Path, tuple[int, int, int]] = {}
+        self._unkept: dict[str, RunRecord] = {}  # of runs that lie in no folder
         self._refreshed = 0.0
+        self._read_all()
+
+    def _read_all(self) -> None:
+        """Read what has changed in the folder since it was last read."""
+        there = {}
+        for path in sorted(self.folder.glob("runs/*/run.json")):
+            if not path.parent.name.endswith(FAILED):
+                there[path] = _state(path)
+        for path in self._seen.keys() - there.keys():
+            self._forget(path)
+        for path, state in there.items():
+            if self._seen.get(path) != state:
+                self._forget(path)
+                self._read(path)
+            asked = _read_text(path.with_name(ASKED))
+            self._asked[path.parent.name] = asked
+        self._seen = there
+
+    def _forget(self, path: Path) -> None:
+        self.damaged.pop(path, None)
+        self.records.pop(path.parent.name, None)
 
     def _read(self, path: Path) -> None:
         try:
             record = RunRecord.from_json(path.read_text(encoding="utf-8"))
+            if record.run != path.parent.name:
+                raise DamagedRecord(f"it is the record of another run, {record.run}")
         except (DamagedRecord, UnicodeDecodeError, OSError) as error:
             self.damaged[path] = str(error)
         else:
@@ -66,29 +133,48 @@ class Results:
 
     def _sweep_up(self) -> None:
         """Remove the unfinished runs of commands on this machine that were killed."""
-        prefix = partial_prefix()
-        for path in self.folder.glob(f"runs/{prefix}*"):
-            pid = path.name.removeprefix(prefix).split("-")[0]
-            if pid.isdigit() and not psutil.pid_exists(int(pid)):
-                shutil.rmtree(path, ignore_errors=True)
+        with results_lock(self.folder):
+            for path in self.folder.glob("runs/.partial-*"):
+                if _is_left_over(path):
+                    for old in path.glob("old-*"):  # killed amid a replacement
+                        with suppress(OSError):
+                            old.rename(path.with_name(old.name.removeprefix("old-")))
+                    shutil.rmtree(path, ignore_errors=True)
 
     def add(self, record: RunRecord) -> None:
         """Log a run that is over; renew the table and the gallery when it is time."""
-        self.records[record.run] = record
-        log = self.folder / "runs.jsonl"
-        with FileLock(f"{log}.lock"), log.open("a", encoding="utf-8") as stream:
-            stream.write(record.to_json() + "\n")
+        self._unkept[record.run] = record
+        with results_lock(self.folder):
+            _append_line(self.folder / "runs.jsonl", record.to_json())
         if time.monotonic() - self._refreshed > REFRESH_SECONDS:
             self.refresh()
 
+    def recall(self, records: Iterable[RunRecord]) -> None:
+        """Let these runs, completed before and asked for again, have their rows.
+
+        After code is reverted, the rows show what it did, not what the other version
+        did in between.
+        """
+        shown = {record.run for record in self.current()}
+        hidden = [record for record in records if record.run not in shown]
+        for record in hidden:
+            mark_asked(self.folder / "runs" / record.run)
+        if hidden:
+            self.refresh()
+
     def refresh(self) -> None:
-        """Write runs.csv and index.html anew."""
+        """Write runs.csv and index.html anew, with the runs of every command.
+
+        Under the lock, so that whoever writes last has read what all have kept.
+        """
         # Imported here: what makes pages takes a while to import.
         from smallscale.runs.gallery import gallery
 
-        records = self.current()
-        _replace(self.folder / "runs.csv", table(records))
-        _replace(self.folder / "index.html", gallery(records))
+        with results_lock(self.folder):
+            self._read_all()
+            records = self.current()
+            _replace(self.folder / "runs.csv", table(records))
+            _replace(self.folder / "index.html", gallery(records))
         self._refreshed = time.monotonic()
 
     def ensure_outputs(self) -> None:
@@ -98,34 +184,107 @@ class Results:
             self.refresh()
 
     def current(self) -> list[RunRecord]:
-        """Return the newest record of each notebook and parameters, oldest first.
+        """Return the record asked for last of each notebook and parameters.
 
-        What an earlier version of the code did stays in its folder and in the log.
+        The oldest comes first. What another version of the code did stays in its folder
+        and in the log.
         """
+        records = {**self._unkept, **self.records}
         newest: dict[str, RunRecord] = {}
-        for record in sorted(self.records.values(), key=attrgetter("finished")):
-            asked = json.dumps([record.notebook, record.parameters], sort_keys=True)
-            newest[asked] = record
-        return sorted(newest.values(), key=attrgetter("finished"))
+        for record in sorted(records.values(), key=self._when):
+            asked = [record.notebook, record.place, record.parameters]
+            newest[json.dumps(asked, sort_keys=True)] = record
+        return sorted(newest.values(), key=self._when)
+
+    def _when(self, record: RunRecord) -> tuple[str, str]:
+        """Return when a run was last asked for; texts in ISO 8601 sort by time."""
+        return self._asked.get(record.run) or record.finished, record.run
+
+
+def mark_asked(folder: Path) -> None:
+    """Note in a run's folder that it was asked for now."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    _replace(folder / ASKED, now)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Tell whether no command of this machine works in an unfinished run's folder.
+
+    Process ids are not enough: another container may share the folder and this
+    machine's name, and any process may have been given a dead one's id. A folder whose
+    removal was broken off has no lock any more; its process decides.
+    """
+    prefix = partial_prefix()
+    pid, dash, _ = path.name.removeprefix(prefix).partition("-")
+    if not path.name.startswith(prefix) or not dash or not pid.isdigit():
+        return False  # another machine's
+    if not (path / ALIVE).exists():
+        return not psutil.pid_exists(int(pid))
+    try:
+        with FileLock(path / ALIVE, timeout=0):
+            return True
+    except (Timeout, OSError):
+        return False
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file is replaced; zeros where there is none now."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _append_line(path: Path, line: str) -> None:
+    """Append a line to a log, whose last line a killed command may have left open."""
+    with path.open("ab+") as stream:
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(f"{line}\n".encode())
+
+
+# ---- the table -----------------------------------------------------------------------
 
 
 def rows(records: list[RunRecord]) -> list[list[Any]]:
     """Return the table of runs: a row of headings, then a row for each run.
 
     The columns are FIRST_COLUMNS, then the parameters, then the metrics of all runs. A
-    metric whose name is taken is called `metric_<name>`.
+    parameter whose name is taken is called `parameter_<name>`, and a metric
+    `metric_<name>`.
     """
-    parameters = list(
-        dict.fromkeys(name for record in records for name in record.parameters)
-    )
-    metrics = list(dict.fromkeys(name for record in records for name in record.metrics))
-    taken = {*FIRST_COLUMNS, *parameters}
-    headings = [
-        *FIRST_COLUMNS,
-        *parameters,
-        *(f"metric_{name}" if name in taken else name for name in metrics),
-    ]
+    parameters = _names(record.parameters for record in records)
+    metrics = _names(record.metrics for record in records)
+    headings = list(FIRST_COLUMNS)
+    for prefix, names in (("parameter_", parameters), ("metric_", metrics)):
+        free = {*FIRST_COLUMNS, *parameters, *metrics}
+        headings += [_heading(name, prefix, free, headings) for name in names]
     return [headings, *(_row(record, parameters, metrics) for record in records)]
+
+
+def _names(dicts: Iterable[Iterable[str]]) -> list[str]:
+    """Return the keys of all dicts, each once, in the order in which they come."""
+    return list(dict.fromkeys(name for keys in dicts for name in keys))
+
+
+def _heading(name: str, prefix: str, known: set[str], taken: list[str]) -> str:
+    """Return a column's heading: the name, or one that nothing else is called."""
+    if name not in taken:
+        return name
+    heading = prefix + name
+    while heading in known or heading in taken:
+        heading = prefix + heading
+    return heading
 
 
 def _row(record: RunRecord, parameters: list[str], metrics: list[str]) -> list[Any]:
@@ -144,13 +303,25 @@ def _row(record: RunRecord, parameters: list[str], metrics: list[str]) -> list[A
 
 def table(records: list[RunRecord]) -> str:
     """Return runs.csv as text."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows(records))
-    return text.getvalue()
+    return "".join(map(_csv_line, rows(records)))
+
+
+def _csv_line(row: list[Any]) -> str:
+    """Return a row as a line of CSV, ended by a newline.
+
+    Written with its own ending, "\\r\\n", the csv module puts quotes round a field that
+    holds either of the two.
+    """
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(row)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole: under another name first, then renamed."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
+    """Write a file whole: under another name first, then renamed.
+
+    The text is written as it is; what UTF-8 cannot hold becomes a question mark.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    part.write_bytes(text.encode("utf-8", errors="replace"))
     part.replace(path)

@@ -54,7 +54,7 @@ def run_sweep(
             env = kernel_env(threads)
             socket = stack.enter_context(warm_process(plan.imports, env))
         # The last runs may finish too close together for each to renew the outputs.
-        stack.callback(results.refresh)
+        stack.callback(_refresh, results, progress)
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         tasks = [
             replace(
@@ -78,8 +78,11 @@ def _do_all(
 
     def keep(future: Future[RunRecord]) -> None:
         record = future.result()
-        results.add(record)
         progress.over(record)
+        try:
+            results.add(record)
+        except OSError as failure:  # the other runs may still fit
+            progress.warn(f"the table could not be renewed: {failure}")
 
     _on_interrupt(signal.default_int_handler)
     try:
@@ -100,8 +103,19 @@ def _do_all(
         raise
 
 
+def _refresh(results: Results, progress: ProgressReporter) -> None:
+    try:
+        results.refresh()
+    except OSError as failure:
+        progress.warn(f"the table could not be renewed: {failure}")
+
+
 def _on_interrupt(handler: Any) -> None:
-    """Let this handler answer every signal that asks the command to stop."""
+    """Let this handler answer every signal that asks the command to stop.
+
+    A signal that is ignored stays so: `nohup` wants a closed terminal ignored.
+    """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has not all of them
-            signal.signal(getattr(signal, name), handler)
+        number = getattr(signal, name, None)  # Windows has not all of them
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)

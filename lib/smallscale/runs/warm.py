@@ -4,8 +4,9 @@
 Then, for each connection, it forks a keeper, and the keeper forks a kernel. The keeper
 stays to tell how the kernel ended, and to end whatever the kernel left behind.
 
-The warm process only ever imports: a process that has run one torch operation has
-threads, and every kernel forked from it would hang.
+The warm process only ever imports, and only what is installed (`plan.warm_imports`): a
+process that has run one torch operation has threads, and every kernel forked from it
+would hang. Which file a module of the user's own is depends on the notebook's folder.
 
 `WarmProvisioner` is jupyter_client's side of it (entry point `smallscale-warm`). Where
 the warm process cannot be reached, it starts an ordinary kernel.
@@ -30,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,12 +40,18 @@ from typing import Any, NoReturn
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from smallscale.runs import Refused
+from smallscale.runs.dependencies import python_path_variable
 from smallscale.runs.kernel_side import end_all, kill_descendants
 
 SOCKET = "SMALLSCALE_WARM_SOCKET"  # the variable that names the warm process's socket
 SUPPORTED = sys.platform == "linux"
 PID_LENGTH = 20  # characters of the message that tells a process id
 EXIT_CODE_LENGTH = 20  # characters, at most, of the message that tells an exit code
+IMPORT_SECONDS = 60.0  # that a kernel waits for the imports of the warm process
+PROBE_SIZE = 1 << 18  # numbers, enough for torch to share the work out to threads
+PROBE_SECONDS = 30.0
+LONGEST_FOLDER = 80  # bytes of a path; a socket's address has 108, on macOS 104
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # What every kernel imports as it starts, named here because nothing in a notebook does.
 KERNEL_IMPORTS = """\
@@ -69,7 +77,26 @@ def kernel_env(threads: int) -> dict[str, str]:
         # Without it, the debugger warns of frozen modules in every kernel.
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    return {**defaults, **os.environ}
+    return {**defaults, **os.environ, **python_path_variable()}
+
+
+def socket_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Make a temporary folder whose path leaves room for a socket's name.
+
+    It is made where TMPDIR says unless that path is too long for a socket's address.
+    Raises Refused where there is no such place.
+    """
+    for place in (None, "/tmp", "/var/tmp", "/dev/shm"):
+        with suppress(OSError):
+            folder = tempfile.TemporaryDirectory(prefix="smallscale-", dir=place)
+            short = len(os.fsencode(folder.name)) <= LONGEST_FOLDER
+            if short or os.name != "posix":  # elsewhere, kernels have no such sockets
+                return folder
+            folder.cleanup()
+    raise Refused(
+        "there is no folder for temporary files whose path is short enough for a "
+        f"socket; set TMPDIR to one of at most {LONGEST_FOLDER - 20} characters"
+    )
 
 
 # ---- the command's side --------------------------------------------------------------
@@ -81,9 +108,9 @@ def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
 
     The socket can be used at once, though the imports are still under way.
     """
-    with tempfile.TemporaryDirectory(prefix="smallscale-") as folder:
+    with socket_folder() as folder:
         path = Path(folder) / "warm"
-        imports = Path(folder) / "imports.py"
+        imports = Path(folder) / "imports.txt"
         imports.write_text(KERNEL_IMPORTS + "\n".join(statements), encoding="utf-8")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
@@ -96,6 +123,8 @@ def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
                     str(listener.fileno()),
                     str(imports),
                 ],
+                # Not the caller's folder: nothing is to be imported from there.
+                cwd=folder,
                 env=env,
                 start_new_session=True,
                 pass_fds=[listener.fileno()],
@@ -157,23 +186,29 @@ class WarmProvisioner(LocalProvisioner):
                 "env": kwargs["env"],
             }
             with suppress(OSError, ValueError):
-                await self._fork(kwargs["env"][SOCKET], request)
+                await self._fork(Path(kwargs["env"][SOCKET]), request)
                 return self.connection_info
         return await super().launch_kernel(cmd, **kwargs)
 
-    async def _fork(self, path: str, request: dict[str, Any]) -> None:
+    async def _fork(self, path: Path, request: dict[str, Any]) -> None:
         """Ask the warm process at this socket for a kernel.
 
-        Raises OSError or ValueError where none comes.
+        Raises OSError or ValueError where none comes. An import may hang in the warm
+        process: no run waits for it longer than IMPORT_SECONDS, and none after that.
         """
         connection = socket.socket(socket.AF_UNIX)
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
-            await loop.sock_connect(connection, path)
-            await loop.sock_sendall(connection, f"{json.dumps(request)}\n".encode())
-            pid = int(await loop.sock_recv(connection, PID_LENGTH))
-        except (OSError, ValueError):
+            async with asyncio.timeout(IMPORT_SECONDS):
+                await loop.sock_connect(connection, str(path))
+                await loop.sock_sendall(connection, f"{json.dumps(request)}\n".encode())
+                pid = int(await loop.sock_recv(connection, PID_LENGTH))
+        except TimeoutError:
+            path.unlink(missing_ok=True)
+            connection.close()
+            raise
+        except BaseException:
             connection.close()
             raise
         self.pid = pid
@@ -197,6 +232,8 @@ def serve(listener: socket.socket, statements: str) -> None:
     # pyplot reads it when it is imported, which is now and not in the kernel.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     _import(statements)
+    if not _forks_can_compute():
+        return
     # A garbage collection in a kernel would touch, and so copy, every page of memory.
     gc.collect()
     gc.freeze()
@@ -238,6 +275,39 @@ def _import_from(module: str, name: str) -> None:
         importlib.import_module(f"{module}.{name}")
 
 
+def _forks_can_compute() -> bool:
+    """Tell whether torch works in a fork of this process, by trying it in one.
+
+    Where something that was imported has computed with torch, a fork waits for ever for
+    threads that it does not have.
+    """
+    pid = os.fork()
+    if pid == 0:
+        torch = sys.modules.get("torch")
+        if torch:
+            torch.ones(PROBE_SIZE).exp().sum()
+        os._exit(0)
+    until = time.monotonic() + PROBE_SECONDS
+    while time.monotonic() < until:
+        ended, _ = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return True
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return False
+
+
+def _is_shadowed(folder: str) -> bool:
+    """Tell whether a module beside the notebook bears the name of one imported here.
+
+    An ordinary kernel would import the one beside the notebook.
+    """
+    names = {path.stem for path in Path(folder).glob("*.py")}
+    names |= {path.parent.name for path in Path(folder).glob("*/__init__.py")}
+    return any(name in sys.modules for name in names - sys.stdlib_module_names)
+
+
 def _keep(connection: socket.socket) -> NoReturn:
     """Be the keeper of one kernel, in a child of the warm process.
 
@@ -246,6 +316,8 @@ def _keep(connection: socket.socket) -> NoReturn:
     """
     try:
         request = json.loads(connection.makefile().readline())
+        if _is_shadowed(request["cwd"]):
+            os._exit(0)  # an ordinary kernel steps in
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # From now on, what loses its parent below becomes a child of this process.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -287,7 +359,8 @@ def _become_ordinary(cwd: str, env: dict[str, str]) -> None:
     """Make this fork what an ordinary kernel's process is when it starts.
 
     It has its own session, this working directory and environment, no streams of the
-    command's, and random numbers of its own.
+    command's, and random numbers of its own. IPython puts the working directory where
+    it belongs in the path.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
@@ -302,7 +375,6 @@ def _become_ordinary(cwd: str, env: dict[str, str]) -> None:
     for name in ("random", "numpy.random", "torch"):
         if name in sys.modules:
             sys.modules[name].seed()
-    sys.path[0] = ""  # as ipykernel_launcher starts
 
 
 def _die_with(lifeline: socket.socket) -> None:
@@ -314,6 +386,8 @@ def _die_with(lifeline: socket.socket) -> None:
 
 def main() -> None:
     """Be the warm process. Its arguments: a socket's number, and a file of imports."""
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the folder that this process was started in
     listener = socket.socket(fileno=int(sys.argv[1]))
     serve(listener, Path(sys.argv[2]).read_text(encoding="utf-8"))
 

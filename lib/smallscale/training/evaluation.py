@@ -1,14 +1,14 @@
 """What does a model answer, and how often is it right?"""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from smallscale.core.devices import fitting_threads
-from smallscale.core.validation import as_tensor
+from smallscale.core.modes import eval_mode
+from smallscale.core.validation import as_tensor, require, type_and_shape
 
 Model = Callable[[Tensor], Tensor]  # an nn.Module, or any function of a batch of inputs
 
@@ -30,11 +30,21 @@ def predict_logits(model: Model, images: Any, *, batch_size: int = 1024) -> Tens
 def correct(model: Model, images: Any, labels: Any) -> Tensor:
     """Return (n,) of bool: whether each of images (n, ...) is read as its label (n,).
 
+    An image for which the model returns NaN is read as nothing, so it is wrong.
+    Raises ValueError for labels that are not one for each image, and for a model that
+    does not return logits (n, classes) of at least two classes.
+
     >>> correct(lambda images: images, [[0.0, 1.0], [1.0, 0.0]], [1, 1])
     tensor([ True, False])
     """
-    predicted = predict_logits(model, images).argmax(1)
-    return predicted == as_tensor("labels", labels)
+    logits = predict_logits(model, images)
+    labels = as_tensor("labels", labels).cpu()
+    require_logits(logits, len(logits))
+    message = f"labels must be one for each image: ({len(logits)},)"
+    good = labels.shape == logits.shape[:1]
+    require(good, f"{message}; got {type_and_shape(labels)}")
+    right: Tensor = logits.argmax(1) == labels
+    return right & ~logits.isnan().any(1)
 
 
 def accuracy(model: Model, images: Any, labels: Any) -> float:
@@ -51,20 +61,23 @@ def outputs(model: Model, images: Tensor) -> Tensor:
 
     A function without parameters gets the images as they are. The model gets a copy: a
     first layer that works in place leaves the caller's images alone.
+    Raises ValueError for a model that returns anything but a tensor.
     """
     like = next(model.parameters(), images) if isinstance(model, nn.Module) else images
-    return model(images.to(like, copy=True))
+    answer: Any = model(images.to(like, copy=True))
+    message = (
+        "model must return its logits as one tensor (batch, classes); "
+        f"got {type(answer).__name__}: wrap it in a function that returns them, such "
+        "as lambda images: model(images).logits"
+    )
+    require(isinstance(answer, Tensor), message)
+    logits: Tensor = answer
+    return logits
 
 
-@contextmanager
-def eval_mode(model: Model) -> Iterator[None]:
-    """Put every part of the model into eval mode inside, and back afterwards."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
+def require_logits(logits: Tensor, images: int) -> None:
+    """Refuse outputs that are not (images, classes), of at least two classes."""
+    shape = tuple(logits.shape)
+    good = len(shape) == 2 and shape[0] == images and shape[1] >= 2
+    allowed = "model must return logits (batch, classes), at least 2 classes"
+    require(good, f"{allowed}; got {shape} for {images}")

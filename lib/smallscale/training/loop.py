@@ -24,6 +24,28 @@ Perturb = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Loss = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
 # draws a batch with the generator -> ()
 BatchLoss = Callable[[Generator], Tensor]
+HALF_PRECISION = (torch.float16, torch.bfloat16)
+
+
+def in_single_precision(model: nn.Module) -> nn.Module:
+    """Turn what a model keeps in half precision into float32, in place; return it.
+
+    bfloat16 has 8 bits: a step below 1/256 of a weight rounds away, so that at the
+    rates of fine-tuning nothing moves. float16 turns the small numbers that Adam
+    divides by into 0. A model in float32 or finer is left as it is.
+
+    >>> in_single_precision(nn.Linear(2, 1, dtype=torch.bfloat16)).weight.dtype
+    torch.float32
+    """
+    for parameter in model.parameters():
+        if parameter.dtype in HALF_PRECISION:
+            parameter.data = parameter.data.float()
+            parameter.grad = None
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.dtype in HALF_PRECISION:
+                setattr(module, name, buffer.float())
+    return model
 
 
 def minimise(
@@ -40,7 +62,9 @@ def minimise(
     seed: of the generator and of dropout; no global state is touched.
     progress: the name of a progress bar; empty for none.
     `model` is in training mode when loss is first called, and is returned in eval mode.
+    Its weights are float32 or finer from then on: see `in_single_precision`.
     """
+    in_single_precision(model)
     generator = Generator().manual_seed(seed)
     model.train()
     with seeded(seed, next(model.parameters()).device), few_threads(model):
@@ -90,8 +114,9 @@ def train_classifier(
     seed: of the batches' order and of dropout. The same seed gives the same model, and
         no global state is touched.
     progress: the name of a progress bar; empty for none.
-    Returns the model in eval mode. Raises ValueError where images and labels differ in
-    length, or epochs or batch_size is below 1.
+    Returns the model in eval mode, its weights in float32 or finer: see
+    `in_single_precision`. Batches go to the model's device. Raises ValueError where
+    images and labels differ in length, or epochs or batch_size is below 1.
 
     >>> images, labels = torch.eye(2), [0, 1]
     >>> model = train_classifier(nn.Linear(2, 2), images, labels, epochs=100, lr=0.1)
@@ -102,7 +127,7 @@ def train_classifier(
     n = same_length(images=images, labels=labels)
     whole_number("epochs", epochs)
     batches = -(-n // whole_number("batch_size", batch_size))
-    like = next(model.parameters())
+    like = next(in_single_precision(model).parameters())
     # The penalty belongs to the loss (Adam's weight_decay, not AdamW's): what is
     # minimised has a name and a Hessian.
     optimizer = make_optimizer(

@@ -34,7 +34,7 @@ class GroupLoss:
                  policy can have on the group
 
     groups: (pairs,) whole numbers from 0, the group of each pair. A group without a
-    pair in the batch is left out of it. weights: q so far.
+    pair in the batch is left out of it. weights: q so far, on the CPU as all of this.
     Raises ValueError for an unknown rule, and for floors that are not one for each
     group.
     """
@@ -42,7 +42,7 @@ class GroupLoss:
     def __init__(
         self, groups: Any, rule: str, *, eta: float = 0.1, floors: Sequence[float] = ()
     ) -> None:
-        self.groups = as_tensor("groups", groups)
+        self.groups = as_tensor("groups", groups).cpu()
         self.rule = one_of("rule", rule, GROUP_RULES)
         self.eta = eta
         count = int(self.groups.max()) + 1

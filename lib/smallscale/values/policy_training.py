@@ -19,10 +19,12 @@ from smallscale.dpo import (
     padded_answers,
     train_preferences,
 )
+from smallscale.dpo.answers import check_readable
 from smallscale.dpo.policies import small_policy
 from smallscale.dpo.preference_files import language_model
 from smallscale.dpo.reviews import draw_preferences
-from smallscale.training.loop import minimise
+from smallscale.models.encoding import encode_answers
+from smallscale.training.loop import in_single_precision, minimise
 from smallscale.training.optimizers import linear_decay, make_optimizer
 from smallscale.values.group_rules import GroupLoss, loss_floors
 from smallscale.values.population import QUESTION, WORDS, replies
@@ -35,12 +37,21 @@ def reply_model(
     name: str = "", *, steps: int = 300, lr: float = 1e-2, seed: int = 0
 ) -> tuple[nn.Module, Answers]:
     """Return a language model that writes the 64 replies about equally often, and the
-    replies in its tokens.
+    replies in its tokens: `untrained_reply_model`, then `fit_replies`.
+    """
+    model, texts = untrained_reply_model(name, seed=seed)
+    return fit_replies(model, texts, steps=steps, lr=lr), texts
 
-    name: of a transformers causal language model, or its folder; empty: a small one
-    whose tokens are phrases. A model with a name is loaded (and downloaded, where it is
-    not a folder) and then fitted like the small one, with the lr given: about 1e-5 for
-    one that can write already.
+
+def untrained_reply_model(
+    name: str = "", *, seed: int = 0
+) -> tuple[nn.Module, Answers]:
+    """Return a language model as it comes, and the 64 replies in its tokens.
+
+    name: of a transformers causal language model, or its folder, as `language_model`
+    takes it (it is downloaded where it is not a folder); empty: a small one with random
+    weights whose tokens are phrases.
+    Raises ValueError for a model that cannot be loaded, or cannot read the replies.
     """
     if name:
         model, tokenizer = language_model(name)
@@ -49,27 +60,36 @@ def reply_model(
         texts = replies().texts
         length = texts.ids.shape[1]
         model = small_policy(len(WORDS), length=length, width=WIDTH, seed=seed)
+    check_readable(model, texts)
+    return model, texts
+
+
+def fit_replies(
+    model: nn.Module, texts: Answers, *, steps: int = 300, lr: float = 1e-2
+) -> nn.Module:
+    """Train `model` in place to write all of `texts` about equally often; return it.
+
+    lr: about 1e-5 for a model that can write already.
+    """
     optimizer = make_optimizer(
         "adamw", model.parameters(), lr=lr, weight_decay=WEIGHT_DECAY
     )
-    minimise(
+    return minimise(
         model,
         lambda _: -answer_logps(model, texts).mean(),  # of all texts, at every step
         linear_decay(optimizer, steps),
         steps=steps,
     )
-    return model, texts
 
 
 def _encoded_replies(tokenizer: Any) -> Answers:
-    """Return the replies in a transformers tokenizer's tokens."""
-    question = tokenizer(QUESTION)["input_ids"]
-    end = tokenizer.eos_token_id
-    written = [
-        [*tokenizer(" " + sentence)["input_ids"], end]
-        for sentence in replies().sentences
-    ]
-    return padded_answers([question] * len(written), written, pad=end)
+    """Return the replies in a transformers tokenizer's tokens.
+
+    All of them continue the same tokens, so their probabilities sum to 1 at most.
+    """
+    sentences = [f" {sentence}" for sentence in replies().sentences]
+    prompt, written = encode_answers(tokenizer, QUESTION, sentences)
+    return padded_answers([prompt] * len(written), written, pad=tokenizer.eos_token_id)
 
 
 def reply_distribution(policy: nn.Module, texts: Answers) -> np.ndarray:
@@ -129,8 +149,8 @@ def train_by_rule(
     because they are made up. Where they are not, the loss that training on one group
     alone reaches stands in for them.
     """
-    policy = copy.deepcopy(model)
-    before = all_logps(model, texts)
+    policy = in_single_precision(copy.deepcopy(model))
+    before = all_logps(policy, texts)
     floors: list[float] = []
     if rule == "regret":
         start = before.double().exp().numpy()

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -258,3 +261,88 @@ def test_too_many_players_are_sent_to_sampling() -> None:
         ValueError, match="orders must be a whole number, at least 2; got 1"
     ):
         sampled_shapley(len, 3, orders=1)
+
+
+METHODS = [
+    shapley,
+    banzhaf,
+    lambda value, n: sampled_shapley(value, n, orders=2),
+    lambda value, n: sampled_banzhaf(value, n, samples=40),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (math.nan, "value must be finite; for players .* it is nan"),
+        (math.inf, "value must be finite"),
+        (np.float32("nan"), "value must be finite"),
+        (torch.tensor(math.nan), "value must be finite"),
+        (1 + 2j, "value must be a number, or an array of numbers; for players"),
+        (np.array(1 + 0j), "value must be a number"),
+        ("3", "value must be a number"),
+        (None, "value must be a number"),
+        (10**400, "value must be a number"),
+        (np.zeros(2), "value must have one shape for all coalitions"),
+        ([[1.0], [2.0, 3.0]], "value must be a number"),
+        ({"a": 1}, "value must be a number"),
+    ],
+)
+def test_a_value_that_is_no_finite_number_is_refused(
+    method: Any, bad: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        method(lambda players: bad if 1 in players else 0.0, 3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_values_of_any_library_are_numbers(method: Any) -> None:
+    def first(answer: Any) -> Any:
+        return answer[0] if isinstance(answer, tuple) else answer
+
+    expected = first(method(len, 3))
+    for kind in (
+        float,
+        np.int8,
+        Fraction,
+        lambda size: torch.tensor(float(size), requires_grad=True),
+        lambda size: np.array(size),
+    ):
+        value = partial(lambda kind, players: kind(len(players)), kind)
+        np.testing.assert_array_equal(first(method(value, 3)), expected)
+    pairs = first(method(lambda players: len(players) > 1, 3))
+    assert np.isfinite(pairs).all()
+
+
+@pytest.mark.parametrize("method", METHODS[:3])
+def test_gains_beyond_double_precision_are_refused(method: Any) -> None:
+    with pytest.raises(ValueError, match="value must be smaller"):
+        method(lambda players: 1.7e308 if len(players) % 2 else -1.7e308, 3)
+
+
+def test_the_sampled_banzhaf_value_is_of_one_number() -> None:
+    with pytest.raises(ValueError, match="value must be one number for each coalition"):
+        sampled_banzhaf(lambda players: np.zeros(2), 3, samples=40)
+    with pytest.raises(ValueError, match="samples must be a whole number"):
+        sampled_banzhaf(len, 3, samples=40.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="value must be a function"):
+        shapley(3, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("of", [shapley_of, banzhaf_of])
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([0, math.nan, 1, 2], r"table must be finite; for players \[0\]"),
+        ([[0.0], [1.0], [2.0], [math.inf]], r"table must be finite; .* \[0, 1\]"),
+        (np.array([0, 1j]), "table must hold real numbers"),
+        (["0", "1"], "table must be numbers"),
+        (5, r"table must hold 2\^n values"),
+    ],
+)
+def test_a_table_of_what_are_no_finite_numbers_is_refused(
+    of: Any, table: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        of(table)

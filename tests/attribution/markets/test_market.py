@@ -1,5 +1,7 @@
 """Do the attacks do what they say, and are near-duplicates told from neighbours?"""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -151,3 +153,27 @@ def test_honest_neighbours_are_not_merged_and_rewritten_copies_are() -> None:
         len(copy[name]) for name, share in found.items() if share >= SAME_EVIDENCE
     ) / sum(map(len, copy.values()))
     assert caught > 0.95
+
+
+def test_attacks_by_nobody_and_names_that_are_taken_are_refused() -> None:
+    texts = {"ann": {"a": "x = 1"}, "newcomer": {"b": "y = 2"}}
+    for attack in (clone, split, free_ride, poison, partial(rewrite, share=0.5)):
+        with pytest.raises(ValueError, match="must be one of ann, newcomer; got 'bob'"):
+            attack(texts, "bob")
+    for attack in (free_ride, poison):
+        with pytest.raises(
+            ValueError, match="texts must hold nobody called 'newcomer'"
+        ):
+            attack(texts, "ann")
+    taken = {"ann": {"a": "x"}, "ann, copy 1": {"b": "y"}, "ann, part 2": {}}
+    for attack in (clone, split):
+        with pytest.raises(ValueError, match="texts must hold nobody called 'ann, "):
+            attack(taken, "ann")
+    for bad in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="copies must be a whole number"):
+            clone(texts, "ann", bad)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="parts must be a whole number"):
+            split(texts, "ann", bad)  # type: ignore[arg-type]
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="share must be a finite number"):
+            rewrite(texts, "ann", share)

@@ -1,10 +1,12 @@
 """Do the cents add up?"""
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -83,3 +85,84 @@ def test_pots_that_cannot_be_divided_say_why(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         payouts(values, pot)
+
+
+@pytest.mark.parametrize(
+    "pot",
+    [
+        100,
+        100.0,
+        np.int64(100),
+        np.uint8(100),
+        np.float32(100),
+        Decimal(100),
+        Fraction(100),
+        torch.tensor(100),
+        np.array(100),
+        Decimal("1e2"),
+    ],
+)
+def test_a_pot_is_whole_cents_of_any_library(pot: Any) -> None:
+    paid = payouts([1, 1, 1], pot)
+    assert paid == [34, 33, 33]
+    assert all(type(cents) is int for cents in paid)
+
+
+@pytest.mark.parametrize(
+    "pot",
+    [
+        True,
+        np.True_,
+        "100",
+        None,
+        1 + 0j,
+        Decimal("1.5"),
+        Decimal("NaN"),
+        [100],
+        Decimal("Infinity"),
+        Fraction(1, 2),
+        np.array([1, 2]),
+        torch.tensor(True),
+    ],
+)
+def test_a_pot_that_is_no_such_number_is_refused(pot: Any) -> None:
+    with pytest.raises(ValueError, match="pot must be a whole number of cents above 0"):
+        payouts([1, 1, 1], pot)
+
+
+def test_numbers_of_any_size_and_library_are_divided_exactly() -> None:
+    huge = 10**400
+    assert payouts([huge, 2 * huge], 3) == [1, 2]
+    assert payouts([1, 1, 1], 3 * huge) == [huge] * 3
+    assert payouts([-huge, 1], 5) == [0, 5]
+    assert payouts([5e-324, 5e-324], 2) == [1, 1]
+    assert payouts([1.7e308, 1.7e308], 2) == [1, 1]
+    mixed = [np.float32(1), torch.tensor(1.0), Decimal(1), Fraction(1), np.int8(1), 1]
+    assert payouts(mixed, 6) == [1] * 6
+    assert payouts(pd.Series([3, 1]), 4) == [3, 1]
+    assert payouts((x for x in [3, 1]), 4) == [3, 1]
+    assert payouts(torch.tensor([3.0, 1.0], dtype=torch.bfloat16), 4) == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ann": 3},
+        {3, 1},
+        "31",
+        7,
+        None,
+        [1, None],
+        [1, "2"],
+        [1, 2j],
+        [[1], [2]],
+        np.array([1, 2j]),
+        torch.ones(2, 2),
+        np.array(["1"]),
+    ],
+)
+def test_values_that_are_no_list_of_numbers_are_refused(values: Any) -> None:
+    with pytest.raises(
+        ValueError, match="values must be a list of at least one number"
+    ):
+        payouts(values, 5)

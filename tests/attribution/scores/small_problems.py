@@ -100,3 +100,20 @@ def network(seed: int = 0) -> nn.Module:
 def same(model: nn.Module, other: nn.Module) -> None:
     for p, q in zip(model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p, q)
+
+
+def alone(
+    model: nn.Module, train: Any, run: TrainingConfig, weights: Tensor | None = None
+) -> nn.Module:
+    """The same training as one usually writes it."""
+    x, y = train
+    weights = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=1, momentum=run.momentum, weight_decay=run.weight_decay
+    )
+    for batch, lr in run.steps(len(x)):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.zero_grad()
+        (cross_entropy(model(x[batch]), y[batch]) * weights[batch]).mean().backward()
+        optimizer.step()
+    return model

@@ -1,5 +1,7 @@
 """Is influence its closed form, and the truth of leaving one out?"""
 
+import copy
+import re
 import warnings
 from functools import partial
 from typing import Any
@@ -8,9 +10,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.stats import spearmanr
 from torch import Tensor
 
-from smallscale.attribution import influence, leave_one_out
+from smallscale.attribution import (
+    TrainingConfig,
+    influence,
+    leave_one_out,
+    member,
+    retrain,
+)
 from smallscale.attribution.scores import curvature as curvature_module
 from smallscale.attribution.scores.curvature import conjugate_gradients, solve
 from smallscale.models.classifiers import small_mlp
@@ -188,6 +197,9 @@ def test_conjugate_gradients_solve_and_say_when_they_do_not(
         found, right @ torch.linalg.inv(matrix), atol=1e-6, rtol=1e-5
     )
     monkeypatch.setattr(curvature_module, "CG_STEPS", 2)
+    with pytest.raises(ValueError, match=r"damping must be larger, .* noise; such as"):
+        conjugate_gradients(lambda v: v @ matrix, right)
+    monkeypatch.setattr(curvature_module, "CG_WORST", 1.0)
     with pytest.warns(
         UserWarning, match="not done after 2 steps: the residual of 3 test points"
     ):
@@ -217,3 +229,174 @@ def test_solve_of_a_singular_matrix_is_the_smallest_solution(nothing: float) -> 
     torch.testing.assert_close(
         found[:, 0], torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64)
     )
+
+
+def trained(
+    n: int = 30, hidden: int = 12, dtype: torch.dtype = torch.float64
+) -> tuple[torch.nn.Module, Any, Any]:
+    """A network without penalty and more parameters than its training sees."""
+    y, y_test = torch.arange(n) % 3, torch.arange(12) % 3
+    centres = randn(3, 6, seed=5)
+    train = (centres[y] + randn(n, 6, seed=6), y)
+    test = (centres[y_test] + randn(12, 6, seed=7), y_test)
+    start = small_mlp(6, 3, hidden=hidden).to(dtype)
+    run = TrainingConfig(epochs=4, batch_size=8, weight_decay=0)
+    return member(start, retrain(start, cross_entropy, train, run)), train, test
+
+
+def by_pseudo_inverse(model: torch.nn.Module, train: Any, test: Any) -> Tensor:
+    """Influence as written: every gradient by backward, torch's pseudo-inverse."""
+    model = copy.deepcopy(model).double()
+    parameters = list(model.parameters())
+
+    def gradient(value: Tensor) -> Tensor:
+        parts = torch.autograd.grad(value, parameters, retain_graph=True)
+        return torch.cat([part.flatten() for part in parts])
+
+    def gradients(pair: Any) -> Tensor:
+        losses = cross_entropy(model(pair[0]), pair[1])
+        return torch.stack([gradient(loss) for loss in losses])
+
+    H = torch.zeros(123, 123, dtype=torch.float64)
+    for x in train[0]:
+        out = model(x[None])[0]
+        J = torch.stack([gradient(value) for value in out])
+        p = out.softmax(0).detach()
+        H += J.T @ (torch.diag(p) - p[:, None] * p) @ J / len(train[0])
+    inverse = torch.linalg.pinv(H, hermitian=True)
+    return gradients(train) @ inverse @ gradients(test).T / len(train[0])
+
+
+def spearman_of(one: Tensor, other: Tensor) -> float:
+    return float(spearmanr(one.flatten(), other.flatten()).statistic)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("largest", [4096, 100])  # parameters: 123; outputs: 90
+def test_influence_on_a_singular_hessian_is_that_of_the_pseudo_inverse(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, largest: int
+) -> None:
+    model, train, test = trained(dtype=dtype)
+    assert sum(p.numel() for p in model.parameters()) == 123
+    monkeypatch.setattr(curvature_module, "LARGEST_DENSE", largest)
+    with pytest.warns(
+        UserWarning, match=r"the Hessian is singular, of rank \d+ of 123"
+    ):
+        scores = influence(model, cross_entropy, train, test)
+    expected = by_pseudo_inverse(model, train, test)
+    assert spearman_of(scores, expected) > 0.999
+    torch.testing.assert_close(
+        scores.double(), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())
+    )
+
+
+def test_what_no_method_can_invert_is_refused_with_a_damping_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, train, test = trained()
+    monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
+    monkeypatch.setattr(curvature_module, "CG_STEPS", 200)
+    for damping in (0.0, 1e-13):
+        with pytest.raises(
+            ValueError, match=r"damping must be larger.*such as [\d.e-]+ would do"
+        ) as refused:
+            influence(model, cross_entropy, train, test, damping=damping)
+    told = re.search(r"such as ([\d.e-]+) would do", str(refused.value))
+    assert told is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        scores = influence(
+            model, cross_entropy, train, test, damping=float(told.group(1))
+        )
+        monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 4096)
+        dense = influence(
+            model, cross_entropy, train, test, damping=float(told.group(1))
+        )
+    torch.testing.assert_close(scores, dense, rtol=1e-4, atol=1e-7)
+
+
+def test_too_many_jacobians_to_keep_are_refused_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, train, test = trained()
+    monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 100)
+    monkeypatch.setattr(curvature_module, "LARGEST_SEEN", 90 * 123 - 1)
+    monkeypatch.setattr(curvature_module, "CG_STEPS", 100)
+    with pytest.raises(ValueError, match="damping must be larger"):
+        influence(model, cross_entropy, train, test)
+
+
+def dip(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Not convex: far from the target it bends the other way."""
+    return -torch.exp(-((outputs[:, 0] - targets) ** 2))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_loss_that_is_not_convex_is_said_to_be(
+    monkeypatch: pytest.MonkeyPatch, sign: int
+) -> None:
+    # d2/do2 of -exp(-o^2) where o - t = 3 or -3 is (2 - 4 * 9) exp(-9) = -0.0042. Each
+    # weight is seen by one of two points, with x = 1 or 2: H = -0.0042 diag(1, 4) / 2.
+    model = torch.nn.Linear(2, 1, bias=False).double()
+    torch.nn.init.zeros_(model.weight)
+    x = torch.tensor([[1.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    train, test = (x, torch.tensor([3.0, sign * 3.0])), (x, torch.tensor([3.0, 3.0]))
+    eigenvalue = 4 * (2 - 4 * 9) * np.exp(-9) / 2
+    with pytest.warns(UserWarning, match="loss must be convex in the outputs") as said:
+        influence(model, dip, train, test)
+    words = [str(each.message) for each in said]
+    assert len(words) == 1
+    assert "singular" not in words[0]
+    assert f"the Hessian has a negative eigenvalue, {eigenvalue:.2g}" in words[0]
+    monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
+    with pytest.raises(ValueError, match=r"loss must be convex .* negative eigenvalue"):
+        influence(model, dip, train, test)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        influence(model, dip, train, test, damping=-1.1 * eigenvalue)
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.005])
+@pytest.mark.parametrize("dense", [True, False])
+def test_the_negative_eigenvalue_and_a_damping_above_it_are_told(
+    monkeypatch: pytest.MonkeyPatch, dense: bool, damping: float
+) -> None:
+    # d2/do2 of -exp(-z^2) is (2 - 4 z^2) exp(-z^2), z = o - t, where all outputs are 0.
+    model = torch.nn.Linear(8, 1, bias=False).double()
+    torch.nn.init.zeros_(model.weight)
+    train, test = (randn(30, 8), 1 + randn(30, seed=1)), (randn(5, 8, seed=2), ones(5))
+    x, z2 = train[0], train[1] ** 2
+    H = x.T @ (x * ((2 - 4 * z2) * (-z2).exp())[:, None]) / 30
+    least = float(torch.linalg.eigvalsh(H)[0])
+    assert least < -0.01
+    if not dense:
+        monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
+        with pytest.raises(ValueError, match="loss must be convex") as refused:
+            influence(model, dip, train, test, damping=damping)
+        words = str(refused.value)
+    else:
+        with pytest.warns(UserWarning, match="loss must be convex") as said:
+            influence(model, dip, train, test, damping=damping)
+        words = str(said[0].message)
+    assert f"a negative eigenvalue, {least:.2g}, so" in words
+    told = re.search(r"damping above ([\d.e-]+):", words)
+    assert told is not None
+    assert -least < float(told.group(1)) < -1.02 * least
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        scores = influence(model, dip, train, test, damping=float(told.group(1)))
+    assert scores.shape == (30, 5)
+
+
+def ones(n: int) -> Tensor:
+    return torch.ones(n, dtype=torch.float64)
+
+
+def test_influence_of_a_half_precision_model_is_computed_in_double() -> None:
+    model, train, test = trained()
+    half = copy.deepcopy(model).bfloat16()
+    scores = influence(half, cross_entropy, train, test, damping=0.1)
+    same_weights = copy.deepcopy(half).double()
+    expected = influence(same_weights, cross_entropy, train, test, damping=0.1)
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores.double(), expected, rtol=1e-5, atol=1e-7)

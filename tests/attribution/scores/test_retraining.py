@@ -1,14 +1,11 @@
-"""Is a stack of trainings what each is alone, and leaving out what it says?"""
-
-from typing import Any
+"""Is a stack of trainings what each is alone?"""
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from smallscale.attribution import (
     TrainingConfig,
-    leave_one_out,
     member,
     metagradient,
     retrain,
@@ -16,28 +13,12 @@ from smallscale.attribution import (
 )
 from tests.attribution.scores.small_problems import (
     CONFIG,
+    alone,
     cross_entropy,
     examples,
     network,
     same,
 )
-
-
-def alone(
-    model: nn.Module, train: Any, run: TrainingConfig, weights: Tensor | None = None
-) -> nn.Module:
-    """The same training as one usually writes it."""
-    x, y = train
-    weights = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=1, momentum=run.momentum, weight_decay=run.weight_decay
-    )
-    for batch, lr in run.steps(len(x)):
-        optimizer.param_groups[0]["lr"] = lr
-        optimizer.zero_grad()
-        (cross_entropy(model(x[batch]), y[batch]) * weights[batch]).mean().backward()
-        optimizer.step()
-    return model
 
 
 def test_one_step_by_hand() -> None:
@@ -119,107 +100,3 @@ def test_no_global_generator_is_touched() -> None:
     retrain(network(), cross_entropy, examples(), CONFIG)
     metagradient(network(), cross_entropy, examples(), examples(2), config=CONFIG)
     assert torch.equal(state, torch.get_rng_state())
-
-
-@pytest.mark.parametrize(
-    ("given_rows", "given_weights", "message"),
-    [
-        ([[0, 20]], None, "rows must lie in 0..19, the training points; got 0 to 20"),
-        ([[-1, 2]], None, "rows must lie in 0..19"),
-        ([0, 1], None, "rows must be \\(models, 2\\)"),
-        (
-            None,
-            torch.ones(2, 19),
-            "weights must be \\(models, 20\\), one for each example seen",
-        ),
-        (
-            [[0, 1]] * 3,
-            torch.ones(2, 2),
-            "models, rows and weights must have the same length, or 1",
-        ),
-        (None, torch.full((1, 20), torch.nan), "weights must be finite"),
-    ],
-)
-def test_stacks_that_cannot_be_say_why(
-    given_rows: Any, given_weights: Any, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        retrain(
-            network(),
-            cross_entropy,
-            examples(),
-            CONFIG,
-            rows=given_rows,
-            weights=given_weights,
-        )
-
-
-def mean_model(x: Tensor, y: Tensor) -> Any:
-    """Predicts the mean of the targets, whatever the input."""
-    return lambda inputs: y.mean().expand(len(inputs))
-
-
-def square(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs - targets).square()
-
-
-def test_leave_one_out_by_hand() -> None:
-    # The mean of 1, 2, 6 is 3; of the test targets 3 and 5 the losses are 0 and 4.
-    # Without 1: mean 4, losses 1 and 1. Without 2: 3.5, .25 and 2.25. Without 6: 1.5,
-    # 2.25 and 12.25.
-    train, test = (
-        (torch.zeros(3, 1), torch.tensor([1.0, 2, 6])),
-        (torch.zeros(2, 1), torch.tensor([3.0, 5])),
-    )
-    scores = leave_one_out(mean_model, square, train, test)
-    assert scores.tolist() == [[1, -3], [0.25, -1.75], [2.25, 8.25]]
-    assert leave_one_out(
-        mean_model, square, train, test, points=[2, 0, 2]
-    ).tolist() == [
-        [2.25, 8.25],
-        [1, -3],
-        [2.25, 8.25],
-    ]
-    assert leave_one_out(mean_model, square, train, test, points=[]).shape == (0, 2)
-    lists = leave_one_out(
-        mean_model, square, ([[0.0]] * 3, [1.0, 2.0, 6.0]), ([[0.0]] * 2, [3.0, 5.0])
-    )
-    assert torch.equal(scores, lists)
-
-
-def test_leave_one_out_reads_a_network_in_eval_mode() -> None:
-    def fit(x: Tensor, y: Tensor) -> nn.Module:
-        return nn.Sequential(nn.Linear(5, 3), nn.Dropout(0.9)).train()
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = fit(*examples())
-    scores = leave_one_out(
-        lambda x, y: model, cross_entropy, examples(), examples(6, seed=9)
-    )  # float64 on float32
-    assert (scores == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("points", "message"),
-    [
-        ([3], "points must lie in 0..2, the training points; got 3 to 3"),
-        ([-1], "points must lie in 0..2"),
-        ([0.5], "points must be a list of positions"),
-        ([True, False, True], "points must be a list of positions"),
-        (1, "points must be a list of positions"),
-    ],
-)
-def test_points_that_cannot_be_left_out_say_why(points: Any, message: str) -> None:
-    train = (torch.zeros(3, 1), torch.tensor([1.0, 2, 6]))
-    with pytest.raises(ValueError, match=message):
-        leave_one_out(mean_model, square, train, train, points)
-
-
-def test_nothing_left_and_a_mean_loss_say_why() -> None:
-    one = (torch.zeros(1, 1), torch.ones(1))
-    with pytest.raises(ValueError, match="train must hold at least 2 examples"):
-        leave_one_out(mean_model, square, one, one)
-    three = (torch.zeros(3, 1), torch.ones(3))
-    with pytest.raises(ValueError, match="loss must return one value per example"):
-        leave_one_out(mean_model, lambda o, t: square(o, t).mean(), three, three)

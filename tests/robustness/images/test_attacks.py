@@ -3,6 +3,7 @@
 And do they leave the model, the images and the world's random numbers alone?
 """
 
+import copy
 import math
 import warnings
 from itertools import pairwise
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from smallscale.robustness import fgsm, pgd
-from smallscale.robustness.images import losses
+from smallscale.robustness import autoattack, fgsm, pgd
+from smallscale.robustness.images import apgd, losses, square
+from smallscale.training import accuracy
 from tests.robustness.images.helpers import (
     length,
     linear,
@@ -494,3 +496,113 @@ def test_arrays_lists_and_both_precisions(attack):
 def test_a_search_that_cannot_be_run_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         pgd(network(), some_images(3), [0, 1, 2], 0.1, **change)
+
+
+# Half precision, and sizes out of the ordinary
+
+HALF = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+
+
+@HALF
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("own", [False, True])
+def test_more_steps_in_half_precision_find_more(
+    digit_model, digit_test_set, dtype, norm, own
+):
+    """Steps of 2.5 * eps / 1000 are far below a unit of bfloat16 in the last place."""
+    images, labels = digit_test_set[0][:40].to(dtype), digit_test_set[1][:40]
+    model = copy.deepcopy(digit_model).to(dtype) if own else digit_model
+    eps = {"linf": 0.1, "l2": 0.6}[norm]
+    kept = []
+    for steps in (10, 40, 200):
+        found = pgd(model, images, labels, eps, norm=norm, steps=steps)
+        assert found.dtype == dtype
+        kept.append(accuracy(model, found, labels))
+    in_float = pgd(digit_model, images.float(), labels, eps, norm=norm, steps=40)
+    assert kept[2] <= kept[1] + 0.02
+    assert kept[2] <= accuracy(digit_model, in_float, labels) + 0.05
+
+
+@HALF
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("attack", [fgsm, pgd, autoattack])
+def test_half_precision_stays_in_the_ball(dtype, norm, attack, monkeypatch):
+    """Exactly: the change of every pixel, or its length, in double precision."""
+    monkeypatch.setattr(square, "SQUARE_QUERIES", 40)
+    monkeypatch.setattr(apgd, "ASCENT_STEPS", 20)
+    for seed in range(2):
+        images = some_images(12, seed=seed).to(dtype)
+        model = network(4, seed=seed)
+        for one in (
+            model,
+            lambda x, net=model: net(x.float()),
+            copy.deepcopy(model).to(dtype),
+        ):
+            labels = read(one, images)
+            labels[0] = (labels[0] + 1) % 4
+            for eps in (0.003, 0.1, 0.25):
+                found = attack(one, images, labels, eps, norm=norm)
+                assert found.dtype == dtype
+                change = found.double() - images.double()
+                assert length(change, norm).max() <= eps + 1e-6
+                assert found.min() >= 0
+                assert found.max() <= 1
+                assert read(one, found)[0] != labels[0]
+                at_zero = attack(one, images, labels, 0, norm=norm)
+                assert torch.equal(at_zero, images)
+            assert (read(one, found) != labels).float().mean() > 0.3
+
+
+@pytest.mark.parametrize("attack", [fgsm, pgd, autoattack])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_ball_of_any_size_beyond_the_images_is_all_images(norm, attack):
+    images = some_images(8)
+    labels = read(network(), images)
+    expected = attack(network(), images, labels, 4.0, norm=norm)
+    assert (read(network(), expected) != labels).any()
+    for eps in (1e4, 1e30, 1e300):
+        found = attack(network(), images, labels, eps, norm=norm)
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_step_of_any_size_is_a_step(norm):
+    images = some_images(8)
+    labels = read(network(), images)
+    for size in (1e10, 1e30, 1e300):
+        found = pgd(network(), images, labels, 0.3, norm=norm, step_size=size)
+        assert found.isfinite().all()
+        assert (read(network(), found) != labels).any()
+
+
+# The targeted DLR loss
+
+
+def test_the_targeted_dlr_loss_finds_as_many_targets(digit_model, digit_test_set):
+    images, labels = digit_test_set
+    reached = {}
+    for loss in ("ce", "dlr"):
+        hits = []
+        for shift in (1, 3, 6):
+            targets = (labels + shift) % 10
+            found = pgd(digit_model, images, targets, 0.4, targeted=True, loss=loss)
+            hits.append(accuracy(digit_model, found, targets))
+        reached[loss] = sum(hits) / 3
+    assert reached["ce"] > 0.7
+    assert reached["dlr"] > reached["ce"] - 0.1
+
+
+def test_the_targeted_dlr_loss_sees_through_scaled_logits():
+    model, images = linear(4), some_images(12)
+    targets = (read(model, images) + 1) % 4
+
+    def loud(images):
+        return 1e4 * model(images)
+
+    found = pgd(loud, images, targets, 0.5, targeted=True, loss="dlr")
+    assert (read(model, found) == targets).all()
+
+
+def test_the_targeted_dlr_loss_needs_four_classes():
+    with pytest.raises(ValueError, match=r"at least 4 classes; got 3: use loss='ce'"):
+        pgd(network(3), some_images(1), [0], 0.1, targeted=True, loss="dlr")

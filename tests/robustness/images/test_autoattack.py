@@ -227,9 +227,35 @@ def test_the_ensemble_is_its_table_and_nothing_else(monkeypatch):
     torch.testing.assert_close(found.flatten(), torch.tensor([0.2, 0.95]))
 
 
-def test_the_ensemble_is_the_papers_but_for_fab():
+def test_the_ensemble_is_the_papers():
     assert [(row.name, row.starts, row.least_classes) for row in ensemble.ENSEMBLE] == [
         ("APGD on cross-entropy", 3, 2),
         ("APGD on the DLR loss", 3, 3),
+        ("APGD on the targeted DLR loss", 1, 4),
+        ("FAB", 1, 2),
         ("Square", 1, 2),
     ]
+
+
+def test_each_image_meets_its_likeliest_other_classes(monkeypatch):
+    """Nine at most, each once, the likeliest first; the first that fools is kept."""
+    seen = []
+
+    def nothing(model, ball, y, targets):
+        seen.extend(zip(y.tolist(), targets.tolist(), strict=True))
+        return ball.as_images(ball.centre)
+
+    monkeypatch.setattr(ensemble, "fab", nothing)
+    monkeypatch.setattr(ensemble, "IMAGES_PER_CALL", 20)  # two images at once
+    for classes in (2, 3, 12):
+        seen.clear()
+        model, images = network(classes), some_images(5)
+        labels = read(model, images)
+        ball = Ball(images, 0.1, "linf", BOUNDS)
+        ensemble._boundary(model, ball, labels, 0, private())
+        logits = predict_logits(model, images)
+        order = logits.argsort(1, descending=True)[:, 1:10]
+        expected = [
+            (int(labels[i]), target) for i in range(5) for target in order[i].tolist()
+        ]
+        assert seen == expected

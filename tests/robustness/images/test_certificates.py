@@ -253,6 +253,76 @@ def test_margins_are_bounded_as_margins():
         ]
 
 
+# Linear layers in a row
+
+ROWS = {
+    "two": [nn.Flatten, lambda: nn.Linear(16, 30), lambda: nn.Linear(30, 3)],
+    "three": [
+        nn.Flatten,
+        lambda: nn.Linear(16, 30),
+        lambda: nn.Linear(30, 20, bias=False),
+        lambda: nn.Linear(20, 3),
+    ],
+    "convolutions": [
+        lambda: nn.Conv2d(1, 4, 3, padding=1),
+        lambda: nn.Sequential(nn.Conv2d(4, 2, 3, stride=2), nn.Flatten()),
+        lambda: nn.Linear(2, 3),
+    ],
+    "last dimension": [
+        lambda: nn.Linear(4, 6),
+        lambda: nn.Flatten(),
+        lambda: nn.Linear(24, 3),
+    ],
+}
+
+
+@BOTH
+@pytest.mark.parametrize("row", ROWS)
+def test_linear_layers_in_a_row_are_one(bound, row, monkeypatch):
+    """Their bounds are those of the one matrix, read off unit images: exact."""
+    for seed in range(3):
+        torch.manual_seed(seed)
+        layers = [make() for make in ROWS[row]]
+        model = nn.Sequential(*layers).eval()
+        with torch.no_grad():
+            constant = model(torch.zeros(1, 1, 4, 4))
+            matrix = (model(torch.eye(16).reshape(16, 1, 4, 4)) - constant).T
+        one = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
+        one[1].weight.data, one[1].bias.data = matrix.contiguous(), constant[0]
+        images, labels = some_images(6, seed=seed), torch.arange(6) % 3
+        tail = [nn.ReLU(), nn.Linear(3, 4), nn.Linear(4, 3)]
+        for end in ([], tail):
+            ours, theirs = nn.Sequential(model, *end), nn.Sequential(one, *end)
+            for eps in (0.02, 0.2):
+                for found, expected in zip(
+                    bound(ours, images, eps), bound(theirs, images, eps), strict=True
+                ):
+                    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+                for method in ("ibp", "crown"):
+                    assert torch.equal(
+                        certified(ours, images, labels, eps, method=method),
+                        certified(theirs, images, labels, eps, method=method),
+                    )
+        whole = bound(nn.Sequential(model, *tail), images, 0.1)
+        with monkeypatch.context() as patch:
+            patch.setattr(certificates, "MATRIX_ENTRIES", 40)  # a few units at once
+            for end, expected in zip(
+                bound(nn.Sequential(model, *tail), images, 0.1), whole, strict=True
+            ):
+                torch.testing.assert_close(end, expected, atol=1e-6, rtol=0)
+
+
+def test_what_cancels_between_two_layers_has_no_width():
+    """a - a + b: boxed one by one the two halves of a would count twice."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.Linear(3, 2)).eval()
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+        model[2].weight.copy_(torch.tensor([[1.0, -1.0, 0.1], [0.0, 0.0, 0.0]]))
+    for bound in (ibp_bounds, crown_bounds):
+        lower, upper = bound(model, torch.full((1, 1, 1, 2), 0.5), 0.25)
+        assert float(upper[0, 0] - lower[0, 0]) == pytest.approx(0.05, abs=1e-5)
+
+
 # Soundness
 
 

@@ -5,7 +5,12 @@ import torch
 from torch import nn
 
 from smallscale.robustness import dlr_loss, pgd
-from smallscale.robustness.images.losses import loss_and_gradient, margin
+from smallscale.robustness.images.losses import (
+    loss_and_gradient,
+    margin,
+    strongest_others,
+    targeted_dlr_loss,
+)
 from tests.robustness.images.helpers import linear, network, read, some_images
 
 
@@ -94,3 +99,59 @@ def test_where_chooses_for_each_image():
     assert torch.equal(mixed.gradient[1], other.gradient[1])
     assert torch.equal(mixed.gradient[2], one.gradient[2])
     assert mixed.fooled[1] == other.fooled[1]
+
+
+def test_the_targeted_dlr_loss_by_hand():
+    """Logits 5, 3, 2, 0: the scale is 5 - (2 + 0) / 2 = 4 (eq. 7)."""
+    logits = torch.tensor([[5.0, 3.0, 2.0, 0.0]]).repeat(3, 1)
+    labels, targets = torch.tensor([0, 1, 3]), torch.tensor([1, 0, 2])
+    expected = torch.tensor([-2 / 4, 2 / 4, 2 / 4])
+    found = targeted_dlr_loss(logits, labels, targets)
+    torch.testing.assert_close(found, expected)
+    scaled = targeted_dlr_loss(100 * logits + 7, labels, targets)
+    torch.testing.assert_close(scaled, expected)
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_the_losses_name_the_logits_they_refuse(classes):
+    logits, labels = torch.zeros(1, classes), torch.tensor([0])
+    with pytest.raises(ValueError, match=r"logits must be .* at least 3 classes"):
+        dlr_loss(logits, labels)
+    with pytest.raises(ValueError, match=r"logits must be .* at least 4 classes"):
+        targeted_dlr_loss(logits, labels, labels)
+
+
+def test_a_rival_is_what_is_climbed_towards():
+    """Untargeted towards it and away from y; targeted away from it and towards y."""
+    model, images = network(5), some_images(4)
+    y, rival = torch.tensor([0, 1, 2, 3]), torch.tensor([1, 2, 3, 4])
+    logits = model(images)
+    away = loss_and_gradient(model, images, y, "dlr", rival=rival)
+    torch.testing.assert_close(away.loss, targeted_dlr_loss(logits, y, rival).detach())
+    assert torch.equal(away.fooled, logits.argmax(1) != y)
+    towards = loss_and_gradient(model, images, y, "dlr", targeted=True, rival=rival)
+    torch.testing.assert_close(
+        towards.loss, targeted_dlr_loss(logits, rival, y).detach()
+    )
+    assert torch.equal(towards.fooled, logits.argmax(1) == y)
+    gap = loss_and_gradient(model, images, y, "difference", rival=rival).loss
+    rows = torch.arange(4)
+    torch.testing.assert_close(gap, (logits[rows, rival] - logits[rows, y]).detach())
+
+
+def test_the_gradient_in_float16_does_not_round_to_zero():
+    """At a confidence of 1 - 1e-9 cross-entropy's gradient is too small for float16."""
+    model = linear(2)
+    images = some_images(4)
+    labels = read(model, images)
+    model[1].weight.data *= 3 / (model(images)[:, 0] - model(images)[:, 1]).abs().min()
+    model[1].weight.data *= 7
+    found = loss_and_gradient(model, images.half(), labels)
+    assert found.gradient.dtype == torch.float32
+    assert (found.gradient.flatten(1) != 0).any(1).all()
+
+
+def test_the_likeliest_others_come_in_order():
+    logits = torch.tensor([[0.1, 3.0, 2.0, 1.0], [5.0, -1.0, 4.0, 6.0]])
+    found = strongest_others(logits, torch.tensor([1, 3]))
+    assert found.tolist() == [[2, 3, 0], [0, 2, 1]]

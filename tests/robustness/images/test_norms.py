@@ -67,3 +67,36 @@ def test_a_cut_projection_stays_in_the_bounds():
     ball = norms.Ball(centre, 0.1, "linf", (0.0, 1.0))
     far = torch.tensor([-1.0, 2.0]).view(1, 1, 1, 2)
     assert ball.project(far).flatten().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_narrower_type_rounds_towards_the_centre(dtype):
+    """By hand: of the two neighbours the nearer, unless it lies farther out."""
+    generator = private()
+    centre = (2 * torch.rand(5000, generator=generator) - 1).to(dtype).float()
+    x = centre + 0.3 * (2 * torch.rand(5000, generator=generator) - 1)
+    centre[:3], x[:3] = torch.tensor([-0.5, 0.5, 0.0]), torch.tensor([-1e-9, 1e-9, 0.1])
+    found = norms.rounded_towards(centre, x, dtype)
+    assert found.dtype == dtype
+    change, wanted = found.float() - centre, x - centre
+    assert (change.abs() <= wanted.abs()).all()
+    unit = torch.finfo(dtype).eps * torch.maximum(x.abs(), torch.tensor(1e-4))
+    assert ((found.float() - x).abs() <= unit).all()
+    nearest = x.to(dtype)
+    inside = (nearest.float() - centre).abs() <= wanted.abs()
+    assert torch.equal(found[inside], nearest[inside])
+    assert 0.2 < inside.float().mean() < 0.8
+    exact = norms.rounded_towards(centre, centre, dtype)
+    assert torch.equal(exact.float(), centre)
+
+
+def test_the_length_of_a_very_large_change_is_finite():
+    change = torch.tensor([[3e30, 4e30], [3.0, 4.0], [0.0, 0.0]])
+    expected = torch.tensor([5e30, 5.0, 0.0])
+    torch.testing.assert_close(norms.l2_norm(change), expected)
+
+
+@NORMS
+def test_no_ball_is_larger_than_all_images(norm):
+    x = torch.zeros(2, 1, 3, 3)
+    assert norms.farthest(x, norm, (-1.0, 1.0)) == {"linf": 2, "l2": 6}[norm]

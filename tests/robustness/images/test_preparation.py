@@ -2,13 +2,25 @@
 
 import math
 import warnings
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import nn
+from transformers.modeling_outputs import SequenceClassifierOutput
 
-from smallscale.robustness import fgsm, pgd
-from tests.robustness.images.helpers import network, some_images
+from smallscale.robustness import (
+    accuracy_curve,
+    attack_explorer,
+    autoattack,
+    fgsm,
+    gradient_masking,
+    pgd,
+    random_signs,
+)
+from smallscale.robustness.images.smoothing import smoothed
+from smallscale.training import accuracy, correct, predict_logits
+from tests.robustness.images.helpers import network, read, some_images
 
 
 def test_the_model_is_put_back_when_the_attack_is_refused():
@@ -102,3 +114,82 @@ def test_what_cannot_be_right_is_refused_in_one_line(attack, change, message):
     with pytest.raises(ValueError, match=message) as error:
         attack(**arguments)
     assert "\n" not in str(error.value)
+
+
+class Answers(NamedTuple):
+    logits: torch.Tensor
+
+
+RETURNED = {
+    "tuple": lambda z: (z, None),
+    "list": lambda z: [z],
+    "dict": lambda z: {"logits": z},
+    "Answers": Answers,
+    "SequenceClassifierOutput": lambda z: SequenceClassifierOutput(logits=z),
+    "NoneType": lambda z: None,
+    "ndarray": lambda z: z.detach().numpy(),
+}
+ASKED = {
+    "fgsm": lambda model, x, y: fgsm(model, x, y, 0.1),
+    "pgd": lambda model, x, y: pgd(model, x, y, 0.1),
+    "pgd, dlr": lambda model, x, y: pgd(model, x, y, 0.1, loss="dlr"),
+    "autoattack": lambda model, x, y: autoattack(model, x, y, 0.1),
+    "gradient_masking": lambda model, x, y: gradient_masking(model, x, y, 0.1),
+    "smoothed": lambda model, x, y: smoothed(model, x, sigma=0.1, samples=10),
+    "accuracy": accuracy,
+    "correct": correct,
+    "predict_logits": lambda model, x, y: predict_logits(model, x),
+    "accuracy_curve": lambda model, x, y: accuracy_curve(
+        model, x, y, [0.1], random_signs
+    ),
+    "explorer": lambda model, x, y: attack_explorer(model, x, y, [0.1]),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED)
+@pytest.mark.parametrize("returned", RETURNED)
+def test_what_is_no_tensor_of_logits_is_refused_by_its_name(ask, returned):
+    net = network()
+
+    class Wrapped(nn.Module):
+        def forward(self, images):
+            return RETURNED[returned](net(images))
+
+    for model in (Wrapped().eval(), Wrapped().eval().forward):
+        message = f"model must return its logits as one tensor.*got {returned}:"
+        with pytest.raises(ValueError, match=message) as error:
+            ASKED[ask](model, some_images(3), torch.tensor([0, 1, 2]))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("ask", sorted(set(ASKED) - {"predict_logits"}))
+def test_one_class_is_refused(ask):
+    one = nn.Sequential(nn.Flatten(), nn.Linear(16, 1)).eval()
+    with pytest.raises(ValueError, match=r"model must return logits.*at least 2"):
+        ASKED[ask](one, some_images(3), torch.tensor([0, 0, 0]))
+
+
+ATTACKS = ["fgsm", "pgd", "pgd, dlr", "autoattack", "gradient_masking", "smoothed"]
+
+
+@pytest.mark.parametrize("ask", ATTACKS)
+@pytest.mark.parametrize("place", [0, 11])
+def test_a_model_that_returns_nan_is_refused(ask, place):
+    """For the first image, and for one that lies behind those that are looked at."""
+    net = network()
+    images = some_images(12)
+    images[:, 0, 0, 0] = 0.2
+    images[place, 0, 0, 0] = 0.9
+
+    def broken(x):
+        bright = x[:, 0, 0, :1] > 0.75
+        return net(x).masked_fill(bright, math.nan)
+
+    with pytest.raises(ValueError, match="model must return finite logits"):
+        ASKED[ask](broken, images, read(net, images))
+
+
+def test_gradient_masking_names_an_argument_that_it_has():
+    with pytest.raises(ValueError, match="model must have at least 3 classes") as error:
+        gradient_masking(network(2), some_images(3), [0, 1, 0], 0.1)
+    assert "loss=" not in str(error.value)

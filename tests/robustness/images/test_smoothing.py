@@ -156,3 +156,36 @@ def seeded(seed: int) -> torch.Generator:
 def test_arguments_that_cannot_be_right(linear, options, message):
     with pytest.raises(ValueError, match=message):
         smoothed(linear, at_distances(1.0), **options)
+
+
+def test_noise_that_breaks_the_model_is_refused(linear):
+    """Finite where it is asked without noise, NaN outside of [0, 1]."""
+
+    def broken(images):
+        outside = (images < 0).flatten(1).any(1, keepdim=True)
+        return linear(images).masked_fill(outside, math.nan)
+
+    inside = torch.full((2, 1, 1, 2), 0.5)
+    assert broken(inside).isfinite().all()
+    with pytest.raises(ValueError, match="model must return finite logits"):
+        smoothed(broken, inside, sigma=0.5, samples=50)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.full((1, 1, 1, 2), math.nan), "images must be finite"),
+        (torch.ones(1, 1, 1, 2, dtype=torch.uint8), "images must be floating-point"),
+    ],
+)
+def test_images_that_cannot_be_right(linear, images, message):
+    with pytest.raises(ValueError, match=message):
+        smoothed(linear, images, sigma=0.5)
+
+
+def test_noise_in_half_precision_is_as_wide(linear):
+    """Drawn and added in float32: the radius is what it is in float32."""
+    images = at_distances(0.3).half()
+    _, narrow = smoothed(linear, images, sigma=SIGMA, samples=2000)
+    _, wide = smoothed(linear, images.float(), sigma=SIGMA, samples=2000)
+    assert float(narrow) == pytest.approx(float(wide), abs=0.02)

@@ -19,7 +19,14 @@ from smallscale.attribution.markets.ngram_model import (
     log_likelihood,
 )
 from smallscale.attribution.markets.valuation import coalition_values, diagonal
-from smallscale.core.validation import one_of
+from smallscale.core.validation import (
+    as_array,
+    finite,
+    one_of,
+    require,
+    same_length,
+    whole_number,
+)
 
 BITS = 1 / np.log(2)  # in a nat
 
@@ -54,7 +61,11 @@ def removals(
     last one goes in part. An author larger than all the others together has no such
     draw: NaN.
     """
-    writer, size = np.asarray(author), np.asarray(sizes, dtype=float)
+    writer, size = np.asarray(author), as_array("sizes", sizes, dtype=float)
+    same_length(documents=documents, author=writer, sizes=size)
+    finite("sizes", size)
+    require((size >= 0).all(), "sizes must be tokens, at least 0; some are negative")
+    whole_number("draws", draws)
     generator = np.random.default_rng(seed)
     everything = np.ones((1, len(size)))
     before = log_likelihood(documents, everything).mean() * BITS
@@ -189,9 +200,11 @@ def best_response_dynamics(
     author's effort by number.
 
     rule: one of PAY_RULES. start: everybody's first effort, a position in EFFORTS.
-    Raises ValueError for another rule.
+    Raises ValueError for another rule, and for a start that is no such position.
     """
     pay = PAY_RULES[one_of("rule", rule, PAY_RULES)]
+    whole_number("rounds", rounds, least=0)
+    whole_number("start", start, least=0, most=len(EFFORTS) - 1)
     authors, steps = options.volume.shape
     each = np.arange(authors)
     efforts = np.full(authors, start)

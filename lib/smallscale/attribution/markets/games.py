@@ -6,16 +6,17 @@ and `banzhaf_of` are the same from a table of these values; `sampled_shapley` an
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from smallscale.core.validation import require, whole_number
+from smallscale.core.validation import as_array, require, shown, whole_number
 
 # The value of a coalition of players 0 to n-1: a number, or an array of one shape.
 Value = Callable[[frozenset[int]], Any]
 
+NUMBERS = "biufO"  # numpy's kinds of real numbers, and objects such as fractions
 MOST_PLAYERS = 20  # for exact values: 2^20 coalitions, about a million
 
 
@@ -69,7 +70,7 @@ def shapley_of(table: Any) -> np.ndarray:
     for i in range(n):
         size, gains = _gains_of_joining(v, i)  # |S| and v(S + i) - v(S)
         phi.append(np.tensordot(weights[size], gains, axes=1))
-    return np.array(phi)
+    return _finite_result(phi)
 
 
 def banzhaf_of(table: Any) -> np.ndarray:
@@ -87,7 +88,7 @@ def banzhaf_of(table: Any) -> np.ndarray:
         size, gains = _gains_of_joining(v, i)
         weights = np.full(len(size), 0.5 ** (n - 1))
         beta.append(np.tensordot(weights, gains, axes=1))
-    return np.array(beta)
+    return _finite_result(beta)
 
 
 def membership(n: int) -> np.ndarray:
@@ -129,7 +130,8 @@ def sampled_shapley(
         there = _gains_in_order(value, order)
         back = _gains_in_order(value, order[::-1])
         gains.append((there + back) / 2)
-    return np.mean(gains, 0), np.std(gains, 0, ddof=1) / math.sqrt(count)
+    estimate = _finite_result(list(np.mean(gains, 0)))
+    return estimate, np.std(gains, 0, ddof=1) / math.sqrt(count)
 
 
 def sampled_banzhaf(
@@ -145,6 +147,7 @@ def sampled_banzhaf(
     ValueError otherwise, and for a value that is not finite.
     """
     players = whole_number("n", n)
+    samples = whole_number("samples", samples)
     inside = np.random.default_rng(seed).random((samples, players)) < 0.5
     with_player, without = inside.sum(0), (~inside).sum(0)  # how many coalitions, (n,)
     require(
@@ -152,7 +155,11 @@ def sampled_banzhaf(
         f"samples must be more; with {samples}, a player is in or out of fewer than 2 "
         "coalitions",
     )
-    v = np.array([_ask(value, np.flatnonzero(row)) for row in inside])
+    v = _ask_all(value, (np.flatnonzero(row) for row in inside))
+    require(
+        v.ndim == 1,
+        f"value must be one number for each coalition; got an array {v.shape[1:]}",
+    )
     mean_with, error_with = _mean_and_error(v, inside, with_player)
     mean_without, error_without = _mean_and_error(v, ~inside, without)
     return mean_with - mean_without, np.sqrt(error_without + error_with)
@@ -166,18 +173,26 @@ def _value_table(value: Value, n: int, *, instead: str) -> np.ndarray:
         f"n must be at most {MOST_PLAYERS} for exact values, of 2^n coalitions; "
         f"got {n}: use {instead}",
     )
-    return np.array([_ask(value, np.flatnonzero(row)) for row in membership(players)])
+    return _ask_all(value, (np.flatnonzero(row) for row in membership(players)))
 
 
 def _checked_table(table: Any) -> tuple[np.ndarray, int]:
     """Return a table (2^n, ...) as an array of numbers, and n."""
-    n = len(table).bit_length() - 1
+    length = len(table) if hasattr(table, "__len__") else 1
+    n = length.bit_length() - 1
     require(
-        n >= 1 and len(table) == 2**n,
+        n >= 1 and length == 2**n,
         "table must hold 2^n values, one for each coalition of at least one player; "
-        f"got {len(table)}",
+        f"got {length}",
     )
-    return np.asarray(table, dtype=float), n
+    numbers = as_array("table", table)
+    kinds = f"table must hold real numbers; got {numbers.dtype}"
+    require(numbers.dtype.kind in NUMBERS, kinds)
+    v = np.asarray(numbers, dtype=float)
+    for c in np.flatnonzero(~np.isfinite(v.reshape(len(v), -1)).all(1)):
+        players = [i for i in range(n) if c & 2**i]
+        raise ValueError(f"table must be finite; for players {players} it is not")
+    return v, n
 
 
 def _gains_of_joining(v: np.ndarray, i: int) -> tuple[np.ndarray, np.ndarray]:
@@ -190,8 +205,8 @@ def _gains_of_joining(v: np.ndarray, i: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _gains_in_order(value: Value, order: np.ndarray) -> np.ndarray:
     """Return what each player adds to those before it in this order, (n, ...)."""
-    values = [_ask(value, order[:size]) for size in range(len(order) + 1)]
-    gains = np.diff(np.array(values), axis=0)
+    values = _ask_all(value, (order[:size] for size in range(len(order) + 1)))
+    gains = np.diff(values, axis=0)
     return gains[order.argsort()]
 
 
@@ -207,12 +222,43 @@ def _mean_and_error(
     return mean, squares / (counts - 1) / counts
 
 
-def _ask(value: Value, players: Any) -> np.ndarray:
-    """Return the value of a coalition, once it is known to be finite."""
-    coalition = frozenset(int(player) for player in players)
-    answer = np.asarray(value(coalition), dtype=float)
+def _ask_all(value: Value, coalitions: Iterable[Any]) -> np.ndarray:
+    """Return the values of coalitions, each given by its players, (coalitions, ...)."""
+    require(callable(value), f"value must be a function; got {shown(value)}")
+    answers: list[np.ndarray] = []
+    for players in coalitions:
+        coalition = frozenset(int(player) for player in players)
+        answer = _as_value(value(coalition), coalition)
+        first = answers[0].shape if answers else answer.shape
+        require(
+            answer.shape == first,
+            "value must have one shape for all coalitions; for players "
+            f"{sorted(coalition)} it is {answer.shape}, and before it was {first}",
+        )
+        answers.append(answer)
+    return np.array(answers)
+
+
+def _as_value(answer: Any, coalition: frozenset[int]) -> np.ndarray:
+    """Return a coalition's value in double precision, once it is known to be finite."""
+    words = f"for players {sorted(coalition)} it is {shown(answer)}"
+    wanted = f"value must be a number, or an array of numbers; {words}"
+    require(answer is not None, wanted)
+    try:
+        given = as_array("value", answer)
+        require(given.dtype.kind in NUMBERS, wanted)
+        number = given.astype(float)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(wanted) from error
+    require(np.isfinite(number).all(), f"value must be finite; {words}")
+    return number
+
+
+def _finite_result(values: list[np.ndarray]) -> np.ndarray:
+    """Return the players' values; ValueError where sums of them have overflowed."""
+    found = np.array(values)
     require(
-        np.isfinite(answer).all(),
-        f"value must be finite; for players {sorted(coalition)} it is {answer}",
+        np.isfinite(found).all(),
+        "value must be smaller, as the gains are beyond the range of double precision",
     )
-    return answer
+    return found

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from smallscale.core.validation import finite_number, one_of, require, whole_number
+
 # name -> document -> text, in order of submission
 Texts = Mapping[str, Mapping[str, str]]
 
@@ -44,12 +46,15 @@ def clone(texts: Texts, attacker: str, copies: int = 1) -> Market:
     >>> list(clone({"ann": {"a.py": "x = 1"}}, "ann").texts)
     ['ann', 'ann, copy 1']
     """
+    _need_author("attacker", attacker, texts)
+    whole_number("copies", copies)
     names = [f"{attacker}, copy {k + 1}" for k in range(copies)]
     return _submit(texts, attacker, dict.fromkeys(names, texts[attacker]))
 
 
 def rewrite(texts: Texts, attacker: str, share: float, *, seed: int = 0) -> Market:
     """The attacker submits everything again, a share of identifiers exchanged."""
+    _need_author("attacker", attacker, texts)
     copy = {}
     for k, (name, text) in enumerate(texts[attacker].items()):
         copy[name] = rename(text, share, seed=seed + k)
@@ -61,6 +66,8 @@ def split(texts: Texts, attacker: str, parts: int = 2) -> Market:
 
     Nothing is submitted twice.
     """
+    _need_author("attacker", attacker, texts)
+    whole_number("parts", parts)
     piles: list[dict[str, str]] = [{} for _ in range(parts)]
 
     def size(pile: dict[str, str]) -> int:
@@ -76,6 +83,7 @@ def split(texts: Texts, attacker: str, parts: int = 2) -> Market:
 
 def free_ride(texts: Texts, victim: str) -> Market:
     """A newcomer submits the victim's documents, after the victim did."""
+    _need_author("victim", victim, texts)
     return _submit(texts, NEWCOMER, {NEWCOMER: texts[victim]})
 
 
@@ -84,6 +92,7 @@ def poison(texts: Texts, like: str, *, seed: int = 0) -> Market:
 
     It is as much text, and of no use.
     """
+    _need_author("like", like, texts)
     random = np.random.default_rng(seed)
     shuffled = {}
     for name, text in texts[like].items():
@@ -93,11 +102,21 @@ def poison(texts: Texts, like: str, *, seed: int = 0) -> Market:
     return _submit(texts, NEWCOMER, {NEWCOMER: shuffled})
 
 
+def _need_author(name: str, author: str, texts: Texts) -> None:
+    """Refuse an author, given as the argument called `name`, who is not in texts."""
+    one_of(name, author, texts)
+
+
 def _submit(texts: Texts, owner: str, further: Texts) -> Market:
     """Return all texts under their own names, and then further ones of the owner's."""
     submitted = {name: dict(documents) for name, documents in texts.items()}
     owners = dict(zip(texts, texts, strict=True))
     for name, documents in further.items():
+        require(
+            name not in submitted,
+            f"texts must hold nobody called {name!r}, as that is the name of what is "
+            "submitted in the attack: rename that author",
+        )
         submitted[name] = dict(documents)
         owners[name] = owner
     return Market(submitted, owners)
@@ -107,7 +126,9 @@ def rename(text: str, share: float, *, seed: int = 0) -> str:
     """Return the text with this share of its identifiers exchanged for one another.
 
     An identifier is exchanged for the same other one everywhere; keywords stay.
+    Raises ValueError unless share lies in [0, 1].
     """
+    finite_number("share", share, least=0, most=1)
     random = np.random.default_rng(seed)
     found = set(IDENTIFIER.findall(text))
     identifiers = sorted(name for name in found if not keyword.iskeyword(name))

@@ -25,6 +25,7 @@ from smallscale.attribution.markets.ngram_model import (
     log_likelihood,
 )
 from smallscale.attribution.scores.lds import spearman
+from smallscale.core.validation import as_array, finite, finite_number, require
 
 # The concentrations that are tried. How often a token occurs at all, any model learns
 # from little text; so the first one stays small.
@@ -127,6 +128,7 @@ def fisher_influence(
     damping: d, in units of the mean of F's eigenvalues that are not zero. The inverse
     is taken between the windows (Woodbury), of which there are fewer than parameters.
     """
+    finite_number("damping", damping, above=0)
     rows = authors.flatten(0, 1)  # (authors * windows, p)
     kernel = rows @ rows.T / len(rows)
     strength = damping * kernel.diagonal().mean()
@@ -143,10 +145,23 @@ def agreements(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame
     over completions; error: the half-width of its 95 % interval; top: the share of
     completions whose first author is the same.
 
-    scores: method -> (authors, n). truth: (authors, n).
+    scores: method -> (authors, n). truth: (authors, n). Raises ValueError for other
+    shapes, for fewer than 2 completions, and for NaN.
     """
+    truth = as_array("truth", truth, dtype=float)
+    right = truth.ndim == 2 and min(truth.shape) > 1
+    wanted = "truth must be (authors, completions), at least 2 of each"
+    require(right, f"{wanted}; got {truth.shape}")
+    finite("truth", truth)
     rows = []
-    for method, values in scores.items():
+    for method, given in scores.items():
+        values = as_array(f"scores of {method}", given, dtype=float)
+        require(
+            values.shape == truth.shape,
+            f"scores must be (authors, n) as truth is, {truth.shape}; got "
+            f"{values.shape} for {method}",
+        )
+        finite(f"scores of {method}", values)
         rho = spearman(values, truth)
         same_first = values.argmax(0) == truth.argmax(0)
         rows.append(

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from matplotlib.image import imsave
 from torch import Generator, Tensor, nn
 
-from smallscale.attribution.scores.flat_model import Loss
+from smallscale.attribution.scores.loss_checks import Loss
 from smallscale.attribution.scores.retraining import retrain, stack_outputs
 from smallscale.attribution.scores.training_config import TrainingConfig
 from smallscale.notebook.explorer import Explorer

@@ -5,20 +5,29 @@ its loss and the examples together, checks that they fit, and computes gradients
 blocks, so that memory stays bounded however many examples there are.
 """
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from smallscale.core.validation import as_tensor, finite, require, same_length
+from smallscale.attribution.scores.examples import (
+    Examples,
+    as_examples,
+    finite_points,
+)
+from smallscale.attribution.scores.loss_checks import Loss, check_losses
+from smallscale.attribution.scores.model_checks import (
+    NO_SLOPE,
+    check_gradients,
+    check_model,
+    copied,
+    explained,
+)
+from smallscale.core.validation import require
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) -> a value per example
-Examples = tuple[Tensor, Tensor]  # inputs and targets, of the same length
-Models = nn.Module | Sequence[nn.Module]
-
+BY_FUNC = "model and loss must be differentiable by torch.func"
 BLOCK_NUMBERS = 2**25  # numbers in one block of gradients: 128 MiB in single precision
 
 
@@ -28,10 +37,12 @@ class FlatModel:
     The model is a copy in eval mode. Only parameters that require a gradient count: a
     frozen one was not trained.
 
-    parameters: (p,), the values that the model has. train, test: the examples, as
-    tensors of the model's type. dtype: the type to compute in; None: the model's own.
+    model: the copy. parameters: (p,), the values that it has. train, test: the
+    examples, as tensors of the model's type. dtype: the type to compute in; None: the
+    model's own, or single precision where it is a half one, in which gradients round
+    away.
     Raises ValueError for examples that do not fit, and for a loss that is not one
-    finite value per example, which is tried on a few test examples.
+    finite value per example, naming the training or test point.
     """
 
     def __init__(
@@ -42,6 +53,8 @@ class FlatModel:
         test: Any,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_model("model", model)
+        check_gradients(model)
         trained = {
             name: value
             for name, value in model.named_parameters()
@@ -54,13 +67,22 @@ class FlatModel:
         )
         self._shapes = {name: value.shape for name, value in trained.items()}
         flat = torch.cat([value.detach().flatten() for value in trained.values()])
-        self.parameters = flat.to(dtype)
+        self.parameters = flat.to(dtype or scores_type(model))
         self.loss = loss
         self.train = as_examples("train", train, self.parameters)
         self.test = as_examples("test", test, self.parameters)
-        frozen = copy.deepcopy(model).to(self.parameters.dtype).requires_grad_(False)
-        self._model = frozen.eval()
-        self._try_loss()
+        frozen = copied(model).to(self.parameters.dtype).requires_grad_(False)
+        self.model = frozen.eval()
+
+        def answer(inputs: Tensor) -> Tensor:
+            return self.outputs(self.parameters, inputs)
+
+        check_losses("train", answer, loss, self.train)
+        check_losses("test", answer, loss, self.test)
+        with torch.enable_grad():
+            at = self.parameters.clone().requires_grad_()
+            outputs = self.outputs(at, self.train[0][:1])
+        require(outputs.requires_grad, NO_SLOPE)
 
     def outputs(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Return the model's outputs for inputs (n, ...)."""
@@ -70,12 +92,14 @@ class FlatModel:
             name: piece.view(shape)
             for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)
         }
-        outputs: Tensor = functional_call(self._model, named, (inputs,))
+        outputs: Tensor = functional_call(self.model, named, (inputs,))
         return outputs
 
     def losses(self, parameters: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, (n,)."""
-        return self.loss(self.outputs(parameters, inputs), targets).reshape(-1)
+        with explained(BY_FUNC):
+            losses = self.loss(self.outputs(parameters, inputs), targets)
+        return losses.reshape(-1)
 
     def gradients(self, examples: Examples, parameters: Tensor | None = None) -> Tensor:
         """Return the gradient of each example's loss, one a row, (n, p)."""
@@ -87,13 +111,28 @@ class FlatModel:
         each = vmap(
             grad(loss_of_one), in_dims=(None, 0, 0), chunk_size=self.block_length()
         )
-        rows: Tensor = each(at, *examples)
+        with explained(BY_FUNC):
+            rows: Tensor = each(at, *examples)
         return rows
+
+    def test_gradients(self, parameters: Tensor | None = None) -> Tensor:
+        """Return the gradient of each test loss, (n_test, p), once all are finite."""
+        rows = self.gradients(self.test, parameters)
+        finite_points("test", rows, what="gradient")
+        return rows
+
+    def train_gradients(self) -> Iterator[tuple[Examples, Tensor]]:
+        """Return the training examples in blocks, each with its finite gradients."""
+        first = 0
+        for block in self.blocks(self.train):
+            rows = self.gradients(block)
+            finite_points("train", rows, what="gradient", first=first)
+            first += len(rows)
+            yield block, rows
 
     def train_products(self, directions: Tensor) -> Tensor:
         """Return every training gradient times directions (p, k), (n_train, k)."""
-        blocks = self.blocks(self.train)
-        return torch.cat([self.gradients(block) @ directions for block in blocks])
+        return torch.cat([rows @ directions for _, rows in self.train_gradients()])
 
     def blocks(self, examples: Examples, vectors: int = 1) -> Iterator[Examples]:
         """Cut examples into blocks. vectors: how many vectors (p,) an example needs."""
@@ -104,64 +143,21 @@ class FlatModel:
         """Return how many examples are in a block."""
         return max(1, BLOCK_NUMBERS // (vectors * len(self.parameters)))
 
-    def _try_loss(self) -> None:
-        # A mean and a value per example look alike for one example, so the loss is
-        # tried on two examples at least.
-        inputs, targets = (torch.cat([part[:3], part[:3]]) for part in self.test)
-        outputs = self.outputs(self.parameters, inputs)
-        losses = as_losses(self.loss(outputs, targets), len(inputs))
-        require(
-            losses.isfinite().all(),
-            "loss must be finite; for the first test examples it is NaN or infinite",
-        )
 
+def as_scores(values: Tensor, model: nn.Module) -> Tensor:
+    """Return scores (n_train, n_test) in the model's type, once all are finite.
 
-def as_models(models: Models) -> list[nn.Module]:
-    """Return one model or several as a list."""
-    found = [models] if isinstance(models, nn.Module) else list(models)
-    require(found, "models must hold at least one model; got none")
-    return found
-
-
-def as_examples(name: str, examples: Any, like: Tensor | None = None) -> Examples:
-    """Return a pair (inputs, targets) as tensors of the same length; see `as_type_of`.
-
-    Raises ValueError, naming `name`, for what is no such pair, or not finite.
+    Finite gradients may have products beyond the range of that type.
     """
-    pair = isinstance(examples, (tuple, list)) and len(examples) == 2
-    kind = type(examples).__name__
-    require(pair, f"{name} must be a pair (inputs, targets); got {kind}")
-    inputs = as_tensor(f"{name} inputs", examples[0]).detach()
-    targets = as_tensor(f"{name} targets", examples[1]).detach()
-    parts = {f"{name} inputs": inputs, f"{name} targets": targets}
-    for part, values in parts.items():
-        require(values.dim(), f"{part} must be a list; got a single value")
-    same_length(**parts)
-    for part, values in parts.items():
-        finite(part, values)
-    return as_type_of(inputs, like), as_type_of(targets, like)
+    scores = values.to(scores_type(model))
+    finite_points("train", scores, what="score")
+    return scores
 
 
-def as_losses(values: Any, n: int) -> Tensor:
-    """Return what a loss gave for n examples as (n,); ValueError for another number."""
-    losses = torch.as_tensor(values)
-    require(
-        losses.dim() and losses.numel() == n,
-        f"loss must return one value per example, ({n},) for {n} examples; "
-        f"got {tuple(losses.shape)}: use reduction='none'",
-    )
-    return losses.reshape(-1)
-
-
-def as_type_of(values: Any, like: Tensor | None) -> Tensor:
-    """Return values on the device of `like`, and floating ones in its type.
-
-    Whole numbers become int64, which labels and tokens are. None: nothing changes.
-    """
-    tensor = torch.as_tensor(values).detach()
-    if like is None:
-        return tensor
-    if tensor.is_floating_point():
-        return tensor.to(like)
-    keeps_type = tensor.dtype == torch.bool or tensor.is_complex()
-    return tensor.to(like.device, tensor.dtype if keeps_type else torch.int64)
+def scores_type(model: nn.Module) -> torch.dtype:
+    """Return the type of the model's scores: its parameters', at least single."""
+    kind = torch.float32
+    for value in model.parameters():
+        if value.requires_grad:
+            kind = torch.promote_types(kind, value.dtype)
+    return kind

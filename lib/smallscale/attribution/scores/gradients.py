@@ -11,17 +11,22 @@ the test loss would be higher.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from smallscale.attribution.scores.flat_model import (
-    Examples,
-    FlatModel,
-    Loss,
-    Models,
-    as_models,
+from smallscale.attribution.scores.examples import Examples, finite_points
+from smallscale.attribution.scores.flat_model import FlatModel, as_scores
+from smallscale.attribution.scores.loss_checks import Loss
+from smallscale.attribution.scores.model_checks import Models, as_models
+from smallscale.core.validation import (
+    as_array,
+    finite_number,
+    require,
+    whole_number,
 )
-from smallscale.core.validation import finite_number, require, whole_number
+
+LEAST_PROBABLE = 1e-6  # by how much rounding may take the log of 1 above 0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -33,6 +38,11 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     >>> cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
     tensor([0.6931])
     """
+    require(
+        logits.dim() > 1 and labels.shape == logits.shape[:-1],
+        "labels must be (n,) for logits (n, classes); "
+        f"got {tuple(labels.shape)} and {tuple(logits.shape)}",
+    )
     return logits.logsumexp(-1) - logits.gather(-1, labels[..., None]).squeeze(-1)
 
 
@@ -86,9 +96,10 @@ def tracin(
     products = []
     for lr, model in zip(rates, checkpoints, strict=True):
         flat = FlatModel(model, loss, train, test)
-        test_gradients = flat.gradients(flat.test)  # (n_test, p)
+        test_gradients = flat.test_gradients()  # (n_test, p)
         products.append(lr * flat.train_products(test_gradients.T))  # section 3.2
-    return torch.stack(products).sum(0)  # (n_train, n_test)
+    scores = torch.stack(products).sum(0)  # (n_train, n_test)
+    return as_scores(scores, checkpoints[0])
 
 
 def trak(
@@ -122,7 +133,7 @@ def trak(
     >>> trak(model, cross_entropy, (x, y), (x[:2], y[:2]), ridge=1.0).shape
     torch.Size([3, 2])
     """
-    found = _checked_trak(models, projection, ridge)
+    found = _checked_trak(models, projection, ridge, seed)
     generator = Generator().manual_seed(seed)
     products, one_minus_p = [], []
     for model in found:
@@ -130,26 +141,28 @@ def trak(
         # little that is missing to 1.
         flat = FlatModel(model, loss, train, test, torch.float64)
         matrix = _projection(flat, projection, ridge, generator)  # P: (p, width)
-        phi = _features(flat, flat.train, matrix)  # (n_train, width)
-        phi_test = _features(flat, flat.test, matrix)  # (n_test, width)
-        gram = phi.T @ phi
-        gram.diagonal().add_(ridge)
+        phi = _features(flat, "train", matrix)  # (n_train, width)
+        phi_test = _features(flat, "test", matrix)  # (n_test, width)
+        gram = _checked_gram(phi.T @ phi, ridge)
         products.append(phi @ torch.linalg.solve(gram, phi_test.T))  # eq. 17, left
         one_minus_p.append(_one_minus_p(flat, flat.train))  # eq. 17, right: Q
     scores = torch.stack(products).mean(0) * torch.stack(one_minus_p).mean(0)[:, None]
-    return scores.to(next(found[0].parameters()).dtype)
+    return as_scores(scores, found[0])
 
 
-def _features(flat: FlatModel, examples: Examples, matrix: Tensor | None) -> Tensor:
+def _features(flat: FlatModel, name: str, matrix: Tensor | None) -> Tensor:
     """Return the projected gradients of f = log(p / (1 - p)), (n, width).
 
     f = -log(exp(loss) - 1), so its gradient is that of the loss divided by -(1 - p).
+    name: train or test, whose examples they are.
     """
     parts = []
-    for block in flat.blocks(examples):
+    for block in flat.blocks(flat.train if name == "train" else flat.test):
         gradients = flat.gradients(block) / -_one_minus_p(flat, block)[:, None]
         parts.append(gradients if matrix is None else gradients @ matrix)
-    return torch.cat(parts)
+    features = torch.cat(parts)
+    finite_points(name, features, what="gradient")
+    return features
 
 
 def _one_minus_p(flat: FlatModel, examples: Examples) -> Tensor:
@@ -158,7 +171,26 @@ def _one_minus_p(flat: FlatModel, examples: Examples) -> Tensor:
     It is at least what double precision can tell from 0, so that one can divide by it.
     """
     losses = flat.losses(flat.parameters, *examples)
+    require(
+        losses.min() > -LEAST_PROBABLE,
+        "loss must be minus the log of a probability, at least 0; got "
+        f"{float(losses.min()):g}",
+    )
     return (-torch.expm1(-losses)).clamp_min(torch.finfo(losses.dtype).eps)
+
+
+def _checked_gram(gram: Tensor, ridge: float) -> Tensor:
+    """Return Phi^T Phi + ridge I, once it has an inverse."""
+    gram.diagonal().add_(ridge)
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    pivots = factor.diagonal() ** 2
+    tiny = len(gram) * torch.finfo(gram.dtype).eps * pivots.max()
+    require(
+        not failed and pivots.min() > tiny,
+        "ridge must be above 0, or larger: Phi^T Phi is singular, as some directions "
+        "are seen by no training example, and every score would be noise",
+    )
+    return gram
 
 
 def _projection(
@@ -192,14 +224,21 @@ def _checked_checkpoints(
     if lrs is None:
         return found, [1.0] * len(found)
     require(
+        np.ndim(as_array("lrs", lrs)) == 1,
+        f"lrs must be a list of rates, one for each of {len(found)} models; got {lrs}",
+    )
+    require(
         len(lrs) == len(found),
         f"lrs must have one rate for each of {len(found)} models; got {len(lrs)}",
     )
     return found, [finite_number("lrs", lr, least=0) for lr in lrs]
 
 
-def _checked_trak(models: Models, projection: int, ridge: float) -> list[nn.Module]:
+def _checked_trak(
+    models: Models, projection: int, ridge: float, seed: int
+) -> list[nn.Module]:
     """Return the models as a list; ValueError for settings out of range."""
     whole_number("projection", projection)
+    whole_number("seed", seed, least=0)
     finite_number("ridge", ridge, least=0)
     return as_models(models)

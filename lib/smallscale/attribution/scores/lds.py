@@ -14,7 +14,14 @@ import torch
 from scipy.stats import rankdata
 from torch import Generator, Tensor
 
-from smallscale.core.validation import as_array, finite, require
+from smallscale.attribution.scores.examples import as_positions, finite_points
+from smallscale.core.validation import (
+    as_array,
+    finite,
+    require,
+    type_and_shape,
+    whole_number,
+)
 
 
 def random_subsets(n: int, count: int, keep: float, *, seed: int = 0) -> Tensor:
@@ -25,6 +32,8 @@ def random_subsets(n: int, count: int, keep: float, *, seed: int = 0) -> Tensor:
     >>> random_subsets(4, 3, 0.5).shape
     torch.Size([3, 2])
     """
+    whole_number("n", n)
+    whole_number("count", count)
     size = round(keep * n) if 0 < keep < 1 else 0
     require(
         0 < size < n,
@@ -39,21 +48,38 @@ def random_subsets(n: int, count: int, keep: float, *, seed: int = 0) -> Tensor:
 def as_masks(rows: Tensor, n: int) -> Tensor:
     """Return positions (subsets, k) as masks (subsets, n), True where kept.
 
+    Raises ValueError for what is no position below n.
+
     >>> as_masks(torch.tensor([[0, 2]]), 3)
     tensor([[ True, False,  True]])
     """
-    return torch.zeros(len(rows), n, dtype=torch.bool).scatter_(1, rows, True)
+    places = as_positions("rows", rows, n)
+    require(places.dim() == 2, f"rows must be (subsets, k); got {tuple(places.shape)}")
+    return torch.zeros(len(places), n, dtype=torch.bool).scatter_(1, places, True)
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
     """Return log(p / (1 - p)) of the label's probability p, (..., n): the LDS's target.
 
-    logits: (..., n, classes). labels: (n,).
+    logits: (..., n, classes). labels: (n,). Raises ValueError for other shapes, and for
+    labels that are no class.
 
     >>> margins(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
     tensor([2.])
     """
-    labels = labels.expand(logits.shape[:-1])[..., None]
+    n, classes = logits.shape[-2:] if logits.dim() > 1 else (0, 0)
+    whole = not (labels.is_floating_point() or labels.dtype == torch.bool)
+    require(
+        whole and labels.shape == (n,) and classes > 1,
+        "labels must be whole numbers (n,), and logits (..., n, classes) of at least 2 "
+        f"classes; got {type_and_shape(labels)} and {tuple(logits.shape)}",
+    )
+    low, high = int(labels.min()), int(labels.max())
+    require(
+        low >= 0 and high < classes,
+        f"labels must lie in 0..{classes - 1}, the classes; got {low} to {high}",
+    )
+    labels = labels.long().expand(logits.shape[:-1])[..., None]
     others = logits.scatter(-1, labels, -torch.inf).logsumexp(-1)
     return logits.gather(-1, labels).squeeze(-1) - others
 
@@ -87,6 +113,7 @@ def lds_interval(
     ties with itself, and ties lower Spearman's correlation; so the draws are moved
     until their mean is the LDS.
     """
+    whole_number("draws", draws)
     predicted, actual = _predicted_and_actual(scores, masks, outputs)
     random = np.random.default_rng(seed)
     subsets, points = actual.shape
@@ -152,8 +179,10 @@ def _predicted_and_actual(
     _check_shapes(score_table, mask_table, actual)
     # Sums that are equal on paper differ in the last digit with the order of adding;
     # the ranks must not see it.
-    scale = np.abs(score_table).sum(0)
-    shares = score_table / np.where(scale > 0, scale, 1)
+    largest = np.abs(score_table).max(0)  # first, as a sum may overflow
+    shares = score_table / np.where(largest > 0, largest, 1)
+    scale = np.abs(shares).sum(0)
+    shares /= np.where(scale > 0, scale, 1)
     return np.round(mask_table @ shares, 12), actual
 
 
@@ -183,10 +212,14 @@ def _check_shapes(scores: np.ndarray, masks: np.ndarray, outputs: np.ndarray) ->
 
 def _table(name: str, values: Any, dimensions: int) -> np.ndarray:
     """Return numbers as an array of that many dimensions, none empty, all finite."""
-    array = as_array(name, values).astype(float)
+    given = as_array(name, values)
+    require(given.dtype.kind in "biuf", f"{name} must be real; got {given.dtype}")
+    array = given.astype(float)
     require(
         array.ndim == dimensions and array.size,
         f"{name} must have {dimensions} dimensions, none empty; got {array.shape}",
     )
+    if name == "scores":
+        finite_points(name, torch.from_numpy(array))  # of which training point
     finite(name, array)
     return array

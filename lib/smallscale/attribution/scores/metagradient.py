@@ -12,10 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vjp, vmap
 
-from smallscale.attribution.scores.flat_model import Examples, FlatModel, Loss
+from smallscale.attribution.scores.examples import Examples, finite_points
+from smallscale.attribution.scores.flat_model import FlatModel, as_scores
+from smallscale.attribution.scores.loss_checks import TRIED, Loss
+from smallscale.attribution.scores.model_checks import check_model
 from smallscale.attribution.scores.training_config import (
     TrainingConfig,
     check_layers,
+    check_modes,
     with_bar,
 )
 
@@ -65,9 +69,10 @@ def metagradient(
     for batch, lr in steps:
         path.append(theta)
         v = config.momentum * v + grad(objective)(theta, x[batch], y[batch])
+        _check_step(flat, v, theta, batch)
         theta = theta - lr * v
 
-    lam = flat.gradients(flat.test, theta)  # algorithm 2: lambda, (n_test, p)
+    lam = flat.test_gradients(theta)  # algorithm 2: lambda, (n_test, p)
     nu = torch.zeros_like(lam)
     scores = lam.new_zeros(len(x), len(lam))
     backwards = list(zip(steps, path, strict=True))[::-1]
@@ -76,8 +81,9 @@ def metagradient(
         a = nu - lr * lam
         scores[batch] -= flat.gradients(examples, theta) @ a.T / len(batch)
         lam = lam + _hessian_products(objective, theta, examples, a, flat)  # + H a
+        _check_step(flat, lam, theta, batch)
         nu = config.momentum * a
-    return scores
+    return as_scores(scores, model)
 
 
 def _hessian_products(
@@ -101,5 +107,24 @@ def _hessian_products(
 
 def _checked_run(model: nn.Module, loss: Loss, train: Any, test: Any) -> FlatModel:
     """Return the model as a flat one; ValueError for layers that have no place here."""
+    check_model("model", model)
     check_layers(model)
-    return FlatModel(model, loss, train, test)
+    flat = FlatModel(model, loss, train, test)
+    check_modes(flat.model, flat.train[0][:TRIED])
+    return flat
+
+
+def _check_step(flat: FlatModel, found: Tensor, theta: Tensor, batch: Tensor) -> None:
+    """Refuse what a step has found where it is not finite, naming a training point.
+
+    theta: the parameters at which it was found, of the examples in the batch.
+    """
+    if bool(found.isfinite().all()):
+        return
+    x, y = (part[batch] for part in flat.train)
+    finite_points("train", flat.losses(theta, x, y), what="loss", first=batch)
+    finite_points("train", flat.gradients((x, y), theta), what="gradient", first=batch)
+    raise ValueError(
+        "config must have a smaller lr, or momentum: the run diverges, to parameters "
+        f"as large as {float(theta.abs().max()):.1g}"
+    )

@@ -7,9 +7,9 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from smallscale.attribution.scores.examples import finite_points
 from smallscale.core.validation import (
     as_array,
-    finite,
     require,
     same_length,
     whole_number,
@@ -61,20 +61,30 @@ def _checked_votes(
         "train_x and test_x must have the same number of values a point; "
         f"got {train.shape[1]} and {test.shape[1]}",
     )
-    order = cdist(test, train).argsort(1, kind="stable").T
+    distances = cdist(test, train)
+    finite_points("train_x", torch.from_numpy(distances.T), what="distance")
+    order = distances.argsort(1, kind="stable").T
     hit = (train_labels[order] == test_labels).astype(float)
     return order, hit
 
 
 def _points(name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return points (n, values) in double precision, and their labels (n,)."""
-    points = as_array(f"{name}_x", x)
-    labels = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)  # words too
+    points, labels = as_array(f"{name}_x", x), _labels(f"{name}_y", y)
     require(points.ndim, f"{name}_x must be a list of points; got a single value")
-    require(
-        labels.ndim == 1, f"{name}_y must be a list of labels; got shape {labels.shape}"
-    )
+    require(points.dtype.kind in "biuf", f"{name}_x must be real; got {points.dtype}")
     same_length(**{f"{name}_x": points, f"{name}_y": labels})
     flat = points.reshape(len(points), -1).astype(float)
-    finite(f"{name}_x", flat)
+    finite_points(f"{name}_x", torch.from_numpy(flat))
     return flat, labels
+
+
+def _labels(name: str, y: Any) -> np.ndarray:
+    """Return labels (n,), which may be words; ValueError for what equals nothing."""
+    labels = as_array(name, y) if isinstance(y, Tensor) else np.asarray(y)
+    require(
+        labels.ndim == 1, f"{name} must be a list of labels; got shape {labels.shape}"
+    )
+    if labels.dtype.kind in "fc":
+        finite_points(name, torch.from_numpy(labels))
+    return labels

@@ -10,8 +10,10 @@ from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from smallscale.attribution.scores.model_checks import copied
 from smallscale.core.progress import ProgressBar
-from smallscale.core.validation import require, whole_number
+from smallscale.core.seeds import seeded
+from smallscale.core.validation import finite_number, require, whole_number
 
 # The positions of a batch's examples, and the learning rate.
 Step = tuple[Tensor, float]
@@ -42,11 +44,15 @@ class TrainingConfig:
     def steps(self, n: int) -> list[Step]:
         """Return the batches, as positions below n, each with its learning rate.
 
-        Raises ValueError unless epochs and batch_size are whole numbers of at least 1.
+        Raises ValueError for settings out of range: epochs and batch_size are at least
+        1, momentum lies in [0, 1), and the others are at least 0.
         """
         epochs = whole_number("epochs", self.epochs)
         batch_size = whole_number("batch_size", self.batch_size)
-        generator = Generator().manual_seed(self.seed)
+        lr = finite_number("lr", self.lr, least=0)
+        finite_number("momentum", self.momentum, least=0, below=1)
+        finite_number("weight_decay", self.weight_decay, least=0)
+        generator = Generator().manual_seed(whole_number("seed", self.seed, least=0))
         batches: list[Tensor] = []
         for _ in range(epochs):
             order = torch.randperm(n, generator=generator)
@@ -54,7 +60,7 @@ class TrainingConfig:
         steps = []
         for t, batch in enumerate(batches):
             share = 0.5 * (1 + math.cos(math.pi * t / len(batches)))
-            steps.append((batch, self.lr * share))
+            steps.append((batch, lr * share))
         return steps
 
 
@@ -63,12 +69,28 @@ def check_layers(model: nn.Module) -> None:
     odd = {
         type(part).__name__
         for part in model.modules()
-        if isinstance(part, (_BatchNorm, _DropoutNd))
+        if isinstance(part, (_BatchNorm, _DropoutNd, nn.RReLU))
+        or getattr(part, "track_running_stats", False)
     }
     require(
         not odd,
-        f"model must train as it predicts; leave {', '.join(odd)} out, or use "
+        f"model must train as it predicts; leave {', '.join(sorted(odd))} out, or use "
         "LayerNorm",
+    )
+
+
+def check_modes(model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a model that answers these inputs otherwise in training than in eval.
+
+    For what no layer's name tells, such as dropout inside of attention.
+    """
+    with torch.no_grad(), seeded(0):
+        training = copied(model).train()(inputs)
+        predicting = copied(model).eval()(inputs)
+    require(
+        torch.allclose(training, predicting, rtol=1e-3, atol=1e-5, equal_nan=True),
+        "model must train as it predicts; in training mode it answers otherwise than "
+        "in eval mode: set its dropout to 0",
     )
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from smallscale.robustness.images.losses import loss_and_gradient
+from smallscale.robustness.images.losses import Found, loss_and_gradient
 from smallscale.robustness.images.norms import Ball, choose, direction, per_image
 from smallscale.training.evaluation import Model
 
@@ -15,7 +15,14 @@ MOMENTUM = 0.75  # the paper's alpha: the share of the step that the gradient as
 RISES_WANTED = 0.75  # the paper's rho: of the steps, how many should raise the loss
 
 
-def apgd(model: Model, ball: Ball, y: Tensor, start: Tensor, loss: str) -> Tensor:
+def apgd(
+    model: Model,
+    ball: Ball,
+    y: Tensor,
+    start: Tensor,
+    loss: str,
+    targets: Tensor | None = None,
+) -> Tensor:
     """Return the first point on an ascent from `start` that fools, else the best.
         z = P(x_k + eta d_k),   x_{k+1} = P(x_k + 3/4 (z - x_k) + 1/4 (x_k - x_{k-1}))
     d_k as in `direction`, P the projection (Croce and Hein 2020, algorithm 1).
@@ -23,11 +30,16 @@ def apgd(model: Model, ball: Ball, y: Tensor, start: Tensor, loss: str) -> Tenso
     The step eta begins at 2 eps. At checkpoints that come ever closer it is halved for
     an image whose loss rose in fewer than three quarters of the steps since the last,
     or whose best did not rise since; that image goes on from its best point.
-    y: (batch,) the true classes; start: points of the ball; loss: one of LOSSES.
+    y: (batch,) the true classes; start: points of the ball; loss: one of LOSSES;
+    targets: (batch,), the classes that "dlr" is to climb towards, None for any.
     """
+
+    def ask(x: Tensor) -> Found:
+        return loss_and_gradient(model, ball.as_images(x), y, loss, rival=targets)
+
     windows = checkpoints(ASCENT_STEPS)
     x = x_before = best_x = first_to_fool = start
-    now = best = loss_and_gradient(model, x, y, loss)
+    now = best = ask(x)
     fooled = now.fooled
     eta = torch.full_like(now.loss, 2 * ball.eps)
     rises = torch.zeros_like(now.loss)
@@ -41,7 +53,7 @@ def apgd(model: Model, ball: Ball, y: Tensor, start: Tensor, loss: str) -> Tenso
             z = ball.project(z)
         x_before, x = x, z
         loss_before = now.loss
-        now = loss_and_gradient(model, x, y, loss)
+        now = ask(x)
         first_to_fool = choose(now.fooled & ~fooled, x, first_to_fool)
         fooled = fooled | now.fooled
         if fooled.all():
@@ -61,7 +73,7 @@ def apgd(model: Model, ball: Ball, y: Tensor, start: Tensor, loss: str) -> Tenso
             rises = torch.zeros_like(rises)
             just_halved = halve
             best_at_checkpoint = best.loss
-    return choose(fooled, first_to_fool, best_x)
+    return ball.as_images(choose(fooled, first_to_fool, best_x))
 
 
 def checkpoints(steps: int) -> dict[int, int]:

@@ -16,10 +16,18 @@ import torch
 from torch import Tensor
 
 from smallscale.core.validation import as_float, finite_number, one_of, whole_number
-from smallscale.robustness.images.losses import LOSSES, Found, loss_and_gradient
-from smallscale.robustness.images.norms import Bounds, choose, direction
+from smallscale.robustness.images.losses import (
+    LOSSES,
+    Found,
+    loss_and_gradient,
+    require_classes_for,
+    strongest_others,
+)
+from smallscale.robustness.images.norms import Ball, Bounds, choose, direction
 from smallscale.robustness.images.preparation import prepared_for_attack
-from smallscale.training.evaluation import Model
+from smallscale.training.evaluation import Model, predict_logits
+
+LARGEST_STEP = 1e6  # in radii
 
 
 def fgsm(
@@ -49,10 +57,10 @@ def fgsm(
     tensor([[[[0.5000, 0.7500]]]])
     """
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
-        x = ball.centre
+        x = ball.as_images(ball.centre)
         before = loss_and_gradient(model, x, y)
         step = ball.eps * direction(before.gradient, norm)  # section 4
-        adversarial = ball.project(x + step)
+        adversarial = ball.as_images(ball.project(ball.centre + step))
         after = loss_and_gradient(model, adversarial, y, differentiate=False)
         put_right = before.fooled & ~after.fooled
         return choose(put_right, x, adversarial)
@@ -83,13 +91,16 @@ def pgd(
     restarts: the first start is the image itself, the others are random points of the
     ball. Each draws one random change for all images, so that no result depends on what
     else is in the batch, or how large it is.
-    loss: "ce", cross-entropy, or "dlr", which no scaling of the logits can blind.
+    loss: "ce", cross-entropy, or "dlr", which no scaling of the logits can blind. With
+    targeted=True "dlr" is the targeted one (Croce and Hein 2020, eq. 7), away from the
+    class that the image is read as; it needs 4 classes, the other one 3.
     generator: of the random starts; None is a private one seeded 0.
 
     Returns images of the same shape and type, detached: of all points visited, the
     original among them, one that fools the model if any does, and of those the one with
     the highest loss (targeted: the lowest). So an image read wrong from the start stays
-    wrong, a restart can only make it worse, and eps = 0 returns the image.
+    wrong, a restart can only make it worse, and eps = 0 returns the image. The search
+    is in float32 at least, so that in bfloat16 or float16 no step rounds away.
     Raises ValueError for arguments that cannot be right.
 
     >>> def two_pixels_as_logits(images):
@@ -100,31 +111,33 @@ def pgd(
     _check_search(steps, step_size, restarts, loss)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
-        size = 2.5 * ball.eps / steps if step_size is None else as_float(step_size)
-        worst = WorstImages(ball.centre)
+        size = _size_of_step(ball, steps, step_size)
+        how = _how(model, ball, y, loss, targeted)
+        worst = WorstImages(ball)
         for restart in range(restarts):
             x = ball.centre if restart == 0 else ball.random_point(generator)  # start
             for _ in range(steps):
-                found = loss_and_gradient(model, x, y, loss, targeted=targeted)
+                found = loss_and_gradient(model, ball.as_images(x), y, **how)
                 worst.keep(x, found)
                 step = size * direction(found.gradient, norm)
                 x = ball.project(x + step)  # section 2.1: x + step, then projected
             last = loss_and_gradient(
-                model, x, y, loss, targeted=targeted, differentiate=False
+                model, ball.as_images(x), y, **how, differentiate=False
             )
             worst.keep(x, last)
-        return worst.images
+        return ball.as_images(worst.images)
 
 
 class WorstImages:
     """Of all points that an attack visits, the worst for each image.
 
     One that fools the model is worse than one that does not; of two alike, the one with
-    the higher loss is worse. images: (batch, ...), the worst so far.
+    the higher loss is worse. images: (batch, ...), the worst so far, in the search's
+    type.
     """
 
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
+    def __init__(self, ball: Ball) -> None:
+        self.images = images = ball.centre
         self.loss = images.new_full(images.shape[:1], -torch.inf)
         self.fooled = torch.zeros_like(self.loss, dtype=torch.bool)
 
@@ -136,6 +149,27 @@ class WorstImages:
         self.images = choose(worse, x, self.images)
         self.loss = choose(worse, found.loss, self.loss)
         self.fooled = self.fooled | found.fooled
+
+
+def _size_of_step(ball: Ball, steps: int, step_size: float | None) -> float:
+    if step_size is None:
+        return 2.5 * ball.eps / steps
+    # Beyond that a step ends where the ball ends, and could become infinite.
+    return min(as_float(step_size), LARGEST_STEP * ball.eps)
+
+
+def _how(
+    model: Model, ball: Ball, y: Tensor, loss: str, targeted: bool
+) -> dict[str, Any]:
+    """Return the options of `loss_and_gradient` for this loss and these labels."""
+    options: dict[str, Any] = {"loss": loss, "targeted": targeted}
+    if loss != "dlr" or len(y) == 0:
+        return options
+    logits = predict_logits(model, ball.as_images(ball.centre)).to(y.device)
+    require_classes_for(loss, logits.shape[1], targeted=targeted)
+    if targeted:  # away from what the image is read as, unless that is the target
+        options["rival"] = strongest_others(logits, y)[:, 0]
+    return options
 
 
 def _check_search(steps: Any, step_size: Any, restarts: Any, loss: str) -> None:

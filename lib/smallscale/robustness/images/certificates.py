@@ -5,9 +5,11 @@ Interval bound propagation (Gowal et al. 2018) pushes a box through the layers. 
 back to the pixels, where the box is exact. Both may be loose, neither is ever wrong: a
 certificate is a lower bound on robust accuracy, as an attack is an upper one.
 
-The box is the linf ball cut to the bounds. All is computed in double precision, then
-widened by what the network's own arithmetic may round, so that the bounds hold for the
-network as it runs.
+The box is the linf ball cut to the bounds. All is computed in double precision, and
+each layer's bounds are widened by the most that the network's own arithmetic, in its
+own type and in any order of its sums, can round there (see `rounding`). So the bounds
+hold for the network as it runs, not only for its formula. Taken for granted: sums of a
+half-precision model are held in float32, as torch holds them.
 """
 
 import copy
@@ -20,22 +22,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smallscale.core.devices import fitting_threads
-from smallscale.core.validation import one_of
+from smallscale.core.validation import one_of, require
+from smallscale.robustness.images.layers import layers_of
 from smallscale.robustness.images.norms import Bounds
-from smallscale.robustness.images.preparation import checked_ball, inspect_outputs
+from smallscale.robustness.images.preparation import (
+    IMAGES_LOOKED_AT,
+    checked_ball,
+    inspect_outputs,
+)
 from smallscale.robustness.images.relaxations import (
     Box,
     interval,
-    layers_of,
     linear_bound,
     margin_bounds,
 )
+from smallscale.robustness.images.rounding import (
+    UNIT_64,
+    Rounding,
+    rounded_outwards,
+    rounding_of,
+)
+from smallscale.training.evaluation import outputs
 
 METHODS = ("ibp", "crown")
 
-# In units in the last place of the largest output, what a network's own arithmetic may
-# round; three were needed on digits, of a CNN of four layers.
-ROUNDING = 16
 # Numbers in one of CROWN's matrices: memory stays bounded however many images are
 # asked.
 MATRIX_ENTRIES = 2**22
@@ -58,11 +68,14 @@ def ibp_bounds(
         centre <- W centre + b,   radius <- |W| radius;   a ReLU takes either end
     (Gowal et al. 2018, eq. 6).
 
+    Linear layers with no ReLU between them are bounded as the one that they make up.
     model: nn.Sequential of Linear, Conv2d, ReLU, Flatten, and of Sequential of these.
     images: (batch, channels, height, width) within bounds; eps: the radius, per pixel.
-    Returns (lower, upper), (batch, classes) each, in the images' type.
-    Raises ValueError for another layer, which it names, and for arguments that cannot
-    be right.
+    Returns (lower, upper), (batch, classes) each, in the images' type; infinite for an
+    image near which the model's type may overflow.
+    Raises ValueError for another layer, which it names; for a layer that may compute
+    something other than its weights say (a hook, a pruned or parametrized weight, a
+    forward of its own); and for arguments that cannot be right.
 
     >>> two_pixels_as_logits = nn.Sequential(nn.Flatten())
     >>> ibp_bounds(two_pixels_as_logits, [[[[0.75, 0.5]]]], 0.125).lower
@@ -114,13 +127,10 @@ def certified(
     labels = torch.as_tensor(labels)
     proved = []
     for piece in _pieces(model, images, labels, eps, bounds, method):
-        # The last layer alone, from the box before it: interval bounds of the margins.
-        margins = margin_bounds(piece.layers[-1:], piece.boxes[-2:], piece.labels)
-        if method == "crown":
-            deep = margin_bounds(piece.layers, piece.boxes, piece.labels)
-            margins = torch.maximum(margins, deep)
+        margins = _proved_margins(piece, method)
         of_others = margins.scatter(1, piece.labels[:, None], torch.inf)
-        proved.append((of_others > piece.slack).all(1))
+        # A strict comparison, which NaN fails.
+        proved.append((of_others > 0).all(1) & ~piece.overflows)
     return torch.cat(proved).to(torch.as_tensor(images).device)
 
 
@@ -143,32 +153,49 @@ def ibp_loss(
             return natural
         layers = list(layers_of(model))
         boxes = propagate(layers, box_around(x, ramp * eps, bounds), method="ibp")
-        worst_logits = -margin_bounds(layers[-1:], boxes[-2:], y)
+        worst_logits = -margin_bounds(*_last_run(layers, boxes), y)
         worst = F.cross_entropy(worst_logits, y)
         return (1 - ramp / 2) * natural + ramp / 2 * worst  # eq. 12
 
     return loss
 
 
-def propagate(layers: list[nn.Module], box: Box, *, method: str) -> list[Box]:
-    """Return the box before the first layer, and after each."""
+def propagate(
+    layers: list[nn.Module],
+    box: Box,
+    *,
+    method: str,
+    rounding: Rounding | None = None,
+) -> list[Box]:
+    """Return the box before the first layer, and after each.
+
+    rounding: of the network; None: its arithmetic is taken to be exact.
+    """
     boxes = [box]
-    seen_relu = False
+    run = 0  # where the layers begin that no ReLU parts from this one
     for i, layer in enumerate(layers):
-        after = interval(layer, boxes[-1])
+        after = interval(layer, boxes[-1], rounding)
         last = i + 1 == len(layers)
-        # Before the first ReLU intervals are exact. Behind it CROWN's bounds are wanted
-        # of what the next ReLU takes, and of the output.
+        # A tighter box is wanted of what the next ReLU takes, and of the output.
         wanted = last or isinstance(layers[i + 1], nn.ReLU)
-        if method == "crown" and seen_relu and wanted:
-            after = tightened(layers[: i + 1], boxes, after, every=last)
-        seen_relu = seen_relu or isinstance(layer, nn.ReLU)
+        if wanted and _linear_layers(layers[run : i + 1]) > 1:
+            part = layers[run : i + 1]
+            after = tightened(part, boxes[run:], after, every=True, rounding=rounding)
+        if wanted and method == "crown" and run > 0:  # behind the first ReLU
+            part = layers[: i + 1]
+            after = tightened(part, boxes, after, every=last, rounding=rounding)
+        run = i + 1 if isinstance(layer, nn.ReLU) else run
         boxes.append(after)
     return boxes
 
 
 def tightened(
-    layers: list[nn.Module], boxes: list[Box], box: Box, *, every: bool
+    layers: list[nn.Module],
+    boxes: list[Box],
+    box: Box,
+    *,
+    every: bool,
+    rounding: Rounding | None = None,
 ) -> Box:
     """Return the box after these layers, by IBP, intersected with CROWN's.
 
@@ -178,13 +205,16 @@ def tightened(
     shape = box.lower.shape
     lower, upper = box.lower.flatten(1), box.upper.flatten(1)
     wanted = (lower < 0) & (upper > 0) | every
+    low, high = lower, upper
+    widest = max(each.lower.numel() for each in (*boxes, box))
     units = wanted.any(0).nonzero().squeeze(1)  # wanted of any image of the batch
-    picks = F.one_hot(units, lower.shape[1]).to(lower)
-    rows = picks.reshape(1, -1, *shape[1:])  # (1, units, ...)
-    both = linear_bound(layers, boxes, torch.cat([rows, -rows], 1))
-    least, negative_most = both.chunk(2, 1)
-    low = lower.index_copy(1, units, least)
-    high = upper.index_copy(1, units, -negative_most)
+    for some in torch.split(units, max(1, MATRIX_ENTRIES // max(1, widest))):
+        picks = F.one_hot(some, lower.shape[1]).to(lower)
+        rows = picks.reshape(1, -1, *shape[1:])  # (1, units, ...)
+        both = linear_bound(layers, boxes, torch.cat([rows, -rows], 1), rounding)
+        least, negative_most = both.chunk(2, 1)
+        low = low.index_copy(1, some, least)
+        high = high.index_copy(1, some, -negative_most)
     low = torch.where(wanted, torch.maximum(low, lower), lower)
     high = torch.where(wanted, torch.minimum(high, upper), upper)
     return Box(low.reshape(shape), high.reshape(shape))
@@ -200,14 +230,15 @@ class _Piece:
     """A few of the images, on the way to their bounds.
 
     layers: in double precision; boxes: before each layer, and after the last;
-    labels: (batch,); slack: (batch, 1), what the network's own arithmetic may round of
-    its logits.
+    labels: (batch,); rounding: of the network; overflows: (batch,) of bool, whether the
+    network's own type may overflow near an image.
     """
 
     layers: list[nn.Module]
     boxes: list[Box]
     labels: Tensor
-    slack: Tensor
+    rounding: Rounding
+    overflows: Tensor
 
 
 def _logit_bounds(
@@ -217,9 +248,28 @@ def _logit_bounds(
     no_labels = torch.zeros(len(images), dtype=torch.int64)
     lower, upper = [], []
     for piece in _pieces(model, images, no_labels, eps, bounds, method):
-        lower.append(piece.boxes[-1].lower - piece.slack)
-        upper.append(piece.boxes[-1].upper + piece.slack)
-    return LogitBounds(torch.cat(lower).to(images), torch.cat(upper).to(images))
+        low, high = piece.boxes[-1]
+        unknown = piece.overflows[:, None] | ~(low <= high)
+        low, high = rounded_outwards(low, high, images.dtype)
+        lower.append(low.masked_fill(unknown, -torch.inf))
+        upper.append(high.masked_fill(unknown, torch.inf))
+    return LogitBounds(
+        torch.cat(lower).to(images.device), torch.cat(upper).to(images.device)
+    )
+
+
+def _proved_margins(piece: _Piece, method: str) -> Tensor:
+    """Return lower bounds of the label's logit less each other, (batch, classes)."""
+    # The linear layers at the end, from the box before them, make interval bounds.
+    layers, boxes = _last_run(piece.layers, piece.boxes)
+    margins = margin_bounds(layers, boxes, piece.labels, piece.rounding)
+    if method == "crown":
+        deep = margin_bounds(piece.layers, piece.boxes, piece.labels, piece.rounding)
+        margins = torch.maximum(margins, deep)
+    # And the difference of two logits' bounds, which a ReLU at the end may need.
+    lower, upper = piece.boxes[-1]
+    of_label = lower.gather(1, piece.labels[:, None])
+    return torch.maximum(margins, of_label - upper)
 
 
 def _pieces(
@@ -234,23 +284,98 @@ def _pieces(
     ball, labels = checked_ball(images, labels, eps, "linf", bounds)
     images = ball.centre.detach()
     list(layers_of(model))  # refuses a layer without bounds
+    rounding = rounding_of(model, images)
     inspect_outputs(model, images, labels.long())
     like = next(model.parameters(), images)
     layers = list(layers_of(copy.deepcopy(model).double()))
-    precision = max(torch.finfo(like.dtype).eps, torch.finfo(images.dtype).eps)
-    # An attack's image, rounded, may lie outside the ball by a unit in the last place;
-    # at eps = 0 there is no attack.
-    largest_value = max(map(abs, bounds))
-    radius = ball.eps + precision * largest_value if ball.eps > 0 else 0.0
     with torch.no_grad(), fitting_threads(images):
         doubles = images.to(like.device, torch.float64)
+        _check_shapes(layers, doubles[:1])
+        _check_outputs(model, images[:IMAGES_LOOKED_AT], layers, rounding)
         at_once = _images_at_once(layers, doubles[:1])
         parts = torch.split(doubles, at_once), torch.split(labels, at_once)
         for x, y in zip(*parts, strict=True):
-            boxes = propagate(layers, box_around(x, radius, bounds), method=method)
-            largest_logit = boxes[-1].magnitude().amax(1, keepdim=True)
-            slack = ROUNDING * precision * (1 + largest_logit)
-            yield _Piece(layers, boxes, y.to(like.device, torch.int64), slack)
+            around = _box_of_ball(x, ball.eps, bounds, rounding)
+            boxes = propagate(layers, around, method=method, rounding=rounding)
+            overflows = _may_overflow(layers, boxes, rounding)
+            y = y.to(like.device, torch.int64)
+            yield _Piece(layers, boxes, y, rounding, overflows)
+
+
+def _box_of_ball(x: Tensor, eps: float, bounds: Bounds, rounding: Rounding) -> Box:
+    """Return what the model may be shown of the balls around images x, in double.
+
+    An attack's image, rounded to the images' type, may lie outside the ball by a unit
+    in the last place, and so may the bounds; at eps = 0 there is no attack.
+    """
+    in_type = torch.tensor(bounds, dtype=torch.float64).to(rounding.images).tolist()
+    low, high = min(bounds[0], in_type[0]), max(bounds[1], in_type[1])
+    of_images = float(x.abs().amax()) if x.numel() else 0.0
+    largest = min(max(abs(low), abs(high)), of_images + eps)
+    unit = torch.finfo(rounding.images).eps + 4 * UNIT_64
+    radius = eps + unit * (largest + min(eps, largest)) if eps > 0 else 0.0
+    box = box_around(x, radius, (low, high))
+    lost = rounding.of_images(box.magnitude())
+    return Box(box.lower - lost, box.upper + lost)
+
+
+def _may_overflow(
+    layers: list[nn.Module], boxes: list[Box], rounding: Rounding
+) -> Tensor:
+    """Say for which images, (batch,) of bool, a layer may become infinite or NaN."""
+    found = ~boxes[-1].magnitude().isfinite().all(1)
+    for layer, box in zip(layers, boxes[:-1], strict=True):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            found = found | rounding.may_overflow(layer, box.magnitude())
+    return found
+
+
+def _check_shapes(layers: list[nn.Module], image: Tensor) -> None:
+    """Refuse a layer that would mix the images of a batch.
+
+    Such is a Conv2d that takes the batch for channels, and a Flatten from dimension 0.
+    """
+    box = Box(image, image)
+    for layer in layers:
+        batch = isinstance(layer, nn.Conv2d) and image.dim() != 4
+        image = interval(layer, box).lower if not batch else image
+        box = Box(image, image)
+        message = "model must keep each image apart; a layer mixes those of a batch"
+        require(not batch and len(image) == len(box.lower), f"{message}: {layer}")
+
+
+def _check_outputs(
+    model: nn.Module, images: Tensor, layers: list[nn.Module], rounding: Rounding
+) -> None:
+    """Refuse a model that does not compute what its layers say, whatever the reason.
+
+    At eps = 0 the bounds leave room for rounding and nothing else.
+    """
+    logits = outputs(model, images).double()
+    at_images = images.to(logits)
+    lost = rounding.of_images(at_images.abs())
+    box = Box(at_images - lost, at_images + lost)
+    boxes = propagate(layers, box, method="ibp", rounding=rounding)
+    inside = (boxes[-1].lower <= logits) & (logits <= boxes[-1].upper)
+    inside = inside.all(1) | _may_overflow(layers, boxes, rounding)
+    message = (
+        "model must compute what its layers' weights say; its outputs do not: "
+        "remove what changes them (a hook, a patched forward)"
+    )
+    require(inside.all(), message)
+
+
+def _linear_layers(layers: list[nn.Module]) -> int:
+    return sum(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers)
+
+
+def _last_run(
+    layers: list[nn.Module], boxes: list[Box]
+) -> tuple[list[nn.Module], list[Box]]:
+    """Return the layers behind the last ReLU, and the boxes before and after each."""
+    relus = [i for i, layer in enumerate(layers) if isinstance(layer, nn.ReLU)]
+    start = relus[-1] + 1 if relus else 0
+    return layers[start:], boxes[start:]
 
 
 def _images_at_once(layers: list[nn.Module], image: Tensor) -> int:

@@ -4,20 +4,25 @@ Cross-entropy is what the model was trained on. The difference of logits ratio (
 and Hein 2020) ignores the scale of the logits, by which a model can hide its gradient.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from smallscale.core.validation import require
 from smallscale.robustness.images.norms import choose
 from smallscale.training.evaluation import Model, outputs
 
+DLR_CLASSES = 3
+TARGETED_DLR_CLASSES = 4
+
 # Images in one call of the model: memory stays bounded however many are attacked.
 IMAGES_PER_CALL = 256
+
+NAN_LOGITS = "model must return finite logits; some are NaN at an image of the ball"
 
 # (logits (batch, classes), labels (batch,)) -> (batch,)
 LossOfEach = Callable[[Tensor, Tensor], Tensor]
@@ -31,16 +36,44 @@ def dlr_loss(logits: Tensor, labels: Tensor) -> Tensor:
     It is the same for logits and for logits times 100 plus 7, where cross-entropy's
     gradient would round to zero.
     logits: (batch, classes); labels: (batch,). Returns (batch,).
-    Raises ValueError for fewer than 3 classes.
+    Raises ValueError for logits of fewer than 3 classes.
 
     >>> logits = torch.tensor([[5.0, 3.0, 1.0]])
     >>> dlr_loss(logits, torch.tensor([1]))  # -(3 - 5) / (5 - 1)
     tensor([0.5000])
     """
-    _require_three_classes(logits)
+    _require_classes(logits, DLR_CLASSES)
     ranked = logits.sort(dim=1, descending=True).values
     first, third = ranked[:, 0], ranked[:, 2]
     return -margin(logits, labels) / (first - third).clamp_min(1e-12)  # section 4
+
+
+def targeted_dlr_loss(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Return the difference of logits ratio towards a target, above 0 beyond the label.
+        -(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2),   z_(k) the k-th largest logit
+    (Croce and Hein 2020, eq. 7).
+
+    logits: (batch, classes); labels: (batch,), the classes to leave; targets: (batch,),
+    the classes to reach. Returns (batch,).
+    Raises ValueError for logits of fewer than 4 classes.
+
+    >>> logits = torch.tensor([[5.0, 3.0, 2.0, 0.0]])
+    >>> targeted_dlr_loss(logits, torch.tensor([0]), torch.tensor([1]))  # -2 / (5 - 1)
+    tensor([-0.5000])
+    """
+    _require_classes(logits, TARGETED_DLR_CLASSES)
+    ranked = logits.sort(dim=1, descending=True).values
+    first, third, fourth = ranked[:, 0], ranked[:, 2], ranked[:, 3]
+    of_label = logits.gather(1, labels[:, None]).squeeze(1)
+    of_target = logits.gather(1, targets[:, None]).squeeze(1)
+    scale = (first - (third + fourth) / 2).clamp_min(1e-12)
+    return -(of_label - of_target) / scale  # eq. 7
+
+
+def strongest_others(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the other classes, the most likely first, (batch, classes - 1)."""
+    of_others = logits.scatter(1, labels[:, None], -torch.inf)
+    return of_others.argsort(dim=1, descending=True, stable=True)[:, :-1]
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -84,6 +117,7 @@ def loss_and_gradient(
     loss: str = "ce",
     *,
     targeted: bool = False,
+    rival: Tensor | None = None,
     differentiate: bool = True,
 ) -> Found:
     """Return the loss at images x, its gradient, and whether the model is fooled.
@@ -91,15 +125,21 @@ def loss_and_gradient(
     x: (batch, ...); y: (batch,), the true classes, or with targeted=True the classes to
     be read as, whose loss the attacker wants lowered: then the loss counts with a
     minus.
-    loss: one of LOSSES. differentiate=False: the gradient is zero, and costs nothing.
+    loss: one of LOSSES; "dlr" with rival (batch,) is the targeted one: towards the
+    rival, or with targeted=True from the rival to y; "difference" is the rival's logit
+    less that of y.
+    differentiate=False: the gradient is zero, and costs nothing.
+    Loss and gradient are in float32 at least. Raises ValueError for logits that are
+    NaN, which are no reading.
     """
+    images = torch.split(x, IMAGES_PER_CALL)
+    labels = torch.split(y, IMAGES_PER_CALL)
+    rivals: Sequence[Tensor | None] = [None] * len(images)
+    if rival is not None:
+        rivals = torch.split(rival, IMAGES_PER_CALL)
     parts = [
-        _of_a_part(model, images, labels, LOSSES[loss], targeted, differentiate)
-        for images, labels in zip(
-            torch.split(x, IMAGES_PER_CALL),
-            torch.split(y, IMAGES_PER_CALL),
-            strict=True,
-        )
+        _of_a_part(model, some, its_labels, loss, targeted, its_rivals, differentiate)
+        for some, its_labels, its_rivals in zip(images, labels, rivals, strict=True)
     ]
     return Found(
         loss=torch.cat([part.loss for part in parts]),
@@ -112,22 +152,48 @@ def _of_a_part(
     model: Model,
     images: Tensor,
     labels: Tensor,
-    loss: LossOfEach,
+    loss: str,
     targeted: bool,
+    rival: Tensor | None,
     differentiate: bool,
 ) -> Found:
+    wide = torch.promote_types(images.dtype, torch.float32)
     with torch.set_grad_enabled(differentiate):
-        images = images.clone().requires_grad_(differentiate)
-        logits = outputs(model, images).to(images.device)
-        value = loss(logits, labels) * (-1 if targeted else 1)
+        leaf = images.to(wide, copy=True).requires_grad_(differentiate)
+        logits = outputs(model, _as_given(model, leaf, images)).to(images.device)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        value = _loss_of(logits, labels, loss, targeted, rival)
+    require(not logits.isnan().any(), NAN_LOGITS)
     read_as_labels = logits.argmax(1) == labels
     return Found(
-        loss=value.detach().to(images.dtype),
+        loss=value.detach().to(wide),
         fooled=read_as_labels == targeted,
-        gradient=_gradient(value, images)
-        if differentiate
-        else images.new_zeros(images.shape),
+        gradient=_gradient(value, leaf) if differentiate else torch.zeros_like(leaf),
     )
+
+
+def _as_given(model: Model, leaf: Tensor, images: Tensor) -> Tensor:
+    """Return the leaf in the type that the model is to be given its images in.
+
+    A model with weights casts its images itself: its gradient need not pass through
+    the images' narrower type, where it could round to zero.
+    """
+    casts = isinstance(model, nn.Module) and any(True for _ in model.parameters())
+    return leaf if casts else leaf.to(images.dtype)
+
+
+def _loss_of(
+    logits: Tensor, labels: Tensor, loss: str, targeted: bool, rival: Tensor | None
+) -> Tensor:
+    """Return what the attacker wants raised, (batch,)."""
+    if loss == "difference" and rival is not None:
+        both = torch.stack([labels, rival], 1)
+        of_label, of_rival = logits.gather(1, both).unbind(1)
+        return of_rival - of_label
+    if loss == "dlr" and rival is not None:
+        leave, reach = (rival, labels) if targeted else (labels, rival)
+        return targeted_dlr_loss(logits, leave, reach)
+    return LOSSES[loss](logits, labels) * (-1 if targeted else 1)
 
 
 def _gradient(loss: Tensor, images: Tensor) -> Tensor:
@@ -149,7 +215,16 @@ def _gradient(loss: Tensor, images: Tensor) -> Tensor:
     return gradient
 
 
-def _require_three_classes(logits: Tensor) -> None:
-    classes = logits.shape[1]
-    message = f"the dlr loss needs logits of at least 3 classes; got {classes}"
-    require(classes >= 3, f"{message}: use loss='ce'")
+def require_classes_for(loss: str, classes: int, *, targeted: bool = False) -> None:
+    """Refuse an attack by the dlr loss on a model of too few classes."""
+    least = TARGETED_DLR_CLASSES if targeted else DLR_CLASSES
+    name = "the targeted dlr loss" if targeted else "the dlr loss"
+    message = f"{name} needs logits of at least {least} classes; got {classes}"
+    require(loss != "dlr" or classes >= least, f"{message}: use loss='ce'")
+
+
+def _require_classes(logits: Tensor, least: int) -> None:
+    shape = tuple(logits.shape)
+    good = len(shape) == 2 and shape[1] >= least
+    message = f"logits must be (batch, classes), of at least {least} classes"
+    require(good, f"{message}; got {shape}")

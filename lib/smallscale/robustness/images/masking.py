@@ -10,14 +10,12 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from smallscale.core.validation import require
+from smallscale.core.validation import as_tensor, require
 from smallscale.robustness.images.attacks import pgd
-from smallscale.robustness.images.losses import loss_and_gradient
+from smallscale.robustness.images.losses import DLR_CLASSES, loss_and_gradient
 from smallscale.robustness.images.norms import Bounds
 from smallscale.robustness.images.preparation import prepared_for_attack
-from smallscale.training.evaluation import Model, accuracy
+from smallscale.training.evaluation import Model, accuracy, predict_logits
 
 # A trained network has next to no image whose whole gradient is exactly zero.
 MOST_ZERO_GRADIENTS = 0.01
@@ -51,8 +49,8 @@ class GradientMasking:
                 "stands still there and its failure is no evidence of robustness. "
                 "Usual causes: logits so large that softmax rounds to 0 and 1, or a "
                 "step that rounds or thresholds its input. Attack with a loss that "
-                "does not saturate (loss='dlr'), and through a smooth stand-in for "
-                "such a step."
+                "does not saturate (pgd's loss='dlr'), and through a smooth stand-in "
+                "for such a step."
             )
         if self.accuracy_ce - self.accuracy_dlr > LARGEST_GAP:
             found.append(
@@ -89,11 +87,15 @@ def gradient_masking(
     >>> gradient_masking(three_pixels_as_logits, image, [0], 0.01).warnings
     []
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = as_tensor("images", images), as_tensor("labels", labels)
     message = "images must hold at least one image; got an empty batch"
     require(len(images) > 0, message)
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
-        gradient = loss_and_gradient(model, ball.centre, y).gradient
+        x = ball.as_images(ball.centre)
+        classes = predict_logits(model, x[:1]).shape[1]
+        message = "model must have at least 3 classes, which the DLR loss compares"
+        require(classes >= DLR_CLASSES, f"{message}; got {classes}")
+        gradient = loss_and_gradient(model, x, y).gradient
         is_zero = (gradient.flatten(1) == 0).all(1)
 
     def accuracy_under_pgd(loss: str) -> float:

@@ -5,7 +5,8 @@ squares. An attack steps inside the ball, is brought back into it, and may start
 anywhere in it.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -20,13 +21,16 @@ class Ball:
     """All images within eps of an image, and within bounds.
 
     centre: (batch, channels, height, width), the original images, within bounds;
-    eps: the radius, per pixel for norm "linf", of the whole image for "l2".
+    eps: the radius, per pixel for norm "linf", of the whole image for "l2"; dtype: the
+    type in which the model is shown images of the ball, None for the centre's own. A
+    search walks in the centre's type, which may be wider.
     """
 
     centre: Tensor
     eps: float
     norm: str
     bounds: Bounds
+    dtype: torch.dtype | None = None
 
     def project(self, x: Tensor) -> Tensor:
         """Return the points x, shaped as the centre, brought into the ball.
@@ -42,6 +46,16 @@ class Ball:
             change = change * per_image(self.eps / longest, x)
         return (self.centre + change).clamp(*self.bounds)
 
+    def as_images(self, x: Tensor) -> Tensor:
+        """Return the points x as the images that the model is shown, in their type.
+
+        Where the type is narrower than the search's, each pixel is rounded towards the
+        original's, so that an image of the ball stays in it.
+        """
+        if self.dtype in (None, x.dtype):
+            return x
+        return rounded_towards(self.centre, x, self.dtype)
+
     def random_point(self, generator: Generator) -> Tensor:
         """Return a random point of each image's ball: the same random change for all.
 
@@ -52,7 +66,7 @@ class Ball:
 
     def of(self, chosen: Tensor) -> "Ball":
         """Return the ball around these images of the batch alone; chosen: positions."""
-        return Ball(self.centre[chosen], self.eps, self.norm, self.bounds)
+        return replace(self, centre=self.centre[chosen])
 
 
 def direction(gradient: Tensor, norm: str) -> Tensor:
@@ -84,10 +98,43 @@ def random_change(x: Tensor, eps: float, norm: str, generator: Generator) -> Ten
     return (radius * change / l2_norm(change)).to(x.device)
 
 
+def rounded_towards(centre: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return x in a narrower type, each pixel rounded towards the centre's.
+
+    centre: shaped as x, of values that the narrower type holds.
+    """
+    rounded = x.to(dtype)
+    origin = centre.to(dtype)
+    outside = (rounded.to(x) - centre).abs() > (x - centre).abs()
+    # One step inwards. Bits of a float, read as a whole number, count up from 0 in
+    # size; the sign is a bit of its own.
+    bits = rounded.view(torch.int16)
+    shrinks = (rounded > 0) == (rounded > origin)
+    inwards = torch.where(shrinks, bits - 1, bits + 1)
+    from_zero = torch.where(origin > 0, 1, torch.iinfo(torch.int16).min + 1)
+    inwards = torch.where(rounded == 0, from_zero.to(torch.int16), inwards).view(dtype)
+    return torch.where(outside, inwards, rounded)
+
+
+def farthest(x: Tensor, norm: str, bounds: Bounds) -> float:
+    """Return a radius around images x that holds all images within bounds.
+
+    A larger ball is this one: what lies beyond it is out of bounds.
+    """
+    side = float(bounds[1]) - float(bounds[0])
+    return side if norm == "linf" else side * math.sqrt(x.shape[1:].numel())
+
+
 def l2_norm(x: Tensor) -> Tensor:
     """Return the Euclidean length of each image of x (batch, ...), (batch,)."""
-    length: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
-    return length
+    rows = x.flatten(1)
+    length: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    if length.isfinite().all():
+        return length
+    # The squares of very large numbers are infinite; their root need not be.
+    largest = rows.abs().amax(1).clamp_min(1)
+    scaled: Tensor = torch.linalg.vector_norm(rows / largest[:, None], dim=1)
+    return largest * scaled
 
 
 def per_image(values: Tensor, x: Tensor) -> Tensor:

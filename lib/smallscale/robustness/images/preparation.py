@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smallscale.core.devices import fitting_threads
+from smallscale.core.modes import eval_mode
 from smallscale.core.validation import (
     as_tensor,
     finite_number,
@@ -20,8 +21,8 @@ from smallscale.core.validation import (
     require,
     type_and_shape,
 )
-from smallscale.robustness.images.norms import NORMS, Ball, Bounds
-from smallscale.training.evaluation import Model, eval_mode, outputs
+from smallscale.robustness.images.norms import NORMS, Ball, Bounds, farthest
+from smallscale.training.evaluation import Model, outputs, require_logits
 
 IMAGES_LOOKED_AT = 8  # enough to see what kind of outputs a model has
 
@@ -42,7 +43,8 @@ def prepared_for_attack(
 ) -> Iterator[tuple[Ball, Tensor]]:
     """Check the arguments, and yield the ball around the images and the labels.
 
-    Inside, the model is in eval mode; afterwards each part of it is as it was.
+    Inside, the model is in eval mode; afterwards each part of it is as it was. The ball
+    is in float32 at least, so that no step of a search rounds away.
     images, labels, eps, norm, bounds: as for `pgd`; numbers of any library.
     Warns, once and at the caller of the attack, of a model in training mode, and of
     outputs that look like probabilities. Raises ValueError for what cannot be right.
@@ -55,7 +57,9 @@ def prepared_for_attack(
         x = ball.centre.detach().clone()
         y = y.to(x.device, torch.int64, copy=True)
         inspect_outputs(model, x, y)
-        yield Ball(x, ball.eps, norm, bounds), y
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        radius = min(ball.eps, farthest(wide, norm, bounds))
+        yield Ball(wide, radius, norm, bounds, dtype=x.dtype), y
 
 
 def checked_ball(
@@ -111,14 +115,11 @@ def inspect_outputs(model: Model, x: Tensor, y: Tensor) -> None:
     few = x[:IMAGES_LOOKED_AT]
     with torch.no_grad():
         logits = outputs(model, few)
-    shape = tuple(logits.shape)
-    good = len(shape) == 2 and shape[0] == len(few) and shape[1] >= 2
-    allowed = "model must return logits (batch, classes), at least 2 classes"
-    require(good, f"{allowed}; got {shape} for {len(few)}")
+    require_logits(logits, len(few))
     finite = logits.isfinite().all()
     require(finite, "model must return finite logits; some are NaN or infinite")
     least, most = int(y.min()), int(y.max())
-    last = shape[1] - 1
+    last = logits.shape[1] - 1
     allowed = f"labels must lie in 0..{last}, the model's classes"
     require(least >= 0 and most <= last, f"{allowed}; got {least}..{most}")
     if _look_like_probabilities(logits):

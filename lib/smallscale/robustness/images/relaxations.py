@@ -4,15 +4,19 @@ The two ways of `certificates`: a box pushed forwards through one layer (Gowal e
 2018), and rows of coefficients carried backwards through many (Zhang et al. 2018).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import grad
 
+from smallscale.robustness.images.rounding import UNIT_64, Rounding, linear
+
 TINY = 1e-300  # divided by in place of 0
+# Roundings of a ReLU's two lines in the bounds' own arithmetic, in its input's units.
+RELU_ROUNDINGS = 16
 
 # torch's gradient of a convolution with respect to its input, which has no types.
 _conv2d_input: Callable[..., Tensor] = grad.conv2d_input
@@ -29,75 +33,90 @@ class Box(NamedTuple):
         return torch.maximum(self.lower.abs(), self.upper.abs())
 
 
-def layers_of(model: nn.Module) -> Iterator[nn.Module]:
-    """Yield the layers in a row, nested ones unpacked.
-
-    Raises ValueError, which names the layer, for one that has no bounds here.
-    """
-    if type(model) is nn.Sequential:
-        for layer in model:
-            yield from layers_of(layer)
-    elif _has_bounds(model):
-        yield model
-    else:
-        known = "Linear, Conv2d (padded by a number of zeros), ReLU and Flatten"
-        given = str(model).splitlines()[0]
-        raise ValueError(f"model must be an nn.Sequential of {known}; got {given}")
-
-
-def _has_bounds(layer: nn.Module) -> bool:
-    if type(layer) is nn.Conv2d:
-        return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return type(layer) in (nn.Linear, nn.ReLU, nn.Flatten)
-
-
-def interval(layer: nn.Module, box: Box) -> Box:
+def interval(layer: nn.Module, box: Box, rounding: Rounding | None = None) -> Box:
     """Return one layer's outputs over a box of its inputs (Gowal et al. 2018, eq. 6).
+        centre <- W centre + b,   radius <- |W| radius + what is rounded
 
-    A linear layer goes by centre and radius, any other end by end.
+    A linear layer goes by centre and radius, any other end by end. rounding: of the
+    network; None: its arithmetic is taken to be exact.
     """
-    if not isinstance(layer, nn.Linear | nn.Conv2d):
-        return Box(layer(box.lower), layer(box.upper))
-    centre = layer((box.upper + box.lower) / 2)  # W centre + b
-    absolute = {
-        name: value.abs() if name == "weight" else 0 * value
-        for name, value in layer.named_parameters()
-    }
-    radius = functional_call(layer, absolute, ((box.upper - box.lower) / 2,))
+    if isinstance(layer, nn.ReLU):
+        return Box(F.relu(box.lower), F.relu(box.upper))  # never in place
+    if isinstance(layer, nn.Flatten):
+        ends = layer.start_dim, layer.end_dim
+        return Box(box.lower.flatten(*ends), box.upper.flatten(*ends))
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    no_bias = None if layer.bias is None else 0 * layer.bias
+    middle = (box.upper + box.lower) / 2
+    half_width = (box.upper - box.lower) / 2
+    centre = linear(layer, middle, layer.weight, layer.bias)
+    radius = linear(layer, half_width, layer.weight.abs(), no_bias)
+    if rounding is not None:
+        radius = radius + rounding.of_layer(layer, box.magnitude())
     return Box(centre - radius, centre + radius)
 
 
-def margin_bounds(layers: list[nn.Module], boxes: list[Box], y: Tensor) -> Tensor:
+def margin_bounds(
+    layers: list[nn.Module],
+    boxes: list[Box],
+    y: Tensor,
+    rounding: Rounding | None = None,
+) -> Tensor:
     """Return lower bounds of z_y - z_i, (batch, classes); 0 at i = y.
 
     boxes: before each of the layers, and after the last; y: (batch,) the labels.
     """
     classes = boxes[-1].lower.shape[1]
     each = torch.eye(classes).to(boxes[0].lower)
-    return linear_bound(layers, boxes, each[y][:, None] - each)
+    return linear_bound(layers, boxes, each[y][:, None] - each, rounding)
 
 
-def linear_bound(layers: list[nn.Module], boxes: list[Box], rows: Tensor) -> Tensor:
+def linear_bound(
+    layers: list[nn.Module],
+    boxes: list[Box],
+    rows: Tensor,
+    rounding: Rounding | None = None,
+) -> Tensor:
     """Return a lower bound of each row times the last layer's output, (batch, rows).
         min over the box of a x + c  =  a centre - |a| radius + c
     with (a, c) the row carried back through the layers (Zhang et al. 2018, theorem
     3.2).
 
     rows: (batch or 1, rows, ...), shaped as the output; boxes: before each of the
-    layers, at least. The bound holds over the first box.
+    layers, at least. The bound holds over the first box. rounding: as for `interval`.
     """
     constant = rows.new_zeros(())
     for layer, box in zip(
         reversed(layers), reversed(boxes[: len(layers)]), strict=True
     ):
+        if rounding is not None:
+            constant = constant - _lost(layer, box, rows, rounding)
         rows, added = _carried_back(layer, box, rows)
         constant = constant + added
     lower, upper = boxes[0]
     centre = ((upper + lower) / 2).flatten(1)
     radius = ((upper - lower) / 2).flatten(1)
     rows = rows.flatten(2)
+    if rounding is not None:  # of the line below
+        own = (rows.shape[2] + RELU_ROUNDINGS) * UNIT_64 * boxes[0].magnitude()
+        radius = radius + 2 * own.flatten(1)
     least = rows @ centre[..., None] - rows.abs() @ radius[..., None]
     return constant + least.squeeze(2)
+
+
+def _lost(layer: nn.Module, box: Box, rows: Tensor, rounding: Rounding) -> Tensor:
+    """Return what each row loses to rounding in a layer, (batch, rows) or ().
+
+    box: of the layer's input; rows: of its output.
+    """
+    if isinstance(layer, nn.Flatten):
+        return rows.new_zeros(())
+    if isinstance(layer, nn.ReLU):
+        slack = RELU_ROUNDINGS * UNIT_64 * box.magnitude()
+    else:
+        slack = rounding.of_layer(layer, box.magnitude())
+    lost = rows.abs().flatten(2) @ slack.flatten(1)[..., None]
+    return lost.squeeze(2)
 
 
 def _carried_back(layer: nn.Module, box: Box, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,13 +128,16 @@ def _carried_back(layer: nn.Module, box: Box, rows: Tensor) -> tuple[Tensor, Ten
         return _carried_back_through_relu(box, rows)
     constant = rows.new_zeros(())
     count = rows.shape[:2]
-    if isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is not None:
-        # One bias for each channel: what it meets is summed over the places.
-        by_channel = rows[..., None].flatten(3).sum(3)
-        constant = by_channel @ layer.bias
     if isinstance(layer, nn.Linear):
+        # It acts on the last dimension, wherever in the others it stands.
+        if layer.bias is not None:
+            of_each_place = (rows @ layer.bias)[..., None]
+            constant = of_each_place.flatten(2).sum(2)
         rows = rows @ layer.weight
     elif isinstance(layer, nn.Conv2d):
+        if layer.bias is not None:
+            by_channel = rows.flatten(3).sum(3)  # one bias for each channel
+            constant = by_channel @ layer.bias
         rows = _conv2d_input(
             (count.numel(), *box.lower.shape[1:]),
             layer.weight,

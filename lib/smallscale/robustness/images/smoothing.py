@@ -13,8 +13,15 @@ import torch.nn.functional as F
 from scipy.stats import beta, norm
 from torch import Generator, Tensor
 
-from smallscale.core.validation import finite_number, whole_number
-from smallscale.training.evaluation import Model, predict_logits
+from smallscale.core.validation import (
+    as_tensor,
+    finite,
+    finite_number,
+    require,
+    type_and_shape,
+    whole_number,
+)
+from smallscale.training.evaluation import Model, predict_logits, require_logits
 
 ABSTAIN = -1  # in place of a class; equal to no label
 
@@ -42,10 +49,12 @@ def smoothed(
 
     Returns (classes, radii), (n,) each. Where p is not above 1/2 the class is -1, an
     abstention, which equals no label and so counts as wrong, with radius 0.
-    Raises ValueError for a sigma or alpha out of range, or fewer than 10 samples.
+    Raises ValueError for a sigma or alpha out of range, fewer than 10 samples, images
+    that are not floating-point, and a model that returns anything but finite logits
+    (n, classes) of at least 2 classes, with and without noise.
     """
     _check_smoothing(sigma, samples, alpha)
-    images = torch.as_tensor(images)
+    images = _checked_images(images)
     generator = Generator().manual_seed(0) if generator is None else generator
     to_select = votes(model, images, sigma, samples // 10, generator)
     selected = to_select.argmax(1)
@@ -62,18 +71,37 @@ def smoothed(
 def votes(
     model: Model, images: Tensor, sigma: float, samples: int, generator: Generator
 ) -> Tensor:
-    """Count how often each class is read under noise, (n, classes)."""
+    """Count how often each class is read under noise, (n, classes).
+
+    The noise is drawn and added in float32 at least: in a narrower type it would not be
+    normal. The noisy image is then given in the images' own type.
+    """
+    wide = images.to(torch.promote_types(images.dtype, torch.float32))
     readings = []
     for _ in range(samples):
         noise = torch.randn(
             images.shape[1:],
             generator=generator,
             device=generator.device,
-            dtype=images.dtype,
+            dtype=wide.dtype,
         )
-        logits = predict_logits(model, images + sigma * noise.to(images.device))
+        noisy = (wide + sigma * noise.to(images.device)).to(images.dtype)
+        logits = predict_logits(model, noisy)
+        require_logits(logits, len(images))
+        message = "model must return finite logits; some are NaN or infinite"
+        require(logits.isfinite().all(), f"{message}, under noise of sigma {sigma:g}")
         readings.append(F.one_hot(logits.argmax(1), logits.shape[1]))
     return torch.stack(readings).sum(0)
+
+
+def _checked_images(images: Any) -> Tensor:
+    images = as_tensor("images", images)
+    shape = "images must be floating-point, (n, channels, height, width)"
+    good = images.dim() >= 2 and images.is_floating_point()
+    require(good, f"{shape}; got {type_and_shape(images)}")
+    detached: Tensor = images.detach()
+    finite("images", detached)
+    return detached
 
 
 def _check_smoothing(sigma: float, samples: int, alpha: float) -> None:

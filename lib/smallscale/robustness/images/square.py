@@ -5,11 +5,13 @@ hidden gradient stops it.
 """
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
 
-from smallscale.robustness.images.losses import margin
+from smallscale.core.validation import require
+from smallscale.robustness.images.losses import NAN_LOGITS, margin
 from smallscale.robustness.images.norms import (
     Ball,
     choose,
@@ -38,17 +40,17 @@ def square(model: Model, ball: Ball, y: Tensor, generator: Generator) -> Tensor:
     shape = ball.centre.shape
     ball = _as_pictures(ball)
     best = ball.project(ball.centre + _stripes(ball, generator))
-    lowest = _margin_of(model, best.reshape(shape), y)
+    lowest = _margin_of(model, ball.as_images(best).reshape(shape), y)
     for query in range(1, SQUARE_QUERIES):
         if (lowest < 0).all():
             break
         side = side_length(query, *ball.centre.shape[2:])
         change = _next_change(best - ball.centre, ball, side, generator)
         tried = ball.project(ball.centre + change)
-        now = _margin_of(model, tried.reshape(shape), y)
+        now = _margin_of(model, ball.as_images(tried).reshape(shape), y)
         best = choose(now < lowest, tried, best)
         lowest = torch.minimum(now, lowest)
-    return best.reshape(shape)
+    return ball.as_images(best).reshape(shape)
 
 
 def side_length(query: int, height: int, width: int) -> int:
@@ -94,7 +96,7 @@ def _as_pictures(ball: Ball) -> Ball:
     """
     x = ball.centre
     pictures = x if x.dim() == 4 else x.reshape(len(x), 1, 1, -1)
-    return Ball(pictures, ball.eps, ball.norm, ball.bounds)
+    return replace(ball, centre=pictures)
 
 
 def _stripes(ball: Ball, generator: Generator) -> Tensor:
@@ -128,4 +130,6 @@ def _length(x: Tensor) -> Tensor:
 
 
 def _margin_of(model: Model, images: Tensor, y: Tensor) -> Tensor:
-    return margin(predict_logits(model, images).to(y.device), y)
+    logits = predict_logits(model, images).to(y.device)
+    require(not logits.isnan().any(), NAN_LOGITS)
+    return margin(logits, y)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from smallscale.core.devices import threads
+from smallscale.core.modes import eval_mode
 from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import one_of, require, whole_number
@@ -39,7 +40,6 @@ from smallscale.robustness.reading.words import (
     word_places,
     words_of,
 )
-from smallscale.training.evaluation import eval_mode
 from smallscale.training.optimizers import make_optimizer, warmup_cosine
 
 ENCODERS: Mapping[str, Callable[[], nn.Module]] = {

@@ -1,0 +1,97 @@
+"""Which tokens are the prompt, and which the answer? Text, as a model was taught it.
+
+A model has read whole texts. So prompt and answer are encoded as one text, and only
+then told apart: encoded one by one they would meet in tokens that the text does not
+have.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from smallscale.core.validation import require
+
+
+class EncodedAnswers(NamedTuple):
+    """prompt: token ids, at least one. answers: the token ids of each answer."""
+
+    prompt: list[int]
+    answers: list[list[int]]
+
+
+def encode_answers(
+    tokenizer: Any, prompt: str, answers: Sequence[str], *, ended: bool = True
+) -> EncodedAnswers:
+    """Return a prompt and answers to it as token ids, by a transformers tokenizer.
+
+    prompt + answer are the ids of the whole text, with what the tokenizer itself puts
+    in front of a text, and with the end of text behind it, each only where the text
+    has it not yet; a chat template may have written them. An end that only white space
+    follows is an end. ended: False adds no end, for an answer that a text goes on
+    from.
+    The prompt is what the ids of all these texts have in common with the prompt's own.
+    A token that holds letters of both is part of the answer, so that all answers
+    continue the same tokens, and their probabilities compare. Where nothing is left of
+    the prompt, it is the beginning of text, or where there is none the end: the first
+    token of an answer is predicted from something.
+    Raises ValueError for a tokenizer without an end of text.
+    """
+    end = tokenizer.eos_token_id
+    require(
+        end is not None,
+        "tokenizer must have an end-of-text token, which tells where an answer ends; "
+        "set tokenizer.eos_token",
+    )
+    texts = [prompt, *(prompt + answer for answer in answers)]
+    bare = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    start = _start_tokens(tokenizer) if bare[0] else []
+    begun = [_begun(ids, start) for ids in bare]
+    shared = common_length(begun)
+    if shared == 0:
+        beginning = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        start = _start_tokens(tokenizer) or [beginning]
+        begun = [_begun(ids, start) for ids in bare]
+        shared = common_length(begun)
+    return EncodedAnswers(
+        prompt=begun[0][:shared],
+        answers=[
+            _ended(ids[shared:], tokenizer) if ended else ids[shared:]
+            for ids in begun[1:]
+        ],
+    )
+
+
+def _start_tokens(tokenizer: Any) -> list[int]:
+    """Return the ids that a tokenizer itself puts in front of a text; often none."""
+    bare = tokenizer.encode("a", add_special_tokens=False)
+    full = tokenizer.encode("a", add_special_tokens=True)
+    for place in range(len(full)):
+        if full[place : place + len(bare)] == bare:
+            start: list[int] = full[:place]
+            return start
+    return []
+
+
+def _begun(ids: list[int], start: list[int]) -> list[int]:
+    """Return the ids with `start` in front, unless it is there."""
+    return ids if ids[: len(start)] == start else [*start, *ids]
+
+
+def _ended(answer: list[int], tokenizer: Any) -> list[int]:
+    """Return an answer's ids with the end of text behind, unless it is there."""
+    end = tokenizer.eos_token_id
+    if end in answer:
+        behind = answer[::-1].index(end)  # how many tokens follow the last end
+        rest = answer[len(answer) - behind :]
+        if not rest or not tokenizer.decode(rest).strip():
+            return answer
+    return [*answer, end]
+
+
+def common_length(rows: Sequence[Sequence[int]]) -> int:
+    """Return how many ids these rows have in common at their start."""
+    length = 0
+    for ids in zip(*rows, strict=False):
+        if len(set(ids)) > 1:
+            break
+        length += 1
+    return length

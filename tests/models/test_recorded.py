@@ -1,0 +1,135 @@
+"""Is what a model said kept, found again, and never taken for another's answer?"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from smallscale.models import (
+    LanguageModel,
+    ModelMissing,
+    NotRecorded,
+    RecordedModel,
+    recorded,
+)
+
+PROMPTS = ["Say: hello", "def f(", "Say: hello"]
+
+
+@pytest.fixture
+def folder(tiny: LanguageModel, tmp_path: Path) -> Path:
+    """Where the tiny model is saved."""
+    path = tmp_path / "tiny"
+    tiny.model.float().save_pretrained(path)
+    tiny.model.double()
+    tiny.tokenizer.save_pretrained(path)
+    return path
+
+
+def gone(name: object, **_: object) -> LanguageModel:
+    raise ModelMissing(f"{name} is not here")
+
+
+def test_an_answer_is_asked_once_and_found_again_without_the_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "answers.jsonl"
+    first = RecordedModel(store, folder, record=True)
+    texts = first.write(PROMPTS, max_new_tokens=5, stop=["\n"])
+    logps = first.option_logps(PROMPTS, [" there", "x)"])
+    assert first.asked == 4  # two prompts, twice: equal questions are one
+    assert texts[0] == texts[2]
+    identity = first.identity
+    monkeypatch.setattr(recorded, "language_model", gone)
+    again = RecordedModel(store, folder)
+    monkeypatch.setattr(RecordedModel, "identity", identity)
+    assert again.write(PROMPTS, max_new_tokens=5, stop=["\n"]) == texts
+    assert torch.equal(again.option_logps(PROMPTS, [" there", "x)"]), logps)
+    assert again.asked == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_new_tokens": 6},
+        {"stop": ["x"]},
+        {"temperature": 1.0},
+        {"prompts": ["Say: hello "]},
+    ],
+)
+def test_a_changed_question_is_another(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict
+) -> None:
+    store = tmp_path / "answers.jsonl"
+    model = RecordedModel(store, folder, record=True)
+    question = {"prompts": PROMPTS[:1], "max_new_tokens": 5}
+    model.write(**question)
+    monkeypatch.setattr(recorded, "language_model", gone)
+    del model.live
+    with pytest.raises(NotRecorded, match="1 of 1 prompts are not recorded") as raised:
+        model.write(**(question | change))
+    assert "is not here" in str(raised.value)
+    model.write(**question)
+
+
+def test_draws_are_those_of_the_seed_and_the_prompt_alone(
+    folder: Path, tmp_path: Path
+) -> None:
+    together = RecordedModel(tmp_path / "a.jsonl", folder)
+    texts = together.write(PROMPTS, max_new_tokens=8, temperature=1.0, seed=1)
+    alone = RecordedModel(tmp_path / "b.jsonl", folder)
+    assert alone.write(PROMPTS[1:2], max_new_tokens=8, temperature=1.0, seed=1) == [
+        texts[1]
+    ]
+    assert texts != together.write(PROMPTS, max_new_tokens=8, temperature=1.0, seed=2)
+
+
+def test_nothing_is_written_unless_asked(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "answers.jsonl"
+    RecordedModel(store, folder).write(PROMPTS, max_new_tokens=2)
+    assert not store.exists()
+
+
+def test_two_models_do_not_answer_for_one_another(
+    folder: Path, tiny: LanguageModel, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "tiny"  # of one name
+    tiny.model.float().save_pretrained(other)
+    tiny.model.double()
+    tiny.tokenizer.save_pretrained(other)
+    weights = RecordedModel(tmp_path / "a.jsonl", other).live.model
+    weights.model.embed_tokens.weight.data *= -1
+    weights.save_pretrained(other)
+    store = tmp_path / "answers.jsonl"
+    RecordedModel(store, folder, record=True).write(PROMPTS, max_new_tokens=4)
+    second = RecordedModel(store, other)
+    second.write(PROMPTS, max_new_tokens=4)
+    assert second.asked == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", '{"key": "1"}', "null", "edited answer's key"]
+)
+def test_a_damaged_line_is_refused_by_its_number(
+    folder: Path, tmp_path: Path, line: str
+) -> None:
+    store = tmp_path / "answers.jsonl"
+    RecordedModel(store, folder, record=True).write(PROMPTS, max_new_tokens=2)
+    lines = store.read_text(encoding="utf-8").splitlines()
+    if line.startswith("edited"):
+        line = json.dumps(json.loads(lines[0]) | {"prompt": "Say: goodbye"})
+    store.write_text("\n".join([lines[0], line, lines[1]]), encoding="utf-8")
+    with pytest.raises(ValueError, match="line 2"):
+        RecordedModel(store, folder)
+
+
+def test_one_string_is_no_list(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="list of strings"):
+        RecordedModel(tmp_path / "a.jsonl", folder).write("Say")  # type: ignore
+
+
+def test_smollm2_is_known_without_being_loaded(tmp_path: Path) -> None:
+    model = RecordedModel(tmp_path / "a.jsonl")
+    assert model.identity == "smollm2 b179c9523d0e6a0f"
+    assert "live" not in vars(model)
