@@ -14,6 +14,8 @@ from smallscale.robustness.reading.squad import f1, normalize_answer
 
 TOLERANCE = 1e-5
 WORD = re.compile(r"\w+")
+FULL_NAME = re.compile(r"\b[A-Z]\w*(?: [A-Z]\w*)+")  # "Ada Berg"
+PRONOUNS = {"he", "she", "it"}
 
 
 class TriesCase(NamedTuple):
@@ -170,11 +172,12 @@ def check_sentences(
     beat: float,
     longest: int = 20,
 ) -> str:
-    """Check attack(passage, question, answer), which returns a misleading sentence.
+    """Check attack(passage, question, answer), which returns a misleading text.
 
-    Appended to the passages, the sentences must take the reader's F1 below `beat`
-    percent. None may hold the answer, nor be longer than `longest` words, nor name all
-    that the question names: a person must still find the answer.
+    Appended to the passages, the texts must take the reader's F1 below `beat` percent.
+    None may hold the answer, nor be longer than `longest` words, nor speak of the
+    question's subject, by all its names, by a part of one or by a pronoun: a person
+    must still find the answer.
     """
     attacked = []
     for context, qa in asked(dataset):
@@ -185,7 +188,7 @@ def check_sentences(
             return NOT_YET
         is_short = isinstance(sentence, str) and len(WORD.findall(sentence)) <= longest
         if not is_short:
-            return f"For {question!r}: return one sentence of at most {longest} words."
+            return f"For {question!r}: return a text of at most {longest} words."
         if f" {normalize_answer(gold)} " in f" {normalize_answer(sentence)} ":
             return (
                 f"For {question!r}: the sentence holds the answer, {gold!r}, so a "
@@ -197,6 +200,12 @@ def check_sentences(
                 f"For {question!r}: the sentence names {' '.join(sorted(names))}. It "
                 "speaks of the very subject, so a person might believe it; speak of "
                 "somebody else."
+            )
+        unclear = _may_mean_subject(sentence, question)
+        if unclear:
+            return (
+                f"For {question!r}: {unclear!r} alone may mean the passage's subject, "
+                "so a person might believe it; speak of somebody else, by name."
             )
         attacked.append({"context": f"{context} {sentence}", "qas": [qa]})
     longer: Dataset = {"version": "1.1", "data": [{"paragraphs": attacked}]}
@@ -215,3 +224,24 @@ def _names(question: str) -> set[str]:
     """Return the question's capitalised words, its first one aside."""
     others = WORD.findall(question)[1:]
     return {word for word in others if word[0].isupper()}
+
+
+def _may_mean_subject(sentence: str, question: str) -> str:
+    """Return a word that stands for the question's subject; "" where there is none.
+
+    It is a pronoun, or a part of a name in the question with no other name beside it:
+    "Ada" for Ada Berg, but not "Ada Moor", who is somebody else.
+    """
+    said = WORD.findall(sentence)
+    first_word = question.split(" ")[0]
+    parts: set[str] = set()
+    for name in FULL_NAME.findall(question.removeprefix(first_word)):
+        parts.update(name.split())
+    for i, word in enumerate(said):
+        if word.lower() in PRONOUNS:
+            return word
+        beside = said[max(i - 1, 0) : i] + said[i + 1 : i + 2]
+        has_other_name = any(w[0].isupper() and w not in parts for w in beside)
+        if word in parts and not has_other_name:
+            return word
+    return ""

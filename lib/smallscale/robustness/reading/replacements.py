@@ -166,7 +166,8 @@ class Pool:
 
         A date or an amount gets other numbers, a place a made-up town. Anything else
         is the answer to a question of the same kind, or of the same shape, or made up
-        where the file offers none. It shares less than half of its words with each right answer.
+        where the file offers none. It shares less than half of its words with each
+        right answer.
         """
         golds = [answer["text"] for answer in qa["answers"]]
         kind = kind_of(qa["question"])
