@@ -232,7 +232,7 @@ def _may_mean_subject(sentence: str, question: str) -> str:
     It is a pronoun, or a part of a name in the question with no other name beside it:
     "Ada" for Ada Berg, but not "Ada Moor", who is somebody else.
     """
-    said = WORD.findall(sentence)
+    said: list[str] = WORD.findall(sentence)
     first_word = question.split(" ")[0]
     parts: set[str] = set()
     for name in FULL_NAME.findall(question.removeprefix(first_word)):
