@@ -111,14 +111,14 @@ def test_training_is_adam_along_warmup_and_cosine_to_the_bit() -> None:
     plain = Reader(vocabulary_of(data), seed=1)
     examples = _examples(plain, data)
     steps = 2 * -(-len(examples) // 16)
-    adam = torch.optim.Adam(plain.parameters(), lr=5e-3, betas=(0.9, 0.98))
+    adam = torch.optim.Adam(plain.parameters(), lr=8e-3, betas=(0.9, 0.98))
     rng = np.random.default_rng(1)
     parts = [part for _ in range(2) for part in _batches(examples, rng)]
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     for k, part in enumerate(parts):
         rise = min(1, (k + 1) / (0.1 * steps))
-        adam.param_groups[0]["lr"] = 5e-3 * (
+        adam.param_groups[0]["lr"] = 8e-3 * (
             rise * (0.5 + 0.5 * np.cos(np.pi * k / steps))
         )
         adam.zero_grad()
