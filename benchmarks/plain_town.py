@@ -120,7 +120,7 @@ class Resident:
         now = self.country.step
         if not self.memories:
             return []
-        slots = self.country.memory
+        slots = self.country.memory or self.made
         stream = sorted(self.memories, key=lambda memory: memory.serial % slots)
         recency = scaled([0.995 ** (now - m.accessed) for m in stream])
         importance = scaled([m.importance for m in stream])
@@ -226,7 +226,20 @@ class Resident:
         self.said = 0
         if self.choose("talk", self.luck_now("talk"), relation):
             minds = self.topics_in_mind(self.topic_of_place(), partner.number)
+            minds = self.without_news_of(partner, minds)
             self.said = self.choose("say", self.luck_now("say"), relation, *minds)
+
+    def without_news_of(
+        self, partner: "Resident", minds: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """The topics, ascending, with 0 in place of the partner's own news."""
+        facts = self.country.world.facts
+        own = [
+            f
+            for f, fact in enumerate(facts, 1)
+            if fact.source == partner.person.name and partner.town == 0
+        ]
+        return tuple(sorted(0 if topic in own else topic for topic in minds))
 
     def hear(self, topic: int, teller: "Resident") -> None:
         world = self.country.world
@@ -254,21 +267,28 @@ class Resident:
         if self.trigger > 0 or not self.country.reflection:
             return
         recent = list(self.memories)[-30:][::-1]
+        companion = self.met_most(recent)
         foci = []
         while recent and len(foci) < 3:
             # Of equals, max returns the first: the latest.
             focus = max(recent, key=lambda memory: memory.importance)
-            foci.append((focus.topic, focus.subject, focus.importance))
+            foci.append((focus.topic, focus.importance))
             recent = [memory for memory in recent if memory.topic != focus.topic]
         thoughts = []
-        for topic, subject, importance in foci:
-            serials = tuple(memory.serial for memory in self.retrieve(topic, subject))
+        for topic, importance in foci:
+            evidence = self.retrieve(topic, companion)
+            serials = tuple(memory.serial for memory in evidence)
             serials += (-1,) * (3 - len(serials))
-            thoughts.append((topic, subject, min(10, importance + 1), serials))
-        for topic, subject, importance, serials in thoughts:
+            thoughts.append((topic, importance, serials))
+        for topic, importance, serials in thoughts:
             step = self.country.step
-            self.remember(THOUGHT, topic, subject, importance, step, serials)
+            self.remember(THOUGHT, topic, companion, importance, step, serials)
         self.trigger = 40
+
+    def met_most(self, recent: list[Memory]) -> int:
+        """Who stands in most of these memories; of equals the one who stands first."""
+        others = [each.subject for each in recent if each.subject != self.number]
+        return max(others, key=others.count, default=self.number)
 
 
 class Country:
@@ -279,7 +299,7 @@ class Country:
         people: int = 25,
         *,
         seed: int = 0,
-        memory: int = 24,
+        memory: int | None = None,
         reflection: bool = True,
         planning: bool = True,
         residents: Sequence[Any] | None = None,

@@ -1,11 +1,10 @@
 """How far does the town scale, and is it faster than mesa and than generating?
 
-Three tables:
+Everybody has room for 24 memories. Three tables:
 
 1. People against agent-steps a second and memory, 24 hours each, every size in a
-process
-   of its own; the exponent of cost is the slope of log seconds on log people, from
-   10,000 up.
+   process of its own; the exponent of cost is the slope of log seconds on log people,
+   from 10,000 up.
 2. The same rules as mesa agents (`plain_town.py`), in the same run; the two towns are
    checked to have said the same.
 3. Decisions of a language model: the town's way (equal questions once, letters' logits,
@@ -50,7 +49,7 @@ def peak_kilobytes():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
-town = Town({people})
+town = Town({people}, memory=24)
 begin = time.perf_counter()
 town.run({hours})
 print(json.dumps({{
@@ -123,7 +122,7 @@ class MesaCountry(Country, mesa.Model):
     def __init__(self, people: int) -> None:
         mesa.Model.__init__(self, seed=0)
         residents = [MesaResident(self) for _ in range(people)]
-        Country.__init__(self, people, residents=residents)
+        Country.__init__(self, people, memory=24, residents=residents)
 
     def all(self, does: str) -> None:
         self.agents.do(does)
@@ -135,7 +134,7 @@ def against_mesa(console: Console, people: int) -> None:
     Seconds are of processor time: all cores count, waiting does not.
     """
     theirs = MesaCountry(people)
-    ours = Town(people)
+    ours = Town(people, memory=24)
     theirs_taken = 0.0
     ours_taken = 0.0
     for hour in range(HOURS):

@@ -15,6 +15,8 @@ from smallscale.dpo.frontier import (
     collect_preferences,
     flip_labels,
     logp_change,
+    pair_weights,
+    text_places,
     track_training,
 )
 from smallscale.dpo.reviews import Reviews, measure, review_distribution
@@ -99,3 +101,20 @@ def test_the_optimum_moves_answers_by_their_reward(
     )
     assert expected[1] < expected[0] < 0
     assert logp_change(data, world, q) == (0, 0)
+
+
+def test_at_the_optimum_the_weight_is_the_chance_that_people_choose_otherwise(
+    world: Reviews, reference: nn.Module
+) -> None:
+    data = collect_preferences(reference, world, 200, held_out=10)
+    rewards = np.append(world.reward, world.failure)
+    policy = optimal_policy(data.reference, rewards, 0.7)
+    found = pair_weights(data, world, policy, 0.7)
+    assert len(found) == 200
+    expected = 1 / (1 + np.exp(found.gap))
+    assert found.weight.to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
+    assert (pair_weights(data, world, data.reference, 0.7).weight == 0.5).all()
+    places = text_places(data, world)[data.pairs]
+    assert found.gap.to_numpy() == pytest.approx(
+        rewards[places[:, 0]] - rewards[places[:, 1]]
+    )

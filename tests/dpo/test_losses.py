@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from smallscale.dpo import preference_loss, sequence_logps
-from smallscale.dpo.losses import LOSSES, MASKED
+from smallscale.dpo.losses import LOSSES, MASKED, gradient_weight
 
 FINITE = st.floats(-1e4, 0)
 
@@ -313,3 +313,18 @@ def test_values_that_cannot_be_right_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         preference_loss(*values, beta=0.1)
+
+
+def test_the_weight_is_that_of_the_gradient() -> None:
+    margin = torch.tensor([-300.0, -2.0, 0.0, 3.0, 300.0], requires_grad=True)
+    zero = torch.zeros(5)
+    losses, _, _ = preference_loss(margin, zero, zero, zero, beta=0.7)
+    losses.sum().backward()
+    assert margin.grad is not None
+    weight = gradient_weight(margin.detach(), 0.7)
+    assert torch.allclose(margin.grad, -0.7 * weight)
+    assert (weight >= 0).all()
+    assert (weight <= 1).all()
+    for wrong in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="beta"):
+            gradient_weight([0.0], wrong)

@@ -87,3 +87,23 @@ def test_the_largest_block_fits_and_the_next_does_not(d: int, memory: int) -> No
 def test_what_cannot_be_counted(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         elements_moved(*arguments)
+
+
+@given(st.integers(0, 40), st.integers(1, 30), st.integers(1, 30), st.booleans())
+def test_tiles_of_unequal_sides(n: int, block: int, keys: int, causal: bool) -> None:
+    q, k, v = torch.randn(3, 1, 1, n, 4).unbind()
+    traffic = Traffic()
+    out, lse = tiled.forward(q, k, v, 0.5, 0 if causal else n, block, traffic, keys)
+    assert traffic.elements == elements_moved("tiled", n, 4, block, causal, keys)
+    exact, exact_lse = naive(q, k, v, 0.5, 0 if causal else n)
+    torch.testing.assert_close(out, exact)
+    torch.testing.assert_close(lse, exact_lse)
+
+
+@given(st.integers(1, 100), st.integers(0, 10**6), st.integers(1, 300))
+def test_the_most_queries_that_fit_beside_so_many_keys(
+    d: int, memory: int, keys: int
+) -> None:
+    block = largest_block(d, memory, keys)
+    assert block == 0 or fast_memory(d, block, keys) <= memory
+    assert fast_memory(d, block + 1, keys) > memory

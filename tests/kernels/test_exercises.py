@@ -28,6 +28,19 @@ def half_forgets(top: Any, total: Any, out: Any, scores: Any, values: Any) -> An
     return higher, new, out + merge(top, total * 0, out * 0, scores, values)[2]
 
 
+def no_maximum(top: Any, total: Any, out: Any, scores: Any, values: Any) -> Any:
+    """Sum e^score as it is, and write the sums relative to the maximum afterwards."""
+    higher, before = torch.maximum(top, scores.max()), top.exp()
+    p = scores.exp()
+    new = (total * before + p.sum(), out * before + p @ values)
+    return higher, *(x / higher.exp() for x in new)
+
+
+def divided(top: Any, total: Any, out: Any, scores: Any, values: Any) -> Any:
+    higher, new, summed = merge(top, total, out * total, scores, values)
+    return higher, new, summed / new
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -42,6 +55,8 @@ def half_forgets(top: Any, total: Any, out: Any, scores: Any, values: Any) -> An
             "The maximum should be",
         ),
         (lambda *_: 1, "Return three things"),
+        (no_maximum, "Right for small scores"),
+        (divided, "not divided by the sum yet"),
     ],
 )
 def test_merge_is_judged(answer: Callable[..., Any], words: str) -> None:
@@ -83,7 +98,7 @@ def test_window_is_judged() -> None:
         lambda *a: window_attention(*a, first_tile=True)
     )
     assert "That is causal attention" in check_window(
-        lambda q, k, v, w, b, t: window_attention(q, k, v, 64, b, t)
+        lambda q, k, v, w, b, t: window_attention(q, k, v, len(q), b, t)
     )
     assert "The values differ" in check_window(
         lambda q, k, v, w, b, t: window_attention(q, k, v, w + 1, b, t)
@@ -93,3 +108,47 @@ def test_window_is_judged() -> None:
             q, k, v, w, b, type("Silent", (), {"read": lambda self, x: x})()
         )
     )
+
+
+def dense(q: Any, k: Any, v: Any, window: int, block: int, traffic: Any) -> Any:
+    """Compute all scores, and read the tiles in sight for show."""
+    window_attention(q, k, v, window, block, traffic)
+    behind = torch.arange(len(q))[:, None] - torch.arange(len(q))
+    scores = q @ k.T / math.sqrt(q.shape[1])
+    return (
+        scores.masked_fill((behind < 0) | (behind >= window), -math.inf).softmax(-1) @ v
+    )
+
+
+def masked(q: Any, k: Any, v: Any, window: int, block: int, traffic: Any) -> Any:
+    """Leave it to torch's attention, with a mask of all pairs."""
+    window_attention(q, k, v, window, block, traffic)
+    behind = torch.arange(len(q))[:, None] - torch.arange(len(q))
+    seen = (behind >= 0) & (behind < window)
+    one = (x[None, None] for x in (q, k, v))
+    out = torch.nn.functional.scaled_dot_product_attention(*one, attn_mask=seen)
+    return out[0, 0]
+
+
+def test_lazy_windows_are_found() -> None:
+    assert "work on all N x N pairs" in check_window(dense)
+    assert "work on all N x N pairs" in check_window(masked)
+    assert "pass every tile of both" in check_window(only_keys)
+    assert "The values differ" in check_window(
+        lambda q, k, v, w, b, t: window_attention(2 * q, k, v, w, b, t)
+    )
+    assert "The values differ" in check_window(lambda q, *_: torch.zeros_like(q))
+    assert "must be a tensor" in check_window(lambda q, *_: q.T)
+
+
+def only_keys(q: Any, k: Any, v: Any, window: int, block: int, traffic: Any) -> Any:
+    """Count the keys' tiles and forget the values'."""
+
+    class Half:
+        calls = 0
+
+        def read(self, x: Any) -> Any:
+            self.calls += 1
+            return traffic.read(x) if self.calls % 2 else x
+
+    return window_attention(q, k, v, window, block, Half())

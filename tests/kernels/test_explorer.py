@@ -36,12 +36,16 @@ def test_the_traffic_explorer_counts_predicts_and_says_what_fits() -> None:
             64, 4, [4, 16, 64], [fast_memory(4, size) for size in (4, 16, 64)]
         )
     )
-    block, memory, view = box.children
+    block, keys, memory, view = box.children
     assert "which do not fit into" in view.value
     block.value = 16
     moved = elements_moved("tiled", 64, 4, 16)
     assert f"{moved:,} predicted, {moved:,} counted" in view.value
+    assert "which do not fit into" in view.value  # 64 keys are still held at once
+    keys.value = 16
     assert "and fit into" in view.value
+    assert f"{moved:,} predicted, {moved:,} counted" in view.value  # keys cost nothing
     memory.value = fast_memory(4, 4)
     assert "which do not fit" in view.value
+    keys.value = 4
     assert f"{elements_moved('tiled', 64, 4, 4):,}, the best that fits" in view.value

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 
 from smallscale.runs import Refused
 from smallscale.runs.catalogue import Notebook, find_all
-from smallscale.runs.parameters import Parameter, Value, grid
+from smallscale.runs.parameters import Parameter, Value, check_parameters, grid
 from tests.conftest import ROOT
 
 NOTEBOOKS = find_all(ROOT)
@@ -188,3 +188,7 @@ def test_the_check_reads_the_cell_as_the_kernel_ran_it(
     said = outcome(tmp_path, *cells)
     assert words in said
     assert bool(words) == bool(said)
+
+
+def test_a_script_made_of_a_notebook_has_nothing_to_check() -> None:
+    check_parameters()  # no kernel runs here

@@ -33,7 +33,7 @@ def record(metadata: dict[str, str], **changed: Any) -> None:
     [
         (
             lambda arrays, meta: meta.update(version="0"),
-            "version 0, this program reads version 3",
+            "version 0, this program reads version 4",
         ),
         (lambda arrays, meta: meta.pop("version"), "not a checkpoint of a town"),
         (lambda arrays, meta: meta.pop("digest"), "is damaged"),

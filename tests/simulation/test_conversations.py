@@ -9,6 +9,7 @@ from smallscale.simulation import Town
 from smallscale.simulation.conversations import (
     ATTENTION,
     _by_place_then_luck,
+    _without_own_news,
     stand_in_circles,
 )
 from smallscale.simulation.counter_rng import random_bits
@@ -42,3 +43,24 @@ def test_neighbours_are_those_of_a_plain_circle(people: int) -> None:
     found = zip(circles.first.tolist(), circles.second.tolist(), strict=True)
     assert set(found) == pairs
     assert len(pairs) > 5
+
+
+@pytest.mark.parametrize("people", [25, 60])
+def test_nobody_is_told_their_own_news(people: int) -> None:
+    told = 0
+    for seed in range(4):
+        town = Town(people, seed=seed).run(48)
+        for _, first, second, first_topic, second_topic in town.log.tolist():
+            for hearer, topic in ((second, first_topic), (first, second_topic)):
+                if 0 < topic <= len(town.world.facts):
+                    told += 1
+                    assert hearer != town.world.sources[topic]
+    assert told > 50
+
+
+def test_a_mind_without_the_listener_s_own_news() -> None:
+    town = Town()
+    ines = town.world.sources[1]
+    minds = np.array([[0, 1, 1], [1, 2, 2], [2, 5, 3]])
+    left = _without_own_news(town, minds, np.array([ines, ines, 0]))
+    assert left.T.tolist() == [[0, 0, 2], [0, 2, 5], [1, 2, 3]]

@@ -33,6 +33,24 @@ def by_hand(
     return scaled(0.995 ** (now - last)) + scaled(weight) + scaled(match)
 
 
+def hard_coded(
+    last: np.ndarray, weight: np.ndarray, match: np.ndarray, now: float
+) -> np.ndarray:
+    """The right scores of the four memories that the checker happens to ask first."""
+    first_last = np.array([90.0, 40.0, 99.0, 0.0])
+    first_weight = np.array([2.0, 9.0, 1.0, 4.0])
+    return by_hand(first_last, first_weight, np.array([0.5, 0.0, 1.0, 0.5]), 100.0)
+
+
+def fixed_scales(
+    last: np.ndarray, weight: np.ndarray, match: np.ndarray, now: float
+) -> np.ndarray:
+    """Scales by the first four memories' least and most, whatever is given."""
+    oldest = 0.995**100
+    recency = (0.995 ** (now - last) - oldest) / (0.995 - oldest)
+    return recency + (weight - 1) / 8 + match
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
@@ -57,6 +75,14 @@ def by_hand(
         ),
         (lambda last, weight, match, now: scaled(weight) + scaled(match), "is right"),
         (by_hand, "equal importance give NaN"),
+        (hard_coded, "for any number of memories"),
+        (fixed_scales, "Scale by the least and the most"),
+        (
+            lambda last, weight, match, now: (
+                by_hand(last, weight, match, now) / 3 if np.ptp(weight) else last
+            ),
+            "is right",
+        ),
         (retrieval_scores, "Right, also"),
     ],
 )
@@ -105,6 +131,23 @@ class Host(Scripted):
         return weights
 
 
+class OneThing(Scripted):
+    """Changes one decision alone: all talk, all accept, or all sit in the café."""
+
+    name = "one thing"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def answer(self, questions: Sequence[Question]) -> list[Any]:
+        return [
+            [float(option == "café" or option == "yes") for option in q.options]
+            if q.kind == self.kind
+            else weights
+            for q, weights in zip(questions, super().answer(questions), strict=True)
+        ]
+
+
 class Faulty(Scripted):
     name = "faulty"
 
@@ -120,4 +163,8 @@ def test_a_brain_is_judged_by_the_guests_and_its_faults() -> None:
     assert "That is no brain" in check_brain(object(), beat=goal, seeds=seeds)
     assert "could not be used" in check_brain(Faulty(), beat=goal, seeds=seeds)
     assert "the goal is more than" in check_brain(Scripted(), beat=goal, seeds=seeds)
+    for kind in ("go", "join"):
+        assert "Which of the three is rare?" in check_brain(
+            OneThing(kind), beat=goal, seeds=seeds
+        )
     assert check_brain(Host(), beat=goal, seeds=seeds).startswith("Right: ")

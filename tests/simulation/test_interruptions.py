@@ -20,7 +20,7 @@ from smallscale.simulation.brains import Scripted
 from smallscale.simulation.explorer import film
 from smallscale.simulation.interviews import interview
 from smallscale.simulation.language import (
-    diary_lines,
+    diary_entries,
     experience,
     train_diarist,
     untrained_diarist,
@@ -227,11 +227,11 @@ def test_an_interrupted_save_leaves_the_old_file_or_the_new_one(tmp_path: Path) 
 
 
 def test_an_interrupted_training_leaves_the_model_as_it_was() -> None:
-    lines = diary_lines(experience([Town(seed=1).run(12)]), 1)
-    tokenizer = word_tokenizer(lines)
+    entries = diary_entries(experience([Town(seed=1).run(12)]), 1)
+    tokenizer = word_tokenizer([entry.text for entry in entries])
     fresh = untrained_diarist(tokenizer, width=16).state_dict()
     trained = untrained_diarist(tokenizer, width=16)
-    losses = train_diarist(trained, tokenizer, lines)
+    losses = train_diarist(trained, tokenizer, entries)
     for batch in range(len(losses)):
         model = untrained_diarist(tokenizer, width=16)
         seen = [0]
@@ -244,11 +244,11 @@ def test_an_interrupted_training_leaves_the_model_as_it_was() -> None:
         state = torch.get_rng_state()
         hook = model.register_forward_hook(interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train_diarist(model, tokenizer, lines)
+            train_diarist(model, tokenizer, entries)
         hook.remove()
         assert not model.training
         assert torch.equal(torch.get_rng_state(), state)
         for name, weight in model.state_dict().items():
             assert torch.equal(weight, fresh[name]), name
-        assert train_diarist(model, tokenizer, lines) == losses
+        assert train_diarist(model, tokenizer, entries) == losses
     assert np.isfinite(losses).all()

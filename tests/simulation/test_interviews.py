@@ -45,6 +45,14 @@ def test_a_claim_to_know_what_was_never_heard_is_a_hallucination() -> None:
     assert not interview(town, "Bo Lindqvist", "party").hallucinated
 
 
+def test_another_brain_can_answer_and_the_town_keeps_its_own() -> None:
+    town = Town(seed=2)
+    said = interview(town, "Ada Brandt", "party", brain=Liar())
+    assert said.says == "yes"
+    assert said.hallucinated
+    assert interview(town, "Ada Brandt", "party").says == "no"
+
+
 def test_words() -> None:
     town = Town(50, seed=2).run(36)
     assert diary(town.__class__(), "Bo Lindqvist") == [
@@ -55,7 +63,10 @@ def test_words() -> None:
     assert any(" talked of the " in line for line in lines)
     assert any(" said that Ines Moreau is standing for mayor" in line for line in lines)
     assert any("thought about" in line for line in lines)
-    assert len(diary(town, "Ada Brandt")) == town.memory.slots
+    made = town.memory.count[town.world.person_number("Ada Brandt")]
+    assert len(diary(town, "Ada Brandt")) == made
+    forgetful = Town(seed=2, memory=6).run(36)
+    assert len(diary(forgetful, "Ada Brandt")) == 6
 
 
 def test_people_who_cannot_be_asked_say_why() -> None:

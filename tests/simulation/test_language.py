@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from smallscale.simulation import Town, World
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.language import (
+    DiaryEntry,
     LanguageBrain,
-    diary_lines,
+    diary_entries,
     disagreement,
     experience,
     model_hash,
@@ -35,7 +36,7 @@ def asked() -> list[tuple[Question, np.ndarray]]:
 
 @pytest.fixture(scope="module")
 def brain(asked: list[tuple[Question, np.ndarray]]) -> LanguageBrain:
-    tokenizer = word_tokenizer(diary_lines(asked, 1))
+    tokenizer = word_tokenizer([question.text for question, _ in asked])
     return LanguageBrain(untrained_diarist(tokenizer), tokenizer, batch_size=7)
 
 
@@ -64,13 +65,29 @@ def test_batches_do_not_matter(brain: LanguageBrain, asked: list) -> None:
     assert brain.answer([]) == []
 
 
-def test_a_line_ends_in_the_letter_of_an_option_drawn_by_its_weight() -> None:
+def test_an_entry_counts_what_people_drew_by_the_weights() -> None:
     question = Question(WORLD, "say", 0, (0, 0, 2, 5))
-    lines = diary_lines([(question, np.array([3.0, 1.0]))], 400)
-    ends = [line.removeprefix(question.text) for line in lines]
-    assert set(ends) == {" C", " F"}
-    assert ends.count(" C") / 400 == pytest.approx(0.75, abs=0.1)
-    assert lines == diary_lines([(question, np.array([3.0, 1.0]))], 400)
+    asked = [(question, np.array([3.0, 1.0]))]
+    (entry,) = diary_entries(asked, 400)
+    assert entry.text == question.text
+    assert entry.letters == "CF"
+    assert sum(entry.times) == 400
+    assert entry.times[0] / 400 == pytest.approx(0.75, abs=0.1)
+    assert diary_entries(asked, 400) == [entry]
+    assert diary_entries(asked, 400, seed=1) != [entry]
+
+
+def test_only_the_letters_offered_are_learnt_and_towards_what_people_did() -> None:
+    question = Question(WORLD, "say", 0, (0, 0, 2, 5))
+    tokenizer = word_tokenizer([question.text])
+    model = untrained_diarist(tokenizer, width=16)
+    entry = DiaryEntry(question.text, question.letters, (9, 1))
+    losses = train_diarist(model, tokenizer, [entry], epochs=60, lr=1e-2)
+    (weights,) = LanguageBrain(model, tokenizer).answer([question])
+    assert weights == pytest.approx([0.9, 0.1], abs=0.02)
+    entropy = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
+    assert losses[-1] == pytest.approx(entropy, abs=0.01)
+    assert losses[0] == pytest.approx(np.log(2), abs=0.05), "of two, not of all words"
 
 
 def test_experience_holds_each_text_once_with_its_weights() -> None:
@@ -84,21 +101,21 @@ def test_experience_holds_each_text_once_with_its_weights() -> None:
 def test_training_learns_repeats_itself_and_touches_no_global_state(
     asked: list,
 ) -> None:
-    lines = diary_lines(asked, 2)
-    tokenizer = word_tokenizer(lines)
+    entries = diary_entries(asked, 40)
+    tokenizer = word_tokenizer([entry.text for entry in entries])
     state = torch.get_rng_state()
     runs = []
     for _ in range(2):
         model = untrained_diarist(tokenizer, width=32)
         before = disagreement(LanguageBrain(model, tokenizer), asked).mean()
-        losses = train_diarist(model, tokenizer, lines * 3)
+        losses = train_diarist(model, tokenizer, entries, epochs=4)
         assert not model.training
         after = disagreement(LanguageBrain(model, tokenizer), asked).mean()
         runs.append({"losses": losses, "before": before, "after": after})
     assert runs[0] == runs[1]
     assert torch.equal(torch.get_rng_state(), state)
-    assert np.mean(losses[-5:]) < 0.6 * losses[0]
-    assert after < 0.95 * before
+    assert np.mean(losses[-5:]) < 0.75 * losses[0]
+    assert after < 0.6 * before
 
 
 def test_disagreement_by_hand() -> None:
@@ -234,11 +251,11 @@ def test_another_model_is_refused_in_a_line(
 
 
 def test_training_makes_another_model(asked: list, tmp_path: Path) -> None:
-    lines = diary_lines(asked, 1)
-    tokenizer = word_tokenizer(lines)
+    entries = diary_entries(asked, 1)
+    tokenizer = word_tokenizer([entry.text for entry in entries])
     learner = LanguageBrain(untrained_diarist(tokenizer, width=16), tokenizer)
     Town(2, brain=learner).run(2).save(tmp_path / "town")
-    train_diarist(learner.model, tokenizer, lines)
+    train_diarist(learner.model, tokenizer, entries)
     with pytest.raises(ValueError, match="give a brain that is the same"):
         Town.load(tmp_path / "town", brain=learner)
 

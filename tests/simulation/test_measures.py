@@ -20,7 +20,10 @@ from smallscale.simulation.measures import (
     mean_interval,
     networks,
     outcome,
+    pairs_who_talked,
     recallers,
+    source_remembers,
+    source_thinks_of,
     spread,
 )
 from smallscale.simulation.memory import HEARD
@@ -145,6 +148,7 @@ def test_networks_grow_by_talks() -> None:
     before, after = networks(town)
     assert after - before == {(CLARA, DARIO)} - before | ({(ADA, BO)} - before)
     assert density(25, before) == town.world.close.sum() / (25 * 24)
+    assert pairs_who_talked(town) == {(ADA, BO), (CLARA, DARIO)}
     assert (ADA, BO) in before, "they work in the same café"
     both, _ = networks(Town(50))
     assert {(a - 25, b - 25) for a, b in both if a >= 25} == before
@@ -177,6 +181,29 @@ def test_counts_of_people_by_hand() -> None:
         "guests": 2,
         "talks": 0,
     }
+
+
+def test_whether_the_source_remembers() -> None:
+    town = Town()
+    assert source_remembers(town, "party")
+    town.memory.topic[:, BO] = 1
+    assert not source_remembers(town, "party")
+    assert not source_remembers(Town(2), "party"), "the source does not live here"
+
+
+def test_whether_the_source_thinks_of_it() -> None:
+    town = Town()
+    bo = np.array([BO])
+    assert source_thinks_of(town, "party"), "he knows nothing else"
+    assert not source_thinks_of(Town(2), "party"), "the source does not live here"
+    here = town.topic_of_place(bo)[0]
+    town.step = 30
+    for other in range(3):
+        town.memory.write(bo, 30, kind=HEARD, topic=here, subject=other, importance=9)
+    before = town.digest()
+    assert not source_thinks_of(town, "party"), "three others come first"
+    assert source_remembers(town, "party")
+    assert town.digest() == before, "nothing changes by asking"
 
 
 def test_an_interval_by_hand() -> None:

@@ -41,6 +41,24 @@ def test_the_newest_takes_the_place_of_the_oldest() -> None:
     assert memory.evidence[3, 1].tolist() == [0, 1, -1]
 
 
+def test_without_a_limit_nothing_is_dropped_and_slots_are_added() -> None:
+    memory = Memory(2)
+    for hour in range(40):
+        memory.write(ROWS[1:], hour, kind=SEEN, topic=5, subject=hour, importance=2)
+    assert memory.slots == 48
+    assert memory.subject[:40, 1].tolist() == list(range(40))
+    assert (memory.topic[40:] == 0).all()
+    assert (memory.subject[40:] == -1).all()
+    assert (memory.topic[:, 0] == 0).all()
+    assert memory.count.tolist() == [0, 40]
+    assert memory.latest(ROWS[1:], 2).T.tolist() == [[39, 38]]
+    copy = memory.copied(Memory(2))  # a spare that has become too small
+    assert copy.slots == 48
+    assert copy.room is None
+    memory.write(ROWS[1:], 40, kind=SEEN, topic=5, subject=7, importance=2)
+    assert copy.count.tolist() == [0, 40], "a copy has arrays of its own"
+
+
 def test_what_comes_to_mind_is_touched() -> None:
     memory = filled()
     found = memory.retrieve(ROWS[:1], topic=3, subject=9, now=10, few=2, rule="paper")

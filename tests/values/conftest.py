@@ -10,7 +10,11 @@ import pytest
 from smallscale.values import Votes, read_polis
 from tests.conftest import DATA
 
-CONVERSATIONS = ("canadian-electoral-reform", "brexit-consensus")
+CONVERSATIONS = (
+    "canadian-electoral-reform",
+    "brexit-consensus",
+    "scoop-hivemind.taxes",
+)
 
 
 @pytest.fixture(params=CONVERSATIONS, scope="session")

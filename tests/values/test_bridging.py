@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallscale.values import bridging_scores
+from smallscale.values import bridging, bridging_scores
 
 
 def two_camps(
@@ -115,6 +115,39 @@ def test_a_vote_is_a_rating(votes: float, rating: float) -> None:
     assert bridging_scores(np.full((5, 4), votes)).intercept[0] == pytest.approx(
         rating * 2 / 6.3, abs=1e-6
     )
+
+
+def test_starts_that_have_met_go_on_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All five starts of this conversation end in one minimum: most rounds are made
+    once, not five times."""
+    fitted = []
+    ridge = bridging._ridge
+
+    def counted(votes, mu, other, penalty):
+        fitted.append(len(mu))
+        return ridge(votes, mu, other, penalty)
+
+    monkeypatch.setattr(bridging, "_ridge", counted)
+    votes = two_camps(1, seen=0.4)
+    bridging_scores(votes)
+    assert fitted[0] == 5
+    assert fitted[-1] == 1
+    assert sum(fitted) < 0.5 * 5 * len(fitted)
+
+
+def test_starts_in_two_minima_stay_apart() -> None:
+    factor = np.array([[0.5, -0.5, 0.5, 0.5], [0.1, -0.1, 0.2, 0.1]])
+    intercept = np.array([[0.0, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0]])
+    assert bridging._starts_apart(bridging._Terms(intercept, factor)) == [0, 2, 3]
+
+
+def test_sparse_and_dense_products_fit_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    votes = two_camps(1, seen=0.4)
+    fits = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(bridging, "SPARSE", share)
+        fits.append(bridging_scores(votes))
+    pd.testing.assert_frame_equal(*fits, atol=1e-9)
 
 
 def test_seeds_end_at_the_same_minimum() -> None:

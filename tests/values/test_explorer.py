@@ -55,6 +55,12 @@ def test_reweighting_by_hand() -> None:
         reweighted_agreement(votes, groups, 1.5)
 
 
+def test_a_statement_that_hardly_anybody_saw_comes_last() -> None:
+    votes = pd.DataFrame({"once": [1] + [np.nan] * 19, "all": [1] * 4 + [-1] * 16})
+    found = reweighted_agreement(votes, [0] * 12 + [1] * 8, 0.6)
+    assert found["once"] == 0 < found["all"]
+
+
 def test_at_the_true_share_it_is_nearly_the_pooled_count(made: tuple) -> None:
     votes, groups, _ = made
     share = (groups == 0).mean()

@@ -9,10 +9,17 @@ import torch
 from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
-from smallscale.dpo import Tabular, optimal_policy, padded_answers, train_preferences
+from smallscale.dpo import (
+    Tabular,
+    kl_divergence,
+    optimal_policy,
+    padded_answers,
+    train_preferences,
+)
 from smallscale.values.group_rules import (
     GROUP_RULES,
     GroupLoss,
+    frontier,
     gains,
     group_weights,
     learned_reward,
@@ -221,3 +228,35 @@ def test_dpo_ends_where_the_arithmetic_says(rule: str) -> None:
         reference, learned_reward(utility, weights, reference), beta
     )
     np.testing.assert_allclose(policy.probabilities()[0], expected, atol=0.02)
+
+
+@pytest.mark.parametrize("kl", [0.3, 1.8])
+def test_no_policy_goes_beyond_the_frontier(kl: float) -> None:
+    """Random tilts of the reference, drawn near the distance and nearer."""
+    line = frontier(UTILITY, UNIFORM, 0.5, kl, points=81)
+    assert (np.diff(line[:, 0]) > 0).all()
+    assert (np.diff(line[:, 1]) < 0).all()
+    rng = np.random.default_rng(0)
+    seen = 0
+    for _ in range(300):
+        reward = UTILITY @ rng.random(2) + rng.normal(scale=0.3, size=64)
+        policy = optimal_policy(UNIFORM, reward, rng.uniform(0.3, 2))
+        if float(kl_divergence(policy, UNIFORM)) <= kl:
+            one, other = gains(policy, UTILITY, UNIFORM, 0.5)
+            assert other <= np.interp(one, *line.T) + 1e-3
+            seen += 1
+    assert seen > 50
+
+
+def test_the_ends_of_the_frontier_serve_one_group_alone() -> None:
+    """Asked alone, a group gains 1, at the distance of its own optimum."""
+    alone = optimal_policy(UNIFORM, UTILITY[:, 0], 0.5)
+    line = frontier(UTILITY, UNIFORM, 0.5, float(kl_divergence(alone, UNIFORM)))
+    assert line[-1, 0] == pytest.approx(1, abs=1e-9)
+    assert line.shape == (41, 2)
+
+
+@pytest.mark.parametrize("kl", [0.0, -1.0, 4.2, math.nan])
+def test_a_distance_out_of_reach_is_refused(kl: float) -> None:
+    with pytest.raises(ValueError, match="kl must be above 0 and within reach"):
+        frontier(UTILITY, UNIFORM, 0.5, kl)

@@ -6,8 +6,8 @@ neighbours (KNN-Shapley), retraining (leave one out), and lds, which judges the 
 
 `markets` divides what a model achieves among the owners of its text: games (Shapley and
 Banzhaf values), payments (the payout rule), valuation (what an author's text is worth),
-market (how a payment is gamed), consequences (what follows from paying), and proxies
-(cheap scores, compared with the exact ones).
+market (how a payment is gamed), consequences (what follows from paying), proxies (cheap
+scores, compared with the exact ones), and sources (the line where a text also stands).
 """
 
 from smallscale.attribution.markets.games import (

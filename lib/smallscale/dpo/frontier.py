@@ -13,6 +13,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from smallscale.dpo.answers import Answers, all_logps
+from smallscale.dpo.losses import gradient_weight
 from smallscale.dpo.policy_training import train_preferences
 from smallscale.dpo.reviews import (
     Reviews,
@@ -91,13 +92,36 @@ def logp_change(data: PreferenceData, world: Reviews, policy: Any) -> LogpChange
     policy: (reviews + 1,), as from `review_distribution`. A text that is no review
     moves as all such texts together do.
     """
+    rise = np.log(np.asarray(policy) / data.reference)  # (reviews + 1,)
+    means = rise[text_places(data, world)[data.held_out]].mean(0)
+    return LogpChange(chosen=float(means[0]), rejected=float(means[1]))
+
+
+def text_places(data: PreferenceData, world: Reviews) -> np.ndarray:
+    """Return where each of the data's texts stands in an array (reviews + 1,), as from
+    `review_distribution`: (texts,), -1, the last place, for what is no review."""
     places = []
     for ids, mask in zip(data.texts.ids, data.texts.mask, strict=True):
         text = ids[mask.bool()].tolist()[1:]  # without the prompt
         places.append(world.place.get(tuple(text), -1))
-    rise = np.log(np.asarray(policy) / data.reference)  # (reviews + 1,)
-    means = rise[np.array(places)[data.held_out]].mean(0)
-    return LogpChange(chosen=float(means[0]), rejected=float(means[1]))
+    return np.array(places)
+
+
+def pair_weights(
+    data: PreferenceData, world: Reviews, policy: Any, beta: float
+) -> pd.DataFrame:
+    """Return how hard the gradient of DPO's loss pulls at each pair that is trained on,
+    and what the pair is worth.
+
+    policy: (reviews + 1,), as from `review_distribution`.
+    Columns: weight, sigmoid(-beta h), as `gradient_weight` has it; gap, by how much the
+    true reward of the chosen answer is higher.
+    """
+    places = text_places(data, world)[data.pairs]  # (n, 2)
+    rise = np.log(np.asarray(policy) / data.reference)[places]  # (n, 2)
+    reward = np.append(world.reward, world.failure)[places]  # (n, 2)
+    weight = gradient_weight(rise[:, 0] - rise[:, 1], beta)
+    return pd.DataFrame({"weight": weight, "gap": reward[:, 0] - reward[:, 1]})
 
 
 def track_training(

@@ -154,6 +154,23 @@ def preference_loss(
     return losses, beta * chosen.detach(), beta * rejected.detach()
 
 
+def gradient_weight(margin: Any, beta: float) -> Tensor:
+    """Return how hard the gradient of DPO's loss pulls at each pair: the weight is
+    sigmoid(-beta h), where h is the pair's margin (Rafailov et al. 2023, section 4):
+        gradient of the loss = -beta sigmoid(-beta h) gradient of h
+
+    margin: (pairs,), in nats, of any shape. Returns the same shape, in (0, 1): 1/2 for
+    a pair that has not moved, near 0 where the chosen answer is far ahead, and near 1
+    where the rejected one is.
+    Raises ValueError unless beta is finite and above 0.
+
+    >>> gradient_weight([0.0, 3.0, -3.0], beta=1.0)
+    tensor([0.5000, 0.0474, 0.9526], dtype=torch.float64)
+    """
+    finite_number("beta", beta, above=0)
+    return torch.sigmoid(-beta * real_tensor("margin", margin))
+
+
 class _PairLogps(NamedTuple):
     """Log-probabilities of the two answers of each pair, all of one shape."""
 

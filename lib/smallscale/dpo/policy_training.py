@@ -100,7 +100,7 @@ def train_preferences(
     texts = texts.to(device)
     pairs = _checked_pairs(pairs, len(texts)).to(device)
     fixed = _checked_reference(reference, policy, texts).to(device)
-    order = _PairOrder(len(pairs), batch_size)
+    order = PairOrder(len(pairs), batch_size)
     rows: list[dict[str, float]] = []
 
     def batch_loss(generator: Generator) -> Tensor:
@@ -163,7 +163,7 @@ def check_training_options(
     check_loss_options(beta=beta, loss=loss, label_smoothing=label_smoothing)
 
 
-class _PairOrder:
+class PairOrder:
     """The order in which pairs are visited: each once before any comes again."""
 
     def __init__(self, pairs: int, batch_size: int) -> None:

@@ -121,20 +121,25 @@ def naive(
     hidden = None
     if offset < k.shape[2] - 1:
         hidden = causal_mask(q.shape[2], k.shape[2], offset, q.device)
-    scores = sight.scores(scale * traffic.read(q).to(work), traffic.read(k), hidden)
+    q_scaled = scale * traffic.read(q).to(work)
+    scores = sight.scores(q_scaled, traffic.read(k), hidden)
     scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
     if hidden is not None:
         scores = scores.masked_fill(hidden, -math.inf)
-    # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of zeros
-    # there, and not used.
-    blind = scores.detach().isneginf().all(-1, keepdim=True)
-    scores = torch.where(blind, 0.0, scores)
+    blind = None
+    if offset < 0 or k.shape[2] == 0 or not sight.bounded(q_scaled, k):
+        # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of
+        # zeros there, and not used.
+        blind = scores.detach().isneginf().all(-1, keepdim=True)
+        scores = torch.where(blind, 0.0, scores)
     weights = traffic.read(traffic.write(scores.softmax(-1)))
     out = traffic.write(sight.weighted_sum(weights, traffic.read(v), hidden))
-    out = out.masked_fill(blind, 0.0).to(q.dtype)
-    if not return_lse:
-        return out, None
-    return out, scores.logsumexp(-1).masked_fill(blind.squeeze(-1), -math.inf)
+    lse = scores.logsumexp(-1) if return_lse else None
+    if blind is not None:
+        out = out.masked_fill(blind, 0.0)
+        if lse is not None:
+            lse = lse.masked_fill(blind.squeeze(-1), -math.inf)
+    return out.to(q.dtype), lse
 
 
 class _Flash(torch.autograd.Function):

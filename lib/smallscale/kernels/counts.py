@@ -44,52 +44,78 @@ class Traffic:
         """
 
 
-def elements_moved(level: str, n: int, d: int, block: int, causal: bool = False) -> int:
+def elements_moved(
+    level: str,
+    n: int,
+    d: int,
+    block: int,
+    causal: bool = False,
+    block_k: int | None = None,
+) -> int:
     """Return the elements that one head's forward pass moves, as `Traffic` counts them.
 
     For n queries and n keys of length d:
 
         naive:  4 n d + 4 n^2
-                q, k, v and out once; scores and weights written and read, causal or not
+                each of three steps reads its inputs once and writes its result once:
+                scores 2 n d + n^2, softmax 2 n^2, output n^2 + 2 n d; causal or not
         tiled:  2 n d + n + 2 d * (the sum over query tiles of the keys each visits)
                 q, out and lse once
 
     Each of ceil(n / block) query tiles visits all n keys; causal, only the tiles up to
-    its own. level: naive or tiled. Raises ValueError for another one, and for n < 0, d
-    < 1, block < 1.
+    its own. block: queries in a tile; block_k: keys in a tile, by default as many.
+    level: naive or tiled. Raises ValueError for another one, and for n < 0, d < 1,
+    block < 1, block_k < 1.
 
     >>> elements_moved("naive", 4096, 64, 128), elements_moved("tiled", 4096, 64, 128)
     (68157440, 17305600)
     """
     whole_number("n", n, least=0)
     whole_number("d", d)
-    whole_number("block", block)
+    block, block_k = _checked_tile(block, block_k)
     one_of("level", level, ("naive", "tiled"))
     if level == "naive":
         return int(4 * n * d + 4 * n * n)
-    visited = sum(min(i + block, n) if causal else n for i in range(0, n, block))
+    visited = 0
+    for i in range(0, n, block):
+        sees = min(i + block, n) if causal else n  # the tile's last query sees so many
+        visited += min(n, -(-sees // block_k) * block_k)  # in whole tiles of keys
     return int(2 * n * d + n + 2 * d * visited)
 
 
-def fast_memory(d: int, block: int) -> int:
-    """Return the elements that tiles of `block` rows of length d hold at once.
+def fast_memory(d: int, block: int, block_k: int | None = None) -> int:
+    """Return the elements that a tile of `block` queries and `block_k` keys holds.
 
-    They are q, out, k and v (block d each), scores (block^2), maximum and sum (block
-    each).
+    They are q and out (block d each), k and v (block_k d each), scores (block block_k),
+    maximum and sum (block each). block_k is block by default.
 
-    >>> fast_memory(64, 128)
-    49408
+    >>> fast_memory(64, 128), fast_memory(64, 128, 16)
+    (49408, 20736)
     """
-    return 4 * block * d + block * block + 2 * block
+    block_k = block if block_k is None else block_k
+    return 2 * (block + block_k) * d + block * block_k + 2 * block
 
 
-def largest_block(d: int, memory: int) -> int:
-    """Return the largest block whose tiles fit into `memory` elements; 0 if none does.
+def largest_block(d: int, memory: int, block_k: int | None = None) -> int:
+    """Return the most queries whose tile fits into `memory` elements; 0 if none does.
 
-    It is the largest b with b^2 + (4 d + 2) b <= memory.
+    With block_k keys in a tile; by default as many keys as queries. It is the largest b
+    with fast_memory(d, b, block_k) <= memory.
 
-    >>> largest_block(64, 49408)
-    128
+    >>> largest_block(64, 49408), largest_block(64, 49408, 16)
+    (128, 324)
     """
+    if block_k is not None:
+        _, block_k = _checked_tile(1, block_k)
+        return max(0, (memory - 2 * block_k * d) // (2 * d + block_k + 2))
     half = 2 * d + 1
     return max(0, math.isqrt(half * half + memory) - half)
+
+
+def _checked_tile(block: int, block_k: int | None) -> tuple[int, int]:
+    """Return the queries and keys in a tile; raise ValueError for less than one."""
+    whole_number("block", block)
+    if block_k is None:
+        return block, block
+    whole_number("block_k", block_k)
+    return block, block_k

@@ -102,24 +102,34 @@ def traffic_explorer(
 ) -> Explorer:
     """Return, for `explore`, what one forward pass moves, predicted and counted.
 
-    The reader chooses a block and a fast memory. It opens on the largest block, with a
-    memory that it does not fit.
+    The reader chooses the queries and the keys of a tile, and a fast memory. It opens
+    on the largest tile, with a memory that it does not fit.
 
-    blocks, memories: the notches of the two sliders, increasing; memories in elements.
+    blocks, memories: the notches of the sliders, increasing; memories in elements.
     """
     generator = torch.Generator().manual_seed(seed)
     q, k, v = torch.randn(3, 1, 1, n, d, generator=generator).unbind()
-    counted = {size: ForwardRecorder(q, k, v, n, size).elements for size in blocks}
-    block = widgets.SelectionSlider(options=list(blocks), value=blocks[-1])
+    counted: dict[int, dict[int, int]] = {}  # keys in a tile -> queries in it -> moved
+    for keys in blocks:
+        counted[keys] = {}
+        for queries in blocks:
+            traffic = Traffic()
+            tiled.forward(q, k, v, 1.0, n, queries, traffic, keys)
+            counted[keys][queries] = traffic.elements
     memory = widgets.SelectionSlider(
         options=[(f"{elements:,}", elements) for elements in memories],
         value=memories[len(memories) // 2],
     )
 
-    def scene(size: int, room: int) -> str:
-        return _traffic_scene(n, d, size, room, counted)
+    def scene(queries: int, keys: int, room: int) -> str:
+        return _traffic_scene(n, d, queries, keys, room, counted[keys])
 
-    return scene, {"block": block, "fast memory": memory}
+    sliders = {
+        "queries in a tile": widgets.SelectionSlider(options=blocks, value=blocks[-1]),
+        "keys in a tile": widgets.SelectionSlider(options=blocks, value=blocks[-1]),
+        "fast memory": memory,
+    }
+    return scene, sliders
 
 
 def _tile_scene(steps: Sequence[Step], number: int, n: int, d: int, block: int) -> str:
@@ -158,28 +168,30 @@ def _tile_scene(steps: Sequence[Step], number: int, n: int, d: int, block: int) 
 
 
 def _traffic_scene(
-    n: int, d: int, block: int, memory: int, counted: dict[int, int]
+    n: int, d: int, queries: int, keys: int, memory: int, counted: dict[int, int]
 ) -> str:
-    """Return a bar for each block: its counted traffic, and whether its tiles fit."""
+    """Return a bar for each number of queries, with these keys: moved, and fitting."""
     naive = elements_moved("naive", n, d, 1)
-    moved = elements_moved("tiled", n, d, block)
-    need = fast_memory(d, block)
+    moved = elements_moved("tiled", n, d, queries, block_k=keys)
+    need = fast_memory(d, queries, keys)
     if need <= memory:
         fits = f"and fit into {memory:,}"
     else:
         fits = f"which do not fit into {memory:,}: no such machine runs this"
     sentence = (
-        f"Block {block:,}: its tiles take {need:,} elements of fast memory, {fits}. "
-        f"Moved: {moved:,} predicted, {counted[block]:,} counted, {naive / moved:.1f} "
-        "times less than the naive level. "
+        f"Tiles of {queries:,} queries and {keys:,} keys take {need:,} elements of "
+        f"fast memory, {fits}. "
+        f"Moved: {moved:,} predicted, {counted[queries]:,} counted; the naive "
+        f"level moves {naive / moved:.2f} times as much. "
         f"N²d²/M, the theorem's order, is {n * n * d * d / memory:,.0f}."
     )
-    fitting = [size for size in counted if fast_memory(d, size) <= memory]
+    fitting = [size for size in counted if fast_memory(d, size, keys) <= memory]
     return TEMPLATES.get_template("traffic_explorer.html.j2").render(
         sentence=sentence,
         n=n,
         d=d,
-        block=block,
+        block=queries,
+        keys=keys,
         naive=naive,
         counted=counted,
         longest=max(naive, *counted.values()),

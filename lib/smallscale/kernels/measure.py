@@ -3,7 +3,10 @@
 What the notebook and the benchmarks measure with.
 """
 
+import ctypes
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -20,9 +23,64 @@ def seconds(ways: Sequence[Callable[[], Any]], rounds: int = 5) -> list[float]:
 
     The functions are called in turns, so that a busy moment hits all alike.
     """
-    times = [[timeit(way, number=1) for way in ways] for _ in range(rounds + 1)]
-    medians = np.median(times[1:], axis=0)
-    return [float(median) for median in medians]
+    return [float(median) for median in np.median(rounds_of(ways, rounds), axis=0)]
+
+
+def rounds_of(
+    ways: Sequence[Callable[[], Any]],
+    rounds: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+) -> np.ndarray[Any, Any]:
+    """Return every function's time in every round, (rounds, functions), in seconds.
+
+    A first round, which warms up, is left out. clock: `time.process_time` counts what
+    the processor did for us alone, whatever else runs on the machine.
+    """
+    times = [[timeit(way, number=1, timer=clock) for way in ways]]
+    for _ in range(rounds):
+        times.append([timeit(way, number=1, timer=clock) for way in ways])
+    return np.array(times[1:])
+
+
+def ratio(above: Any, below: Any) -> tuple[float, float, float]:
+    """Return the median, lowest and highest ratio of two ways' times, round by round.
+
+    >>> ratio([2.0, 3.0, 8.0], [1.0, 1.0, 2.0])
+    (3.0, 2.0, 4.0)
+    """
+    each = np.asarray(above) / np.asarray(below)
+    return float(np.median(each)), float(each.min()), float(each.max())
+
+
+@contextmanager
+def memory_kept() -> Iterator[bool]:
+    """Let the process keep, inside, what it frees; yield whether this machine can.
+
+    glibc gives large pieces of memory back to the system when they are freed, and the
+    system then clears each page anew when it is first touched: a page fault. Inside,
+    freed memory stays with the process and is used again. Only glibc has this switch.
+    """
+    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallopt"):
+        yield False
+        return
+    trim_threshold, mmap_max = -1, -4  # names of malloc.h
+    yes = libc.mallopt(mmap_max, 0) and libc.mallopt(trim_threshold, 2**31 - 1)
+    try:
+        yield bool(yes)
+    finally:
+        libc.mallopt(mmap_max, 65_536)
+        libc.mallopt(trim_threshold, 128 * 1024)
+        libc.malloc_trim(0)
+
+
+def page_faults(function: Callable[[], Any]) -> int:
+    """Return how many pages of memory the system had to provide during a call."""
+    import resource  # only here: Windows has none
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    function()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def peak_bytes(function: Callable[[], Any]) -> int:
@@ -72,10 +130,10 @@ def flops(n: int, d: int, causal: bool = False) -> int:
     return 4 * d * pairs
 
 
-def machine() -> dict[str, float]:
+def machine(clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
     """Return what this machine can do in a second, on torch's threads, in billions.
 
-    Each is the best of several tries, in float32:
+    Each is the best of several tries, in float32, by this clock:
 
         gflops   floating-point operations of a matrix product
         gexps    exponentials, exp
@@ -90,7 +148,8 @@ def machine() -> dict[str, float]:
     source, target = far[: 2**25], far[2**25 :]
 
     def best(amount: int, function: Callable[[], Any], calls: int = 1) -> float:
-        return amount * calls / min(repeat(function, number=calls, repeat=8)) / 1e9
+        tries = repeat(function, number=calls, repeat=8, timer=clock)
+        return amount * calls / min(tries) / 1e9
 
     return {
         "gflops": best(2 * 1024**3, lambda: torch.mm(a, a, out=product)),

@@ -49,10 +49,9 @@ def product(weights: Tensor, x: Tensor, hidden: Tensor | None) -> Tensor:
     >>> weights @ x, product(weights, x, torch.tensor([[False, True]]))
     (tensor([[[nan]]]), tensor([[[2.]]]))
     """
-    if hidden is None:
-        return weights @ x
-    if _all_finite(x) and _all_finite(weights):
-        return weights @ x
+    plain = weights @ x
+    if hidden is None or all_finite(plain):
+        return plain
     weights = weights.masked_fill(hidden, 0)
     finite = x.isfinite()
     total = weights @ x.masked_fill(~finite, 0)
@@ -67,9 +66,7 @@ def add_product_(
     It is `product` without room for the result. total: (…, rows, d), returned;
     weights and x are as there.
     """
-    if hidden is None:
-        return total.baddbmm_(weights, x, alpha=alpha)
-    if _all_finite(x) and _all_finite(weights):
+    if hidden is None or all_finite(weights, x):
         return total.baddbmm_(weights, x, alpha=alpha)
     weights = weights.masked_fill(hidden, 0)
     finite = x.isfinite()
@@ -77,12 +74,28 @@ def add_product_(
     return total.add_(_not_finite_part(weights, x, hidden, finite), alpha=alpha)
 
 
-def _all_finite(x: Tensor) -> bool:
-    """Return whether x holds no NaN or infinity; also False where its sum is too large.
+def all_finite(*tensors: Tensor) -> bool:
+    """Return whether none holds NaN or infinity; also False where a sum is too large.
 
     One number tells: a sum is finite only if all that was summed is.
+
+    >>> all_finite(torch.ones(2), torch.tensor([0.0, math.nan]))
+    False
     """
-    return bool(x.sum().isfinite())
+    return all(bool(x.sum().isfinite()) for x in tensors)
+
+
+def bounded(a: Tensor, b: Tensor) -> bool:
+    """Return whether every product a_i . b_j is surely finite, without computing any.
+
+    a: (…, rows, d); b: (…, columns, d). d times the largest numbers of both is a bound.
+
+    >>> bounded(torch.ones(2, 3), torch.ones(4, 3))
+    True
+    >>> bounded(torch.full((2, 3), 1e30), torch.full((4, 3), 1e30))
+    False
+    """
+    return bool(_bounded(a.detach(), b.detach()))
 
 
 def _not_finite_part(
@@ -138,7 +151,7 @@ class _Scores(torch.autograd.Function):
     def forward(a: Tensor, b: Tensor, hidden: Tensor | None) -> Tensor:
         with full_precision(a.device):
             result = a @ b.mT
-            return result if _all_finite(result) else hide_(result, hidden, 0)
+            return result if bounded(a, b) else hide_(result, hidden, 0)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -188,8 +201,31 @@ class _WeightedSum(torch.autograd.Function):
         return over_batches(weighted_sum, info, in_dims, arguments)
 
 
+class _Bounded(torch.autograd.Function):
+    """`bounded` as a tensor; under vmap one answer for all that vmap goes over."""
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor) -> Tensor:
+        if a.numel() == 0 or b.numel() == 0:
+            return torch.ones((), dtype=torch.bool, device=a.device)
+        return (a.abs().amax() * b.abs().amax() * a.shape[-1]).isfinite()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> None:
+        return None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, a: Tensor, b: Tensor) -> tuple[Tensor, None]:
+        return _bounded(a, b), None
+
+
 scores: Any = _Scores.apply
 weighted_sum: Any = _WeightedSum.apply
+_bounded: Any = _Bounded.apply
 
 
 def _sum_of(multiply: Any, *pairs: tuple[Any, Any, Any]) -> Tensor:

@@ -23,6 +23,8 @@ from torch import Tensor
 from smallscale.kernels.counts import Traffic
 from smallscale.kernels.sight import (
     add_product_,
+    all_finite,
+    bounded,
     causal_mask,
     hide_,
     product,
@@ -40,6 +42,7 @@ def forward(
     offset: int,
     block: int,
     traffic: Traffic | None = None,
+    block_k: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return out = softmax(s) v, lse = log sum exp(s) of the scores s = scale * q k^T:
     one tile of Br queries after the other walks over the keys in tiles of Bc. Numbers
@@ -50,24 +53,26 @@ def forward(
     offset: query i sees the keys 0 .. i + offset.
     traffic: counts what is read and written, and watches each tile.
     """
-    traffic = traffic or Traffic()
+    traffic, block_k = traffic or Traffic(), block_k or block  # Br is block, Bc block_k
     out, lse = _empty_results(q)
     tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
+    safe = all_finite(v)  # if so, a weight of 0 takes nothing: 0 * NaN would be NaN
     for rows in tiles(q.shape[2], block):  # 3
         q_i = traffic.read(tile(q[:, :, rows]))  # 4: (…, group * Br, d)
         q_i = q_i * (scale * LOG2E)
         top, total, acc = _nothing_seen(q_i)  # 5: m, l and O
-        for cols in tiles(k.shape[2], block, stop=rows.stop + offset):  # 6
+        for cols in tiles(k.shape[2], block_k, stop=rows.stop + offset):  # 6
             k_j = traffic.read(tile(k[:, :, cols]))  # 7: (…, Bc, d)
             v_j = traffic.read(tile(v[:, :, cols]))
             hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
-            s = hide_(q_i @ k_j.mT, hidden)  # 8: S = Q K^T, (…, group * Br, Bc)
+            s = hide_(q_i.bmm(k_j.mT), hidden)  # 8: S = Q K^T, (…, group * Br, Bc)
             higher = torch.maximum(top, s.amax(-1, keepdim=True))  # 9: m' = max(m, S)
             p = s.sub_(higher).exp2_()  # 9: P = exp(S - m')
             shrink = top.sub_(higher).exp2_()  # exp(m - m')
             total = total.mul_(shrink).add_(p.sum(-1, keepdim=True))  # 9: l
             acc.mul_(shrink)
-            add_product_(acc, p, v_j, hidden)  # 10: O = exp(m - m') O + P V
+            edge = None if safe else hidden
+            add_product_(acc, p, v_j, edge)  # 10: O = exp(m - m') O + P V
             top = higher
             traffic.watch(rows, cols, top, total, acc)
         # 12 to 15: O / l and m + log l, the latter back from base 2.
@@ -96,6 +101,7 @@ def backward(
     dq = torch.zeros(q.shape, dtype=lse.dtype, device=q.device)  # 3
     dk, dv = _empty_like(k), _empty_like(v)
     delta = torch.linalg.vecdot(dout.to(lse.dtype), out.to(lse.dtype)) - dlse  # 4
+    safe = all_finite(q, k, dout, delta) and bounded(dout, v) and _no_nan(lse)
     # A row that saw no key has lse -inf; with +inf its weights are exp(-inf) = 0.
     lse = LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
     for cols in tiles(k.shape[2], block):  # 5
@@ -107,12 +113,13 @@ def backward(
             hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
             s = (q_i * (scale * LOG2E)) @ k_j.mT  # 10: S = Q K^T, (…, group * Br, Bc)
             p = hide_(s, hidden).sub_(lse_i).exp2_()  # 11: P = exp(S - L)
-            add_product_(dv_j, p.mT, do_i, turned(hidden))  # 12: dV = dV + P^T dO
+            edge = None if safe else hidden
+            add_product_(dv_j, p.mT, do_i, turned(edge))  # 12: dV = dV + P^T dO
             dp = do_i @ v_j.mT  # 13: dP = dO V^T
             ds = dp.sub_(delta_i).mul_(p)  # 14: dS = P * (dP - D)
-            dq_i = product(ds, k_j, hidden).view(dq[:, :, rows].shape)
+            dq_i = product(ds, k_j, edge).view(dq[:, :, rows].shape)
             dq[:, :, rows].add_(dq_i, alpha=scale)  # 15: dQ = dQ + dS K
-            add_product_(dk_j, ds.mT, q_i, turned(hidden), scale)  # 16: dK += dS^T Q
+            add_product_(dk_j, ds.mT, q_i, turned(edge), scale)  # 16: dK += dS^T Q
         _put(dk, cols, dk_j)  # 18
         _put(dv, cols, dv_j)
     return dq.to(q.dtype), dk, dv
@@ -206,7 +213,13 @@ def _out_of_sight(rows: slice, cols: slice, offset: int, q_i: Tensor) -> Tensor 
         return None
     n_rows, n_cols = rows.stop - rows.start, cols.stop - cols.start
     mask = causal_mask(n_rows, n_cols, offset + rows.start - cols.start, q_i.device)
-    return mask.repeat(q_i.shape[1] // n_rows, 1)
+    group = q_i.shape[1] // n_rows
+    return mask if group == 1 else mask.repeat(group, 1)
+
+
+def _no_nan(lse: Tensor) -> bool:
+    """Return whether lse is below infinity: -inf, of who saw no key, is no fault."""
+    return bool((lse < torch.inf).all())
 
 
 def _empty_results(q: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ a notebook that runs by hand checks itself, with the same words, in its second c
 import ast
 import io
 import itertools
+import linecache
 import math
 import re
 import tokenize
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from smallscale.notebook.fingerprints import NO_PYTHON
 from smallscale.runs import Refused, refusing
@@ -383,7 +385,8 @@ def check_parameters() -> None:
 
     Every notebook calls it in its second cell. The types, ranges and choices are those
     of the parameters cell as the kernel has run it, and the values are what the
-    kernel has now. Relative paths start from the kernel's folder.
+    kernel has now. Relative paths start from the kernel's folder. In a script that was
+    made of a notebook there are no cells, and nothing is checked.
 
     Raises ValueError with the line that the command prints.
     """
@@ -391,9 +394,9 @@ def check_parameters() -> None:
 
     shell = get_ipython()
     if shell is None:
-        raise ValueError("check_parameters checks a notebook, and none is running here")
+        return
     try:
-        cell = _declaring_cell(shell.history_manager.input_hist_raw)
+        cell = _declaring_cell([*_compiled_inputs(), *_kept_inputs(shell)])
         for name, parameter in read_parameters(
             cell, "this notebook", defaults=False
         ).items():
@@ -402,6 +405,22 @@ def check_parameters() -> None:
             parameter.admit(shell.user_ns[name], Path.cwd())
     except Refused as refusal:
         raise ValueError(str(refusal)) from None
+
+
+def _kept_inputs(shell: Any) -> Iterable[str]:
+    """Return the inputs that a kernel keeps in its history, in their order."""
+    inputs: Iterable[str] = shell.history_manager.input_hist_raw
+    return inputs
+
+
+def _compiled_inputs() -> Iterable[str]:
+    """Return the inputs that a kernel has compiled, the first of equal ones in place.
+
+    They are there without a history too: nbval asks its kernels to keep none.
+    """
+    for entry in list(linecache.cache.values()):
+        if len(entry) == 4 and entry[1] is None:  # compiled from a text, not a file
+            yield "".join(entry[2])
 
 
 def _declaring_cell(inputs: Iterable[str]) -> str:

@@ -101,6 +101,19 @@ class Scripted:
         return [float(not comes_to_mind), float(comes_to_mind)]
 
 
+class Uniform:
+    """A brain that knows nothing: each option is as likely as the others.
+
+    What any other brain must beat, kind of question by kind of question.
+    """
+
+    name = "uniform"
+
+    def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
+        """Return the same weight for each of a question's options."""
+        return [[1.0] * len(question.options) for question in questions]
+
+
 def identity_of(brain: Brain) -> str:
     """Return what a checkpoint remembers of a brain: its identity, else its name."""
     return str(getattr(brain, "identity", brain.name))

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-VERSION = "3"  # of the state's meaning; a file of another version is refused
+VERSION = "4"  # of the state's meaning; a file of another version is refused
 
 
 def digest(record: str, arrays: dict[str, np.ndarray]) -> str:

@@ -87,7 +87,21 @@ def _say(
     """Return the topic that each speaker chooses from those in mind, 0 for none."""
     here = town.topic_of_place(speakers)
     minds = town.topics_in_mind(speakers, here, town.ids[listeners])
+    minds = _without_own_news(town, minds, town.ids[listeners])
     return town.choose("say", speakers, relation, *minds)
+
+
+def _without_own_news(
+    town: TownState, minds: np.ndarray, listeners: np.ndarray
+) -> np.ndarray:
+    """Take out of each mind (3, rows) the news whose source is the listener (rows,).
+
+    Nobody is told their own news. The topics stay in ascending order.
+    """
+    source = np.full(len(town.world.topics), NOBODY)
+    source[: len(town.world.sources)] = town.world.sources
+    is_own = source[minds] == listeners
+    return np.sort(np.where(is_own, 0, minds), axis=0)
 
 
 def _hear(

@@ -80,7 +80,34 @@ def check_scores(scores: Callable[..., Any]) -> str:
             "Almost: four memories of equal importance give NaN. A constant column "
             "cannot be divided by its spread."
         )
-    return correct
+    return _fit_for_other_memories(scores) or correct
+
+
+def _fit_for_other_memories(scores: Callable[..., Any]) -> str:
+    """Return what is wrong where other memories than the first four are scored.
+
+    Empty where nothing is.
+    """
+    random = np.random.default_rng(0)
+    for count in (1, 2, 30):
+        last = random.integers(0, int(NOW), count).astype(float)
+        importance = random.integers(1, 10, count).astype(float)
+        relevance = random.integers(0, 3, count) / 2
+        right = retrieval_scores(last, importance, relevance, NOW)
+        with np.errstate(all="ignore"):
+            answer = np.asarray(scores(last, importance, relevance, NOW), dtype=float)
+        if answer.shape != right.shape:
+            return (
+                f"Four memories are scored rightly, {count} are not: {right.shape} "
+                f"scores were expected and {answer.shape} came. Compute from what is "
+                "given, for any number of memories."
+            )
+        if not np.allclose(answer, right, atol=1e-5):
+            return (
+                f"Four memories are scored rightly, {count} others are not. Scale by "
+                "the least and the most of what is given; a constant column is 1/2."
+            )
+    return ""
 
 
 def _likely_mistakes(
@@ -127,7 +154,9 @@ def check_brain(brain: Any, *, beat: float, seeds: Sequence[int]) -> str:
     reached = mean_guests(towns)
     if reached <= beat:
         return (
-            f"{reached:.1f} people came on average; the goal is more than {beat:.1f}."
+            f"{reached:.1f} people came on average; the goal is more than {beat:.1f}. "
+            "Whoever is merely in the café is no guest: a guest was told, meant to go, "
+            "and went. Which of the three is rare?"
         )
     return (
         f"Right: {reached:.1f} people came on average, more than {beat:.1f}, and each "

@@ -6,7 +6,7 @@ import numpy as np
 
 from smallscale.core.validation import require
 from smallscale.simulation.answers import replies_of
-from smallscale.simulation.brains import Fault
+from smallscale.simulation.brains import Brain, Fault
 from smallscale.simulation.memory import HEARD, SEEN
 from smallscale.simulation.questions import Question
 from smallscale.simulation.state import NEVER, NOBODY
@@ -35,11 +35,14 @@ class Interview:
     fault: str = ""
 
 
-def interview(town: Town, person: str, fact: str) -> Interview:
+def interview(
+    town: Town, person: str, fact: str, *, brain: Brain | None = None
+) -> Interview:
     """Ask a person of the first town whether they have heard of a fact.
 
     The town does not notice: nothing in its state changes. An answer that cannot be
-    used is counted in `town.faults`.
+    used is counted in `town.faults`. brain: who answers; by default the one that the
+    town lived by.
     """
     f = town.world.fact_number(fact)
     row = _row_of(town, person)
@@ -47,7 +50,7 @@ def interview(town: Town, person: str, fact: str) -> Interview:
     comes_to_mind = (town.memory.topic[slots, row] == f).any()
     detail = (f, f if comes_to_mind else 0)
     question = Question(town.world, "know", int(town.who[row]), detail)
-    (weights,) = replies_of(town.brain, [question])
+    (weights,) = replies_of(brain or town.brain, [question])
     fault = str(weights) if isinstance(weights, Fault) else ""
     if fault:
         town.answers.interview_faults[fault] += 1

@@ -8,7 +8,7 @@ Equal questions were merged before they come here.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,15 @@ from smallscale.training.optimizers import make_optimizer
 Situation = tuple[Question, np.ndarray]  # a question, and the weights of its options
 
 LONGEST_LINE = 256  # tokens
-LINES_IN_BATCH = 64  # of a step of training
+ENTRIES_IN_BATCH = 32  # of a step of training
+
+
+class DiaryEntry(NamedTuple):
+    """A question, the letters of its options, and how many people chose each."""
+
+    text: str
+    letters: str
+    times: tuple[int, ...]
 
 
 class LanguageBrain:
@@ -123,21 +131,24 @@ def experience(towns: Iterable[Town]) -> list[Situation]:
     return list(by_text.values())
 
 
-def diary_lines(
-    situations: Sequence[Situation], copies: int, *, seed: int = 0
-) -> list[str]:
-    """Return what people did, a line each, as a text to learn from.
+def diary_entries(
+    situations: Sequence[Situation], people: int, *, seed: int = 0
+) -> list[DiaryEntry]:
+    """Return what people did, a question an entry, as something to learn from.
 
-    Every question stands there `copies` times, each time followed by the letter of an
-    option, which is drawn by the options' weights.
+    To each question `people` people gave an answer, drawn by its options' weights; the
+    entry counts their letters. The weights themselves stand nowhere in it.
+
+    >>> town = Town(3).run(9)
+    >>> sum(diary_entries(town.answers.answered(), 40)[0].times)
+    40
     """
     random = np.random.default_rng(seed)
-    lines = []
+    entries = []
     for question, weights in situations:
-        shares = weights / weights.sum()
-        for option in random.choice(len(weights), copies, p=shares):
-            lines.append(f"{question.text} {question.letters[option]}")
-    return lines
+        times = random.multinomial(people, weights / weights.sum()).tolist()
+        entries.append(DiaryEntry(question.text, question.letters, tuple(times)))
+    return entries
 
 
 def word_tokenizer(lines: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -177,36 +188,41 @@ def untrained_diarist(
 def train_diarist(
     model: Any,
     tokenizer: Any,
-    lines: Sequence[str],
+    entries: Sequence[DiaryEntry],
     *,
-    lr: float = 3e-3,
+    epochs: int = 1,
+    lr: float = 2e-3,
     seed: int = 0,
     progress: str = "",
 ) -> list[float]:
-    """Fit the model in place to lines that end in a letter, each of them seen once.
+    """Fit the model in place to a diary, each entry read once an epoch.
 
-    The loss is half the letter's cross-entropy and half the mean of all other words':
-    otherwise the one word that decides would be one in forty. Returns the letters' loss
-    of each batch, and leaves the model in eval mode. Where the training is interrupted,
-    the model gets its old weights back. progress: what to call a progress bar; empty
-    for none.
+    The loss is the letters' cross-entropy, among the letters that were offered, as the
+    brain decides among them; and half the mean of all other words', so that the model
+    stays a model of language. Returns the letters' loss of each batch, and leaves the
+    model in eval mode. Where the training is interrupted, the model gets its old
+    weights back. progress: what to call a progress bar; empty for none.
     """
     before = {name: each.clone() for name, each in model.state_dict().items()}
-    rows = tokenizer(list(lines)).input_ids
+    rows = tokenizer([entry.text for entry in entries]).input_ids
+    letters = _letter_tokens(tokenizer)
     optimizer = make_optimizer("adamw", model.parameters(), lr=lr, weight_decay=0.01)
     losses = []
     try:
         model.train()
         with seeded(seed):
-            order = torch.randperm(len(rows))
-            batches = order.split(LINES_IN_BATCH)  # type: ignore[no-untyped-call]
+            batches: list[Tensor] = []
+            for _ in range(whole_number("epochs", epochs)):
+                order = torch.randperm(len(rows))
+                batches += order.split(ENTRIES_IN_BATCH)  # type: ignore[no-untyped-call]
             schedule = OneCycleLR(
                 optimizer, lr, total_steps=len(batches), pct_start=0.1
             )
             for batch in ProgressBar(batches, desc=progress):
-                letter, words = _line_losses(model, [rows[i] for i in batch])
+                logits, words = _read(model, [rows[i] for i in batch])
+                letter = _letter_loss(logits, [entries[i] for i in batch], letters)
                 optimizer.zero_grad()
-                ((letter + words) / 2).backward()  # type: ignore[no-untyped-call]
+                (letter + words / 2).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 losses.append(float(letter.detach()))
@@ -218,14 +234,26 @@ def train_diarist(
     return losses
 
 
-def _line_losses(model: Any, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Return the mean loss of the last tokens of these lines, and of all others."""
+def _read(model: Any, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Return the logits after each text (rows, vocabulary), and the words' loss."""
     ids, lengths = _padded(rows)
-    logits = model(input_ids=ids).logits[:, :-1].transpose(1, 2)
-    each = F.cross_entropy(logits, ids[:, 1:], reduction="none")  # (rows, longest - 1)
-    letter = each[torch.arange(len(rows)), lengths - 2]
-    before_letter = torch.arange(each.shape[1]) < lengths[:, None] - 2
-    return letter.mean(), each[before_letter].mean()
+    logits = model(input_ids=ids).logits
+    last = logits[torch.arange(len(rows)), lengths - 1]
+    each = F.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")
+    is_word = torch.arange(each.shape[1]) < lengths[:, None] - 1
+    return last, each[is_word].mean()
+
+
+def _letter_loss(
+    logits: Tensor, entries: Sequence[DiaryEntry], letters: dict[str, int]
+) -> Tensor:
+    """Return the mean cross-entropy of what people did among what was offered."""
+    losses = []
+    for z, entry in zip(logits, entries, strict=True):
+        offered = z[[letters[letter] for letter in entry.letters]]
+        times = torch.tensor(entry.times, dtype=z.dtype)
+        losses.append(-(times * offered.log_softmax(0)).sum() / times.sum())
+    return torch.stack(losses).mean()
 
 
 def disagreement(brain: Brain, situations: Sequence[Situation]) -> np.ndarray:

@@ -14,7 +14,8 @@ from scipy.stats import t as student
 
 from smallscale.core.validation import as_array, whole_number
 from smallscale.simulation.memory import HEARD
-from smallscale.simulation.state import NEVER, LogColumn
+from smallscale.simulation.questions import TOPICS_IN_MIND
+from smallscale.simulation.state import NEVER, NOBODY, LogColumn
 from smallscale.simulation.town import Town
 
 Edge = tuple[int, int]  # the ids of two people
@@ -47,6 +48,34 @@ def recallers(town: Town, fact: str) -> int:
     """Return how many people have a memory of a fact now."""
     f = town.world.fact_number(fact)
     return int((town.memory.topic == f).any(0).sum())
+
+
+def source_remembers(town: Town, fact: str) -> bool:
+    """Return whether the person whom a fact comes from has a memory of it now."""
+    f = town.world.fact_number(fact)
+    row = town.ids == town.world.sources[f]
+    return bool((town.memory.topic[:, row] == f).any())
+
+
+def source_thinks_of(town: Town, fact: str) -> bool:
+    """Return whether a fact comes to its source's mind now, where they are.
+
+    It does if it is among the memories that would come to mind before they speak.
+    Nothing in the town changes.
+    """
+    f = town.world.fact_number(fact)
+    row = np.flatnonzero(town.ids == town.world.sources[f])
+    slots = town.memory.retrieve(
+        row,
+        town.topic_of_place(row),
+        NOBODY,
+        town.step,
+        TOPICS_IN_MIND,
+        town.rule,
+        touch=False,
+    )
+    topics = town.memory.at("topic", slots, row)
+    return bool(((slots >= 0) & (topics == f)).any())
 
 
 def guests(town: Town, fact: str) -> int:
@@ -209,9 +238,13 @@ def networks(town: Town) -> Networks:
             pair = (number * size + a, number * size + b)
             if present.issuperset(pair):
                 before.add(pair)
+    return Networks(before, before | pairs_who_talked(town))
+
+
+def pairs_who_talked(town: Town) -> set[Edge]:
+    """Return the pairs of ids, the lower first, that have talked at least once."""
     talked = town.log[:, [LogColumn.FIRST, LogColumn.SECOND]].tolist()
-    after = before | {_ordered(a, b) for a, b in talked}
-    return Networks(before, after)
+    return {_ordered(a, b) for a, b in talked}
 
 
 def _ordered(a: int, b: int) -> Edge:

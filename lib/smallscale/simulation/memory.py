@@ -1,10 +1,12 @@
 """What does a person keep? The memory stream of Park et al. 2023, for one or a million.
 
 A memory is a row of whole numbers: what it is about, whom it concerns, how important it
-is, when it was made and when last thought of. Each person has room for a fixed number
-of memories; a new one takes the place of the oldest.
+is, when it was made and when last thought of. As in the paper nothing is ever dropped,
+unless a person is given room for a fixed number of memories: then a new one takes the
+place of the oldest.
 """
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,14 @@ HEARD = 2
 THOUGHT = 3
 EVIDENCE = 3  # memories that a thought is drawn from
 NOT_FOUND = -1
+GROWTH = 16  # slots that are added at a time where memory has no limit
 
 
 class Memory:
     """The memories of n people, each with the same number of slots.
 
+    room: how many memories each person has room for; None for no limit, where all
+        people get more slots as soon as one of them needs more.
     Each person is a column, so that one instruction serves many people. A free slot has
     topic 0 and subject -1. The arrays:
 
@@ -31,13 +36,12 @@ class Memory:
     count (n,): int32, memories ever made; the next one has this serial number, and goes
         to the slot serial % slots.
     evidence (slots, n, 3): int32, serial numbers of the memories that a thought was
-    drawn
-        from, -1 for none; it has no meaning for other kinds.
+        drawn from, -1 for none; it has no meaning for other kinds.
     """
 
-    def __init__(self, people: int, slots: int) -> None:
-        shape = (slots, people)
-        self.slots = slots
+    def __init__(self, people: int, room: int | None = None) -> None:
+        shape = (GROWTH if room is None else room, people)
+        self.room = room
         self.topic = np.zeros(shape, np.int8)
         self.kind = np.zeros(shape, np.int8)
         self.importance = np.zeros(shape, np.int8)
@@ -46,6 +50,11 @@ class Memory:
         self.subject = np.full(shape, -1, np.int32)
         self.evidence = np.full((*shape, EVIDENCE), -1, np.int32)
         self.count = np.zeros(people, np.int32)
+
+    @property
+    def slots(self) -> int:
+        """How many memories there is space for now."""
+        return len(self.topic)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name: the whole state."""
@@ -61,11 +70,29 @@ class Memory:
         spare: memories that nobody needs any more, whose arrays are written over. In a
         country of 100,000 people this takes a fifth of the time of making new arrays.
         """
-        fits = spare is not None and spare.topic.shape == self.topic.shape
-        other = spare if spare is not None and fits else Memory(*self.topic.shape[::-1])
+        if spare is not None and spare.topic.shape == self.topic.shape:
+            for name, array in self.arrays().items():
+                np.copyto(getattr(spare, name), array)
+            return spare
+        other = copy.copy(self)
         for name, array in self.arrays().items():
-            np.copyto(getattr(other, name), array)
+            setattr(other, name, array.copy())
         return other
+
+    def make_room(self, rows: np.ndarray, more: int) -> None:
+        """Add free slots, so that each of these people can make `more` memories.
+
+        Only where memory has no limit. How many slots there are follows from how many
+        memories people have made, and not from their order.
+        """
+        needed = int(self.count[rows].max(initial=0)) + more
+        if self.room is not None or needed <= self.slots:
+            return
+        added = -(-(needed - self.slots) // GROWTH) * GROWTH
+        free = Memory(len(self.count), added)
+        for name, array in self.arrays().items():
+            if name != "count":
+                setattr(self, name, np.concatenate([array, getattr(free, name)]))
 
     def write(self, rows: np.ndarray, now: int, *, nth: Any = 0, **fields: Any) -> None:
         """Give each of these people one new memory.
@@ -75,6 +102,7 @@ class Memory:
         than once in rows, in the order of the memories, so that none overwrites
         another.
         """
+        self.make_room(rows, 1 + int(np.max(nth, initial=0)))
         serial = self.count[rows] + nth
         slots = serial % self.slots
         for name, value in {**fields, "created": now, "accessed": now}.items():

@@ -7,7 +7,7 @@ attention bandwidth, and what is not noticed anew its retention.
 import numpy as np
 
 from smallscale.simulation.blocks import in_blocks
-from smallscale.simulation.conversations import Circles
+from smallscale.simulation.conversations import ATTENTION, Circles
 from smallscale.simulation.memory import SEEN
 from smallscale.simulation.state import TownState
 
@@ -18,6 +18,8 @@ IMPORTANCE_OF_SEEING = 1
 def notice(town: TownState, circles: Circles) -> None:
     """Let everybody remember whom they see, but for those whom they saw here lately."""
     everybody = np.flatnonzero(circles.following[0] >= 0)
+    # Before the blocks, which are worked on at the same time and must not move arrays.
+    town.memory.make_room(everybody, ATTENTION)
 
     def notice_block(part: slice) -> None:
         rows = everybody[part]

@@ -1,7 +1,9 @@
 """What do people make of it? Whoever has gathered enough thinks it over.
 
-After Park et al. 2023, section 4.2: the most important topics of the latest memories
-are thought about, each with the memories that come to mind as evidence.
+After Park et al. 2023, section 4.2, where a language model writes an insight from
+several memories. Here a thought joins two of them: one of the most important topics of
+the latest memories, and the person who stands in most of these. From then on the topic
+comes to mind more readily in that person's company.
 """
 
 from typing import NamedTuple
@@ -9,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from smallscale.simulation.memory import EVIDENCE, THOUGHT
-from smallscale.simulation.state import REFLECTION_THRESHOLD, TownState
+from smallscale.simulation.state import NOBODY, REFLECTION_THRESHOLD, TownState
 
 TOPICS_TO_REFLECT_ON = 3
 RECENT = 30  # the latest memories among which these topics are looked for
-GREATEST_IMPORTANCE = 10
 
 
 class Thoughts(NamedTuple):
@@ -51,6 +52,7 @@ def _think(town: TownState, rows: np.ndarray) -> list[Thoughts]:
     topics = memory.at("topic", latest, rows)
     importance = memory.at("importance", latest, rows)
     weight = np.where(topics > 0, importance, -1)  # -1: a free slot, or thought about
+    companion = _met_most(town, rows, latest)
     thoughts = []
     for _ in range(TOPICS_TO_REFLECT_ON):
         best = weight.argmax(0)  # of equals, the latest
@@ -58,21 +60,39 @@ def _think(town: TownState, rows: np.ndarray) -> list[Thoughts]:
         slots = latest[best, np.arange(len(rows))]
         focus = memory.at("topic", slots, rows)
         weight[topics == focus] = -1
-        thoughts.append(_thoughts_about(town, rows[there], slots[there]))
+        about = _thoughts_about(town, rows[there], slots[there], companion[there])
+        thoughts.append(about)
     return thoughts
 
 
-def _thoughts_about(town: TownState, rows: np.ndarray, slots: np.ndarray) -> Thoughts:
-    """Return a thought of each person about one of their memories."""
+def _met_most(town: TownState, rows: np.ndarray, latest: np.ndarray) -> np.ndarray:
+    """Return the id of the person in most of each one's latest memories, (rows,).
+
+    Of equals, the one met latest; oneself where there is nobody else.
+    latest (few, rows): the slots of these memories, newest first.
+    """
+    own = town.ids[rows]
+    subjects = town.memory.at("subject", latest, rows)
+    somebody = (subjects != NOBODY) & (subjects != own)
+    times = np.stack([(subjects == each).sum(0) for each in subjects])
+    times[~somebody] = 0
+    most = subjects[times.argmax(0), np.arange(len(rows))]
+    companion: np.ndarray = np.where(somebody.any(0), most, own)
+    return companion
+
+
+def _thoughts_about(
+    town: TownState, rows: np.ndarray, slots: np.ndarray, companion: np.ndarray
+) -> Thoughts:
+    """Return a thought of each person about a memory of theirs and a companion."""
     memory = town.memory
     topic = memory.at("topic", slots, rows)
-    subject = memory.at("subject", slots, rows)
     importance = memory.at("importance", slots, rows)
-    evidence = memory.retrieve(rows, topic, subject, town.step, EVIDENCE, town.rule)
+    evidence = memory.retrieve(rows, topic, companion, town.step, EVIDENCE, town.rule)
     return Thoughts(
         rows=rows,
         topic=topic,
-        subject=subject,
-        importance=np.minimum(GREATEST_IMPORTANCE, importance + 1),
+        subject=companion,
+        importance=importance,
         evidence=memory.serials(evidence, rows).T,
     )

@@ -75,7 +75,7 @@ class TownState:
         *,
         seed: int = 0,
         brain: str | Brain = "scripted",
-        memory: int = 24,
+        memory: int | None = None,
         reflection: bool = True,
         planning: bool = True,
         rule: str = "paper",
@@ -101,7 +101,8 @@ class TownState:
         self.told_by = np.full((n, facts), NEVER, np.int32)
         self.trigger = np.full(n, REFLECTION_THRESHOLD, np.int32)
         self.log = np.zeros((0, len(LogColumn)), np.int32)
-        self.memory = Memory(n, whole_number("memory", memory))
+        room = None if memory is None else whole_number("memory", memory)
+        self.memory = Memory(n, room)
         self._spare: Memory | None = None  # an earlier hour's, to be written over
         self._tell_sources()
 

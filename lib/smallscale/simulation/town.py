@@ -33,7 +33,8 @@ class Town(TownState):
     people: how many, the 25 people of `world.PEOPLE` again and again; or a list of
         `Person`; or a `World`. seed: of all luck.
     brain: "scripted", or an object that answers questions (`brains.Brain`).
-    memory: how many memories each person has room for.
+    memory: how many memories each person has room for; None, as in the paper, for no
+        limit. A country of a million people may need one: see `benchmarks/README.md`.
     reflection, planning: switch them off to see what they are for.
     rule: of retrieval, "paper" or "code".
     Raises ValueError for a value that is not allowed.
@@ -134,7 +135,7 @@ class Town(TownState):
             "reflection": self.reflection,
             "planning": self.planning,
             "rule": self.rule,
-            "memory": self.memory.slots,
+            "memory": self.memory.room,
         }
         record = {
             "brain": identity_of(self.brain),

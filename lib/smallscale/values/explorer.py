@@ -15,7 +15,7 @@ from jinja2 import Template
 
 from smallscale.core.validation import finite_number
 from smallscale.notebook.explorer import Explorer
-from smallscale.values.consensus import group_aware_consensus
+from smallscale.values.consensus import enough_votes, group_aware_consensus
 from smallscale.values.votes import group_labels, vote_matrix
 
 VOTES_TEMPLATE = Template(
@@ -56,7 +56,8 @@ def reweighted_agreement(matrix: Any, groups: Any, share: float) -> pd.Series:
 
     Within group g nothing changes: (A_g + 1) / (S_g + 2), as in the consensus. This is
     their mean over voters, where the consensus is their product over groups. The other
-    groups keep their proportions to one another.
+    groups keep their proportions to one another. As in `pooled_agreement`, a statement
+    with too few votes has 0.
     Raises ValueError for a share outside [0, 1].
     """
     finite_number("share", share, least=0, most=1)
@@ -70,7 +71,8 @@ def reweighted_agreement(matrix: Any, groups: Any, share: float) -> pd.Series:
         sizes *= (1 - share) / sizes.iloc[1:].sum()
         sizes.iloc[0] = share
     weights = sizes / sizes.sum()
-    return (chance.loc[sizes.index].T @ weights).rename("agreement")
+    agreement = (chance.loc[sizes.index].T @ weights).rename("agreement")
+    return agreement.where(enough_votes(votes), 0.0)
 
 
 def _sizes(labels: pd.Series) -> pd.Series:

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar, root
+from scipy.optimize import brentq, minimize_scalar, root
 from scipy.special import expit
 from torch import Tensor
 
 from smallscale.core.validation import as_tensor, one_of, require
-from smallscale.dpo import optimal_policy
+from smallscale.dpo import kl_divergence, optimal_policy
 from smallscale.training.group_losses import group_means
 
 GROUP_RULES = ("pooled", "equal", "worst", "regret")
+SHARPEST, DULLEST = 1e-3, 1e3  # temperatures between which a policy's is looked for
 
 
 class GroupLoss:
@@ -180,3 +181,36 @@ def gains(policy: Any, utility: np.ndarray, reference: Any, beta: float) -> np.n
     worth = p @ utility + (1 - p.sum()) * utility.min(0)
     share: np.ndarray = (worth - start) / (asked_alone - start)
     return share
+
+
+def frontier(
+    utility: np.ndarray, reference: Any, beta: float, kl: float, *, points: int = 41
+) -> np.ndarray:
+    """Return the most that two groups can gain together at a distance of `kl` nats from
+    the reference, (points, 2): on this line no policy so far from the reference, or
+    nearer, gives one group more without giving the other less.
+
+    Its policies are pi ~ reference exp((w u_1 + (1 - w) u_2) / t), for w from 0 to 1,
+    where t is such that the distance is `kl`. Gains are counted as by `gains`, at
+    `beta`.
+    Raises ValueError for a distance that is not above 0, or that no such policy has.
+    """
+    line = []
+    for w in np.linspace(0, 1, points):
+        mixed = utility @ [w, 1 - w]
+
+        def excess(log_t: float, mixed: np.ndarray = mixed) -> float:
+            policy = optimal_policy(reference, mixed, float(np.exp(log_t)))
+            return float(kl_divergence(policy, reference)) - kl
+
+        ends = np.log([SHARPEST, DULLEST])
+        require(
+            excess(ends[0]) > 0 > excess(ends[1]),
+            "kl must be above 0 and within reach of policies that serve the groups; "
+            f"got {kl}",
+        )
+        t = float(np.exp(brentq(excess, *ends)))
+        line.append(
+            gains(optimal_policy(reference, mixed, t), utility, reference, beta)
+        )
+    return np.array(line)

@@ -2,30 +2,34 @@
 clusters on the map.
 
 The rules are those of Polis (its files pca.clj, clusters.clj and conversation.clj),
-with
-its two accidents taken out: its clusters start from whoever voted first, and remember
-the groups of yesterday. Here they depend on the votes alone.
+with its two accidents taken out: its clusters start from whoever voted first, and
+remember the groups of yesterday. Both keep it from groups of a single person, since
+whoever voted first is seldom extreme, and yesterday's groups were larger. Here groups
+depend on the votes alone, so two rules stand in for them: a group has a fewest number
+of people, and one more group must win clearly.
 """
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import silhouette_samples
 
 from smallscale.values.votes import sorted_by_id, vote_matrix
 
 ENOUGH_VOTES = 7  # to be in the conversation
 ENOUGH_PEOPLE = 15  # below, people with fewer votes join them
-MOST_BASE_CLUSTERS = 100
+MOST_BASE_CLUSTERS = 1000  # Polis gathers in 100; with more, places are kept
 MOST_GROUPS = 5
 BASE_CLUSTERS_PER_GROUP = 12  # for each group beyond two
 FEWEST_PEOPLE = 4  # two groups of two
-# k-means starts, on at most 100 points: enough to meet the best ending, whatever the
-# seed
-RESTARTS = 100
+SMALLEST_SHARE = 1 / 20  # of all people; a group has at least one person more
+CLEAR_LEAD = 0.05  # in mean silhouette, by which more groups must win
+RESTARTS = 200  # of k-means: enough to meet the best ending, whatever the seed
+MOST_ROUNDS = 300  # of k-means
 DECIMALS = 9  # of a position on the map; what is beyond is rounding
 
 
@@ -85,19 +89,25 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
 def opinion_groups(
     matrix: Any, *, moderated_out: Iterable[Any] = (), seed: int = 0
 ) -> pd.Series:
-    """Return the group of each participant, 0, 1, ... from the largest on, by Polis's
-    rules: k-means on the `opinion_map`, with the k of the largest mean silhouette.
+    """Return the group of each participant, 0, 1, ... from the largest on, after
+    Polis's rules: k-means on the `opinion_map`, with as many groups as the mean
+    silhouette favours, none of them smaller than a twentieth of all and one person.
 
-    matrix: (participants, statements) of 1, -1, 0 and NaN. On the map, k-means makes at
-    most 100 base clusters. On these, weighted by how many people are in them, k-means
-    makes k groups, for k from 2 to min(5, 2 + base clusters / 12), and silhouettes are
-    those of the base clusters. People outside the conversation have NaN.
-    seed: of the starts of k-means on the groups; with 100 starts for each k it hardly
-    ever matters.
+    matrix: (participants, statements) of 1, -1, 0 and NaN. Up to 1,000 places on the
+    map are clustered as they are; of more, k-means makes base clusters first. On these,
+    weighted by how many people are in them, k-means makes k groups, for k from 2 to
+    min(5, 2 + base clusters / 12). Of its endings from 200 random starts the best one
+    counts whose groups all have enough people. The fewest groups are taken whose mean
+    silhouette is within .05 of the best. People outside the conversation have NaN.
+    Where every ending leaves too small a group, its people are set aside, the others
+    are clustered, and who was set aside joins the nearest group. This way nobody is a
+    group alone, with a veto in `group_aware_consensus`.
+    seed: of the starts of k-means; with 200 starts for each k it hardly ever matters.
     The order of rows and of columns changes nothing. Names matter only where fewer than
     15 people voted enough, and people with equal votes compete for the last place.
     Raises ValueError as `vote_matrix` does, and for a conversation too small to
-    cluster: fewer than 4 people in it, or all of them in one place.
+    cluster: fewer than 4 people in it, all of them in one place, or no second group of
+    enough people.
 
     >>> opinion_groups([[1, 1, -1]] * 5 + [[-1, -1, 1]] * 3).tolist()
     [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
@@ -140,8 +150,8 @@ def _names_by_size(placed: pd.DataFrame, group: np.ndarray) -> np.ndarray:
 def _base_clusters(spots: np.ndarray, people: np.ndarray) -> np.ndarray:
     """Return the base cluster of each spot (spots, 2), weighted by its people.
 
-    Up to 100 spots are a cluster each. Of more, k-means makes 100 from starts that are
-    spread out: first the spot nearest the middle, then again and again the spot
+    Up to 1,000 spots are a cluster each. Of more, k-means makes 1,000 from starts that
+    are spread out: first the spot nearest the middle, then again and again the spot
     furthest from all starts so far.
     """
     if len(spots) <= MOST_BASE_CLUSTERS:
@@ -158,19 +168,109 @@ def _base_clusters(spots: np.ndarray, people: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _squared_distances(spots: np.ndarray, place: np.ndarray) -> np.ndarray:
-    distances: np.ndarray = ((spots - place) ** 2).sum(1)
+def _squared_distances(spots: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the squared distances between points of shape (..., 2) that broadcast."""
+    distances: np.ndarray = ((spots - places) ** 2).sum(-1)
     return distances
 
 
 def _best_groups(centres: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarray:
-    """Return the group of each base cluster (n, 2), by the largest mean silhouette; of
-    equal ones, the fewest groups."""
-    if len(centres) == 2:
-        return np.array([0, 1])
-    most = min(MOST_GROUPS, 2 + len(centres) // BASE_CLUSTERS_PER_GROUP)
-    found = []
-    for k in range(2, most + 1):
-        k_means = KMeans(k, n_init=RESTARTS, random_state=seed, tol=0)
-        found.append(k_means.fit(centres, sample_weight=sizes).labels_)
-    return max(found, key=lambda labels: silhouette_score(centres, labels))
+    """Return the group of each base cluster (n, 2): of the endings of k-means in which
+    every group has enough people, the one that the mean silhouette favours.
+
+    sizes: (n,), the people in each base cluster; the mean is over people.
+    """
+    least = 1 + math.ceil(SMALLEST_SHARE * sizes.sum())
+    near = np.arange(len(centres))  # who is not set aside
+    while len(near) > 1:
+        most = min(MOST_GROUPS, 2 + len(near) // BASE_CLUSTERS_PER_GROUP, len(near))
+        endings = [
+            _k_means(centres[near], sizes[near], k, least=least, seed=seed)
+            for k in range(2, most + 1)
+        ]
+        large = [ending for ending in endings if ending.smallest >= least]
+        if large:
+            best = _clear_winner(centres[near], sizes[near], large)
+            distances = _squared_distances(centres[:, None], best.middles)
+            joined: np.ndarray = distances.argmin(1)
+            return joined
+        of_two = endings[0].labels
+        people = np.bincount(of_two, weights=sizes[near])
+        near = near[people[of_two] >= least]
+    raise ValueError(
+        f"matrix is too small to cluster: a group has at least {least} of "
+        f"{sizes.sum():.0f} people, and k-means finds no two that large; more people "
+        "or more votes may show them"
+    )
+
+
+class _Ending(NamedTuple):
+    """Where k-means ended: labels (n,), middles (k, 2), and how many people are in the
+    smallest group."""
+
+    labels: np.ndarray
+    middles: np.ndarray
+    smallest: float
+
+
+def _k_means(
+    points: np.ndarray, weights: np.ndarray, k: int, *, least: int, seed: int
+) -> _Ending:
+    """Return where k-means of points (n, 2) ends: of the endings from random starts
+    whose groups all weigh at least `least`, or of all if there is none, the one with
+    the least weighted squared distance to the middles.
+
+    All starts take their rounds together. They are people: in every second start each
+    as likely as the others, so that few of them are extreme; else as in k-means++, each
+    as likely as its squared distance to the nearest one so far.
+    """
+    rng = np.random.default_rng([seed, k])
+    plain = (np.arange(RESTARTS) % 2 == 0)[:, None]
+    chance = np.tile(weights, (RESTARTS, 1))  # (starts, n), in proportion
+    middles = np.empty((RESTARTS, 0, 2))
+    for _ in range(k):
+        upto = chance.cumsum(1)
+        drawn = rng.random((RESTARTS, 1)) * upto[:, -1:]
+        chosen = np.minimum((upto <= drawn).sum(1), len(points) - 1)
+        middles = np.concatenate([middles, points[chosen][:, None]], 1)
+        nearest = _squared_distances(points[:, None], middles[:, None]).min(2)
+        chance = np.where(plain, nearest > 0, nearest) * weights
+    for _ in range(MOST_ROUNDS):
+        before = middles
+        distances = _squared_distances(points[:, None], middles[:, None])
+        labels = distances.argmin(2)  # (starts, n)
+        member = (labels[:, None] == np.arange(k)[:, None]) * weights  # (starts, k, n)
+        people = member.sum(2)
+        # A group that lost everybody stays where it is.
+        means = member @ points / np.maximum(people, 1e-9)[..., None]
+        middles = np.where(people[..., None] > 0, means, before)
+        if (middles == before).all():
+            break
+    spread = (distances.min(2) * weights).sum(1)
+    too_small = people.min(1) < least
+    best = np.lexsort((spread, too_small))[0]
+    return _Ending(labels[best], middles[best], people[best].min())
+
+
+def _clear_winner(
+    points: np.ndarray, weights: np.ndarray, endings: list[_Ending]
+) -> _Ending:
+    """Return the first ending, from the fewest groups on, whose mean silhouette is
+    within `CLEAR_LEAD` of the best."""
+    silhouettes = np.array(
+        [
+            np.average(_silhouettes(points, ending.labels), weights=weights)
+            for ending in endings
+        ]
+    )
+    first = int((silhouettes >= silhouettes.max() - CLEAR_LEAD).argmax())
+    return endings[first]
+
+
+def _silhouettes(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the silhouette of each point; 1 where each is a group, at no distance from
+    it."""
+    if len(points) == labels.max() + 1:
+        return np.ones(len(points))
+    silhouettes: np.ndarray = silhouette_samples(points, labels)
+    return silhouettes

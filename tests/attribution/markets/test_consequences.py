@@ -1,5 +1,7 @@
 """Does removal remove as much, and do authors follow their income?"""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,10 @@ from smallscale.attribution.markets.consequences import (
     PAY_RULES,
     Effort,
     EffortOptions,
+    best_joint_efforts,
     best_response_dynamics,
     deliver,
+    dynamics_from_every_start,
     effort_options,
     removals,
 )
@@ -45,6 +49,19 @@ def test_removing_an_author_is_training_without_them() -> None:
         assert table.tokens[i] == sum(
             s for s, a in zip(sizes, author, strict=True) if a == i
         )
+    np.testing.assert_allclose(table.more, table.lost - table.random)
+    assert table.error.isna().all()  # of one completion
+    by_completion = removals(counts, author, sizes, draws=200, completions=5)
+    np.testing.assert_allclose(by_completion.more, table.more)
+    parts = [
+        removals(
+            counts.select(tokens=slice(8 * k, 8 * k + 8)), author, sizes, draws=200
+        )
+        for k in range(5)
+    ]
+    more = np.array([part.more for part in parts])  # (completions, authors)
+    error = 1.96 * more.std(0, ddof=1) / 5**0.5
+    np.testing.assert_allclose(by_completion.error, error)
     assert (table.low <= table.random).all()
     assert (table.random <= table.high).all()
 
@@ -140,3 +157,22 @@ def test_play_stays_where_no_step_pays_and_refuses_an_unknown_rule() -> None:
         del PAY_RULES["equal"], PAY_RULES["little"]
     with pytest.raises(ValueError, match="rule must be one of volume"):
         best_response_dynamics(options, "fame", rounds=1)
+
+
+def test_every_start_is_played_as_it_would_be_alone() -> None:
+    options = some_choices()
+    table = dynamics_from_every_start(options, ["volume", "Shapley"], rounds=2)
+    assert list(table.columns[:4]) == ["rule", "start", "round", "quality"]
+    assert len(table) == 2 * len(EFFORTS) * 3
+    for (rule, start), game in table.groupby(["rule", "start"]):
+        alone = best_response_dynamics(options, rule, rounds=2, start=start)
+        assert (game[alone.columns].to_numpy() == alone.to_numpy()).all()
+        assert game[[0, 1]].iloc[0].tolist() == [start, start]
+
+
+def test_the_best_joint_choice_is_that_of_trying_all() -> None:
+    options = some_choices()
+    every = [np.array(e) for e in itertools.product(range(len(EFFORTS)), repeat=2)]
+    best = max(options.quality(efforts) for efforts in every)
+    assert options.quality(best_joint_efforts(options)) == best
+    assert best > options.quality(np.array([2, 2]))

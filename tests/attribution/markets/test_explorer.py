@@ -14,6 +14,7 @@ from smallscale.attribution.markets.ngram_model import (
     encode,
     train_tokenizer,
 )
+from smallscale.attribution.markets.sources import SourceLine
 from smallscale.notebook import explore
 
 EVIL = '<script>alert("1")</script>'
@@ -28,6 +29,7 @@ def some_scene(**changes: object) -> str:
         "hits": np.array([[[4, 0, 0], [1, 0, 0]], [[1, 2, 3], [0, 2, 0]]]),
         "cents": {"Shapley": [30, 70], "overlap": [90, 10], "Banzhaf": [20, 80]},
         "rule": "Shapley",
+        "lines": [None, SourceLine("bob", "b.py", 7, f"  x = {EVIL}", "x = ")],
     }
     return statement_scene(**{**given, **changes})  # type: ignore[arg-type]
 
@@ -83,6 +85,7 @@ def explorer_and_parts():  # type: ignore[no-untyped-def]
             ["ann", "bob"],
             {"right": right, "wrong": wrong},
             counts,
+            {"ann": {"a.py": texts[0]}, "bob": {"b.py": texts[1]}},
         )
     )
     return box, (tokenizer, windows, counts, right)
@@ -104,13 +107,40 @@ def test_the_widget_opens_on_the_dispute_and_follows_its_sliders_at_once() -> No
     assert "ann gets 100" in view.value
 
 
+def test_the_source_line_stands_beside_with_its_file_and_author() -> None:
+    html = some_scene(names=["ann", "bob"])
+    assert "that bob also wrote, “x = ”, begins in b.py, line 7:" in html
+    assert "<code>x = &lt;script&gt;" in html
+    ann = SourceLine("ann", "a.py", 2, "x = y", "x = y")
+    longer = some_scene(
+        names=["ann", "bob"], lines=[ann, SourceLine("bob", "b.py", 7, "x =", "x =")]
+    )
+    assert longer.index("begins in b.py, line 7") < longer.index(
+        "begins in a.py, line 2"
+    )
+    nobody = some_scene(names=["ann", "bob"], lines=[None, None])
+    assert "No line of bob holds a run of this completion." in nobody
+    box, _ = explorer_and_parts()
+    assert "begins in b.py, line 1: <code>return value</code>" in box.children[2].value
+
+
 def test_values_of_another_shape_are_refused() -> None:
     _, (tokenizer, windows, counts, right) = explorer_and_parts()
     with pytest.raises(ValueError, match="values and counts must be"):
         statement_explorer(
-            tokenizer, windows, 4, ["ann", "bob"], {"right": right[:, :8]}, counts
+            tokenizer, windows, 4, ["ann", "bob"], {"right": right[:, :8]}, counts, {}
         )
     with pytest.raises(ValueError, match="values and counts must be"):
         statement_explorer(
-            tokenizer, windows, 4, ["ann", "bob"], {"right": right}, counts.select([0])
+            tokenizer,
+            windows,
+            4,
+            ["ann", "bob"],
+            {"right": right},
+            counts.select([0]),
+            {},
+        )
+    with pytest.raises(ValueError, match="texts must hold every name; not bob"):
+        statement_explorer(
+            tokenizer, windows, 4, ["ann", "bob"], {"right": right}, counts, {"ann": {}}
         )

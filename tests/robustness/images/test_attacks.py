@@ -303,6 +303,66 @@ def test_targeted_images_are_read_as_the_target():
     assert not (untargeted == targets).all()
 
 
+# Random starts
+
+
+def points_visited(**how) -> list[float]:
+    """Where the search looks at the loss of one pixel at 0.5, radius 0.2."""
+    visited = []
+
+    def model(images):
+        visited.append(float(images.detach().flatten()[0]))
+        return torch.stack([0.7 - images.flatten(), torch.zeros(len(images))], dim=1)
+
+    pgd(model, pixel(0.5), [0], 0.2, steps=1, step_size=0.01, **how)
+    return visited[1:]  # the first call only looks
+
+
+def test_by_default_the_first_start_is_the_image_itself():
+    assert points_visited()[0] == 0.5
+    assert points_visited(restarts=2)[0] == 0.5
+
+
+def test_a_random_start_is_random_and_in_the_ball():
+    original, start, _ = points_visited(random_start=True)
+    assert original == 0.5  # looked at, since it may be the worst
+    assert start != 0.5
+    assert abs(start - 0.5) <= 0.2
+    generator = torch.Generator().manual_seed(5)
+    other = points_visited(random_start=True, generator=generator)[1]
+    assert other not in (start, 0.5)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_with_a_random_start_an_image_read_wrong_stays_wrong(norm):
+    """True 0, read as 1 between 0.5 and 0.7: almost every start leads out of there."""
+    model = OnePixel(lambda a: 10 * (a - 0.6) ** 2 - 0.1, lambda a: 0 * a)
+    for seed in range(8):
+        found = pgd(
+            model,
+            pixel(0.55),
+            [0],
+            0.35,
+            norm=norm,
+            steps=1,
+            random_start=True,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        assert read(model, found).item() == 1
+
+
+def test_with_a_random_start_nothing_to_climb_returns_the_image():
+    model = linear()
+    model[1].weight.data.zero_()
+    images = some_images(3)
+    assert torch.equal(pgd(model, images, [0, 1, 0], 0.1, random_start=True), images)
+
+
+def test_a_random_start_must_be_true_or_false():
+    with pytest.raises(ValueError, match="random_start must be True or False"):
+        pgd(network(), some_images(1), [0], 0.1, random_start=1)
+
+
 # Zero gradients
 
 

@@ -2,14 +2,17 @@
 
 import pytest
 
+from smallscale.robustness import add_sentences
 from smallscale.robustness.reading.dataset import (
     all_text,
     asked,
+    check_dataset,
     gold_texts,
     major_version,
     paragraphs,
     questions,
     split_articles,
+    union,
 )
 from smallscale.robustness.reading.synthetic_squad import passages
 
@@ -97,3 +100,12 @@ def test_only_answerable_questions_are_split() -> None:
 def test_bad_arguments(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_union_has_the_questions_of_both() -> None:
+    first, second = passages(10, seed=0), passages(20, seed=1)
+    both = union(first, second)
+    check_dataset(union(first, add_sentences(first, seed=0, candidates=1)))
+    assert both["data"] == first["data"] + second["data"]
+    assert len(list(questions(both))) == 150
+    assert len(first["data"]) == 1  # the input stays

@@ -13,6 +13,7 @@ from smallscale.robustness.reading.reader import (
     _examples,
     _span_loss,
     train_reader,
+    train_readers,
     vocabulary_of,
 )
 from smallscale.robustness.reading.readings import Pair, answers
@@ -109,15 +110,15 @@ def test_training_is_adam_along_warmup_and_cosine_to_the_bit() -> None:
     trained = train_reader(data, epochs=2, seed=1)
     plain = Reader(vocabulary_of(data), seed=1)
     examples = _examples(plain, data)
-    steps = 2 * -(-len(examples) // 32)
-    adam = torch.optim.Adam(plain.parameters(), lr=3e-3, betas=(0.9, 0.98))
+    steps = 2 * -(-len(examples) // 16)
+    adam = torch.optim.Adam(plain.parameters(), lr=8e-3, betas=(0.9, 0.98))
     rng = np.random.default_rng(1)
     parts = [part for _ in range(2) for part in _batches(examples, rng)]
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     for k, part in enumerate(parts):
         rise = min(1, (k + 1) / (0.1 * steps))
-        adam.param_groups[0]["lr"] = 3e-3 * (
+        adam.param_groups[0]["lr"] = 8e-3 * (
             rise * (0.5 + 0.5 * np.cos(np.pi * k / steps))
         )
         adam.zero_grad()
@@ -127,6 +128,35 @@ def test_training_is_adam_along_warmup_and_cosine_to_the_bit() -> None:
     torch.set_num_threads(before)
     assert len(parts) == steps
     for a, b in zip(trained.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_steps_are_the_budget_however_many_questions_there_are() -> None:
+    data = passages(8, seed=4)  # 40 questions, three batches
+    by_epochs = train_reader(data, epochs=2, seed=1)
+    by_steps = train_reader(data, steps=6, seed=1)
+    assert_equal_weights(by_epochs, by_steps)
+    less = train_reader(data, steps=5, seed=1)
+    assert not torch.equal(less.sought.weight, by_steps.sought.weight)
+
+
+def test_readers_trained_side_by_side_are_those_trained_alone() -> None:
+    datasets = {
+        (kind, seed): passages(n, seed=seed)
+        for kind, n in (("few", 4), ("more", 12))
+        for seed in (0, 1)
+    }
+    before = torch.get_num_threads()
+    together = train_readers(datasets, steps=4)
+    assert list(together) == list(datasets)
+    assert torch.get_num_threads() == before
+    for key, dataset in datasets.items():
+        alone = train_reader(dataset, steps=4, seed=key[1])
+        assert_equal_weights(together[key], alone)
+
+
+def assert_equal_weights(one: Reader, other: Reader) -> None:
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -175,6 +205,10 @@ def test_the_vocabulary_is_of_words_in_three_texts_with_their_rarity() -> None:
         (
             lambda: train_reader(SEEN, epochs=0),
             "epochs must be a whole number, at least 1; got 0",
+        ),
+        (
+            lambda: train_reader(SEEN, steps=0),
+            "steps must be a whole number, at least 1; got 0",
         ),
         (
             lambda: train_reader({"data": []}),

@@ -1,6 +1,7 @@
 """Does the table of scores agree with the official ones?"""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from smallscale.robustness import add_sentences, score_squad, worst_of
@@ -9,8 +10,11 @@ from smallscale.robustness.reading.reader import Reader
 from smallscale.robustness.reading.readings import answers
 from smallscale.robustness.reading.scores import (
     _bootstrap_interval,
+    mean_interval,
+    over_seeds,
     same_questions,
     score_table,
+    scores_by_seed,
 )
 from smallscale.robustness.reading.synthetic_squad import passages
 
@@ -29,6 +33,41 @@ def test_scores_agree_with_the_official_ones(reader: Reader) -> None:
     assert (table.low <= table.f1).all()
     assert (table.f1 <= table.high).all()
     assert list(table.n) == [50, 50]
+
+
+def test_each_reader_is_scored_on_the_tests_of_its_own_seed(reader: Reader) -> None:
+    other = passages(10, seed=8, held_out=True)
+    readers = {("r", 3): reader, ("r", 4): reader}
+    scores = scores_by_seed(readers, {3: {"t": UNSEEN}, 4: {"t": other}})
+    assert list(scores.columns[:3]) == ["reader", "seed", "test"]
+    assert list(scores.seed) == [3, 4]
+    for row, dataset in zip(scores.itertuples(), (UNSEEN, other), strict=True):
+        assert row.f1 == score_table({"r": reader}, {"t": dataset}).f1[0]
+
+
+def test_over_seeds_is_the_mean_with_student_s_interval() -> None:
+    """60, 70, 80: mean 70, s = 10, t = 4.303 with two degrees of freedom."""
+    scores = pd.DataFrame(
+        {
+            "reader": "r",
+            "seed": [0, 1, 2],
+            "test": "t",
+            "f1": [60.0, 70.0, 80.0],
+            "low": 0.0,
+            "high": 100.0,
+        }
+    )
+    row = over_seeds(scores).iloc[0]
+    half = 4.3027 * 10 / 3**0.5
+    assert row.f1 == 70
+    assert [row.low, row.high] == pytest.approx([70 - half, 70 + half], abs=1e-3)
+    assert row.seeds == 3
+    near_the_top = over_seeds(scores.assign(f1=[99.0, 100.0, 92.0])).iloc[0]
+    assert near_the_top.high == 100
+    alone = over_seeds(scores[:1].assign(low=55.0, high=66.0)).iloc[0]
+    assert (alone.low, alone.high, alone.seeds) == (55, 66, 1)
+    with pytest.raises(ValueError, match="at least two numbers; got 1"):
+        mean_interval(np.array([1.0]))
 
 
 def test_tests_are_compared_on_the_questions_that_all_of_them_have() -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,45 @@ def test_passages_are_sound_squad_with_names_kept_apart(
         for held_out in (False, True)
     )
     assert not mine & others
+
+
+BIRTH = r"a child of the year|first drew breath in|counted the years from"
+MOMENTS = {
+    "first": r"^(When|In what year) was .* (born|launched)",
+    "last": r" (die|sink)\b",
+}
+
+
+@pytest.mark.parametrize("neighbours", [0.0, 1.0])
+def test_nobody_dies_before_birth_and_no_ship_sinks_before_its_launch(
+    neighbours: float,
+) -> None:
+    checked = 0
+    for paragraph in paragraphs(passages(600, seed=5, neighbours=neighbours)):
+        years = {}
+        for qa in paragraph["qas"]:
+            for moment, asks in MOMENTS.items():
+                if re.search(asks, qa["question"]):
+                    years[moment] = int(qa["answers"][0]["text"])
+        if len(years) == 2:
+            checked += 1
+            assert 20 <= years["last"] - years["first"] < 90
+    assert checked > 100
+
+
+def test_a_neighbour_s_life_is_in_order_too() -> None:
+    """Two facts about a second subject; both years happen to be told now and then."""
+    checked = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        told = " ".join(synthetic_squad._about_another("person", "", rng, False))
+        years = [int(year) for year in re.findall(r"\d{4}", told)]
+        if len(years) == 2:
+            checked += 1
+            birth_is_told_first = re.search(BIRTH, told.split(". ")[0]) is not None
+            first, last = years if birth_is_told_first else reversed(years)
+            assert first < last
+    assert checked > 5
 
 
 def test_the_words_are_found_by_name_however_the_file_is_sorted(tmp_path: Path) -> None:

@@ -13,8 +13,14 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from tokenizers import ByteLevelBPETokenizer
 
+from smallscale.attribution.markets.market import Texts
 from smallscale.attribution.markets.ngram_model import Counts
 from smallscale.attribution.markets.payments import payouts
+from smallscale.attribution.markets.sources import (
+    SourceLine,
+    source_line,
+    token_texts,
+)
 from smallscale.core.validation import require
 from smallscale.notebook.explorer import Explorer
 
@@ -46,17 +52,18 @@ def statement_explorer(
     names: Sequence[str],
     values: Mapping[str, Any],
     counts: Counts,
+    texts: Texts,
 ) -> Explorer:
     """Return, for `explore`, a statement of payments by completion and rule.
 
-    The statement has the text by creditor, the payments in cents, and the reasons. It
-    opens with the first rule, at the completion for which another rule would pay most
-    otherwise.
+    The statement has the text by creditor, the payments in cents, the reasons, and the
+    line of a document where most of the completion stands. It opens with the first
+    rule, at the completion for which another rule would pay most otherwise.
 
     windows: (n, length) tokens, the first `prompt` given. values: rule -> (authors, T),
     the value of every token after the prompts; T = n * (length - prompt). counts: of
-    the same T tokens. A dollar is paid for each completion. Raises ValueError where
-    shapes differ.
+    the same T tokens. texts: the documents of each of the names. A dollar is paid for
+    each completion. Raises ValueError where shapes differ, or texts lack a name.
     """
     n = len(windows)
     shape = (len(names), windows.size - n * prompt)
@@ -66,6 +73,8 @@ def statement_explorer(
             f"values and counts must be (authors, T) = {shape}; "
             f"got {found.shape} for {rule}",
         )
+    missing = [name for name in names if name not in texts]
+    require(not missing, f"texts must hold every name; not {', '.join(missing)}")
     by_token = {
         rule: found.reshape(len(names), n, -1) for rule, found in values.items()
     }
@@ -75,11 +84,17 @@ def statement_explorer(
         of_completion = [found[:, j].mean(1) for j in range(n)]
         cents[rule] = [payouts(each, COMPLETION_CENTS) for each in of_completion]
 
+    pieces = [token_texts(tokenizer, window) for window in windows]
+    lines = [
+        [source_line(each[prompt:], texts, author=name) for name in names]
+        for each in pieces
+    ]
+
     def scene(j: int, rule: str) -> str:
-        pieces = [tokenizer.decode([int(token)]) for token in windows[j]]
         here = {name: each[j] for name, each in cents.items()}
+        value, hit = by_token[rule][:, j], hits[:, :, j]
         return statement_scene(
-            pieces, prompt, names, by_token[rule][:, j], hits[:, :, j], here, rule
+            pieces[j], prompt, names, value, hit, here, rule, lines[j]
         )
 
     numbers = [(f"{j + 1} of {n}", j) for j in range(n)]
@@ -99,6 +114,7 @@ def statement_scene(
     hits: np.ndarray,
     cents: dict[str, list[int]],
     rule: str,
+    lines: Sequence[SourceLine | None],
 ) -> str:
     """Return HTML: the text by creditor, a bar for each payment, and sentences.
 
@@ -108,7 +124,7 @@ def statement_scene(
 
     pieces: the text of each token, prompt included. values: (authors, tokens after the
     prompt). hits: (authors, order, tokens after the prompt). cents: rule -> payments
-    (authors,).
+    (authors,). lines: of each author, where the longest run of the completion stands.
     """
     paid = cents[rule]
     best = int(np.argmax(paid))
@@ -121,6 +137,7 @@ def statement_scene(
         text=_text_by_creditor(pieces, prompt, values),
         payments=_payment_bars(names, paid),
         note=f"Why {names[best]}: {why}.",
+        sources=_source_sentences(names, lines, best),
     )
 
 
@@ -205,6 +222,33 @@ def _reasons(
         ]
         reasons.append(f"“{repr(words)[1:-1]}” stands {', '.join(where)}")
     return reasons
+
+
+def _source_sentences(
+    names: Sequence[str], lines: Sequence[SourceLine | None], best: int
+) -> list[dict[str, str]]:
+    """Return the best-paid author's source line, and a longer one by somebody else."""
+
+    def length(author: int) -> int:
+        line = lines[author]
+        return len(line.run) if line else 0
+
+    longest = max(range(len(lines)), key=length)
+    chosen = [best, longest] if length(longest) > length(best) else [best]
+    sentences = []
+    for author in chosen:
+        line = lines[author]
+        if line is None:
+            words = f"No line of {names[author]} holds a run of this completion."
+            sentences.append({"words": words, "line": ""})
+            continue
+        run = repr(line.run)[1:-1]
+        words = (
+            f"The longest run that {names[author]} also wrote, “{run}”, begins in "
+            f"{line.document}, line {line.number}:"
+        )
+        sentences.append({"words": words, "line": line.line.strip()})
+    return sentences
 
 
 def _colour(author: int) -> str:

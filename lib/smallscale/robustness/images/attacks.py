@@ -15,7 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smallscale.core.validation import as_float, finite_number, one_of, whole_number
+from smallscale.core.validation import (
+    as_float,
+    finite_number,
+    flag,
+    one_of,
+    whole_number,
+)
 from smallscale.robustness.images.losses import (
     LOSSES,
     Found,
@@ -76,6 +82,7 @@ def pgd(
     steps: int = 40,
     step_size: float | None = None,
     restarts: int = 1,
+    random_start: bool = False,
     targeted: bool = False,
     bounds: Bounds = (0.0, 1.0),
     loss: str = "ce",
@@ -88,9 +95,11 @@ def pgd(
     images, labels, eps, norm, bounds: as for `fgsm`; with targeted=True, labels are the
     classes to be read as. steps: for each start; step_size: by default 2.5 * eps /
     steps, enough to cross the ball and come back.
-    restarts: the first start is the image itself, the others are random points of the
-    ball. Each draws one random change for all images, so that no result depends on what
-    else is in the batch, or how large it is.
+    restarts: how often the search starts. random_start=True: always from a random point
+    of the ball, as Madry et al. do. By default the first start is the image itself,
+    which is the basic iterative method (Kurakin et al. 2017), and the others are
+    random. Each draws one random change for all images, so that no result depends on
+    what else is in the batch, or how large it is.
     loss: "ce", cross-entropy, or "dlr", which no scaling of the logits can blind. With
     targeted=True "dlr" is the targeted one (Croce and Hein 2020, eq. 7), away from the
     class that the image is read as; it needs 4 classes, the other one 3.
@@ -108,23 +117,30 @@ def pgd(
     >>> pgd(two_pixels_as_logits, [[[[0.75, 0.5]]]], [0], 0.25)
     tensor([[[[0.5000, 0.7500]]]])
     """
-    _check_search(steps, step_size, restarts, loss)
+    _check_search(steps, step_size, restarts, random_start, loss)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
         size = _size_of_step(ball, steps, step_size)
         how = _how(model, ball, y, loss, targeted)
+
+        def look(x: Tensor, *, differentiate: bool = True) -> Found:
+            shown = ball.as_images(x)
+            return loss_and_gradient(
+                model, shown, y, differentiate=differentiate, **how
+            )
+
         worst = WorstImages(ball)
+        if random_start:  # the image itself counts as visited all the same
+            worst.keep(ball.centre, look(ball.centre, differentiate=False))
         for restart in range(restarts):
-            x = ball.centre if restart == 0 else ball.random_point(generator)  # start
+            at_random = random_start or restart > 0
+            x = ball.random_point(generator) if at_random else ball.centre
             for _ in range(steps):
-                found = loss_and_gradient(model, ball.as_images(x), y, **how)
+                found = look(x)
                 worst.keep(x, found)
                 step = size * direction(found.gradient, norm)
                 x = ball.project(x + step)  # section 2.1: x + step, then projected
-            last = loss_and_gradient(
-                model, ball.as_images(x), y, **how, differentiate=False
-            )
-            worst.keep(x, last)
+            worst.keep(x, look(x, differentiate=False))
         return ball.as_images(worst.images)
 
 
@@ -172,10 +188,13 @@ def _how(
     return options
 
 
-def _check_search(steps: Any, step_size: Any, restarts: Any, loss: str) -> None:
+def _check_search(
+    steps: Any, step_size: Any, restarts: Any, random_start: Any, loss: str
+) -> None:
     """Raise ValueError, one line, for a search that cannot be run."""
     whole_number("steps", steps)
     whole_number("restarts", restarts)
+    flag("random_start", random_start)
     one_of("loss", loss, LOSSES)
     if step_size is not None:
         finite_number("step_size", step_size, above=0)

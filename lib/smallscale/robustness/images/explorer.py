@@ -4,6 +4,7 @@ The attacked images are computed beforehand; moving a slider only draws them.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -54,9 +55,8 @@ def attack_explorer(
     """
     images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
     radii = _checked_radii(eps_grid, len(images))
-    attacked = torch.stack(
-        [pgd(model, images, labels, eps, norm=norm, steps=steps) for eps in radii]
-    )
+    attack = partial(pgd, norm=norm, steps=steps, random_start=True)
+    attacked = torch.stack([attack(model, images, labels, eps) for eps in radii])
     original, seen = grey(images), grey(attacked)
     shares = probabilities(model, attacked)
     image, notch = opening(shares.argmax(2) != labels.numpy())

@@ -100,7 +100,15 @@ def gradient_masking(
 
     def accuracy_under_pgd(loss: str) -> float:
         attacked = pgd(
-            model, images, labels, eps, norm=norm, steps=steps, bounds=bounds, loss=loss
+            model,
+            images,
+            labels,
+            eps,
+            norm=norm,
+            steps=steps,
+            random_start=True,
+            bounds=bounds,
+            loss=loss,
         )
         return accuracy(model, attacked, labels)
 

@@ -107,9 +107,11 @@ def add_sentences(
             wording=wording,
             rng=rng,
         )
-        return [_added(question, k, text, at) for k, text in enumerate(sentences)]
+        return [
+            with_sentence(question, k, text, at) for k, text in enumerate(sentences)
+        ]
 
-    return _one_by_one(dataset, attacked, seed)
+    return question_by_question(dataset, attacked, seed)
 
 
 def misleading_sentences(
@@ -238,7 +240,7 @@ def changed_questions(dataset: Dataset, *, seed: int) -> Dataset:
             {"context": question.context, "qas": [{**question.qa, "question": text}]}
         ]
 
-    return _one_by_one(dataset, changed, seed)
+    return question_by_question(dataset, changed, seed)
 
 
 class Sentence(NamedTuple):
@@ -270,10 +272,10 @@ def random_sentences(dataset: Dataset, *, seed: int) -> Dataset:
             elsewhere = drawn.article != question.article
             unrelated = not content & drawn.content
             if elsewhere and unrelated and is_free_of_answers(drawn.text, question.qa):
-                return [_added(question, 0, drawn.text, "end")]
+                return [with_sentence(question, 0, drawn.text, "end")]
         return []
 
-    return _one_by_one(dataset, longer, seed)
+    return question_by_question(dataset, longer, seed)
 
 
 def _sentences(dataset: Dataset) -> list[Sentence]:
@@ -291,7 +293,7 @@ def _content_words(text: str) -> set[str]:
     return {word for word in re.findall(r"\w+", text.lower()) if len(word) > 3}
 
 
-def _one_by_one(dataset: Dataset, variants_of: Variants, seed: int) -> Dataset:
+def question_by_question(dataset: Dataset, variants_of: Variants, seed: int) -> Dataset:
     """Return the dataset with the variants of each question in its place.
 
     Each question has its own generator, whatever is drawn for the others. The ids of
@@ -316,7 +318,7 @@ def _one_by_one(dataset: Dataset, variants_of: Variants, seed: int) -> Dataset:
     return {**dataset, "data": articles, "skipped": skipped}
 
 
-def _added(question: Asked, k: int, sentence: str, at: str) -> Paragraph:
+def with_sentence(question: Asked, k: int, sentence: str, at: str) -> Paragraph:
     """Return a paragraph with the sentence and this question, its answers in place."""
     if at == "end":
         context = f"{question.context} {sentence}"

@@ -118,6 +118,15 @@ def split_articles(
     return train_part, test_part
 
 
+def union(first: Dataset, second: Dataset) -> Dataset:
+    """Return the articles of both datasets, those of the first before the others.
+
+    Where an id stands in both, it comes twice: `add_sentences` gives its questions ids
+    of their own, so the union of passages and attacked passages has each id once.
+    """
+    return {"version": "1.1", "data": [*first["data"], *second["data"]]}
+
+
 def _answerable(article: dict[str, Any]) -> dict[str, Any]:
     """Return the article with its answerable questions alone."""
     kept = []

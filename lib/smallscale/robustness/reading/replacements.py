@@ -50,16 +50,23 @@ from smallscale.robustness.reading.phrases import (
     share_half,
 )
 from smallscale.robustness.reading.squad import normalize_answer
-from smallscale.robustness.reading.synthetic_squad import thing
+from smallscale.robustness.reading.synthetic_squad import WORDS, thing
 
 ENOUGH = 5  # different entries; a list with fewer is not drawn from
 ENOUGH_BEFORE_NOUN = 2  # of names before one noun, which are rare and always fit
 DRAWS = 10  # from one list, before the next one is tried
 VOWELS = ("a", "e", "i", "o", "u")
 NOUN = re.compile("[a-z]{4,}")
+# What the kind of a question opens with where a place is asked for, or a person.
 PLACE_KINDS = re.compile(
-    "where|(what|which) (city|town|country|place|village|region|lake|river|state|"
-    "province|county|colony|continent|area|territory|island|district)"
+    r"where\b|which countries\b|(what|which) (city|town|country|place|village|region|"
+    r"lake|river|state|province|county|colony|continent|area|territory|island|"
+    r"district|birthplace|neighbou?r|home|hometown|capital|port|nation|borough|"
+    r"location)s?\b"
+)
+PERSON_KINDS = re.compile(
+    r"who|(what|which) (person|man|woman|king|queen|emperor|pope|president|prince|"
+    r"leader|politician|scientist|philosopher|captain|teacher|founder|mayor)s?\b"
 )
 
 # What a list holds, and what its entries have in common: ("answer", shape, kind asked
@@ -157,9 +164,10 @@ class Pool:
     def fake_answer(self, qa: Question, rng: np.random.Generator) -> str:
         """Return a wrong answer of the right type; "" where none can be had.
 
-        A date or an amount gets other numbers. Anything else is the answer to a
-        question of the same kind, or of the same shape, or made up where the file
-        offers none. It shares less than half of its words with each right answer.
+        A date or an amount gets other numbers, a place a made-up town. Anything else
+        is the answer to a question of the same kind, or of the same shape, or made up
+        where the file offers none. It shares less than half of its words with each
+        right answer.
         """
         golds = [answer["text"] for answer in qa["answers"]]
         kind = kind_of(qa["question"])
@@ -168,8 +176,10 @@ class Pool:
             fake = other_number(golds, kind, rng)
         elif PLACE_KINDS.match(kind):
             fake = thing("town", rng)
-        elif kind.startswith("who") and shape == "name":
+        elif PERSON_KINDS.match(kind) and shape == "name":
             fake = self._draw(golds, rng, [("answer", "name", "who")])
+        elif _is_listed(golds[0]):
+            fake = _from_same_list(golds[0], rng)
         else:
             keys: list[ListKey] = [("answer", shape, kind), ("answer", shape)]
             own = self.phrases.get(golds[0])
@@ -288,9 +298,25 @@ def _other_demonym(name: str, before: str, rng: np.random.Generator) -> str:
 
 def made_up(shape: str, kind: str, rng: np.random.Generator) -> str:
     """Return a name or words from the made-up world that suit the question."""
-    if kind.startswith("who"):
+    if PERSON_KINDS.match(kind):
         return thing("person", rng)
     return thing("town" if shape == "name" else "goods", rng)
+
+
+def _is_listed(answer: str) -> bool:
+    """Return whether an answer is one of the made-up world's professions or goods."""
+    word = normalize_answer(answer)
+    return word in WORDS["job"] or word in WORDS["goods"]
+
+
+def _from_same_list(answer: str, rng: np.random.Generator) -> str:
+    """Return a profession for a profession, and goods for goods, as `_is_listed` asks.
+
+    A small file has too few answers to tell the two apart, and nobody works as cheese.
+    """
+    if normalize_answer(answer) in WORDS["job"]:
+        return f"a {thing('job', rng)}"
+    return thing("goods", rng)
 
 
 def fixed_answer(qa: Question, rng: np.random.Generator) -> str:
@@ -309,6 +335,8 @@ def fixed_answer(qa: Question, rng: np.random.Generator) -> str:
     for _ in range(DRAWS):
         if asks_for_number(kind) or shape == "number":
             fakes[other_number(forms, kind, same_everywhere)] = None
+        elif _is_listed(golds[0]):
+            fakes[_from_same_list(golds[0], same_everywhere)] = None
         else:
             fakes[made_up(shape, kind, same_everywhere)] = None
     two = list(fakes)[:2]

@@ -1,14 +1,17 @@
 """How much of a reader's score is left under attack? One table of all."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from smallscale.core.validation import require
 from smallscale.robustness.reading.addsent import original_id, worst_scores
 from smallscale.robustness.reading.dataset import Dataset, questions
 from smallscale.robustness.reading.readings import ReaderLike, answers
+from smallscale.robustness.reading.side_by_side import side_by_side
 
 RESAMPLES = 1000
 
@@ -44,6 +47,69 @@ def score_table(
             }
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def scores_by_seed(
+    readers: Mapping[tuple[str, int], ReaderLike],
+    tests: Mapping[int, Mapping[str, Dataset]],
+) -> pd.DataFrame:
+    """Return `score_table` of all readers, each on the tests of its own seed.
+
+    The column reader holds the kind of reader, and a column seed stands behind it.
+
+    readers: by kind and seed. tests: for each seed its tests by name.
+    """
+
+    def scored(key: tuple[str, int]) -> pd.DataFrame:
+        kind, seed = key
+        table = score_table({kind: readers[key]}, tests[seed])
+        table.insert(1, "seed", seed)
+        return table
+
+    return pd.concat(side_by_side(scored, readers), ignore_index=True)
+
+
+def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each reader and test: reader, test, f1, low, high, seeds.
+
+    f1 is the mean over seeds, low and high the ends of its 95 % interval by Student's
+    t, cut to [0, 100]. Where each seed has data, weights and attacks of its own, all of
+    them are in that interval. Of a single seed its own interval over questions stays.
+
+    scores: as `scores_by_seed` returns them.
+    """
+    rows = []
+    for (reader, test), of_seeds in scores.groupby(["reader", "test"], sort=False):
+        low, high = of_seeds.low.iloc[0], of_seeds.high.iloc[0]
+        if len(of_seeds) > 1:
+            low, high = mean_interval(of_seeds.f1.to_numpy())
+        row = {
+            "reader": reader,
+            "test": test,
+            "f1": of_seeds.f1.mean(),
+            "low": max(low, 0.0),
+            "high": min(high, 100.0),
+            "seeds": len(of_seeds),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def mean_interval(values: "np.ndarray[Any, Any]") -> tuple[float, float]:
+    """Return the ends of the 95 % interval of the mean of at least two values (n,).
+
+        mean -+ t s / sqrt(n),  t the .975 quantile of Student's t with n - 1 degrees
+
+    >>> low, high = mean_interval(np.array([1.0, 2.0, 3.0]))
+    >>> print(f"{low:.2f} to {high:.2f}")
+    -0.48 to 4.48
+    """
+    n = len(values)
+    require(n >= 2, f"values must hold at least two numbers; got {n}")
+    mean = float(np.mean(values))
+    error = float(np.std(values, ddof=1)) / n**0.5
+    half = float(stats.t.ppf(0.975, n - 1)) * error
+    return mean - half, mean + half
 
 
 def same_questions(tests: Mapping[str, Dataset]) -> dict[str, Dataset]:

@@ -36,11 +36,14 @@ class Relation:
     answer_kind: the kind of thing that `thing` draws for an answer. statements,
     questions: the ways to say and to ask it, {s} for the subject and {a} for the
     answer. A statement that opens with {s} may say "she" or "it" instead.
+    moment: first or last for the years in which a subject begins and ends, such as
+    birth and death; nobody ends before they begin. Empty for all else.
     """
 
     answer_kind: str
     statements: list[str]
     questions: list[str]
+    moment: str = ""
 
 
 RELATIONS: dict[str, list[Relation]] = {
@@ -88,11 +91,14 @@ def _paragraph(
     """Return a paragraph about one subject, in a crowd also a little about another."""
     subject = thing(kind, rng, held_out)
     others = _about_another(kind, subject, rng, held_out) if crowded else []
-    used = {subject}  # no answer is right for two questions
+    life = _lifetime(rng)
+    used = {subject, *life.values()}  # no answer is right for two questions
     context = ""
     qas = []
     for k, relation in enumerate(_drawn_relations(kind, rng, FACTS)):
-        answer = _unlike(used, relation.answer_kind, rng, held_out)
+        answer = life.get(relation.moment)
+        if answer is None:
+            answer = _unlike(used, relation.answer_kind, rng, held_out)
         used.add(answer)
         statement = _pick(relation.statements, rng)
         # The first statement names its subject, and in a crowd every one does: there
@@ -115,12 +121,20 @@ def _about_another(
 ) -> list[str]:
     """Return two statements about a second subject."""
     second = _unlike({subject}, kind, rng, held_out)
+    life = _lifetime(rng)
     statements = []
     for relation in _drawn_relations(kind, rng, 2):
         statement = _pick(relation.statements, rng)
-        answer = thing(relation.answer_kind, rng, held_out)
+        answer = life.get(relation.moment) or thing(relation.answer_kind, rng, held_out)
         statements.append(_capitalised(statement.format(s=second, a=answer)))
     return statements
+
+
+def _lifetime(rng: np.random.Generator) -> dict[str, str]:
+    """Return the first and the last year of a subject, under the names of `moment`."""
+    last = int(thing("year", rng))
+    years = int(thing("years between first and last", rng))
+    return {"first": str(last - years), "last": str(last)}
 
 
 def _drawn_relations(kind: str, rng: np.random.Generator, n: int) -> list[Relation]:

@@ -45,14 +45,14 @@ def word_features(
     exact = set(others)
     lowered = {word.lower() for word in others}
     stems = {word[:STEM_LETTERS] for word in lowered}
-    rows = np.zeros((len(words), WORD_FEATURES), dtype=np.float32)
-    for row, word in zip(rows, words, strict=True):
+    rows = []
+    for word in words:
         low = word.lower()
         shared = [word in exact, low in lowered, low[:STEM_LETTERS] in stems]
         rare = rarity.get(low, rarest) / rarest
         shared_and_rare = [rare * hit for hit in shared]
-        row[:] = [*form_features(word), *shared, *shared_and_rare, rare]
-    return rows
+        rows.append([*form_features(word), *shared, *shared_and_rare, rare])
+    return np.array(rows, dtype=np.float32).reshape(-1, WORD_FEATURES)
 
 
 @lru_cache(maxsize=REMEMBERED)
