@@ -13,7 +13,7 @@ from smallscale.notebook.fingerprints import bare, contents_hash, modules
 from smallscale.runs import dependencies
 from smallscale.runs.catalogue import Notebook, choose, find_all
 from smallscale.runs.parameters import Value
-from smallscale.runs.plan import Identifier, inputs_hash, warm_imports
+from smallscale.runs.plan import Identifier, inputs_hash, place_of, warm_imports
 
 Write = Callable[..., Path]
 
@@ -159,6 +159,27 @@ def test_notebooks_of_one_file_name_outside_are_two(
     (two,) = choose(["nb.ipynb"], tmp_path / "b")
     run = defaults(one)
     assert Identifier(one).run(run)[0] != Identifier(two).run(run)[0]
+    # Also with the place told from the folder of the results.
+    results = tmp_path / "results"
+    assert Identifier(one, results).run(run)[0] != Identifier(two, results).run(run)[0]
+
+
+def test_a_checkout_that_moves_with_its_results_keeps_its_runs(
+    write: Write, tmp_path: Path
+) -> None:
+    content = write("theme/nb", "x = 1").read_bytes()
+    runs = set()
+    for checkout in ("here", "there"):
+        path = tmp_path / checkout / "notebooks" / "theme" / "nb.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        (notebook,) = find_all(tmp_path / checkout).values()
+        assert place_of(notebook, tmp_path / checkout / "results") == (
+            "../notebooks/theme"
+        )
+        identifier = Identifier(notebook, tmp_path / checkout / "results")
+        runs.add(identifier.run(defaults(notebook))[0])
+    assert len(runs) == 1
 
 
 @pytest.mark.parametrize("tag", ["raises-exception", "skip-execution"])

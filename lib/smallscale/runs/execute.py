@@ -36,7 +36,7 @@ from smallscale.runs.kernel import (
     kernel_manager,
     start_kernel,
 )
-from smallscale.runs.plan import Task, changed, code_hashes, is_done
+from smallscale.runs.plan import Task, changed, code_hashes, is_done, place_of
 from smallscale.runs.record import (
     Claim,
     DamagedRecord,
@@ -262,7 +262,7 @@ def _record(
         versions=versions(),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        place=str(task.notebook.path.parent),
+        place=place_of(task.notebook, task.folder.parents[1]),
         code=_code_beside_the_name(outcome.usage.files, task, started),
     )
 

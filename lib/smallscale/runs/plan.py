@@ -7,6 +7,7 @@ is hashed is what runs: a run whose files are no longer those fails (`changed`).
 import ast
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,14 +32,27 @@ inputs_hash = cache(contents_hash)  # a plan reads its data once
 OBEYED_TAGS = ("parameters", "raises-exception", "skip-execution")  # by what runs cells
 
 
+def place_of(notebook: Notebook, results: Path | None) -> str:
+    """Return the notebook's folder, as it lies from the folder of the results.
+
+    A checkout that moves with its results keeps its runs, and two notebooks of one name
+    in two folders stay two. Without results, or on another drive, the path is absolute.
+    """
+    folder = notebook.path.parent
+    if results is None or folder.drive != results.absolute().drive:
+        return str(folder)
+    return Path(os.path.relpath(folder, results.resolve())).as_posix()
+
+
 class Identifier:
     """Names the runs of one notebook.
 
     What does not depend on the parameters is hashed once: the notebook's name, place
-    and code cells, the code that it imports, and the versions.
+    and code cells, the code that it imports, and the versions. results: the folder of
+    the results, from which the place is told.
     """
 
-    def __init__(self, notebook: Notebook) -> None:
+    def __init__(self, notebook: Notebook, results: Path | None = None) -> None:
         needed = dependencies(notebook.code, notebook.path.parent)
         hashes = module_hashes(needed.files)
         self.files = {
@@ -46,7 +60,7 @@ class Identifier:
         }
         self.code: dict[str, Any] = {
             "name": notebook.name,
-            "place": str(notebook.path.parent),
+            "place": place_of(notebook, results),
             "cells": [
                 [cell.text, *(tag for tag in OBEYED_TAGS if tag in cell.tags)]
                 for cell in notebook.cells
@@ -191,7 +205,7 @@ def plan(
         for name in asked:
             if name not in notebook.parameters:
                 raise unknown(name, notebook.parameters, notebook.name)
-        identifier = Identifier(notebook)
+        identifier = Identifier(notebook, results.folder)
         for parameters in grid(
             notebook.parameters, asked, caller, notebook.path.parent
         ):

@@ -80,7 +80,7 @@ class RunRecord:
     versions: dict[str, str]
     started: str  # times in ISO 8601, UTC
     finished: str
-    place: str = ""  # the notebook's folder
+    place: str = ""  # the notebook's folder, from that of the results
     # A hash of each file of the user's own code that ran and that no import names.
     code: dict[str, str] = field(default_factory=dict)
 
