@@ -28,10 +28,12 @@ def test_a_table_for_readers_and_a_record_for_the_bench(
     )
     claims.add("a < b", measured=0.123456, holds=np.bool_(False))
     claims.metric("acc", torch.tensor(0.5)).metric("n", 3).metric("gap", float("nan"))
+    claims.metric("all", 1.0)  # written as JupyterLab writes it
     claims.show()
     bundle = shown[0].data
     record = bundle[CLAIMS]
-    assert record["metrics"] == {"acc": 0.5, "n": 3, "gap": None}
+    assert record["metrics"] == {"acc": 0.5, "n": 3, "gap": None, "all": 1}
+    assert isinstance(record["metrics"]["all"], int)
     assert [(c["holds"], c["judged"]) for c in record["claims"]] == [
         (True, True),
         (False, True),

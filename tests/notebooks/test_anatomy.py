@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,18 @@ def test_every_figure_has_alt_text_and_a_visible_sentence(node: Any) -> None:
         assert "<details>" in sentence, "a figure's numbers must be reachable as text"
 
 
+def numbers(value: Any) -> Iterator[float]:
+    """Return every float in JSON."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from numbers(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from numbers(item)
+
+
 def test_committed_outputs_are_whole_and_free_of_noise(
     notebook: Notebook, node: Any
 ) -> None:
@@ -132,6 +145,9 @@ def test_committed_outputs_are_whole_and_free_of_noise(
     text = notebook.path.read_text(encoding="utf-8")
     assert len(text) < 1_500_000
     assert not re.search(r"/(home|root|Users|tmp)/", text)
+    for number in numbers(node):  # a browser writes these otherwise when it saves
+        assert not number.is_integer(), f"{number} is to be written as {int(number)}"
+        assert not 1e-6 <= abs(number) < 1e-4, f"{number} is to be rounded"
 
 
 def test_the_file_is_as_jupyterlab_writes_it(notebook: Notebook, node: Any) -> None:

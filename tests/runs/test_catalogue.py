@@ -59,8 +59,7 @@ def test_notebooks_are_asked_for_by_path_name_last_part_theme_or_all(
         ),
         (
             "attack",  # the last part of two names
-            "there is no notebook 'attack' (did you mean 'text/attack'?); "
-            "`smallscale list` prints them",
+            "'attack' may be images/attack or text/attack; write one of these names",
         ),
         ("xyz", "there is no notebook 'xyz'; `smallscale list` prints them"),
     ],

@@ -113,7 +113,7 @@ class Claims:
         record = {
             "scale": self.scale,
             "claims": list(self._claims.values()),
-            "metrics": self._metrics,
+            "metrics": {name: _as_json(x) for name, x in self._metrics.items()},
         }
         show_output(
             {CLAIMS: record, "text/html": self._html(), "text/plain": str(self)}
@@ -174,6 +174,13 @@ def _single(value: Any) -> Any:
 def _as_text(measured: Any) -> str:
     measured = _single(measured)
     return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
+
+
+def _as_json(number: float | None) -> float | None:
+    """Return a number as JupyterLab writes it when a notebook is saved: 1 for 1.0."""
+    if isinstance(number, float) and number.is_integer() and abs(number) < 2**53:
+        return int(number)
+    return number
 
 
 def _true_or_false(name: str, value: Any) -> bool:
