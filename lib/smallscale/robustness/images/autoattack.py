@@ -23,6 +23,7 @@ from smallscale.robustness.images.fab import fab
 from smallscale.robustness.images.losses import (
     IMAGES_PER_CALL,
     loss_and_gradient,
+    numbered_as,
     strongest_others,
 )
 from smallscale.robustness.images.norms import Ball, Bounds
@@ -100,8 +101,9 @@ def _first_to_fool(
     for few in torch.split(torch.arange(len(y)), max(1, IMAGES_PER_CALL // count)):
         each = few.repeat_interleave(count)
         labels = y[each]
-        found = towards(ball.of(each), labels, targets[few].flatten())
-        fooled = loss_and_gradient(model, found, labels, differentiate=False).fooled
+        with numbered_as(each):
+            found = towards(ball.of(each), labels, targets[few].flatten())
+            fooled = loss_and_gradient(model, found, labels, differentiate=False).fooled
         first = fooled.view(-1, count).int().argmax(1)
         best.append(found[count * torch.arange(len(few)).to(first) + first])
     return torch.cat(best)
@@ -179,9 +181,11 @@ def autoattack(
                 if len(robust) == 0:
                     break
                 left = ball.of(robust)
-                found = attack.run(model, left, y[robust], start, generator)
+                with numbered_as(robust):
+                    found = attack.run(model, left, y[robust], start, generator)
+                    still = _positions_read_right(model, found, y[robust])
                 result[robust] = found
-                robust = robust[_positions_read_right(model, found, y[robust])]
+                robust = robust[still]
         result[robust] = originals[robust]
         return result
 

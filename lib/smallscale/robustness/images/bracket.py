@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from smallscale.core.intervals import share_interval
+from smallscale.core.validation import as_tensor
 from smallscale.robustness.images.attacks import fgsm, pgd
 from smallscale.robustness.images.autoattack import autoattack
 from smallscale.robustness.images.certificates import certified
+from smallscale.robustness.images.losses import numbered_as
 from smallscale.training.evaluation import correct
 
 IBP, CROWN, AUTOATTACK, PGD, FGSM = (
@@ -48,7 +49,7 @@ def robustness_bracket(
     Returns columns eps, bound, share, and low, high: the 95 % Wilson interval for n
     images.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = as_tensor("images", images), as_tensor("labels", labels)
     rows = []
     for eps in eps_grid:
         holds = _bounds_of_each(model, images, labels, eps, steps)
@@ -66,13 +67,14 @@ def _bounds_of_each(
     proved_by_ibp = certified(model, images, labels, eps, method="ibp").cpu()
     proved = proved_by_ibp.clone()
     undecided = survives & ~proved
-    proved[undecided] = certified(
-        model, images[undecided], labels[undecided], eps
-    ).cpu()
+    x, y = images[undecided], labels[undecided]
+    with numbered_as(undecided.nonzero()):
+        proved[undecided] = certified(model, x, y, eps).cpu()
     undecided = survives & ~proved
     x, y = images[undecided], labels[undecided]
     survives_all = survives.clone()
-    survives_all[undecided] = correct(model, autoattack(model, x, y, eps), y)
+    with numbered_as(undecided.nonzero()):
+        survives_all[undecided] = correct(model, autoattack(model, x, y, eps), y)
     one_step = fgsm(model, images, labels, eps)
     return {
         IBP: proved_by_ibp,

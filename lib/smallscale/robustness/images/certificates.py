@@ -12,7 +12,6 @@ hold for the network as it runs, not only for its formula. Taken for granted: su
 half-precision model are held in float32, as torch holds them.
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,12 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smallscale.core.devices import fitting_threads
-from smallscale.core.validation import one_of, require
-from smallscale.robustness.images.layers import layers_of
+from smallscale.core.validation import as_tensor, finite_number, one_of, require
+from smallscale.robustness.images.layers import in_double, layers_of
+from smallscale.robustness.images.losses import IMAGES_PER_CALL, require_finite
 from smallscale.robustness.images.norms import Bounds
 from smallscale.robustness.images.preparation import (
-    IMAGES_LOOKED_AT,
     checked_ball,
+    checked_bounds,
     inspect_outputs,
 )
 from smallscale.robustness.images.relaxations import (
@@ -124,14 +124,15 @@ def certified(
     tensor([ True, False])
     """
     one_of("method", method, METHODS)
-    labels = torch.as_tensor(labels)
+    labels = as_tensor("labels", labels)
+    images = as_tensor("images", images)
     proved = []
     for piece in _pieces(model, images, labels, eps, bounds, method):
         margins = _proved_margins(piece, method)
         of_others = margins.scatter(1, piece.labels[:, None], torch.inf)
         # A strict comparison, which NaN fails.
         proved.append((of_others > 0).all(1) & ~piece.overflows)
-    return torch.cat(proved).to(torch.as_tensor(images).device)
+    return torch.cat(proved).to(images.device)
 
 
 def ibp_loss(
@@ -143,15 +144,18 @@ def ibp_loss(
 
     With the share of training that is done, the box grows from nothing to eps and kappa
     falls from 1 to 1/2: the first twentieth is plain training, and the last half holds
-    both. Raises ValueError for a layer without bounds.
+    both. Raises ValueError for a layer without bounds, and for an eps or bounds that
+    cannot be right.
     """
+    eps = finite_number("eps", eps, least=0)
+    bounds = checked_bounds(bounds)
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, done: float) -> Tensor:
         ramp = min(max((done - WARM_UP) / (RAMPED - WARM_UP), 0), 1)
         natural = F.cross_entropy(model(x), y)
         if ramp == 0:
             return natural
-        layers = list(layers_of(model))
+        layers = layers_of(model)
         boxes = propagate(layers, box_around(x, ramp * eps, bounds), method="ibp")
         worst_logits = -margin_bounds(*_last_run(layers, boxes), y)
         worst = F.cross_entropy(worst_logits, y)
@@ -244,8 +248,8 @@ class _Piece:
 def _logit_bounds(
     model: nn.Module, images: Any, eps: float, bounds: Bounds, *, method: str
 ) -> LogitBounds:
-    images = torch.as_tensor(images)
-    no_labels = torch.zeros(len(images), dtype=torch.int64)
+    images = as_tensor("images", images)
+    no_labels = torch.zeros(images.shape[:1], dtype=torch.int64)
     lower, upper = [], []
     for piece in _pieces(model, images, no_labels, eps, bounds, method):
         low, high = piece.boxes[-1]
@@ -283,19 +287,19 @@ def _pieces(
     """Check the arguments, and yield the images' boxes, a few images at a time."""
     ball, labels = checked_ball(images, labels, eps, "linf", bounds)
     images = ball.centre.detach()
-    list(layers_of(model))  # refuses a layer without bounds
+    in_its_type = layers_of(model)  # refuses a layer without bounds
     rounding = rounding_of(model, images)
     inspect_outputs(model, images, labels.long())
     like = next(model.parameters(), images)
-    layers = list(layers_of(copy.deepcopy(model).double()))
+    layers = [in_double(layer) for layer in in_its_type]
     with torch.no_grad(), fitting_threads(images):
         doubles = images.to(like.device, torch.float64)
         _check_shapes(layers, doubles[:1])
-        _check_outputs(model, images[:IMAGES_LOOKED_AT], layers, rounding)
+        _check_outputs(model, images, layers, rounding)
         at_once = _images_at_once(layers, doubles[:1])
         parts = torch.split(doubles, at_once), torch.split(labels, at_once)
         for x, y in zip(*parts, strict=True):
-            around = _box_of_ball(x, ball.eps, bounds, rounding)
+            around = _box_of_ball(x, ball.eps, ball.bounds, rounding)
             boxes = propagate(layers, around, method=method, rounding=rounding)
             overflows = _may_overflow(layers, boxes, rounding)
             y = y.to(like.device, torch.int64)
@@ -349,20 +353,23 @@ def _check_outputs(
 ) -> None:
     """Refuse a model that does not compute what its layers say, whatever the reason.
 
-    At eps = 0 the bounds leave room for rounding and nothing else.
+    All images are looked at. At eps = 0 the bounds leave room for rounding and nothing
+    else.
     """
-    logits = outputs(model, images).double()
-    at_images = images.to(logits)
-    lost = rounding.of_images(at_images.abs())
-    box = Box(at_images - lost, at_images + lost)
-    boxes = propagate(layers, box, method="ibp", rounding=rounding)
-    inside = (boxes[-1].lower <= logits) & (logits <= boxes[-1].upper)
-    inside = inside.all(1) | _may_overflow(layers, boxes, rounding)
-    message = (
-        "model must compute what its layers' weights say; its outputs do not: "
-        "remove what changes them (a hook, a patched forward)"
-    )
-    require(inside.all(), message)
+    for first, some in enumerate(torch.split(images, IMAGES_PER_CALL)):
+        logits = outputs(model, some).double()
+        require_finite(logits, first * IMAGES_PER_CALL)
+        at_images = some.to(logits)
+        lost = rounding.of_images(at_images.abs())
+        box = Box(at_images - lost, at_images + lost)
+        boxes = propagate(layers, box, method="ibp", rounding=rounding)
+        inside = (boxes[-1].lower <= logits) & (logits <= boxes[-1].upper)
+        inside = inside.all(1) | _may_overflow(layers, boxes, rounding)
+        message = (
+            "model must compute what its layers' weights say; its outputs do not: "
+            "remove what changes them (a hook, a patched forward)"
+        )
+        require(inside.all(), message)
 
 
 def _linear_layers(layers: list[nn.Module]) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from smallscale.core.intervals import share_interval
+from smallscale.core.validation import as_tensor
 from smallscale.robustness.images.norms import random_signs_like
 from smallscale.training.evaluation import Model, correct
 
@@ -39,7 +40,7 @@ def accuracy_curve(
     >>> curve.accuracy.tolist()
     [1.0, 0.0]
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = as_tensor("images", images), as_tensor("labels", labels)
     rows = []
     for eps in eps_grid:
         kept = correct(model, attack(model, images, labels, eps), labels)

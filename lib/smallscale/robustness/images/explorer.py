@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smallscale.core.validation import as_float, require
+from smallscale.core.validation import as_float, as_tensor, require
 from smallscale.notebook.explorer import Explorer
 from smallscale.robustness.images.attacks import pgd
 from smallscale.robustness.pictures import (
@@ -53,8 +53,9 @@ def attack_explorer(
     Raises ValueError for an empty batch or grid, a grid that does not increase, and as
     `pgd` does.
     """
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
-    radii = _checked_radii(eps_grid, len(images))
+    images = as_tensor("images", images)
+    labels = as_tensor("labels", labels).cpu()
+    radii = _checked_radii(eps_grid, images.shape[:1].numel())
     attack = partial(pgd, norm=norm, steps=steps, random_start=True)
     attacked = torch.stack([attack(model, images, labels, eps) for eps in radii])
     original, seen = grey(images), grey(attacked)

@@ -4,7 +4,8 @@ Cross-entropy is what the model was trained on. The difference of logits ratio (
 and Hein 2020) ignores the scale of the logits, by which a model can hide its gradient.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,8 +22,6 @@ TARGETED_DLR_CLASSES = 4
 
 # Images in one call of the model: memory stays bounded however many are attacked.
 IMAGES_PER_CALL = 256
-
-NAN_LOGITS = "model must return finite logits; some are NaN at an image of the ball"
 
 # (logits (batch, classes), labels (batch,)) -> (batch,)
 LossOfEach = Callable[[Tensor, Tensor], Tensor]
@@ -129,18 +128,23 @@ def loss_and_gradient(
     rival, or with targeted=True from the rival to y; "difference" is the rival's logit
     less that of y.
     differentiate=False: the gradient is zero, and costs nothing.
-    Loss and gradient are in float32 at least. Raises ValueError for logits that are
-    NaN, which are no reading.
+    Loss and gradient are in float32 at least. Raises ValueError for logits that are NaN
+    or infinite, which are no reading, and names the image.
     """
     images = torch.split(x, IMAGES_PER_CALL)
     labels = torch.split(y, IMAGES_PER_CALL)
     rivals: Sequence[Tensor | None] = [None] * len(images)
     if rival is not None:
         rivals = torch.split(rival, IMAGES_PER_CALL)
-    parts = [
-        _of_a_part(model, some, its_labels, loss, targeted, its_rivals, differentiate)
-        for some, its_labels, its_rivals in zip(images, labels, rivals, strict=True)
-    ]
+    parts: list[Found] = []
+    for some, its_labels, its_rivals in zip(images, labels, rivals, strict=True):
+        first = IMAGES_PER_CALL * len(parts)
+        with numbered_as(range(first, first + len(some))):
+            parts.append(
+                _of_a_part(
+                    model, some, its_labels, loss, targeted, its_rivals, differentiate
+                )
+            )
     return Found(
         loss=torch.cat([part.loss for part in parts]),
         fooled=torch.cat([part.fooled for part in parts]),
@@ -162,8 +166,8 @@ def _of_a_part(
         leaf = images.to(wide, copy=True).requires_grad_(differentiate)
         logits = outputs(model, _as_given(model, leaf, images)).to(images.device)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        require_finite(logits)
         value = _loss_of(logits, labels, loss, targeted, rival)
-    require(not logits.isnan().any(), NAN_LOGITS)
     read_as_labels = logits.argmax(1) == labels
     return Found(
         loss=value.detach().to(wide),
@@ -213,6 +217,42 @@ def _gradient(loss: Tensor, images: Tensor) -> Tensor:
     require(gradient is not None, message)
     assert gradient is not None
     return gradient
+
+
+class NotFinite(ValueError):
+    """A model returned NaN or infinity for an image of the batch, or one near it.
+
+    image: its position in the batch.
+    """
+
+    def __init__(self, image: int) -> None:
+        super().__init__(
+            "model must return finite logits; some are NaN or infinite at image "
+            f"{image} of the batch, or at a changed copy of it"
+        )
+        self.image = image
+
+
+def require_finite(logits: Tensor, first: int = 0) -> None:
+    """Refuse logits (batch, classes) that are NaN or infinite.
+
+    first: the position in the batch of the first of these images.
+    """
+    finite = logits.isfinite().flatten(1).all(1)
+    if not finite.all():
+        raise NotFinite(first + int((~finite).int().argmax()))
+
+
+@contextmanager
+def numbered_as(positions: Sequence[int] | Tensor) -> Iterator[None]:
+    """Name an image by its position in the batch that these images were taken from.
+
+    positions: in that batch, one for each image that the model is asked about inside.
+    """
+    try:
+        yield
+    except NotFinite as error:
+        raise NotFinite(int(positions[error.image])) from None
 
 
 def require_classes_for(loss: str, classes: int, *, targeted: bool = False) -> None:

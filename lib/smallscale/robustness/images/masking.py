@@ -89,7 +89,7 @@ def gradient_masking(
     """
     images, labels = as_tensor("images", images), as_tensor("labels", labels)
     message = "images must hold at least one image; got an empty batch"
-    require(len(images) > 0, message)
+    require(images.shape[:1] != (0,), message)
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
         x = ball.as_images(ball.centre)
         classes = predict_logits(model, x[:1]).shape[1]

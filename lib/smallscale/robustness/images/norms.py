@@ -12,6 +12,8 @@ import torch
 from torch import Generator, Tensor
 
 NORMS = ("linf", "l2")
+# Of images, weights and logits: the types that torch computes with.
+FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 Bounds = tuple[float, float]  # the least and the greatest value of a pixel
 

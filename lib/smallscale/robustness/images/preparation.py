@@ -4,6 +4,7 @@ An attack meets the model in eval mode, with images inside the bounds. What cann
 right is refused in one line; what would make the result misleading is warned of.
 """
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,20 +16,34 @@ from torch import Tensor, nn
 from smallscale.core.devices import fitting_threads
 from smallscale.core.modes import eval_mode
 from smallscale.core.validation import (
+    as_float,
     as_tensor,
     finite_number,
     one_of,
     require,
+    shown,
     type_and_shape,
 )
-from smallscale.robustness.images.norms import NORMS, Ball, Bounds, farthest
+from smallscale.robustness.images.losses import require_finite
+from smallscale.robustness.images.norms import (
+    FLOAT_TYPES,
+    NORMS,
+    Ball,
+    Bounds,
+    farthest,
+)
 from smallscale.training.evaluation import Model, outputs, require_logits
 
 IMAGES_LOOKED_AT = 8  # enough to see what kind of outputs a model has
+COMPUTED_WITH = "float16, bfloat16, float32 or float64"
 
 TRAINING_MODE = (
     "the model is in training mode, where dropout is random and batch statistics move; "
     "it is attacked in eval mode and put back: call model.eval() first"
+)
+INFERENCE = (
+    "model must not be made under torch.inference_mode, whose weights keep no gradient "
+    "from passing on to the images; make it, or load its weights, outside of that mode"
 )
 PROBABILITIES = (
     "the model's outputs look like probabilities: they lie in [0, 1] and add up to 1. "
@@ -50,6 +65,7 @@ def prepared_for_attack(
     outputs that look like probabilities. Raises ValueError for what cannot be right.
     """
     ball, y = checked_ball(images, labels, eps, norm, bounds)
+    require(not _made_for_inference(model), INFERENCE)
     if isinstance(model, nn.Module) and any(part.training for part in model.modules()):
         # The attack's caller is above this generator, contextlib and the attack.
         warnings.warn(TRAINING_MODE, stacklevel=4)
@@ -74,18 +90,72 @@ def checked_ball(
     y = as_tensor("labels", labels)
     one_of("norm", norm, NORMS)
     radius = finite_number("eps", eps, least=0)
-    low, high = bounds
-    message = f"bounds must be (low, high) with low < high; got {bounds}"
-    require(low < high, message)
-    _check_images(x, low, high)
+    bounds = checked_bounds(bounds)
+    _check_images(x, *bounds)
     _check_labels(y, len(x))
     return Ball(x, radius, norm, bounds), y
 
 
-def _check_images(images: Tensor, low: float, high: float) -> None:
+def checked_bounds(bounds: Any) -> Bounds:
+    """Return the least and the greatest value of a pixel, as Python's numbers.
+
+    Raises ValueError for anything but two numbers, the lower one first.
+    """
+    try:
+        low, high = (as_float(end) for end in bounds)
+    except (TypeError, ValueError):  # not two of anything
+        low = high = math.nan
+    message = "bounds must be (low, high), two numbers with low < high"
+    require(low < high, f"{message}; got {shown(bounds)}")
+    return low, high
+
+
+def require_images(images: Tensor) -> None:
+    """Refuse what is no batch of images in a type that torch computes with."""
+    _require_dense("images", images)
     shape = "images must be floating-point, (batch, channels, height, width)"
     good = images.dim() >= 2 and images.is_floating_point()
     require(good, f"{shape}; got {type_and_shape(images)}")
+    allowed = f"images must be in {COMPUTED_WITH}"
+    require(images.dtype in FLOAT_TYPES, f"{allowed}; got {images.dtype}")
+
+
+def require_finite_logits(logits: Tensor, images: int) -> None:
+    """Refuse outputs that are not finite floating-point numbers (images, classes)."""
+    _require_dense("model's logits", logits)
+    require_logits(logits, images)
+    allowed = f"model must return logits in {COMPUTED_WITH}"
+    require(logits.dtype in FLOAT_TYPES, f"{allowed}; got {logits.dtype}")
+    require_finite(logits)
+
+
+@contextmanager
+def explained(model: Model, images: Tensor) -> Iterator[None]:
+    """Say in one line what is no model, or that a model cannot take these images."""
+    message = "model must be a torch module, or a function of a batch of images"
+    require(callable(model), f"{message}; got {shown(model)}")
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, IndexError) as error:
+        message = "model must take images of this type and shape"
+        given = type_and_shape(images)
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{message}; given {given}, it fails: {why}") from error
+
+
+def _require_dense(name: str, values: Tensor) -> None:
+    """Refuse a tensor that is sparse, nested or quantized, or that holds no numbers."""
+    message = f"{name} must be a dense tensor that holds its numbers"
+    require(not values.is_nested, f"{message}; got a nested tensor")
+    dense = values.layout == torch.strided and not values.is_quantized
+    require(dense, f"{message}; got {values.layout}, {values.dtype}")
+    require(not values.is_meta, f"{message}; got one on the meta device")
+
+
+def _check_images(images: Tensor, low: float, high: float) -> None:
+    require_images(images)
     if images.numel() == 0:
         return
     least, most = images.detach().min(), images.detach().max()
@@ -98,7 +168,9 @@ def _check_images(images: Tensor, low: float, high: float) -> None:
 
 def _check_labels(labels: Tensor, images: int) -> None:
     """Refuse labels that are not one whole number for each image."""
-    real = labels.is_floating_point() or labels.dtype == torch.bool
+    _require_dense("labels", labels)
+    real = labels.is_floating_point() or labels.is_complex()
+    real = real or labels.dtype == torch.bool
     whole = labels.numel() == 0 or not real  # an empty list has no type of its own
     good = labels.shape == (images,) and whole
     allowed = f"labels must be whole numbers, one for each image: ({images},)"
@@ -113,11 +185,9 @@ def inspect_outputs(model: Model, x: Tensor, y: Tensor) -> None:
     if len(x) == 0:
         return
     few = x[:IMAGES_LOOKED_AT]
-    with torch.no_grad():
+    with torch.no_grad(), explained(model, few):
         logits = outputs(model, few)
-    require_logits(logits, len(few))
-    finite = logits.isfinite().all()
-    require(finite, "model must return finite logits; some are NaN or infinite")
+    require_finite_logits(logits, len(few))
     least, most = int(y.min()), int(y.max())
     last = logits.shape[1] - 1
     allowed = f"labels must lie in 0..{last}, the model's classes"
@@ -125,6 +195,13 @@ def inspect_outputs(model: Model, x: Tensor, y: Tensor) -> None:
     if _look_like_probabilities(logits):
         # The attack's caller: one call further up than in `prepared_for_attack`.
         warnings.warn(PROBABILITIES, stacklevel=5)
+
+
+def _made_for_inference(model: Model) -> bool:
+    """Say whether any weight was made under torch.inference_mode."""
+    if not isinstance(model, nn.Module):
+        return False
+    return any(each.is_inference() for each in (*model.parameters(), *model.buffers()))
 
 
 def _look_like_probabilities(logits: Tensor) -> bool:

@@ -116,10 +116,16 @@ def rounding_of(model: nn.Module, images: Tensor) -> Rounding:
     """Return what a model rounds. Refuses arithmetic whose rounding is not known."""
     weights = next(model.parameters(), images)
     device = weights.device
-    types = {weights.dtype, *(each.dtype for each in model.parameters())}
+    held = [*model.parameters(), *model.buffers()]
+    types = {each.dtype for each in held if each.is_floating_point()}
     listed = ", ".join(sorted(str(each) for each in types))
     message = "model must hold all of its weights in one type: model.float()"
-    require(len(types) == 1, f"{message}; got {listed}")
+    require(len(types) <= 1, f"{message}; got {listed}")
+    message = (
+        f"images must be in the type of the model's weights, {listed}, which are all "
+        "buffers, so that nothing casts the images"
+    )
+    require(types <= {weights.dtype}, f"{message}; got {images.dtype}")
     message = (
         "model must not run under torch.autocast, which rounds the weights; "
         "ask for bounds outside of it, or of the model in that type: model.bfloat16()"

@@ -17,11 +17,14 @@ from smallscale.core.validation import (
     as_tensor,
     finite,
     finite_number,
-    require,
-    type_and_shape,
     whole_number,
 )
-from smallscale.training.evaluation import Model, predict_logits, require_logits
+from smallscale.robustness.images.preparation import (
+    explained,
+    require_finite_logits,
+    require_images,
+)
+from smallscale.training.evaluation import Model, predict_logits
 
 ABSTAIN = -1  # in place of a class; equal to no label
 
@@ -86,19 +89,16 @@ def votes(
             dtype=wide.dtype,
         )
         noisy = (wide + sigma * noise.to(images.device)).to(images.dtype)
-        logits = predict_logits(model, noisy)
-        require_logits(logits, len(images))
-        message = "model must return finite logits; some are NaN or infinite"
-        require(logits.isfinite().all(), f"{message}, under noise of sigma {sigma:g}")
+        with explained(model, noisy):
+            logits = predict_logits(model, noisy)
+        require_finite_logits(logits, len(images))
         readings.append(F.one_hot(logits.argmax(1), logits.shape[1]))
     return torch.stack(readings).sum(0)
 
 
 def _checked_images(images: Any) -> Tensor:
     images = as_tensor("images", images)
-    shape = "images must be floating-point, (n, channels, height, width)"
-    good = images.dim() >= 2 and images.is_floating_point()
-    require(good, f"{shape}; got {type_and_shape(images)}")
+    require_images(images)
     detached: Tensor = images.detach()
     finite("images", detached)
     return detached

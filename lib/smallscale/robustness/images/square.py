@@ -10,8 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor
 
-from smallscale.core.validation import require
-from smallscale.robustness.images.losses import NAN_LOGITS, margin
+from smallscale.robustness.images.losses import margin, require_finite
 from smallscale.robustness.images.norms import (
     Ball,
     choose,
@@ -131,5 +130,5 @@ def _length(x: Tensor) -> Tensor:
 
 def _margin_of(model: Model, images: Tensor, y: Tensor) -> Tensor:
     logits = predict_logits(model, images).to(y.device)
-    require(not logits.isnan().any(), NAN_LOGITS)
+    require_finite(logits)
     return margin(logits, y)
