@@ -298,3 +298,63 @@ def test_no_pruned_image_is_certified_and_broken():
     assert proved.any()
     assert broken.any()
     assert not (proved & broken).any()
+
+
+def with_buffers(dtype: torch.dtype, *names: str) -> nn.Sequential:
+    model = network()
+    for layer in (model[1], model[3]):
+        for name in names:
+            value = getattr(layer, name).detach().to(dtype)
+            delattr(layer, name)
+            layer.register_buffer(name, value)
+    return model
+
+
+def with_a_buffer_of_a_graph() -> nn.Sequential:
+    model = network()
+    weight = 1.0 * model[1].weight  # has a gradient to pass on
+    del model[1].weight
+    model[1].register_buffer("weight", weight)
+    return model
+
+
+@BOTH
+def test_a_weight_that_has_a_graph_is_bounded_as_its_numbers(bound):
+    images = some_images(4)
+    found, plain = bound(with_a_buffer_of_a_graph(), images, 0.1), network()
+    for end, expected in zip(found, bound(plain, images, 0.1), strict=True):
+        assert torch.equal(end, expected)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"model": with_buffers(torch.float64, "weight", "bias")},
+            "images must be in the type of the model's weights, torch.float64.*float32",
+        ),
+        (
+            {"model": with_buffers(torch.float64, "weight")},
+            "model must hold all of its weights in one type.*float32, torch.float64",
+        ),
+        ({"model": network().to("meta")}, "model must be.*Linear.*meta device"),
+        ({"model": None}, "model must be an nn.Sequential.*got None"),
+        ({"model": ""}, "model must be an nn.Sequential.*got ''"),
+        ({"model": nn.Linear}, "model must be an nn.Sequential.*got <class"),
+        ({"images": torch.rand(3, 1, 5, 5)}, "model must take images.*3, 1, 5, 5"),
+        ({"images": None}, "images must be numbers.*got NoneType"),
+        ({"images": "abc"}, "images must be numbers.*got str"),
+        ({"images": torch.tensor(0.5)}, r"images must be floating-point.*got.*\(\)"),
+        ({"images": some_images(3).to_sparse()}, "images must be a dense.*sparse_coo"),
+        ({"bounds": None}, "bounds must be .*got None"),
+        ({"bounds": (0, 1, 2)}, r"bounds must be .*got \(0, 1, 2\)"),
+    ],
+)
+def test_odd_arguments_are_refused_in_our_words(bound, change, message):
+    given = {"model": network(), "images": some_images(3), "eps": 0.1} | change
+    with pytest.raises(ValueError, match=message) as error:
+        bound(**given)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=message):
+        certified(**given, labels=[0, 1, 2])

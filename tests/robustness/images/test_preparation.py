@@ -193,3 +193,69 @@ def test_gradient_masking_names_an_argument_that_it_has():
     with pytest.raises(ValueError, match="model must have at least 3 classes") as error:
         gradient_masking(network(2), some_images(3), [0, 1, 0], 0.1)
     assert "loss=" not in str(error.value)
+
+
+@pytest.mark.parametrize("ask", ATTACKS)
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinite_logits_are_refused_wherever_they_occur(ask, value):
+    """The image is named by its place in the batch that was given."""
+    net = network()
+    images = some_images(12)
+    images[:, 0, 0, 0] = 0.2
+    images[11, 0, 0, 0] = 0.9
+
+    def broken(x):
+        logits = net(x)
+        bright = x[:, 0, 0, :1] > 0.75
+        first = torch.arange(logits.shape[1]) == 0
+        return torch.where(bright & first, value, logits)
+
+    with pytest.raises(ValueError, match=r"model must return finite.*image 11 "):
+        ASKED[ask](broken, images, read(net, images))
+
+
+def made_for_inference() -> nn.Module:
+    with torch.inference_mode():
+        return network()
+
+
+@pytest.mark.parametrize("attack", [fgsm, pgd, autoattack])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bounds": None}, "bounds must be .low, high., two numbers.*got None"),
+        ({"bounds": (0, 1, 2)}, r"bounds must be .*got \(0, 1, 2\)"),
+        ({"bounds": ("a", "b")}, "bounds must be .*two numbers"),
+        ({"images": None}, "images must be numbers.*got NoneType"),
+        ({"images": "abc"}, "images must be numbers.*got str"),
+        ({"images": torch.tensor(0.5)}, r"images must be floating-point.*got.*\(\)"),
+        ({"images": some_images(3).to_sparse()}, "images must be a dense.*sparse_coo"),
+        ({"images": some_images(3).to("meta")}, "images must be a dense.*meta device"),
+        (
+            {"images": some_images(3).to(torch.float8_e4m3fn)},
+            "images must be in float16, bfloat16.*got torch.float8",
+        ),
+        (
+            {"images": torch.rand(3, 1, 5, 5)},
+            r"model must take images.*given torch.float32, \(3, 1, 5, 5\)",
+        ),
+        ({"labels": None}, "labels must be numbers.*got NoneType"),
+        ({"labels": torch.ones(3, dtype=torch.complex64)}, "labels must be whole"),
+        ({"model": None}, "model must be a torch module, or a function.*got None"),
+        ({"model": "net"}, "model must be a torch module, or a function.*got 'net'"),
+        ({"model": made_for_inference()}, "model must not be made under.*inference"),
+        ({"model": network().to("meta")}, "model.* must be a dense.*meta device"),
+        ({"model": lambda x: x.flatten(1) > 0.5}, "logits in float16.*torch.bool"),
+        ({"model": lambda x: x.flatten(1) + 1j}, "logits in float16.*torch.complex"),
+    ],
+)
+def test_odd_arguments_are_refused_in_our_words(attack, change, message):
+    arguments = {
+        "model": network(),
+        "images": some_images(3),
+        "labels": [0, 1, 2],
+        "eps": 0.1,
+    } | change
+    with pytest.raises(ValueError, match=message) as error:
+        attack(**arguments)
+    assert "\n" not in str(error.value)
