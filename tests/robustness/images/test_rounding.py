@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from smallscale.robustness import certified, crown_bounds, ibp_bounds
+from smallscale.robustness.images.relaxations import Box, linear_bound
 from smallscale.robustness.images.rounding import Rounding, rounded_outwards
 from smallscale.training.evaluation import predict_logits
 from tests.robustness.images.helpers import private, read, some_images
@@ -206,3 +207,49 @@ def test_bounds_in_another_type_are_rounded_outwards(dtype):
     assert (upper.double() >= values).all()
     near = values[4:].abs() * 2 * torch.finfo(dtype).eps
     assert ((upper.double() - lower.double())[4:] <= 2 * near + 1e-6).all()
+
+
+def test_a_sum_in_half_precision_rounds_twice():
+    """By hand, u = 2^-8: 1 + u + 2^-20 rounds up to 1 + 2u, and with the bias u + 2u^2
+    up again to 1 + 4u. One rounding would be allowed about u, and both lose almost 2u.
+    """
+    u = 2.0**-8
+    layer = nn.Linear(3, 1).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, u, 2.0**-20]]))
+        layer.bias.fill_(u + 2 * u**2)
+    exact = 1 + 2 * u + 2.0**-20 + 2 * u**2
+    total = torch.tensor(1 + u + 2.0**-20).bfloat16()
+    computed = float(total + layer.bias.detach().bfloat16())
+    assert float(total) == 1 + 2 * u
+    assert computed == 1 + 4 * u
+    rounding = Rounding(torch.bfloat16, torch.bfloat16, torch.device("cpu"))
+    slack = float(rounding.of_layer(layer, torch.ones(1, 3).double()).detach())
+    assert 1.9 * u < computed - exact <= slack < 4 * u
+
+
+@pytest.mark.parametrize("terms", [300, 10_000])
+def test_the_bounds_own_sums_are_allowed_as_much_as_the_networks(terms):
+    """In double both err by up to gamma = n u / (1 - n u) of the sum, each in its own
+    order (Higham 2002, section 3.1).
+    """
+    layer = nn.Linear(terms, 1, bias=False).double()
+    nn.init.ones_(layer.weight)
+    rounding = Rounding(torch.float64, torch.float64, torch.device("cpu"))
+    slack = rounding.of_layer(layer, torch.ones(1, terms).double())
+    gamma = terms * 2.0**-53 / (1 - terms * 2.0**-53)
+    assert float(slack.detach()) >= 2 * gamma * terms
+
+
+def test_the_lines_of_a_relu_allow_for_their_own_rounding():
+    """-relu(z) is at least -u on [l, u], which its upper line meets at z = u. In double
+    the line is computed a few units off, above -u too.
+    """
+    draws = torch.rand(2, 20_000, 1, generator=private(), dtype=torch.float64)
+    box = Box(-draws[0], draws[1])
+    rounding = Rounding(torch.float64, torch.float64, torch.device("cpu"))
+    row = -torch.ones(1, 1, 1, dtype=torch.float64)
+    assert (linear_bound([nn.ReLU()], [box], row) > -box.upper).any()
+    least = linear_bound([nn.ReLU()], [box], row, rounding)
+    assert (least <= -box.upper).all()
+    assert (least >= -box.upper - 1e-13).all()
