@@ -214,6 +214,10 @@ CHANGED: dict[str, tuple[Callable[[], AbstractContextManager[Any]], str]] = {
         lambda: replaced(functional, "conv2d", late(functional.conv2d)),
         r"torch\.nn\.functional\.conv2d has been replaced",
     ),
+    "what relu asks first": (
+        lambda: replaced(functional, "has_torch_function_unary", lambda x: False),
+        r"torch\.nn\.functional\.has_torch_function_unary has been replaced",
+    ),
     "torch.relu": (
         lambda: replaced(torch, "relu", torch.abs),
         r"torch\.relu has been replaced",

@@ -23,6 +23,7 @@ functional = torch.nn.functional
 # Files of torch whose private names have no types.
 _module: Any = module
 _overrides: Any = torch.overrides
+_functional: Any = functional
 
 # Methods that the call of a layer runs through: of which class they are, by which name,
 # in which file of torch, and the name under which they are written there.
@@ -109,6 +110,10 @@ def _replaced() -> str:
     for shown, place, name in COMPILED:
         if not _is_compiled(name, inspect.getattr_static(place, name, None)):
             return f"{shown}.{name} {restore}"
+    # relu asks by this name whether something else is to compute it.
+    asks = "has_torch_function_unary"
+    if not _is_compiled(f"_{asks}", getattr(_functional, asks, None)):
+        return f"torch.nn.functional.{asks} {restore}"
     return ""
 
 
