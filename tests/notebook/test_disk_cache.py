@@ -1,11 +1,16 @@
 """Is a step computed once, and again as soon as what it depends on has changed?"""
 
 import _bisect
+import abc
+import builtins
 import copy
 import ctypes
+import decimal
 import enum
+import fractions
 import functools
 import importlib
+import inspect
 import os
 import pickle
 import random
@@ -14,14 +19,14 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -705,6 +710,457 @@ def test_the_modes_of_torch_count() -> None:
 def test_an_open_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a").open("w") as file, pytest.raises(TypeError, match="TextIO"):
         value_hash(file)
+
+
+# ---- what code reads that does not stand in its names --------------------------------
+
+
+def made(code: str, name: str = "f") -> Any:
+    """Return what this code defines under the name."""
+    space: dict[str, Any] = {"__name__": "__main__", "functools": functools}
+    exec(code, space)
+    return space[name]
+
+
+TABLE_OF_NUMBERS = pd.DataFrame({"a": [1, 2, 3]})
+
+
+@pytest.mark.parametrize(
+    ("code", "argument"),
+    [
+        ("cut = {}\ndef f(df): return len(df.query('a > @cut'))", TABLE_OF_NUMBERS),
+        (
+            "cut = {}\ntext = 'a > @cut'\ndef f(df): return len(df.query(text))",
+            TABLE_OF_NUMBERS,
+        ),
+        (
+            "cut = {}\nimport pandas as pd\ndef f(x): return int(pd.eval('x * cut'))",
+            3,
+        ),
+        ("def p():\n    '{}'\ndef f(x): return p.__doc__ + x", "x"),
+        ("class P:\n    '{}'\ndef f(x): return P.__doc__.upper() + x", "x"),
+        ("def p(x: '{}'): pass\ndef f(x): return p.__annotations__['x'] + x", "x"),
+    ],
+)
+def test_what_a_text_or_a_docstring_says_counts(code: str, argument: Any) -> None:
+    one, other = (made(code.format(number)) for number in (0, 2))
+    assert one(argument) != other(argument)
+    for step in (one, other):
+        assert remember(step)(argument) == step(argument)
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("return eval('x * cut')", "eval"),
+        ("exec('y = x * cut')", "exec"),
+        ("return x * globals()['cut']", "globals"),
+        ("import importlib\n    return importlib.import_module(x)", "import_module"),
+        ("from importlib import import_module as get\n    get(x)", "import_module"),
+        ("return __import__(x + x)", "__import__"),
+        ("return [(lambda: eval('cut'))() for _ in x]", "eval"),
+        ("return x.__doc__", "__doc__"),
+        ("import inspect\n    return inspect.getdoc(x)", "getdoc"),
+    ],
+)
+def test_code_that_hides_what_it_uses_is_refused(body: str, name: str) -> None:
+    step = made(f"cut = 1\ndef f(x):\n    {body}")
+    with pytest.raises(TypeError, match=rf"a function .*\(f\); .* {name} cannot be"):
+        remember(step)(3)
+
+
+def test_a_name_that_only_looks_like_it_is_not_refused() -> None:
+    step = made(
+        "def globals(): return 1\n"
+        "def f(x):\n    x.eval()\n    'cut'\n    return globals()"
+    )
+    assert remember(step)(torch.nn.ReLU()) == 1
+
+
+@pytest.mark.parametrize(
+    ("edited", "body"),
+    [
+        ("__init__", "import made_pack.sub\n    return x * made_pack.gain"),
+        (
+            "__init__",
+            "import made_pack.sub as s, made_pack as p\n    return x * p.gain",
+        ),
+        ("sub", "import made_pack.sub\n    return x * made_pack.sub.gain"),
+        ("sub", "import made_pack.sub as sub\n    return x * sub.gain"),
+        ("sub", "return x * get('made_pack.sub').gain"),
+        ("__init__", "return x * get('made_pack').gain"),
+        ("__init__", "return x * __import__('made_pack.sub').gain"),
+        (
+            "sub",
+            "import importlib\n"
+            "    return x * importlib.import_module('made_pack.sub').gain",
+        ),
+    ],
+)
+def test_an_edited_package_that_is_imported_within_a_function_counts(
+    edited: str, body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    body = body.replace("get(", "import_module(")
+    step = made(f"from importlib import import_module\ndef f(x):\n    {body}")
+    package = tmp_path / "made_pack"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "sub.py").touch()
+    for gain in (1, 22):
+        (package / f"{edited}.py").write_text(f"gain = {gain}\n")
+        for module in ("made_pack", "made_pack.sub"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        importlib.invalidate_caches()
+        assert remember(step)(3) == 3 * gain
+
+
+def test_a_module_that_no_release_installed_counts_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for gain in (1, 22):
+        (place / "dropped_in.py").write_text(f"def times(x): return x * {gain}\n")
+        monkeypatch.delitem(sys.modules, "dropped_in", raising=False)
+        importlib.invalidate_caches()
+        step = made("import dropped_in\ndef f(x): return dropped_in.times(x)")
+        assert remember(step)(3) == 3 * gain
+    monkeypatch.delitem(sys.modules, "dropped_in")
+
+
+def test_a_release_from_a_folder_counts_by_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "site-packages"
+    info = place / "from_folder-1.0.dist-info"
+    info.mkdir(parents=True)
+    (place / "from_folder.py").write_text("def times(x): return x\n")
+    (info / "METADATA").write_text("Name: from_folder\nVersion: 1.0\n")
+    (info / "direct_url.json").write_text('{"url": "file:///x", "dir_info": {}}')
+    monkeypatch.syspath_prepend(place)
+    importlib.invalidate_caches()
+    times = importlib.import_module("from_folder").times
+    hashes = set()
+    for digest in ("sha256=1", "sha256=2", "sha256=1"):
+        (info / "RECORD").write_text(f"from_folder.py,{digest},1\n")
+        libraries._version.cache_clear()
+        hashes.add(value_hash(times))
+    assert len(hashes) == 2
+    monkeypatch.delitem(sys.modules, "from_folder")
+
+
+def test_wraps_over_a_cache_is_refused_and_under_it_counts() -> None:
+    code = """
+def scaled(f):
+    {}
+    def inner(x): return f(x) * {}
+    return inner
+@scaled
+def f(x): return x
+"""
+    below = "@functools.wraps(f)\n    @functools.lru_cache"
+    with pytest.raises(TypeError, match="put @lru_cache above @wraps"):
+        remember(made(code.format(below, 2)))(3)
+    above = "@functools.lru_cache\n    @functools.wraps(f)"
+    assert remember(made(code.format(above, 2)))(3) == 6
+    assert remember(made(code.format(above, 5)))(3) == 15
+
+
+def test_a_copied_signature_is_not_believed() -> None:
+    def one(x: int = 1) -> int:
+        return x
+
+    @functools.wraps(one)
+    def ten(*args: int) -> int:
+        return one(*args) if args else 10
+
+    ten.__signature__ = inspect.signature(one)  # type: ignore[attr-defined]
+    assert remember(ten)() == 10
+    assert remember(ten)(1) == 1
+
+
+def test_a_method_has_its_arguments_by_name(count: Callable[[], int]) -> None:
+    class Doubling:
+        def run(self, x: float) -> Any:
+            return double(x)
+
+    assert remember(Doubling().run)(1.5) == remember(Doubling().run)(x=1.5) == 3.0
+    assert count() == 1
+
+
+def test_what_others_put_into_python_and_its_libraries_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = made("def f(x): return x * GAIN")
+    rest = made("import fractions\ndef f(x): return fractions.Fraction.gain * x")
+    for gain in (2, 3):
+        monkeypatch.setattr(builtins, "GAIN", gain, raising=False)
+        monkeypatch.setattr(fractions.Fraction, "gain", gain, raising=False)
+        assert remember(step)(3) == 3 * gain
+        assert remember(rest)(3) == 3 * gain
+    before = value_hash(torch.nn.ReLU())
+    monkeypatch.setattr(torch.nn.Module, "__call__", plus_one)
+    assert value_hash(torch.nn.ReLU()) != before
+
+
+def test_hooks_of_all_modules_and_the_decimal_context_count() -> None:
+    def run(model: torch.nn.Module) -> float:
+        return float(model(torch.ones(1)))
+
+    model = torch.nn.Identity()
+    assert remember(run)(model) == 1
+    hook = torch.nn.modules.module.register_module_forward_hook(lambda m, i, o: 7 * o)
+    try:
+        assert remember(run)(model) == 7
+    finally:
+        hook.remove()
+
+    def third() -> str:
+        return str(Decimal(1) / 3)
+
+    with decimal.localcontext(prec=3):
+        assert remember(third)() == "0.333"
+    with decimal.localcontext(prec=5):
+        assert remember(third)() == "0.33333"
+
+
+def test_a_registered_subclass_counts() -> None:
+    class Base(abc.ABC):  # noqa: B024
+        pass
+
+    class Other:
+        pass
+
+    def belongs(value: Any) -> bool:
+        return isinstance(value, Base)
+
+    assert remember(belongs)(Other()) is False
+    Base.register(Other)
+    assert remember(belongs)(Other()) is True
+
+
+# ---- values that look the same -------------------------------------------------------
+
+
+class Labelled(pd.DataFrame):
+    _metadata: ClassVar = ["gain"]
+
+
+class NamedPath(type(Path())):  # type: ignore[misc]
+    __slots__ = ("gain",)
+
+
+def option(gain: int) -> Any:
+    class Option(enum.Enum):
+        A = ("a", gain)
+
+        def __new__(cls, name: str, gain: int) -> Any:
+            made = object.__new__(cls)
+            made._value_ = name
+            made.gain = gain  # type: ignore[attr-defined]
+            return made
+
+    return Option.A
+
+
+def with_gain(value: Any, gain: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas warns of attributes
+        value.gain = gain
+    return value
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        option,
+        lambda gain: with_gain(Labelled({"a": [1]}), gain),
+        lambda gain: with_gain(pd.DataFrame({"a": [1]}), gain),
+        lambda gain: with_gain(pd.Series([1]), gain),
+        lambda gain: with_gain(OrderedDict(), gain),
+        lambda gain: with_gain(Counter(), gain),
+        lambda gain: with_gain(NamedPath("nowhere"), gain),
+        lambda gain: pd.CategoricalDtype(
+            [*(f"{n}" for n in range(100)), f"g{gain}", *(f"x{n}" for n in range(100))]
+        ),
+    ],
+)
+def test_what_was_set_on_a_value_counts(make: Callable[[int], Any]) -> None:
+    assert value_hash(make(1)) != value_hash(make(2))
+    assert value_hash(make(1)) == value_hash(make(1))
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        lambda x: x.view(2, 2),
+        lambda x: x.numpy(),
+        lambda x: x.detach(),
+        lambda x: x[1:],
+        lambda x: x.flip(0).numpy()[::-1],
+        lambda x: [x[0], x[:2]],
+        lambda x: {(x[1:], 1)},
+        lambda x: pickle.loads(pickle.dumps(x)),
+    ],
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_memory_that_two_share_counts(
+    share: Callable[[torch.Tensor], Any], first: int
+) -> None:
+    def pair(shared: bool) -> list[Any]:
+        x = torch.zeros(4)
+        other = share(x if shared else x.clone())
+        return [x, other] if first else [other, x]
+
+    copied = share(torch.zeros(4))
+    is_copy = isinstance(copied, torch.Tensor | np.ndarray) and not np.shares_memory(
+        *map(np.asarray, pair(True))
+    )
+    assert (value_hash(pair(True)) == value_hash(pair(False))) == is_copy
+    assert value_hash(pair(True)) == value_hash(pair(True))
+
+
+def test_how_memory_is_shared_counts() -> None:
+    def lying(choose: Callable[[Any], Any]) -> str:
+        base = np.zeros((3, 3))
+        return value_hash(choose(base))
+
+    hashes = [
+        lying(lambda a: (a, a[0])),
+        lying(lambda a: (a, a[1])),
+        lying(lambda a: (a, a[:, 0])),
+        lying(lambda a: (a.T, a[0])),
+        lying(lambda a: (a[0], a[2], a)),
+        lying(lambda a: (a[0], a[1], a)),
+        lying(lambda a: (a[0], a[2].copy(), a)),
+        lying(lambda a: (a[0].copy(), a[2].copy(), a)),
+        lying(lambda a: np.broadcast_to(a[0], (2, 3))),
+        lying(lambda a: a[:2]),
+    ]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_rows_of_one_array_are_as_good_as_copies() -> None:
+    grid = np.arange(12.0).reshape(4, 3)
+    assert value_hash(list(grid)) == value_hash([row.copy() for row in grid])
+    table = pd.DataFrame(grid)
+    assert value_hash(table) == value_hash(pd.DataFrame(np.asfortranarray(grid)))
+
+
+def test_weights_that_share_memory_are_tied() -> None:
+    def model(tied: bool) -> torch.nn.Module:
+        layers = [torch.nn.Linear(2, 2, bias=False) for _ in range(2)]
+        for layer in layers:
+            torch.nn.init.ones_(layer.weight)
+        if tied:
+            layers[1].weight.data = layers[0].weight.data
+        return torch.nn.Sequential(*layers)
+
+    assert value_hash(model(True)) != value_hash(model(False))
+    assert value_hash(model(True)) == value_hash(model(True))
+
+
+def test_a_tensor_with_its_graph_is_refused() -> None:
+    x = torch.ones(1, requires_grad=True)
+    with pytest.raises(TypeError, match=r"a Tensor .*argument x.*detach\(\)"):
+        remember(double)(2 * x)
+    assert value_hash((2 * x).detach()) == value_hash(torch.full((1,), 2.0))
+
+
+def test_a_set_tells_which_things_are_in_it() -> None:
+    def hashed(choose: Callable[[Any, Any], Any]) -> str:
+        return value_hash(*choose([1], torch.zeros(1)))
+
+    class Thing:
+        pass
+
+    one, other = Thing(), Thing()
+    hashes = [
+        value_hash({one}, one, other),
+        value_hash({other}, one, other),
+        value_hash({(one, 1), (one, 2)}, one),
+        value_hash({(one, 1), (other, 2)}, one),
+        value_hash({one}, {one}),
+        value_hash({one}, {other}),
+        value_hash(one, {one, 1}),
+        value_hash(one, {other, 1}),
+        value_hash(frozenset({(1, frozenset({one}))}), one),
+        value_hash(frozenset({(1, frozenset({other}))}), one),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert value_hash({one, (1, 2)}, one) == value_hash({(1, 2), other}, other)
+
+
+def test_shared_parts_take_no_longer_than_their_number() -> None:
+    for leaf in ((), [], frozenset()):
+        pair: Any = leaf
+        nest: Any = frozenset()
+        for _ in range(60):  # each level would take twice as long as the last
+            pair = (pair, pair)
+            nest = frozenset([nest, (nest, 1)])
+        assert value_hash(pair) != value_hash((pair, 1))
+        assert value_hash(nest) != value_hash({nest})
+    many = [[n] for n in range(5_000)], {(n, None) for n in range(5_000)}
+    assert value_hash(many) == value_hash(copy.deepcopy(many))
+
+
+def test_equal_tuples_are_the_same_whether_they_are_one_or_two() -> None:
+    numbers = [1, (2, 3)]
+    one, other = tuple(numbers), tuple(numbers)
+    assert one is not other
+    assert value_hash(one, one) == value_hash(one, other)
+    assert value_hash(frozenset([one]), one) == value_hash(frozenset([one]), other)
+
+
+def test_sets_that_are_nested_too_deeply_are_refused_with_the_cure() -> None:
+    deep: Any = frozenset()
+    for _ in range(20_000):
+        deep = frozenset([deep])
+    with pytest.raises(TypeError, match=r"nested so deeply .*lists or tuples"):
+        remember(double)(deep)
+    flat: Any = ()
+    for _ in range(10_000):
+        flat = (flat,)
+    assert value_hash(flat) != value_hash((flat,))
+
+
+def test_what_is_refused_in_a_set_is_told_by_name() -> None:
+    with pytest.raises(TypeError, match=r"cannot tell a Generator .*the argument x"):
+        remember(double)({torch.Generator()})
+
+
+# ---- folders -------------------------------------------------------------------------
+
+
+def test_empty_folders_count(tmp_path: Path) -> None:
+    hashes = {value_hash(tmp_path)}
+    for name in ("cat", "dog", "dog/a"):
+        (tmp_path / name).mkdir()
+        hashes.add(value_hash(tmp_path))
+    (tmp_path / "dog" / "a").rmdir()
+    (tmp_path / "dog" / "a").touch()
+    hashes.add(value_hash(tmp_path))
+    assert len(hashes) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_each_link_to_a_folder_counts(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "1.txt").write_text("1")
+    (tmp_path / "data").mkdir()
+    hashes = {value_hash(tmp_path / "data")}
+    for name, target in (("a", "x"), ("b", "x"), ("loop", "data"), ("no", "nothing")):
+        (tmp_path / "data" / name).symlink_to(tmp_path / target)
+        hashes.add(value_hash(tmp_path / "data"))
+    (tmp_path / "data" / "b").rename(tmp_path / "data" / "c")
+    hashes.add(value_hash(tmp_path / "data"))
+    assert len(hashes) == 6
+    (tmp_path / "x" / "1.txt").write_text("2")
+    assert value_hash(tmp_path / "data") not in hashes
 
 
 # ---- results -------------------------------------------------------------------------

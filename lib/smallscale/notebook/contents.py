@@ -2,7 +2,7 @@
 
 A value is taken apart into a label and the values inside it, these in turn, and so on.
 The hash is that of all labels in the order met. A thing that is met again counts by the
-number that it had, so that recursion ends and shared parts count as shared.
+number that it had, so that recursion ends and shared parts count as shared (see `met`).
 """
 
 import copyreg
@@ -16,7 +16,8 @@ import random
 import struct
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -25,7 +26,8 @@ import torch
 
 from smallscale.notebook.fingerprints import contents_hash
 from smallscale.notebook.libraries import from_library, library_object
-from smallscale.notebook.loaded_code import Named, Parts, code_parts
+from smallscale.notebook.loaded_code import Named, NeedsCure, Parts, code_parts
+from smallscale.notebook.met import Met
 
 # Of these, two values are the same if they read the same.
 TOLD_BY_REPR = {
@@ -86,8 +88,45 @@ BUILT_IN = (
 # A library's note of Python's `hash`, which is another in each process: transformers
 # has it to see whether settings were changed, and the settings count themselves.
 OF_THIS_PROCESS = {"_original_object_hash"}
-# Number of the thing and the thing itself, which keeps its id from being given again.
-Met = dict[int, tuple[int, Any]]
+# What an enum notes of its members; the name and the value count.
+ENUM_NOTES = {"_name_", "_value_", "_sort_order_", "__objclass__", "_inverted_"}
+# Where a table has its content, its settings and what it has computed already.
+TABLE_NOTES = {
+    "_attrs",
+    "_cache",
+    "_cacher",
+    "_codes",
+    "_data",
+    "_flags",
+    "_id",
+    "_is_copy",
+    "_item_cache",
+    "_levels",
+    "_mgr",
+    "_name",
+    "_names",
+    "_no_setting_name",
+    "_range",
+    "_references",
+    "sortorder",
+}
+USUAL_CURE = (
+    "use numbers, text, lists, dicts, arrays, tensors, models, functions or paths, "
+    "and a seed in place of a generator"
+)
+
+
+class Refusal(TypeError):
+    """A value has no content to go by; the message says which, and the cure."""
+
+
+@dataclass(slots=True)
+class Begun:
+    """A tuple or a frozen set whose items are being hashed by themselves."""
+
+    value: Any
+    total: Any  # the hash of all that comes before it
+    events: int
 
 
 def value_hash(*values: Any) -> str:
@@ -101,7 +140,13 @@ def value_hash(*values: Any) -> str:
     >>> value_hash([1, 2]) == value_hash([1, 2]) != value_hash([1, 2.0])
     True
     """
-    return _hash(values, {})
+    try:
+        return _hash(values, Met())
+    except RecursionError as error:
+        raise Refusal(
+            "cannot tell sets that are nested so deeply by their content; use lists or "
+            "tuples, which may be nested to any depth"
+        ) from error
 
 
 def _hash(value: Any, met: Met) -> str:
@@ -113,10 +158,24 @@ def _hash(value: Any, met: Met) -> str:
         if isinstance(value, Named):
             where = value.where
             value = value.value
-        if id(value) in met:
-            label = ["again", met[id(value)][0]]
-            inside: list[Any] = []
+        inside: list[Any] = []
+        label: list[Any]
+        plain = _plain_text(value)
+        if plain is not None:
+            label = [type(value).__name__, plain]
+        elif type(value) is tuple and (texts := _plain_texts(value)) is not None:
+            label = ["tuple of plain values", *texts]
+        elif type(value) is Begun:
+            label = [_ended(value, total.hexdigest(), met)]
+            total = value.total
+        elif id(value) in met.digests:
+            label = [met.digests[id(value)][0]]
+        elif (number := met.number(value)) is not None:
+            label = ["again", number]
         else:
+            if isinstance(value, tuple | frozenset):
+                todo.append(("", Begun(value, total, met.events)))
+                total = hashlib.sha256()
             label, inside = _parts(value, met, where)
         # With the number of values inside, the order of the labels tells the tree.
         text = repr((label, len(inside))).encode()
@@ -125,32 +184,40 @@ def _hash(value: Any, met: Met) -> str:
     return total.hexdigest()
 
 
+def _ended(begun: Begun, digest: str, met: Met) -> str:
+    """Return the hash of a tuple or a frozen set, and note it for the next time.
+
+    Equal ones are one and the same where nothing in them can change. Of others, one
+    that is met again counts by its number, so that shared parts are hashed once.
+    """
+    if met.events == begun.events:
+        met.digests[id(begun.value)] = (digest, begun.value)
+    else:
+        met.meet(begun.value)
+    return digest
+
+
 def _parts(value: Any, met: Met, where: str) -> Parts:
     """Return the label of a value and the values inside it."""
-    plain = _plain_text(value)
-    if plain is not None:
-        return [type(value).__name__, plain], []
-    can_change = not isinstance(value, IMMUTABLE)
-    if can_change:
-        met[id(value)] = (len(met), value)
     try:
-        label, inside = _known_parts(value, met) or ([], _object_parts(value))
+        shared = [] if isinstance(value, IMMUTABLE) else met.meet(value)
+        known = _known_parts(value, met, where)
+        label, inside = known or ([], _object_parts(value))
+    except (Refusal, RecursionError):
+        raise
     except Exception as error:  # what others wrote to take it apart may fail anyhow
-        raise TypeError(_refusal(value, where)) from error
+        raise Refusal(_refusal(value, where, error)) from error
     kind = type(value)
     if kind not in BUILT_IN:
         inside = [kind, *inside]
-    return [kind.__name__, *label], inside
+    return [kind.__name__, *shared, *label], inside
 
 
-def _refusal(value: Any, where: str) -> str:
+def _refusal(value: Any, where: str, error: Exception) -> str:
     """Return the message that refuses a value without content."""
     place = f" ({where})" if where else ""
-    return (
-        f"cannot tell a {type(value).__name__} by its content{place}; use numbers, "
-        "text, lists, dicts, arrays, tensors, models, functions or paths, and a seed "
-        "in place of a generator"
-    )
+    cure = str(error) if isinstance(error, NeedsCure) else USUAL_CURE
+    return f"cannot tell a {type(value).__name__} by its content{place}; {cure}"
 
 
 def _plain_text(value: Any) -> str | None:
@@ -165,16 +232,31 @@ def _plain_text(value: Any) -> str | None:
     return repr(value) if kind in TOLD_BY_REPR else None
 
 
-def _known_parts(value: Any, met: Met) -> Parts | None:
+def _plain_texts(values: tuple[Any, ...]) -> list[Any] | None:
+    """Return the types and the texts of plain values; None if one is not plain."""
+    texts = []
+    for value in values:
+        text = _plain_text(value)
+        if text is None:
+            return None
+        texts.append((type(value).__name__, text))
+    return texts
+
+
+def _known_parts(value: Any, met: Met, where: str) -> Parts | None:
     """Return the label and insides of a value of a known kind; None for others."""
     if type(value) in (list, tuple):  # most values are in these
         return [], [*value]
     for thing in (value, getattr(value, "__self__", None)):  # or a method of such
         if isinstance(thing, WITHOUT_CONTENT):
             raise TypeError
-    known = code_parts(value) or _pandas_parts(value)
+    known = code_parts(value)
     if known:
         return known
+    known = _pandas_parts(value)
+    if known:
+        label, inside = known
+        return label, [*inside, _set_on_table(value)]
     match value:
         case torch.nn.Module():
             return [], [_module_attributes(value)]
@@ -189,7 +271,7 @@ def _known_parts(value: Any, met: Met) -> Parts | None:
         case np.dtype():
             return [repr(value), str(value.metadata)], []
         case enum.Enum():
-            return [value._name_], [value._value_]
+            return [value._name_], [value._value_, _without(ENUM_NOTES, vars(value))]
         case dict():
             factory = getattr(value, "default_factory", None)
             pairs = [item for pair in dict.items(value) for item in pair]
@@ -199,22 +281,38 @@ def _known_parts(value: Any, met: Met) -> Parts | None:
         case list() | tuple():
             known = [], [*value]
         case set() | frozenset():
-            # Each is hashed by itself, so that their order does not count.
-            known = sorted(_hash(item, dict(met)) for item in value), []
+            known = _set_parts(value, met, where), []
         case bytearray():
             known = [bytes(value)], []
         case Path():
-            return _path_parts(value), []
+            return _path_parts(value), [_own_attributes(value)]
         case PurePath():
-            return [str(value)], []
+            return [str(value)], [_own_attributes(value)]
         case logging.Logger():
             return [value.name], []
         case _:
             return None
     label, inside = known
-    if not from_library(type(value)):
+    if not from_library(type(value)) or type(value).__module__ == "collections":
         inside = [*inside, _attributes(value)]
     return label, inside
+
+
+def _set_parts(items: Iterable[Any], met: Met, where: str) -> list[Any]:
+    """Return the hashes of a set's items, and which things are in them.
+
+    Each is hashed by itself, so that their order does not count.
+    """
+    hashed: list[tuple[str, Met | None]] = []
+    for item in items:
+        plain = _plain_text(item)
+        if plain is not None:
+            hashed.append((f"{type(item).__name__} {plain}", None))
+        else:
+            part = Met(met)
+            hashed.append((_hash(Named(where, item), part), part))
+    hashed.sort(key=lambda pair: pair[0])
+    return [(digest, met.adopt(part)) if part else digest for digest, part in hashed]
 
 
 def _path_parts(path: Path) -> list[str]:
@@ -235,7 +333,9 @@ def _tensor_parts(tensor: torch.Tensor) -> Parts:
     hooks = list((tensor._backward_hooks or {}).values())
     label: list[Any] = [str(tensor.dtype), tuple(tensor.shape), str(tensor.layout)]
     label += [tensor.requires_grad, tensor.is_quantized]
-    inside = [tensor.grad if tensor.is_leaf else None, hooks, dict(vars(tensor))]
+    if tensor.grad_fn is not None:
+        raise NeedsCure("it carries the graph that computed it: pass x.detach()")
+    inside = [tensor.grad, hooks, dict(vars(tensor))]
     bare = tensor.detach()
     if bare.is_meta or bare.is_nested:
         raise TypeError
@@ -289,7 +389,7 @@ def _module_attributes(module: torch.nn.Module) -> dict[str, Any]:
 
     Hooks are numbered by torch through the whole process; here, through the module.
     """
-    found = {**vars(module), **_slots(module)}
+    found = _attributes(module)
     hooks = [
         name for name in found if "_hooks" in name and isinstance(found[name], dict)
     ]
@@ -331,11 +431,22 @@ def _pandas_parts(value: Any) -> Parts | None:
             return [value.ordered], inside
         case pandas.api.extensions.ExtensionArray():
             if isinstance(value.dtype, np.dtype):
-                return [], [value.to_numpy()]
+                # How a table's columns lie in its memory does not count.
+                return _array_parts(value.to_numpy())
             return [repr(value.dtype)], list(value.astype(object))
+        case pandas.CategoricalDtype():
+            return [value.ordered], [value.categories]
         case pandas.api.extensions.ExtensionDtype():
             return [repr(value)], []
     return None
+
+
+def _set_on_table(value: Any) -> dict[str, Any]:
+    """Return the attributes that were set on a table, a column or an index."""
+    pandas = sys.modules["pandas"]
+    if not isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
+        return {}
+    return _without(TABLE_NOTES, getattr(value, "__dict__", {}))
 
 
 # ---- objects -------------------------------------------------------------------------
@@ -360,23 +471,32 @@ def _object_parts(value: Any) -> list[Any]:
     recipe = [list(part) if isinstance(part, Iterator) else part for part in copied]
     if not made_elsewhere:
         return [_attributes(value), recipe]
-    return [_lasting(part) if type(part) is dict else part for part in recipe]
+    return [
+        _without(OF_THIS_PROCESS, part) if type(part) is dict else part
+        for part in recipe
+    ]
 
 
-def _lasting(state: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the state of a library's object without what each process has anew."""
-    return {name: state[name] for name in state if name not in OF_THIS_PROCESS}
+def _without(names: set[str], state: dict[Any, Any]) -> dict[Any, Any]:
+    """Return a state without what these names stand for."""
+    return {name: state[name] for name in state if name not in names}
 
 
 def _attributes(value: Any) -> dict[str, Any]:
     """Return an object's attributes, those in `__slots__` included."""
-    return {**getattr(value, "__dict__", {}), **_slots(value)}
+    return {**getattr(value, "__dict__", {}), **_slots(value, type(value).__mro__)}
 
 
-def _slots(value: Any) -> dict[str, Any]:
-    """Return what an object has in the `__slots__` of its class and its bases."""
+def _own_attributes(value: Any) -> dict[str, Any]:
+    """Return the attributes without those that a library's class keeps in slots."""
+    own = [cls for cls in type(value).__mro__ if not from_library(cls)]
+    return {**getattr(value, "__dict__", {}), **_slots(value, own)}
+
+
+def _slots(value: Any, classes: Iterable[type]) -> dict[str, Any]:
+    """Return what an object has in the `__slots__` of these of its classes."""
     found: dict[str, Any] = {}
-    for cls in type(value).__mro__:
+    for cls in classes:
         if "__slots__" not in vars(cls):
             continue
         for name, member in vars(cls).items():

@@ -4,8 +4,10 @@ A step is known by a hash of the code that runs and of its arguments by content 
 `contents`). Its result is one safetensors file (see `stored_results`).
 """
 
+import decimal
 import inspect
 import os
+import types
 import warnings
 from collections.abc import Callable
 from functools import wraps
@@ -44,15 +46,18 @@ def remember(function: Callable[P, R]) -> Callable[P, R]:
     A result is known by the function's code as it is loaded, the code and the values
     that this code refers to, the arguments, and the versions of the libraries. When one
     of them changes, it is computed anew. A `Path` argument counts by its name and by
-    what it holds. What the function reads or changes elsewhere does not count: pass in
-    what it needs, a seed among it, and return what it makes.
+    what it holds, not by the folders above it. What the function reads or changes
+    elsewhere does not count, such as a list that was put into a library, or the names
+    in a text that it is given to evaluate: pass in what it needs, a seed among it, and
+    return what it makes.
 
     Results are tensors, arrays, tables, numbers, text, None, and lists, tuples and
     dicts of these: return a model's `state_dict()`, not the model. Another result, or
     one for which there is no place, is handed back with a warning, and is not kept.
 
     Raises TypeError for an argument that has no content to go by, such as a generator
-    or an open file; pass a seed instead.
+    or an open file; pass a seed instead. Raises it too for code that hides what it uses
+    behind `eval`, `exec`, `globals` or a computed import.
     """
 
     @wraps(function)
@@ -133,7 +138,23 @@ def _modes() -> list[Any]:
         torch.is_inference_mode_enabled(),
         torch.are_deterministic_algorithms_enabled(),
         *(_autocast(device) for device in ("cpu", "cuda")),
+        *_hooks_of_all_modules(),
+        *_decimal_context(),
     ]
+
+
+def _hooks_of_all_modules() -> list[Any]:
+    """Return the hooks that torch calls for every module."""
+    found = vars(torch.nn.modules.module)
+    names = sorted(name for name in found if name.startswith("_global_"))
+    return [list(found[name].values()) for name in names if name.endswith("_hooks")]
+
+
+def _decimal_context() -> list[Any]:
+    """Return how Python's decimal numbers are rounded."""
+    context = decimal.getcontext()
+    limits = [context.Emin, context.Emax, context.clamp]
+    return [context.prec, context.rounding, *limits]
 
 
 def _autocast(device: str) -> torch.dtype | None:
@@ -148,15 +169,21 @@ def _bound(
 ) -> dict[str, Any]:
     """Return the arguments by the function's own names: f(1) and f(x=1) are one step.
 
-    What the function wraps may have other names, which do not count.
+    Only a function's code tells these names. What `wraps` copies may tell others.
     """
+    if isinstance(function, types.MethodType):
+        return _bound(function.__func__, (function.__self__, *args), kwargs)
     given = {f"{place}": value for place, value in enumerate(args)} | kwargs
-    try:
-        signature = inspect.signature(function, follow_wrapped=False)
-    except ValueError:  # some functions of C have none
-        pass
-    else:
-        bound = signature.bind(*args, **kwargs)
+    if isinstance(function, types.FunctionType):
+        bare = types.FunctionType(
+            function.__code__,
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            function.__closure__,
+        )
+        bare.__kwdefaults__ = function.__kwdefaults__
+        bound = inspect.signature(bare).bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments
     return {name: Named(f"the argument {name}", given[name]) for name in given}

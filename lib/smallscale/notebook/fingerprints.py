@@ -212,29 +212,32 @@ def contents_hash(path: Path) -> str:
     """Return a hash of what a file or folder holds, wherever it lies.
 
     Of a folder, the names of the files below it and their bytes count, also in folders
-    that are links.
+    that are links. A folder with nothing in it counts by its name.
     """
-    if path.is_file():
-        files = {"": path}
-    else:
+    files = {"": path}
+    if not path.is_file():
         below = sorted(_files_below(path))
         files = {file.relative_to(path).as_posix(): file for file in below}
     total = hashlib.sha256()
     for name, file in files.items():
-        line = f"{name}\0{_digest(file)}\n"
+        digest = _digest(file) if file.is_file() else ""
+        line = f"{name}\0{digest}\n"
         total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder; links that lead in a circle are followed once."""
-    entered = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        where = os.path.realpath(place)
-        if where in entered:
-            folders.clear()
-            continue
-        entered.add(where)
-        files = (Path(place, name) for name in names)
-        yield from (file for file in files if file.is_file())
+def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Yield all that lies below a folder, but of folders only those with nothing in.
+
+    A link that leads back to a folder above it is not followed.
+    """
+    above |= {os.path.realpath(folder)}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = folder / entry.name
+            if not entry.is_dir() or os.path.realpath(path) in above:
+                yield path
+                continue
+            below = _files_below(path, above)
+            first = next(below, path)
+            yield from (first, *below)

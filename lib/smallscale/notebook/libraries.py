@@ -1,10 +1,12 @@
 """Is this Python's own, or an installed library's? Then a name and a version tell it.
 
-A module is a library's if it lies where libraries are installed. The notebook's own
-code, the modules beside it, and smallscale are no libraries: their content counts.
+A module is a library's if it lies where libraries are installed, and a release has put
+it there. The notebook's own code, the modules beside it, and smallscale are no
+libraries: their content counts.
 """
 
 import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -27,6 +29,7 @@ ONLY_LOOKING_ON = {
         "notebook.fingerprints",
         "notebook.libraries",
         "notebook.loaded_code",
+        "notebook.met",
         "notebook.stored_results",
     )
 }
@@ -73,7 +76,7 @@ def library_object(value: Any) -> str:
     `scipy.stats.beta` is one, and `numpy.add`: each counts as its library does.
     """
     module, name = _objects_by_id(len(sys.modules)).get(id(value), ("", ""))
-    if not module or _found(module, name) is not value:
+    if not module or _found(module, name) is not value or not is_library(module):
         return ""
     return f"{module}:{name} {_version(top_package(module))}"
 
@@ -90,6 +93,18 @@ def top_package(module: str) -> str:
 
 @functools.cache
 def _is_installed(top: str) -> bool:
+    """Tell whether a top-level module is Python's, or a release has installed it."""
+    if not _lies_installed(top):
+        return False
+    places = _places(top)
+    if not any(_for_installs(place) for place in places):
+        return True
+    # What was compiled cannot be read: it is left to whoever put it there.
+    readable = all(place.is_dir() or place.suffix == ".py" for place in places)
+    return not readable or bool(_releases(top))
+
+
+def _lies_installed(top: str) -> bool:
     """Tell whether a top-level module lies with Python or the installed libraries."""
     if top in ("", "__main__", "__mp_main__", PACKAGE.name):
         return False
@@ -100,11 +115,16 @@ def _is_installed(top: str) -> bool:
         return top in sys.stdlib_module_names
     standard = sysconfig.get_path("stdlib")
     return any(
-        {"site-packages", "dist-packages"} & set(place.parts)
+        _for_installs(place)
         or place.is_relative_to(standard)
         or place.resolve().is_relative_to(Path(standard).resolve())
         for place in places
     )
+
+
+def _for_installs(place: Path) -> bool:
+    """Tell whether a file or a folder lies where releases are installed."""
+    return bool({"site-packages", "dist-packages"} & set(place.parts))
 
 
 def _places(top: str) -> list[Path]:
@@ -140,9 +160,10 @@ def _objects_by_id(loaded: int) -> dict[int, tuple[str, str]]:
     modules, renews what is cached.
     """
     found: dict[int, tuple[str, str]] = {}
+    lies_installed = functools.cache(_lies_installed)
     for key in sorted(sys.modules, key=lambda key: (key.count("."), key)):
         module = sys.modules.get(key)
-        if isinstance(module, types.ModuleType) and is_library(key):
+        if isinstance(module, types.ModuleType) and lies_installed(top_package(key)):
             for name, value in list(vars(module).items()):
                 found.setdefault(id(value), (key, name))
     return found
@@ -154,15 +175,26 @@ def _version(top: str) -> str:
     if top in sys.stdlib_module_names:
         return ""  # that of Python counts for all
     told = getattr(sys.modules.get(top), "__version__", None)
-    if isinstance(told, str):
-        return told
+    versions = [told] if isinstance(told, str) else []
+    for release in _releases(top):
+        if not versions:
+            versions.append(f"{release.name} {release.version}")
+        if release.read_text("direct_url.json"):
+            # From a folder or a repository: the version does not tell the code.
+            record = release.read_text("RECORD") or ""
+            versions.append(hashlib.sha256(record.encode()).hexdigest())
+    return ", ".join(versions)
+
+
+def _releases(top: str) -> list[importlib.metadata.Distribution]:
+    """Return the installed releases that brought a top-level module."""
     with suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version(top)
-    names = _distributions().get(top, [])
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+        return [importlib.metadata.distribution(top)]
+    names = sorted(set(_names_of_releases().get(top, [])))
+    return [importlib.metadata.distribution(name) for name in names]
 
 
 @functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Return the installed distributions by the modules that they bring; it is slow."""
+def _names_of_releases() -> Mapping[str, list[str]]:
+    """Return the installed releases by the modules that they bring; it is slow."""
     return importlib.metadata.packages_distributions()

@@ -5,17 +5,23 @@ runs counts, not the file that it was read from. What comes with an installed li
 counts by its name and the library's version.
 """
 
+import _abc
+import builtins
 import dis
 import functools
+import gc
 import importlib
 import importlib.util
+import inspect
+import itertools
+import operator
 import re
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -51,7 +57,42 @@ COMPILED_METHODS = (
     types.ClassMethodDescriptorType,
 )
 HAS_DOCSTRING = 0x4000000  # the flag of code objects from Python 3.13 on
+# What these read or run cannot be seen in the code that calls them.
+HIDING = {
+    id(function): function.__name__
+    for function in (
+        *(getattr(builtins, name) for name in ("eval", "exec", "globals")),
+        builtins.__import__,
+        importlib.import_module,
+        importlib.reload,
+        inspect.currentframe,
+        inspect.getdoc,
+        inspect.getsource,
+        inspect.stack,
+        sys._getframe,
+        typing.get_type_hints,
+    )
+}
+# They are told by these names where code has them from elsewhere than a global.
+HIDING_NAMES = {
+    "__import__",
+    "_getframe",
+    "currentframe",
+    "get_type_hints",
+    "getdoc",
+    "getsource",
+    "import_module",
+}
+IMPORTERS = {"__import__", "import_module"}
+# Of code, these count only where they are read.
+READ_AS_TEXT = {"__doc__", "__annotations__"}
+# These compute what a text says, with the names that stand in it.
+EVALUATING = {"eval", "evaluate"}
 Parts = tuple[list[Any], list[Any]]
+
+
+class NeedsCure(TypeError):
+    """Something has no content to go by; the message is what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +139,10 @@ def code_parts(value: Any) -> Parts | None:
             inside = [value.func, value.args, value.keywords, _attributes(value)]
             return [], inside
         case functools._lru_cache_wrapper():
+            # `wraps` puts the function that it copies from in place of the cached one.
+            held = gc.get_referents(value)
+            if not any(thing is value.__wrapped__ for thing in held):
+                raise NeedsCure("put @lru_cache above @wraps, not below it")
             return [], [value.cache_parameters(), _attributes(value)]
         case typing.TypeVar() | typing.ParamSpec():
             return [value.__name__], []
@@ -162,8 +207,8 @@ def _function_parts(function: types.FunctionType) -> Parts:
     name = function.__name__
     label = [name, function.__code__.co_qualname if is_library(module) else ""]
     if hasattr(function, "registry") and module == "functools":
-        # A function of `singledispatch`; the rest of its closure is a cache.
-        return label, [dict(function.registry)]
+        # A function of `singledispatch`; the rest of what it holds is a cache.
+        return label, [dict(_closure(_closure(function)["dispatch"])["registry"])]
     inside: list[Any] = [
         function.__code__,
         Named(f"a default of {name}", function.__defaults__),
@@ -205,21 +250,75 @@ def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """Yield what the function looks up outside itself, each with its dotted name.
 
     `helpers.scale` is what the module `helpers` has under `scale`, not the module.
+    Raises NeedsCure where the function's code does not tell what it looks up.
     """
-    paths, imports = _lookups(function.__code__)
-    for path in paths:
-        if path[0] in function.__globals__ and path[0] != "__file__":
-            value = _followed(function.__globals__[path[0]], path[1:])
+    lookups = _lookups(function.__code__)
+    for name in sorted(lookups.hiding):
+        _refuse_hiding(name)
+    texts = set(lookups.texts)
+    for path in sorted(lookups.paths):
+        for value in _found_global(function, path):
             yield ".".join(path), value
+            if type(value) is str:
+                texts.add(value)
+        for place, attribute in enumerate(path):
+            if place and attribute in READ_AS_TEXT:
+                start = function.__globals__.get(path[0])
+                get = operator.attrgetter(".".join(path[1 : place + 1]))
+                with suppress(AttributeError):
+                    yield f"{'.'.join(path)} as text", get(start)
+    for name in sorted(lookups.named_in(texts)):
+        for value in _found_global(function, (name,)):
+            yield name, value
     package = str(function.__globals__.get("__package__") or "")
-    for level, name, members in imports:
+    for level, name, members in sorted(lookups.imports):
         for member in members or ("",):
             yield f"{name}.{member}", _imported(package, level, name, member)
 
 
-def _followed(value: Any, attributes: tuple[str, ...]) -> Any:
+def _found_global(function: types.FunctionType, path: tuple[str, ...]) -> list[Any]:
+    """Return what a dotted name leads to in a list, which is empty if that is Python's.
+
+    Python's own are the builtins that it has and that nobody has put there.
+    """
+    name, *attributes = path
+    own = name in function.__globals__
+    if name == "__file__" or not (own or hasattr(builtins, name)):
+        return []
+    start = function.__globals__[name] if own else getattr(builtins, name)
+    value = _followed(start, attributes)
+    _refuse_hiding(HIDING.get(id(value), ""))
+    return [value] if own or not _is_pythons(value) else []
+
+
+def _is_pythons(value: Any) -> bool:
+    """Tell whether a builtin is Python's, or a notebook's, such as `display`."""
+    value = getattr(value, "__func__", value)
+    if isinstance(value, types.FunctionType):
+        return is_library(home(value))
+    return bool(library_name(value))
+
+
+def _refuse_hiding(name: str) -> None:
+    """Raise NeedsCure for a name through which code uses what cannot be seen."""
+    if not name:
+        return
+    if name in IMPORTERS:
+        cure = "import with a statement, or give the module's name as one text"
+    elif name in READ_AS_TEXT | {"getdoc", "getsource", "get_type_hints"}:
+        cure = "keep the text in a variable of its own"
+    else:
+        cure = "name what is used in the code itself, or pass it in"
+    raise NeedsCure(f"what its code uses through {name} cannot be seen: {cure}")
+
+
+def _followed(value: Any, attributes: Iterable[str]) -> Any:
     """Return what code sees that takes these attributes, as far as through modules."""
     for attribute in attributes:
+        if isinstance(value, type) and from_library(value):
+            # What was set on a library's class counts if it is plain.
+            inner = vars(value).get(attribute)
+            return inner if type(inner) in (bool, int, float, str) else value
         if not isinstance(value, types.ModuleType):
             break
         try:
@@ -251,39 +350,107 @@ def _imported(package: str, level: int, name: str, member: str) -> Any:
     return None
 
 
-@lru_cache(maxsize=10_000)
-def _lookups(
-    code: types.CodeType,
-) -> tuple[list[tuple[str, ...]], list[tuple[int, str, tuple[str, ...]]]]:
-    """Return the globals that code looks up, and the imports that it makes.
+@dataclass
+class Lookups:
+    """What code looks up outside itself; that of the code within it is included."""
 
-    The code within it counts too. A global is a tuple of its name and the attributes
-    taken from it at once; an import has its level, its module and its members.
-    """
-    paths = set()
-    imports = set()
+    # A global's name and the attributes that are taken from it at once.
+    paths: set[tuple[str, ...]] = field(default_factory=set)
+    # The level of an import, its module and its members.
+    imports: set[tuple[int, str, tuple[str, ...]]] = field(default_factory=set)
+    hiding: set[str] = field(default_factory=set)  # names that hide what is used
+    texts: set[str] = field(default_factory=set)
+    evaluates: bool = False  # whether it may compute what a text says
+    queries: bool = False  # whether it may query a table, where @name is a variable
+
+    def named_in(self, texts: set[str]) -> set[str]:
+        """Return the names in these texts that the code may look up."""
+        found: set[str] = set()
+        for text in texts:
+            if self.evaluates:
+                found.update(re.findall(r"[^\W\d]\w*", text))
+            elif self.queries:
+                found.update(re.findall(r"@\s*([^\W\d]\w*)", text))
+        return found
+
+
+@lru_cache(maxsize=10_000)
+def _lookups(code: types.CodeType) -> Lookups:
+    """Return what code looks up outside itself."""
+    found = Lookups()
     steps = [
         step
         for step in dis.get_instructions(code)
-        if step.opname not in ("CACHE", "EXTENDED_ARG")
+        if step.opname not in ("CACHE", "EXTENDED_ARG", "PUSH_NULL", "PRECALL")
     ]
+    in_paths: set[int] = set()  # the places of the steps that take its attributes
     for place, step in enumerate(steps):
+        after = steps[place + 1 : place + 3]
+        name = step.argval
         if "GLOBAL" in step.opname or step.opname == "LOAD_NAME":
-            path = [step.argval]
-            for after in steps[place + 1 :]:
-                if after.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
-                    break
-                path.append(after.argval)
-            paths.add(tuple(path))
+            end = place + 1
+            while end < len(steps) and _takes_attribute(steps[end]):
+                end += 1
+            path = tuple(part.argval for part in steps[place:end])
+            in_paths.update(range(place, end))
+            if not (path[-1] in IMPORTERS and _text_given(steps[end : end + 2])):
+                found.paths.add(path)
         elif step.opname == "IMPORT_NAME":
             level, members = (before.argval for before in steps[place - 2 : place])
-            imports.add((level or 0, step.argval, tuple(members or ())))
+            # `import a.b` gives the code `a`, and `import a.b as c` does not.
+            only = bool(members) or after[0].opname == "IMPORT_FROM"
+            for module in [name] if only else _outer_and_inner(name):
+                found.imports.add((level or 0, module, tuple(members or ())))
+            continue
+        if not _names_something(step):
+            continue
+        if name in IMPORTERS and _text_given(after):
+            for module in _outer_and_inner(after[0].argval):
+                found.imports.add((0, module, ()))
+        elif name in HIDING_NAMES | READ_AS_TEXT and place not in in_paths:
+            found.hiding.add(name)
+        elif name in EVALUATING and _takes_attribute(step):
+            # `model.eval()` computes nothing that a text says.
+            found.evaluates |= (after[0].opname, after[0].arg) != ("CALL", 0)
+        elif name == "query" and _takes_attribute(step):
+            found.queries = True
     for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            inner_paths, inner_imports = _lookups(constant)
-            paths.update(inner_paths)
-            imports.update(inner_imports)
-    return sorted(paths), sorted(imports)
+        if isinstance(constant, str):
+            found.texts.add(constant)
+        elif isinstance(constant, types.CodeType):
+            inner = _lookups(constant)
+            found.paths |= inner.paths
+            found.imports |= inner.imports
+            found.hiding |= inner.hiding
+            found.texts |= inner.texts
+            found.evaluates |= inner.evaluates
+            found.queries |= inner.queries
+    return found
+
+
+def _outer_and_inner(module: str) -> Iterable[str]:
+    """Return the names of a module and of the packages that it lies in."""
+    return itertools.accumulate(module.split("."), "{}.{}".format)
+
+
+def _names_something(step: dis.Instruction) -> bool:
+    """Tell whether a step looks up a name or an attribute, wherever it is from."""
+    looks_up = step.opname.startswith("LOAD_") or step.opname == "IMPORT_FROM"
+    return looks_up and step.opname != "LOAD_CONST" and isinstance(step.argval, str)
+
+
+def _takes_attribute(step: dis.Instruction) -> bool:
+    """Tell whether a step takes an attribute or a method of what is there."""
+    return step.opname in ("LOAD_ATTR", "LOAD_METHOD")
+
+
+def _text_given(steps: list[dis.Instruction]) -> bool:
+    """Tell whether these steps give one text to a function and call it."""
+    if [step.opname for step in steps[:2]] != ["LOAD_CONST", "CALL"]:
+        return False
+    text, call = steps[:2]
+    # A name that begins with a dot is relative.
+    return call.arg == 1 and isinstance(text.argval, str) and text.argval[:1] != "."
 
 
 # ---- classes and modules -------------------------------------------------------------
@@ -301,20 +468,24 @@ def _class_parts(cls: type) -> Parts:
     ]
     for name in sorted(members):
         inside += [name, Named(f"{cls.__name__}.{name}", members[name])]
+    if "_abc_impl" in vars(cls):
+        # The classes that were registered as its subclasses, by weak references.
+        inside.append({known() for known in _abc._get_dump(cls)[0]})
     if not from_library(cls) and top_package(cls.__module__) == PACKAGE.name:
         inside.append(_data_beside(cls.__module__))
     return [cls.__name__], inside
 
 
 def _patches(value: Any) -> list[Any]:
-    """Return the methods of a library's class that are not the library's."""
+    """Return what of a library's class and its bases is not the library's."""
     if not isinstance(value, type):
         return []
-    return [
+    patched = [
         [name, member]
         for name, member in sorted(vars(value).items())
         if isinstance(member, types.FunctionType) and not is_library(home(member))
     ]
+    return [*patched, *(base for base in value.__bases__ if library_name(base))]
 
 
 def _namespace(module: types.ModuleType) -> dict[str, Any]:
