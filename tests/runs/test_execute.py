@@ -140,8 +140,40 @@ def test_words_edited_in_between_do_no_harm(write: Write, bench: Bench) -> None:
     path = write("theme/nb", "import helper")
     helper = path.parent / "helper.py"
     helper.write_text("x = 1\n")
-    bench.kernel = lambda notebook, files: helper.write_text("x = 1  # one\n") and None
-    assert bench.run(path).status == "completed"
+    (task,) = bench.plan(path)
+    helper.write_text("x = 1  # one\n")
+    assert execute.execute(task).status == "completed"
+
+
+@pytest.mark.parametrize("what", ["data", "added", "helper"])
+def test_what_is_edited_and_put_back_while_it_runs_fails_the_run(
+    write: Write, bench: Bench, tmp_path: Path, what: str
+) -> None:
+    """What ran in between may have been the edited version."""
+    data = tmp_path / "images"
+    data.mkdir()
+    (data / "x").write_text("1")
+    path = write("theme/nb", "import helper")
+    helper = path.parent / "helper.py"
+    helper.write_text("x = 1\n")
+    file = {"data": data / "x", "added": data / "y", "helper": helper}[what]
+    before = file.read_text() if file.exists() else None
+
+    def kernel(notebook: Any, files: Path) -> None:
+        time.sleep(0.02)  # a file system's clock is coarse
+        file.write_text("x = 99\n")
+        if before is None:
+            file.unlink()
+        else:
+            file.write_text(before)
+
+    (task,) = bench.plan(path, data=str(data))
+    bench.kernel = kernel
+    record = execute.execute(task)
+    assert record.status == "failed"
+    assert record.error.endswith("changed after the run was planned; run it again")
+    bench.kernel = lambda notebook, files: None
+    assert bench.run(path, data=str(data)).status == "completed"
 
 
 def test_code_that_ran_though_no_import_names_it_must_stay_what_it_was(
@@ -157,6 +189,16 @@ def test_code_that_ran_though_no_import_names_it_must_stay_what_it_was(
     hidden.write_text("x = 2\n")
     assert [task.run for task in bench.plan(path)] == [record.run]
     hidden.unlink()
+    assert len(bench.plan(path)) == 1
+
+
+def test_code_that_could_not_be_read_is_not_taken_as_unchanged(
+    write: Write, bench: Bench, tmp_path: Path
+) -> None:
+    gone = str(tmp_path / "gone.py")
+    path = write("theme/nb", "x = 1")
+    bench.kernel = lambda notebook, files: Outcome(usage=Usage(files=(gone,)))
+    assert bench.run(path).code == {gone: ""}
     assert len(bench.plan(path)) == 1
 
 

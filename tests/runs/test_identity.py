@@ -209,6 +209,7 @@ def test_tags_that_steer_the_run_count_and_others_do_not(
         "%%time\nimport helper",
         "%run helper.py",
         "!python helper.py",
+        "%%bash\npython -c 'import helper'",
         "import importlib\nimportlib.import_module('helper')",
         "__import__('helper')",
     ],

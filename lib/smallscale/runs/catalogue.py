@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 
 from smallscale.runs import Refused, refusing
 from smallscale.runs.cell_code import trees
-from smallscale.runs.parameters import Parameter, near, read_parameters
+from smallscale.runs.parameters import Parameter, is_text, near, read_parameters
 
 # Notebooks that have moved: the old name and the new one. The old name still works.
 MOVED = {"dpo/collective-constitution": "values/collective-constitution"}
@@ -225,16 +225,40 @@ def notebooks_folder(start: Path) -> Path | None:
     return None
 
 
-def find_all(start: Path) -> dict[str, Notebook]:
-    """Return every notebook of the nearest notebooks/ folder, by name."""
+def find_all(
+    start: Path, tell: Callable[[str], None] = lambda line: None
+) -> dict[str, Notebook]:
+    """Return every notebook of the nearest notebooks/ folder, by name.
+
+    `tell` is given one line for each that is no file, or whose name is no text.
+    """
     folder = notebooks_folder(start)
     found: dict[str, Notebook] = {}
     if folder:
         for file in sorted(folder.rglob("*.ipynb")):
-            if ".ipynb_checkpoints" not in file.parts:
+            if ".ipynb_checkpoints" in file.parts:
+                continue
+            wrong = _wrong_with(file)
+            if wrong:
+                tell(f"{_shown(file)} {wrong} and is left out")
+            else:
                 name = _name(file, folder)
                 found[name] = Notebook(file.resolve(), name)
     return found
+
+
+def _wrong_with(file: Path) -> str:
+    """Say why a path cannot be that of a notebook, or return an empty text."""
+    if not is_text(str(file)):
+        return "has a name that is not UTF-8"
+    if file.is_file():
+        return ""
+    return "is a link that leads to no file" if file.is_symlink() else "is no file"
+
+
+def _shown(path: Path | str) -> str:
+    """Return a path as text, with escapes for bytes that are no UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def words_for(start: Path) -> list[str]:
@@ -274,7 +298,13 @@ def choose(
     that is the old name of a notebook that has moved. Raises Refused with the nearest
     name where there is no such notebook.
     """
-    known = find_all(start)
+    asked = list(asked)
+    left_out: list[str] = []
+    known = find_all(start, left_out.append)
+    several = {"all", *(name.split("/")[0] for name in known if "/" in name)}
+    if several & {word.rstrip("/") for word in asked}:
+        for line in left_out:
+            tell(line)
     chosen: dict[Path, Notebook] = {}
     for word in asked:
         for notebook in _find(word, known, start, tell):
@@ -291,8 +321,10 @@ def _find(
         return list(known.values())
     if plain in known:
         return [known[plain]]
-    path = (start / Path(word).expanduser()).resolve()
-    if path.is_file():
+    path = _path(word, start)
+    if path and path.is_file():
+        if not is_text(str(path)):
+            raise Refused(f"{_shown(path)} has a name that is not UTF-8; rename it")
         found = [notebook for notebook in known.values() if notebook.path == path]
         return found or [Notebook(path, _name_outside(path, start))]
     in_theme = [known[name] for name in known if name.startswith(f"{plain}/")]
@@ -304,11 +336,26 @@ def _find(
     if of_that_file:
         names = " or ".join(notebook.name for notebook in of_that_file)
         raise Refused(f"{word!r} may be {names}; write one of these names")
-    moved = _new_name(plain, path, start)
+    moved = _new_name(plain, path, start) if path else None
     if moved in known:
         tell(f"{word} has moved: it is {moved} now")
         return [known[moved]]
     raise Refused(_no_such_notebook(word, plain, known))
+
+
+def _path(word: str, start: Path) -> Path | None:
+    """Return the path that a word may be, or None where it can be none.
+
+    It may name nobody's home, be longer than a name can be, or be a circle of links.
+    """
+    try:
+        path = (start / Path(word).expanduser()).resolve()
+        path.stat()
+    except FileNotFoundError:
+        return path
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path
 
 
 def _new_name(plain: str, path: Path, start: Path) -> str | None:

@@ -15,7 +15,8 @@ WRITES = ("writefile", "file")  # cell magics whose body becomes a file
 LOADS = ("load_ext", "reload_ext", "aimport")  # line magics that import a module
 SCRIPT = re.compile(r"[^\s'\"|&;<>()]+\.(?:py|ipy|ipynb|sh)(?=$|[\s'\"|&;<>()])")
 RUN_MODULE = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]*)")
-IMPORT = re.compile(r"\b(?:import|from)[ \t].*")
+# It ends at a quote: a shell is told `python -c 'import helper'`.
+IMPORT = re.compile(r"\b(?:import|from)[ \t][^'\"\n;&|]*")
 NAME = re.compile(r"[A-Za-z_][\w.]*")
 
 

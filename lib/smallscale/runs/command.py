@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,8 +54,28 @@ NOTEBOOK: Any = typer.Argument(
 )
 NotebookNames = Annotated[list[str], NOTEBOOK]
 OptionalNotebookNames = Annotated[list[str] | None, NOTEBOOK]
+
+
+def _results_folder(value: str | Path) -> Path:
+    """Return `--out` as a path, as it was given; Refused where it can be none."""
+    if not str(value):
+        raise Refused("--out is empty; give the folder where results are kept")
+    # Nobody's home, a circle of links, too long a name, a null byte.
+    with refusing(
+        f"--out {value} is no path of a folder: ", OSError, RuntimeError, ValueError
+    ):
+        Path(value).expanduser().resolve().is_dir()
+    return Path(value)
+
+
 Out = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Where results are kept.")
+    Path,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Where results are kept.",
+        parser=_results_folder,
+    ),
 ]
 RESULTS = Path("results")
 TABLE_RUNS = 50  # up to so many runs, a terminal is shown their table at the end
@@ -76,6 +98,10 @@ def smallscale(
     ] = False,
 ) -> None:
     """Run research notebooks, over a grid of parameters, and keep the results."""
+    with refusing(
+        "the folder that this command was started in is gone; go to another", OSError
+    ):
+        Path.cwd()
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(2)
@@ -99,7 +125,9 @@ def list_(notebooks: OptionalNotebookNames = None) -> None:
     if notebooks:
         chosen = choose(notebooks, Path.cwd(), _tell)
     else:
-        chosen = list(find_all(Path.cwd()).values())
+        chosen = list(find_all(Path.cwd(), _tell).values())
+    if not notebooks:
+        chosen = [notebook for notebook in chosen if _is_sound(notebook)]
     if not chosen:
         raise Refused(
             "there is no notebooks/ folder here, above, or where smallscale was "
@@ -110,6 +138,16 @@ def list_(notebooks: OptionalNotebookNames = None) -> None:
         print(_wrapped(f"{notebook.name:<{width}}  {notebook.title}", width + 2))
         if notebooks:
             _print_parameters(notebook)
+
+
+def _is_sound(notebook: Notebook) -> bool:
+    """Tell whether a notebook can be read; say so where it cannot."""
+    try:
+        notebook.cells  # noqa: B018 -- reading them is the question
+    except Refused as refusal:
+        _tell(str(refusal))
+        return False
+    return True
 
 
 def _print_parameters(notebook: Notebook) -> None:
@@ -199,6 +237,11 @@ def run(
         except KeyboardInterrupt:
             _tell(_interrupted(work, progress.records, out))
             raise typer.Exit(130) from None
+        except OSError as failure:  # a full disk; nobody who reads the output
+            kept = _interrupted(work, progress.records, out)
+            _tell(f"{failure.strerror or failure}; {kept}")
+            _silence_output()
+            raise typer.Exit(1) from None
         new = progress.records
     else:
         with refusing(f"--out {out} cannot be written: ", OSError):
@@ -244,11 +287,16 @@ def model() -> None:
 
 def main() -> None:
     """Run the command; what it refuses is one line and exit code 2."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A Windows pipe may not know "…".
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end_terminated)  # a sweep has its own way
     try:
-        sys.exit(app(prog_name="smallscale", standalone_mode=False) or 0)
+        code = app(prog_name="smallscale", standalone_mode=False) or 0
+        sys.stdout.flush()
+        sys.exit(code)
     except UsageError as error:
         _tell(f"{error.format_message()} `smallscale --help` says what there is")
         sys.exit(2)
@@ -258,7 +306,34 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `smallscale results | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_output()
+    except OSError as failure:  # a full disk, to which the output was sent
+        _silence_output()
+        _tell(f"broke off: {failure}")
+        sys.exit(1)
+
+
+def _open_closed_streams() -> None:
+    """Let what a caller has closed (`>&-`) lead to nowhere.
+
+    The next file that is opened would take its place, and be printed into.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+
+
+def _silence_output() -> None:
+    """Let standard output lead to nowhere: Python writes what is left at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _end_terminated(number: int, frame: object) -> None:
+    """End the command at SIGTERM, with a word, before any run has started."""
+    with suppress(OSError):
+        _tell("terminated")
+    sys.exit(128 + number)
 
 
 # ---- what the commands share ---------------------------------------------------------

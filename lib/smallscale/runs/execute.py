@@ -36,7 +36,15 @@ from smallscale.runs.kernel import (
     kernel_manager,
     start_kernel,
 )
-from smallscale.runs.plan import Task, changed, code_hashes, is_done, place_of
+from smallscale.runs.plan import (
+    State,
+    Task,
+    changed,
+    code_hashes,
+    is_done,
+    place_of,
+    states,
+)
 from smallscale.runs.record import (
     Claim,
     DamagedRecord,
@@ -46,6 +54,7 @@ from smallscale.runs.record import (
     read_as,
 )
 from smallscale.runs.results import (
+    OUTPUTS,
     failed_folder,
     mark_asked,
     partial_folder,
@@ -61,6 +70,10 @@ SHUTDOWN_SECONDS = 5.0  # that a kernel has for its exit functions
 FILES = "files"  # the folder, in a run's own, of what the notebook writes
 WRITTEN_MEANWHILE = "written while it ran"  # instead of the hash of a file of code
 CELL_ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
+
+
+class NotebookQuit(Exception):
+    """The notebook asked for its kernel's end, as `quit()` does."""
 
 
 class Interrupted(Exception):
@@ -119,11 +132,13 @@ def _run(
     _inject_parameters(notebook, task)
     outcome = Outcome()
     # What is filed under the run's name must be what the name was made from.
+    before = states(task)
     edited = changed(task)
     if not edited:
         drive = _drive(notebook, task, part / FILES, stop, on_cell)
         outcome = asyncio.run(drive)
-        edited = changed(task) if outcome.status == "completed" else ""
+        if outcome.status == "completed":
+            edited = changed(task) or _rewritten(before, states(task))
     if edited:
         outcome.fail(f"{edited} changed after the run was planned; run it again")
     _drop_empty_streams(notebook)
@@ -133,6 +148,12 @@ def _run(
     except OSError as failure:  # a full disk: the other runs may still fit
         error = f"the run could not be kept: {failure}"
         return replace(record, status="failed", error=error)
+
+
+def _rewritten(before: dict[str, State], after: dict[str, State]) -> str:
+    """Return a path that was written in between, though it may hold the same again."""
+    paths = [*before, *(after.keys() - before.keys())]
+    return next((path for path in paths if before.get(path) != after.get(path)), "")
 
 
 # ---- before and after the kernel -----------------------------------------------------
@@ -270,7 +291,7 @@ def _record(
 def _code_beside_the_name(
     files: Iterable[str], task: Task, started: datetime
 ) -> dict[str, str]:
-    """Return a hash of each file of code that ran and is not in the run's name.
+    """Return a hash of each file that was run or read and is not in the run's name.
 
     A file that was written since the run started need not be what ran: it is marked as
     such, and the run will be done again. What the notebook writes by `%%writefile`, or
@@ -278,16 +299,18 @@ def _code_beside_the_name(
     """
     beside = task.notebook.path.parent
     written = {str(beside / name) for name in written_files(task.notebook.code)}
-    runs = task.folder.parent
+    written |= {str(task.folder.parents[1] / name) for name in OUTPUTS}
+    elsewhere = [task.folder.parent, *(task.parameters[name] for name in task.data)]
     others = [
         file
         for file in set(files) - task.files.keys() - written
-        if not Path(file).is_relative_to(runs)
+        if not any(Path(file).is_relative_to(str(place)) for place in elsewhere)
     ]
     hashes = code_hashes(others)
     for file in others:
         with suppress(OSError):
-            if Path(file).stat().st_mtime >= started.timestamp():
+            stat = Path(file).stat()
+            if max(stat.st_mtime, stat.st_ctime) >= started.timestamp():
                 hashes[file] = WRITTEN_MEANWHILE
     return hashes
 
@@ -429,9 +452,20 @@ async def _execute_cells(
         for index, cell in enumerate(notebook.cells)
         if cell.cell_type == "code"
     ]
+    client.on_cell_executed = _stop_at_quit
     for done, (index, cell) in enumerate(cells, 1):
         await client.async_execute_cell(cell, index, execution_count=done)
         on_cell(done / len(cells))
+
+
+def _stop_at_quit(cell: Any, cell_index: int, execute_reply: Any) -> None:
+    """Raise NotebookQuit after a cell that has called `quit()`.
+
+    The kernel goes on until it has answered, and the cells below would run in it.
+    """
+    payload = execute_reply["content"].get("payload") or []
+    if any(part.get("source") == "ask_exit" for part in payload):
+        raise NotebookQuit("a cell called quit() or exit(): the run did not complete")
 
 
 def _seconds_since(begin: float) -> float:
@@ -466,4 +500,6 @@ async def _why(failure: BaseException, manager: AsyncKernelManager) -> str:
         return "\n".join(shortened(line, LONGEST_LINE) for line in lines)
     if isinstance(failure, DeadKernelError):
         return await how_it_died(manager)
+    if isinstance(failure, NotebookQuit):
+        return str(failure)
     return shortened(f"{type(failure).__name__}: {failure}", LONGEST_LINE)

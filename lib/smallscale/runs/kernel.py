@@ -34,7 +34,7 @@ class Usage:
 
     peak_mb: float | None = None
     gpu: str | None = None
-    files: tuple[str, ...] = ()  # of modules that are part of no installed release
+    files: tuple[str, ...] = ()  # of the user's own: modules loaded, and files read
 
 
 def kernel_manager(folder: Path) -> AsyncKernelManager:
@@ -70,11 +70,15 @@ async def start_kernel(
     kernel. Raises DeadKernelError where the kernel dies early.
     """
     env = {**kernel_env(threads), RUN_FOLDER: str(files)}
-    arguments = ["--HistoryManager.enabled=False"]
+    first_lines = [f"{KERNEL_SIDE}.watch_files()"]
     if warm:
         env[SOCKET] = str(warm)
     elif os.name == "posix":
-        arguments.append(f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_with_parent()")
+        first_lines.append(f"{KERNEL_SIDE}.end_with_parent()")
+    arguments = [
+        "--HistoryManager.enabled=False",
+        *(f"--IPKernelApp.exec_lines={line}" for line in first_lines),
+    ]
     await manager.start_kernel(cwd=str(folder), env=env, extra_arguments=arguments)
     client = manager.client()
     client.start_channels()
@@ -121,8 +125,12 @@ async def ask_usage(client: NotebookClient) -> Usage:
 async def how_it_died(manager: AsyncKernelManager) -> str:
     """Say in one line how the dead kernel ended."""
     code = await manager.provisioner.poll() if manager.provisioner else None
-    if code is not None and code < 0:
-        how = signal.Signals(-code).name
-    else:
-        how = f"exit code {code}"
-    return f"the kernel died ({how}): out of memory, or a crash in native code"
+    if code is None:
+        return "the kernel died: out of memory, or a crash in native code"
+    if code >= 0:
+        return (
+            f"the kernel ended (exit code {code}) before the notebook did: "
+            "something in it ended the process, as os._exit does"
+        )
+    name = signal.Signals(-code).name
+    return f"the kernel died ({name}): out of memory, or a crash in native code"

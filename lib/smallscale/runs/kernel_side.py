@@ -1,6 +1,11 @@
-"""What runs inside a kernel: a report on itself, and its end when the command ends."""
+"""What runs inside a kernel: a report on itself, and its end when the command ends.
+
+An audit hook notes the files that the notebook reads: code that is run by `exec`, by a
+command, or from an archive is named by no import, and neither is a table of numbers.
+"""
 
 import atexit
+import importlib.util
 import json
 import os
 import signal
@@ -9,17 +14,99 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+STARTS = ("subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn")
+
+
+class FileWatch:
+    """Notes which files this process reads and writes, from now on."""
+
+    def __init__(self) -> None:
+        self.folder = os.getcwd()  # the notebook's
+        self.since = time.time()
+        self.read: set[str] = set()
+        self.written: set[str] = set()
+        self.has_started_processes = False
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Note what an audit event says; whatever goes wrong is not its business."""
+        with suppress(Exception):
+            if event == "open":
+                path, _, flags = arguments
+                if not isinstance(path, int):
+                    self._note(path, writes=bool(flags & WRITING))
+            elif event == "os.rename":
+                self._note(arguments[1], writes=True)
+            elif event in STARTS:
+                self.has_started_processes = True
+            if event == "subprocess.Popen":
+                self._note_named(arguments[1], arguments[2])
+            elif event == "os.system":
+                self._note_named(arguments[0], None)
+
+    def _note_named(self, command: Any, cwd: Any) -> None:
+        """Note the files that a command names: a child may read them."""
+        words = [command] if isinstance(command, str | bytes) else command
+        for word in map(os.fsdecode, words):
+            for part in (word, *word.split()):  # a shell is given one text
+                named = os.path.join(os.fsdecode(cwd or ""), part.strip("'\""))
+                if os.path.isfile(named):
+                    self._note(named, writes=False)
+
+    def _note(self, path: str | bytes, *, writes: bool) -> None:
+        file = os.path.abspath(os.fsdecode(path))
+        if file.endswith(".pyc") and not writes:  # the source counts
+            file = importlib.util.source_from_cache(file)
+        (self.written if writes else self.read).add(file)
+
+    def files(self, beside: set[str]) -> list[str]:
+        """Return the files read that lie below the notebook's folder, or in these.
+
+        Left out are those that the notebook, or a process it started, has written, and
+        those in hidden folders.
+        """
+        return [
+            file
+            for file in self.read - self.written
+            if (self._is_below(file) or os.path.dirname(file) in beside)
+            and os.path.isfile(file)
+            and not (
+                self.has_started_processes and os.stat(file).st_mtime >= self.since
+            )
+        ]
+
+    def _is_below(self, file: str) -> bool:
+        start = os.path.join(self.folder, "")
+        parts = file.removeprefix(start).split(os.sep)
+        return file.startswith(start) and not any(part[0] == "." for part in parts)
+
+
+watch: FileWatch | None = None
+
+
+def watch_files() -> None:
+    """Note from now on which files this process reads and writes."""
+    global watch
+    watch = FileWatch()
+    sys.addaudithook(watch.hear)
 
 
 def report(places: list[str]) -> str:
     """Return as JSON what the kernel used.
 
     That is its peak memory in MB, the name of its GPU, if any, and the files of the
-    modules it has loaded, those below one of these places (or of this package) aside.
+    modules it has loaded and of what it has read beside them or beside the notebook,
+    those below one of these places (or of this package) aside.
     """
     torch = sys.modules.get("torch")
     gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
-    files = _files([*places, str(Path(__file__).parents[1])])
+    known = [*places, str(Path(__file__).parents[1])]
+    modules = _files(known)
+    beside = {os.path.dirname(file) for file in modules}
+    others = watch.files(beside) if watch else []
+    files = sorted({*modules, *(file for file in others if not _is_below(file, known))})
     return json.dumps({"peak_mb": _peak_mb(), "gpu": gpu, "files": files})
 
 
@@ -28,16 +115,27 @@ def _files(places: list[str]) -> list[str]:
 
     A module without a spec was not imported but made on the spot, by code that counts.
     """
-    known = tuple(place + os.sep for place in places)
     files = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and getattr(module, "__spec__", None):
-            path = os.path.abspath(file)
-            by_link = os.path.realpath(file)
-            if not (path.startswith(known) or by_link.startswith(known)):
+            path = _on_disk(os.path.abspath(file))
+            if not _is_below(path, places):
                 files.add(path)
     return sorted(files)
+
+
+def _on_disk(path: str) -> str:
+    """Return the archive that a module lies in, or its own path where it is a file."""
+    place = path
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    return place if os.path.isfile(place) else path
+
+
+def _is_below(path: str, places: list[str]) -> bool:
+    known = tuple(place + os.sep for place in places)
+    return path.startswith(known) or os.path.realpath(path).startswith(known)
 
 
 def _peak_mb() -> float:

@@ -17,7 +17,7 @@ import tokenize
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -33,17 +33,24 @@ TYPES_IN_WORDS: dict[type[Value], str] = {
     float: "a number",
     bool: "true or false",
 }
+
+
+def _ascii(text: str) -> str:
+    """Return a number's text; raise ValueError for another script's digits."""
+    return text.encode("ascii").decode()
+
+
 # How a text of the command line becomes a value; each raises ValueError or KeyError.
 CONVERTERS: dict[type[Value], Callable[[str], Value]] = {
     str: str,
-    int: int,
-    float: float,
+    int: lambda text: int(_ascii(text)),
+    float: lambda text: float(_ascii(text)),
     bool: lambda text: {"true": True, "false": False}[text.lower()],
 }
 MOST_VALUES = 100_000  # a longer list, or a larger grid, is a slip of the finger
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-RANGE = re.compile(rf"({NUMBER}):({NUMBER}):({NUMBER})")
+RANGE = re.compile(rf"({NUMBER}):({NUMBER}):({NUMBER})", re.ASCII)
 BOUNDS = re.compile(r"\[\s*([^\s,\]]+)\s*,\s*([^\s,\]]+)\s*\]\s*$")
 CHOICES = re.compile(r"one of:\s*(.+)$")
 # "a folder with images" is a path; "ending of a file name" and "a file's size" are not.
@@ -107,7 +114,7 @@ class Parameter:
         >>> Parameter("eps", float, 0.1).parse("0.5,0:0.3:0.1")
         [0.5, 0.0, 0.1, 0.2, 0.3]
         """
-        if not _is_text(text):
+        if not is_text(text):
             raise self._refusal(f"{text!r}", "is not UTF-8")
         values: list[Value] = []
         for item in _split(self.name, text):
@@ -131,7 +138,7 @@ class Parameter:
         The command asks this of the values it was given, and a notebook's second cell
         of the values in the kernel. Relative paths start from `start`. Raises Refused.
         """
-        if isinstance(value, str) and not _is_text(value):
+        if isinstance(value, str) and not is_text(value):
             raise self._refusal(f"{value!r}", "is not UTF-8")
         converted = self.check(self.convert(str(value)))
         if not _is_a(value, self.kind):
@@ -147,18 +154,22 @@ class Parameter:
         if not self.path or not value:
             return value
         allowed = f"allowed is the path of a {self.path}"
+        # A null byte, a ~ without a home, a circle of links, too long a name.
         with refusing(
-            f"{self.name}={value} is no path; {allowed}", ValueError, RuntimeError
-        ):  # a null byte, a ~ without a home
+            f"{self.name}={value} is no path; {allowed}",
+            ValueError,
+            RuntimeError,
+            OSError,
+        ):
             full = (start / Path(str(value)).expanduser()).resolve()
-        there = full.is_dir() if self.path == "folder" else full.is_file()
+            there = full.is_dir() if self.path == "folder" else full.is_file()
         if there:
             return str(full)
         wrong = f"is not a {self.path}" if full.exists() else "does not exist"
         raise Refused(f"{self.name}={value} {wrong}; {allowed}")
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
     """Tell whether a word of the command line was UTF-8.
 
     Where it was not, Python has put lone surrogates into it.
@@ -324,20 +335,22 @@ def _spread(name: str, text: str) -> list[Decimal]:
             f"{name}={text} is not a range; write it as start:end:step, such as "
             "0:1:0.25"
         )
-    start = Decimal(match[1])
-    end = Decimal(match[2])
-    step = Decimal(match[3])
-    if step <= 0 or end < start:
-        raise Refused(
-            f"{name}={text} is an empty range; the step must be above 0 and the end "
-            "not below the start"
-        )
-    count = int((end - start) / step) + 1
-    if count > MOST_VALUES:
-        raise Refused(
-            f"{name}={text} is {count:,} values; at most {MOST_VALUES:,} are taken"
-        )
-    return [start + index * step for index in range(count)]
+    with refusing(f"{name}={text} has numbers beyond any use", DecimalException):
+        start = Decimal(match[1])
+        end = Decimal(match[2])
+        step = Decimal(match[3])
+        if step <= 0 or end < start:
+            raise Refused(
+                f"{name}={text} is an empty range; the step must be above 0 and the "
+                "end not below the start"
+            )
+        steps = (end - start) / step
+        if steps >= MOST_VALUES:
+            count = f"{int(steps) + 1:,}" if steps < 10**15 else "far too many"
+            raise Refused(
+                f"{name}={text} is {count} values; at most {MOST_VALUES:,} are taken"
+            )
+        return [start + index * step for index in range(int(steps) + 1)]
 
 
 def grid(

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -128,20 +128,62 @@ def _hash_now(path: Path, *, data: bool = False) -> str:
         return ""
 
 
+State = tuple[int, ...]
+
+
+def states(task: Task) -> dict[str, State]:
+    """Return the state of each file that the run's name was made from, by path.
+
+    Whatever is written into a file, or put in its place, changes its state, also where
+    what it holds is put back afterwards.
+    """
+    data = [str(task.parameters[name]) for name in task.data]
+    files = [*task.files, *(path for place in data for path in _all_below(place))]
+    return {path: _state(path) for path in files}
+
+
+def _all_below(place: str) -> Iterator[str]:
+    """Yield a path and all that lies below it; a circle of links is walked once."""
+    yield place
+    entered = set()
+    for folder, folders, names in os.walk(place, followlinks=True):
+        if os.path.realpath(folder) in entered:
+            folders.clear()
+            continue
+        entered.add(os.path.realpath(folder))
+        yield from (os.path.join(folder, name) for name in [*folders, *names])
+
+
+def _state(path: str) -> State:
+    """Return what changes when a file is written; empty where there is none now."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
 def code_hashes(files: Iterable[str]) -> dict[str, str]:
-    """Return a hash of each of these files, as far as they can be read."""
-    return {file: _hash_now(Path(file)) for file in files}
+    """Return a hash of each of these files; it is empty where one cannot be read."""
+    return {file: _hash_in_state(file, _state(file)) for file in files}
+
+
+@lru_cache(2048)  # the runs of a sweep share their files
+def _hash_in_state(file: str, state: State) -> str:
+    return _hash_now(Path(file)) if state else ""
 
 
 def is_done(record: RunRecord | None) -> bool:
     """Tell whether a run needs no repeating.
 
     Code that it ran and that no import names (of a folder that the notebook put on the
-    path, say) is not in its name, and must be what it was.
+    path, say), and files that it read beside its code, are not in its name, and must be
+    what they were.
     """
     return (
         record is not None
         and record.status == "completed"
+        and all(record.code.values())
         and code_hashes(record.code) == record.code
     )
 

@@ -6,8 +6,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from smallscale.runs.record import RunRecord, claims_held
 from smallscale.runs.terminal_text import shortened
 
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command, which says what is kept; rich would end it."""
+        raise
+
+
 # Piped, lines stay whole: whoever reads them is a program.
-console = Console(highlight=False, soft_wrap=True)
+console = _Console(highlight=False, soft_wrap=True)
 LONGEST = 40  # characters of a parameter that a line shows
 LONGEST_ERROR = 500  # characters of an error that a line shows
 

@@ -81,7 +81,8 @@ class RunRecord:
     started: str  # times in ISO 8601, UTC
     finished: str
     place: str = ""  # the notebook's folder, from that of the results
-    # A hash of each file of the user's own code that ran and that no import names.
+    # A hash of each file of the user's own that was run or read, and that neither an
+    # import nor a parameter names.
     code: dict[str, str] = field(default_factory=dict)
 
     @classmethod

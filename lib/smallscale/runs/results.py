@@ -27,6 +27,7 @@ from smallscale.runs import refusing
 from smallscale.runs.record import DamagedRecord, RunRecord, claims_held
 
 FIRST_COLUMNS = ("run", "notebook", "status", "claims", "seconds", "peak_mb")
+OUTPUTS = ("runs.csv", "runs.jsonl", "index.html")  # made from the records
 ASKED = "asked"  # the file in a run's folder that tells when it was last asked for
 ALIVE = "alive"  # the lock, in an unfinished run's folder, of the command that runs it
 FAILED = "-failed"  # ends the folder's name of a failed attempt at a run that is done

@@ -78,11 +78,15 @@ def _do_all(
 
     def keep(future: Future[RunRecord]) -> None:
         record = future.result()
-        progress.over(record)
+        problem = ""
         try:
             results.add(record)
         except OSError as failure:  # the other runs may still fit
-            progress.warn(f"the table could not be renewed: {failure}")
+            problem = f"the table could not be renewed: {failure}"
+        # Last: whoever reads what is told may have gone.
+        progress.over(record)
+        if problem:
+            progress.warn(problem)
 
     _on_interrupt(signal.default_int_handler)
     try:

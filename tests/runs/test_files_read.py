@@ -1,0 +1,95 @@
+"""What a notebook ran or read, though no import names it, must be what it was."""
+
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Write = Callable[..., Path]
+Smallscale = Callable[..., subprocess.CompletedProcess[str]]
+
+CELLS = {
+    "by-exec": "text = open('helper.py').read()\nexec(text)",
+    "by-name": "name = 'helper'\nexec(open(name + '.py').read())",
+    "by-run": "%run helper",
+    "by-variable": "name = 'helper.py'\n%run $name",
+    "by-command": (
+        "import subprocess, sys\nsubprocess.run([sys.executable, 'helper.py'])"
+    ),
+    "by-shell": "import os\nname = 'helper'\nos.system(f'python {name}.py')",
+    "by-spec": (
+        "from importlib.util import module_from_spec, spec_from_file_location\n"
+        "spec = spec_from_file_location('own', 'helper.py')\n"
+        "spec.loader.exec_module(module_from_spec(spec))"
+    ),
+    "by-archive": "import sys\nsys.path.insert(0, 'archive.zip')\nimport zipped",
+    "by-table": "from single import gain",
+    "by-table-elsewhere": (
+        "import sys\nsys.path.insert(0, '../elsewhere')\nimport far"
+    ),
+}
+WRITES = {
+    "writes": "open('made.txt', 'w').write('1')\nopen('made.txt').read()",
+    "renames": (
+        "import os\nopen('.part', 'w').write('1')\n"
+        "os.replace('.part', 'renamed.txt')\nopen('renamed.txt').read()"
+    ),
+    "child": (
+        "import subprocess, time\ntime.sleep(0.05)\n"
+        "subprocess.run('echo 1 > of-a-child.txt', shell=True)\n"
+        "open('of-a-child.txt').read()"
+    ),
+    "reads-results": "open('../../results/runs.csv').read() if seed else ''",
+}
+
+
+def write_helpers(folder: Path, gain: int) -> None:
+    reads = (
+        "from pathlib import Path\n"
+        "gain = (Path(__file__).parent / 'table.json').read_text()\n"
+    )
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    (folder / "helper.py").write_text(f"print('gain', {gain})\n")
+    for place, module in ((folder, "single"), (elsewhere, "far")):
+        (place / f"{module}.py").write_text(reads)
+        (place / "table.json").write_text(json.dumps(gain))
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.writestr("zipped.py", f"gain = {gain}\n")
+
+
+@pytest.mark.parametrize("kernels", [(), ("--cold",)])
+def test_whatever_it_ran_or_read_is_noticed_and_what_it_wrote_is_not(
+    write: Write, smallscale: Smallscale, kernels: tuple[str, ...]
+) -> None:
+    chosen = CELLS if not kernels else {"by-exec": CELLS["by-exec"]}
+    for name, cell in (chosen | WRITES).items():
+        folder = write(f"theme/{name}", cell).parent
+    write_helpers(folder, 1)
+    words = ("run", "all", *kernels)
+    first = smallscale(*words)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "nothing to do" in smallscale(*words).stdout
+    write_helpers(folder, 2)
+    again = smallscale(*words).stdout
+    missing = [name for name in chosen if f" completed: {name}-" not in again]
+    assert not missing
+    assert again.count(" completed: ") == len(chosen)
+    assert "nothing to do" in smallscale(*words).stdout
+
+
+def test_a_notebook_that_ends_its_own_kernel_has_failed_in_plain_words(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    write("theme/last", "quit()")
+    write("theme/middle", "quit()", "open('../../reached', 'w')")
+    write("theme/exit", "import os\nos._exit(0)")
+    done = smallscale("run", "all")
+    assert "3 runs, 3 failed" in done.stdout
+    assert done.stdout.count("a cell called quit() or exit()") == 2
+    assert "the kernel ended (exit code 0)" in done.stdout
+    assert "out of memory" not in done.stdout
+    assert not (tmp_path / "reached").exists()
