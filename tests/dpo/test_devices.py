@@ -20,7 +20,7 @@ from smallscale.dpo import (
 from smallscale.dpo.code_rewards import measure_lines, write_lines
 from smallscale.dpo.frontier import collect_preferences, track_training
 from smallscale.dpo.policies import small_policy
-from smallscale.dpo.preference_files import language_model, learn
+from smallscale.dpo.preference_files import learn, starting_policy
 from smallscale.dpo.preference_reader import Preferences
 from smallscale.dpo.reinforce import train_on_policy
 from smallscale.dpo.reviews import END, START, Reviews, review_model
@@ -146,7 +146,7 @@ def test_models_are_made_and_loaded_where_the_environment_says(
     given = Preferences(
         tuple(f"{letter}? " for letter in LETTERS), ("ja",) * 10, ("nö",) * 10, 0
     )
-    made, words = language_model(length=16)
+    made, words = starting_policy(length=16)
     settings: dict[str, Any] = {"steps": 4, "fitting": 2, "max_length": 16}
     made.save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
@@ -156,10 +156,10 @@ def test_models_are_made_and_loaded_where_the_environment_says(
         for model in (
             small_policy(16, length=8),
             review_model(),
-            language_model(length=16)[0],
+            starting_policy(length=16)[0],
         ):
             assert device_of(model) == device
-        model, tokenizer = language_model(str(tmp_path))
+        model, tokenizer = starting_policy(str(tmp_path))
         assert device_of(model) == device
         found = learn(given, model, tokenizer, **settings)
     assert found == pytest.approx(expected, rel=1e-3)

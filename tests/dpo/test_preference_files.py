@@ -15,10 +15,10 @@ from smallscale.dpo.policies import small_policy
 from smallscale.dpo.preference_files import (
     Preferences,
     encode_preferences,
-    language_model,
     learn,
     read_preferences,
     split_preferences,
+    starting_policy,
 )
 
 
@@ -82,7 +82,7 @@ def test_encoding_keeps_the_boundary_ends_each_text_and_counts_what_it_drops(
 
 def test_a_small_model_learns_a_file_and_a_saved_one_comes_back(tmp_path: Path) -> None:
     rows = [{"prompt": f"{a}? ", "chosen": "ja", "rejected": "nö"} for a in "abcdefgh"]
-    model, words = language_model(length=16)
+    model, words = starting_policy(length=16)
     texts, pairs, _ = encode_preferences(
         read_preferences(written(tmp_path, *rows)), words
     )
@@ -93,7 +93,7 @@ def test_a_small_model_learns_a_file_and_a_saved_one_comes_back(tmp_path: Path) 
     folder = str(tmp_path / "model")
     model.save_pretrained(folder)
     words.save_pretrained(folder)
-    again, _ = language_model(folder)
+    again, _ = starting_policy(folder)
     assert all_logps(again, texts).tolist() == pytest.approx(
         all_logps(model, texts).tolist(), abs=1e-4
     )
@@ -104,7 +104,7 @@ def test_learning_from_a_file_shows_on_pairs_it_has_not_seen(tmp_path: Path) -> 
     rows = [{"prompt": f"{a}? ", "chosen": "yes", "rejected": "no"} for a in letters]
     given = read_preferences(written(tmp_path, *rows))
     found = learn(
-        given, *language_model(length=16), steps=20, fitting=20, max_length=16
+        given, *starting_policy(length=16), steps=20, fitting=20, max_length=16
     )
     assert (found["pairs"], found["identical"], found["dropped"], found["held"]) == (
         20,
@@ -117,7 +117,7 @@ def test_learning_from_a_file_shows_on_pairs_it_has_not_seen(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="at least 5 pairs"):
         learn(
             read_preferences(written(tmp_path, *rows[:4])),
-            *language_model(length=16),
+            *starting_policy(length=16),
             steps=1,
             max_length=16,
         )
@@ -142,7 +142,7 @@ def test_the_last_fifth_is_never_trained_on(
         for a in "abcdefghij"
     ]
     given = read_preferences(written(tmp_path, *rows))
-    found = learn(given, *language_model(length=16), steps=1, fitting=1, max_length=16)
+    found = learn(given, *starting_policy(length=16), steps=1, fitting=1, max_length=16)
     assert seen == {"fitted": 8, "pairs": [[i, 10 + i] for i in range(8)]}
     assert (found["held"], found["accuracy"]) == (
         2,
@@ -166,13 +166,13 @@ def test_a_checkpoint_in_half_precision_trains_in_single(
     """At a rate of 1e-6 no bfloat16 weight moves, and float16 divides by 0. The margin
     is that of the same weights in float32, but for the rounding of what is not saved.
     """
-    small, words = language_model(length=16)
+    small, words = starting_policy(length=16)
     small.to(stored).save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
     settings: dict[str, Any] = {"steps": 10, "lr": 1e-6, "max_length": 16}
     given = questions("abcdefghij")
     expected = learn(given, small.float(), words, **settings)
-    loaded, tokenizer = language_model(str(tmp_path))
+    loaded, tokenizer = starting_policy(str(tmp_path))
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     found = learn(given, loaded, tokenizer, **settings)
     assert found == pytest.approx(expected, rel=1e-3)
@@ -187,21 +187,21 @@ def test_the_margin_shows_what_accuracy_hides() -> None:
     """In nats, by hand: how much more the chosen text rose than the rejected one."""
     given = questions("abcdefghij")
     settings: dict[str, Any] = {"steps": 5, "max_length": 16, "beta": 0.3}
-    model, words = language_model(length=16)
-    before, _ = language_model(length=16)
+    model, words = starting_policy(length=16)
+    before, _ = starting_policy(length=16)
     found = learn(given, model, words, **settings)
     texts, *_ = encode_preferences(given, words)
     rise = all_logps(model, texts) - all_logps(before, texts)
     by_hand = (rise[8:10] - rise[18:20]).mean()  # the last two pairs
     assert found["margin"] == pytest.approx(by_hand.item(), rel=1e-4)
-    model, _ = language_model(length=16)
+    model, _ = starting_policy(length=16)
     hardly = learn(given, model, words, **settings, lr=1e-9)
     assert hardly["margin"] < 1e-3 < found["margin"]
 
 
 def test_the_same_pair_is_in_one_part_of_the_split() -> None:
     """The last pair three times, once with another opinion; and one text twice."""
-    model, words = language_model(length=32)
+    model, words = starting_policy(length=32)
     given = Preferences(
         ("a? ", "b? ", "c? ", "d? ", "e? ", "f? ", "e? ", "e? ", "g? "),
         ("yes",) * 6 + ("yes", "no", "same"),
@@ -220,7 +220,7 @@ def test_the_same_pair_is_in_one_part_of_the_split() -> None:
 
 def test_texts_are_the_same_where_what_is_read_of_them_is() -> None:
     """They differ after max_length: the model cannot tell them apart."""
-    model, words = language_model(length=32)
+    model, words = starting_policy(length=32)
     given = questions("abcde")
     longer = Preferences(
         (*given.prompts, "a? "),
@@ -257,7 +257,7 @@ def test_what_cannot_be_learnt_is_refused_before_any_work(
     monkeypatch.setattr(preference_files, "all_logps", work)
     settings = {"steps": 1, "max_length": 16, "fitting": 1, **options}
     with pytest.raises(ValueError, match=message):
-        learn(questions("abcde"), *language_model(length=16), **settings)
+        learn(questions("abcde"), *starting_policy(length=16), **settings)
 
 
 def test_a_tokenizer_of_another_model_is_refused() -> None:
@@ -277,33 +277,34 @@ def test_a_tokenizer_of_another_model_is_refused() -> None:
     [
         ("./no-such-folder", "there is no folder './no-such-folder'"),
         ("~/no-such-folder", "there is no folder '~/no-such-folder'"),
-        ("no such model!", "'no such model!' says"),
+        ("no such model!", "there is no folder 'no such model!'"),
+        ("smollm", "did you mean 'smollm2'?"),
     ],
 )
 def test_a_model_that_is_none_is_refused_in_one_line(name: str, message: str) -> None:
-    with pytest.raises(ValueError, match="model must name a causal language") as caught:
-        language_model(name)
+    with pytest.raises(ValueError, match='name must be "smollm2", a folder') as caught:
+        starting_policy(name)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_model_is_refused_in_one_line(tmp_path: Path) -> None:
-    model, words = language_model(length=16)
+    model, words = starting_policy(length=16)
     model.save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not tensors")
-    with pytest.raises(ValueError, match="model must name") as caught:
-        language_model(str(tmp_path))
+    with pytest.raises(ValueError, match="cannot be loaded") as caught:
+        starting_policy(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 def test_a_model_in_the_home_folder_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, words = language_model(length=16, seed=3)
+    model, words = starting_policy(length=16, seed=3)
     model.save_pretrained(tmp_path / "mine")
     words.save_pretrained(tmp_path / "mine")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    found, _ = language_model("~/mine")
+    found, _ = starting_policy("~/mine")
     assert torch.equal(found.lm_head.weight, model.lm_head.weight)

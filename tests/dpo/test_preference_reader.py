@@ -107,6 +107,15 @@ def test_without_a_prompt_it_is_the_common_start(tmp_path: Path) -> None:
             '{"prompt": "\\ude00", "chosen": "a", "rejected": "b"}',
             "line 2: prompt holds",
         ),
+        (
+            '{"chosen": ' + "1" * 5000 + ', "rejected": "b"}',
+            "line 2: chosen must be text, of type string; got int",
+        ),
+        ('{"chosen": NaN, "rejected": "b"}', "line 2: chosen must be text.*float"),
+        (
+            {"chosen": "a", "rejected": "b", "x" * 5000: "c"},
+            "line 2 has an unknown field '.{10,200}; a line has",
+        ),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: Any, message: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import ByT5Tokenizer
+from tokenizers import Tokenizer, models, processors
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from smallscale.models.encoding import encode_answers
 from tests.models.tokenizers_like import byte_level, sentencepiece_like
@@ -138,3 +139,19 @@ def test_a_tokenizer_without_an_end_is_refused() -> None:
     tokenizer.eos_token = None
     with pytest.raises(ValueError, match=r"end-of-text.*set tokenizer\.eos_token"):
         encode_answers(tokenizer, "a", ["b"])
+
+
+@pytest.mark.parametrize("known", ["0", "ж"])
+def test_the_beginning_is_found_by_a_tokenizer_that_knows_no_a(known: str) -> None:
+    """It encodes "a" as nothing at all; the last one knows no Latin letter either."""
+    vocabulary = {"<s>": START, "</s>": END, "<u>": 0, known: 3}
+    words = Tokenizer(models.BPE(vocabulary, []))
+    words.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", START), ("</s>", END)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<s>", eos_token="</s>"
+    )
+    assert tokenizer.encode("a", add_special_tokens=False) == []
+    found = encode_answers(tokenizer, known, [known * 2])
+    assert found == ([START, 3], [[3, 3, END]])

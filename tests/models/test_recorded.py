@@ -124,6 +124,23 @@ def test_a_damaged_line_is_refused_by_its_number(
         RecordedModel(store, folder)
 
 
+def test_an_answer_with_a_line_end_of_its_own_is_one_line(tmp_path: Path) -> None:
+    """JSON leaves U+2028 and U+0085 as they are, and Python ends a line there."""
+    store = tmp_path / "answers.jsonl"
+    answer = "one\u2028two\u0085three"
+    line = {"model": "m", "prompt": "p", "settings": {}, "answer": answer}
+    key = recorded.question_key("m", "p", {})
+    recorded.append(store, [{"key": key, **line}])
+    assert recorded.read_store(store) == {key: answer}
+
+
+def test_a_store_that_is_no_text_is_refused_by_its_line(tmp_path: Path) -> None:
+    store = tmp_path / "answers.jsonl"
+    store.write_bytes(b'{"key": "\xff"}')
+    with pytest.raises(ValueError, match="line 1: not a recorded answer"):
+        recorded.read_store(store)
+
+
 def test_one_string_is_no_list(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="list of strings"):
         RecordedModel(tmp_path / "a.jsonl", folder).write("Say")  # type: ignore

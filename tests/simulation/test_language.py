@@ -25,6 +25,7 @@ from smallscale.simulation.language import (
     word_tokenizer,
 )
 from smallscale.simulation.questions import Question
+from tests.fake_device import fake_device
 
 WORLD = World()
 
@@ -293,3 +294,14 @@ def test_there_is_no_disagreement_with_what_was_not_answered(
     asked = [(question, np.array([0.8, 0.2]))] * 2
     with pytest.raises(ValueError, match=f"answer all 2 questions; faults: {fault}"):
         disagreement(Failing(), asked)
+
+
+def test_a_model_is_taught_where_it_is() -> None:
+    lines = ["A no, B yes. Ada goes to", "A no, B yes. Bo goes"]
+    entries = [DiaryEntry(lines[0], "AB", (3, 1)), DiaryEntry(lines[1], "AB", (1, 3))]
+    tokenizer = word_tokenizer(lines)
+    expected = train_diarist(untrained_diarist(tokenizer), tokenizer, entries, epochs=3)
+    with fake_device() as device:
+        model = untrained_diarist(tokenizer).to(device)
+        found = train_diarist(model, tokenizer, entries, epochs=3)
+    assert found == pytest.approx(expected, rel=1e-5)

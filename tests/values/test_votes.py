@@ -56,6 +56,64 @@ def test_the_last_vote_wins(export: Callable[..., Path], votes: str, last: int) 
     assert read_polis(export(votes)).matrix.loc[7, 0] == last
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("9", "10"),  # as text, 10 would be the earlier one
+        ("9", "9.5"),
+        ("1600000000000000001", "1600000000000000002"),  # beyond a float's digits
+        ("2020-02-07", "2020-02-07T00:01"),
+        ("2020-01-01T12:00+02:00", "2020-01-01T11:00+00:00"),
+    ],
+)
+def test_times_are_compared_as_times(
+    export: Callable[..., Path], earlier: str, later: str
+) -> None:
+    lines = [f"{later},x,0,7,-1\n", f"{earlier},x,0,7,1\n"]
+    for order in (lines, lines[::-1]):
+        assert read_polis(export("".join(order))).matrix.loc[7, 0] == -1
+
+
+def test_ids_of_one_kind_are_of_one_type_in_all_files(
+    export: Callable[..., Path],
+) -> None:
+    votes = read_polis(
+        export("1,x,0,1,1\n", people="x,1,0,1,0,0,0,,\n1,0,0,1,0,0,0,,\n")
+    )
+    assert votes.matrix.index.tolist() == ["1", "x"]
+    assert votes.groups is not None
+    assert votes.groups.to_dict() == {"1": 0, "x": 1}
+    assert votes.matrix.columns.tolist() == [0, 1, 4]  # all of them whole numbers
+
+
+def test_01_and_1_are_two_people(export: Callable[..., Path]) -> None:
+    votes = read_polis(export("1,x,0,01,1\n2,x,0,1,-1\n"))
+    assert votes.matrix[0].to_dict() == {"01": 1, "1": -1}
+
+
+def test_whole_numbers_that_were_written_as_floats_are_whole(
+    export: Callable[..., Path],
+) -> None:
+    votes = read_polis(export("1,x,0.0,7.0,1\n", people="7,1,0,1,0,0,0,,\n"))
+    assert votes.matrix.index.tolist() == [7]
+    assert votes.matrix.loc[7, 0] == 1
+
+
+def test_large_ids_are_kept_apart(export: Callable[..., Path]) -> None:
+    """Floats would make one of the first two, and 64 bits cannot hold the third."""
+    first, second, third = "9007199254740993", "9007199254740992", "9" * 30
+    votes = read_polis(export(f"1,x,0,{first},1\n2,x,0,{second},-1\n"))
+    assert votes.matrix[0].to_dict() == {int(second): -1, int(first): 1}
+    votes = read_polis(export(f"1,x,0,{first},1\n2,x,0,{third},-1\n"))
+    assert votes.matrix[0].to_dict() == {first: 1, third: -1}
+
+
+def test_statements_are_text_whatever_they_say(export: Callable[..., Path]) -> None:
+    lines = ["9,x,0,5,1,0,1,None\r\n", "\r\n", "9,x,1,5,1,0,1,12\r\n"]
+    statements = read_polis(export(comments="".join(lines))).statements
+    assert statements["comment-body"].tolist() == ["None", "12"]
+
+
 def test_many_votes_of_one_time_keep_their_lines_order(
     export: Callable[..., Path],
 ) -> None:
@@ -97,11 +155,43 @@ def test_without_timestamps_only_repeated_votes_are_refused(
             {"votes": "1,x,0,7,1\n2,x,0,8,yes\n"},
             r"vote must be 1, 0 or -1; row 2 has yes",
         ),
-        ({"votes": "1,x,0,7,1\n1,x,0,8,\n"}, r"row 2 has nan"),
+        ({"votes": "1,x,0,7,1\n1,x,0,8,\n"}, r"row 2 has nothing"),
         ({"votes": "1,x,0,7,yes\n"}, r"row 1 has yes"),
         ({"votes": "1,x,0,,1\n"}, r"row 1 has no voter-id"),
         ({"votes": "1,x,99,7,1\n1,x,98,7,1\n"}, r"does not list: 98, 99"),
         ({"votes": ""}, "votes.csv holds no rows"),
+        ({"votes": "1,x,0,7,True\n"}, r"vote must be 1, 0 or -1; row 1 has True"),
+        ({"votes": ",x,0,7,1\n2,x,0,7,-1\n"}, "row 1 has nothing"),
+        ({"votes": "1,x,0,7,1\n2x,x,1,7,-1\n"}, "timestamp must .* row 2 has 2x"),
+        ({"votes": "nan,x,0,7,1\n"}, "timestamp must .* row 1 has nan"),
+        (
+            {"votes": "Wed Jan 01 2020,x,0,7,1\nFri Feb 07 2020,x,0,7,-1\n"},
+            "timestamp must .* row 1 has Wed Jan 01 2020",
+        ),
+        ({"votes": "5,x,0,7,1\n2020-01-01,x,0,7,-1\n"}, "row 2 has 2020-01-01"),
+        (
+            {"votes": "2020-01-01,x,0,7,1\n2020-01-02T00:00+01:00,x,0,7,-1\n"},
+            "row 2 has 2020-01-02T00:00",
+        ),
+        ({"votes": "1,x,0,7,1,9\n"}, "votes.csv: row 1 has 6 fields.* names 5"),
+        ({"votes": "1,x,0,7,1\n2,x,0,7\n"}, "votes.csv: row 2 has 4 fields"),
+        ({"comments": "9,x,0,5,1,0,1,Yes, we can\n"}, "comments.csv: row 1 has 9"),
+        ({"comments": '9,x,0,5,1,0,1,"Yes\n'}, "not a table .* row 1: unexpected end"),
+        ({"comments": '9,x,0,5,1,0,1,"Yes" no\n'}, "not a table .* row 1: ',' expect"),
+        ({"comments": "9,x,0,5,1,0,1,Y\0es\n"}, "not a table .* null"),
+        (
+            {"comments": "9,x,0,5,1,0,1,Yes\n9,x,1,5,1,0,yes,No\n"},
+            "moderated must be 1, 0 or -1; row 2 has yes",
+        ),
+        ({"comments": "9,x,0,5,1,0,,Yes\n"}, "moderated must .* row 1 has nothing"),
+        (
+            {"heads": (f"{HEAD},vote", "comment-id,moderated,comment-body,a,b,c,d,e")},
+            "votes.csv: row 1 has 5",
+        ),
+        (
+            {"votes": "1,x,0,7,1,1\n", "heads": (f"{HEAD},vote", "")},
+            "has the column vote twice",
+        ),
         (
             {"comments": "9,x,0,5,1,0,1,Yes\n9,x,0,5,1,0,1,No\n"},
             "comment-id 0 comes twice",

@@ -38,9 +38,9 @@ def authors(folder: str | Path = "") -> Authors:
     """Return texts by several authors: the standard library's packages, or a folder's.
 
     folder: each subfolder is an author, and every file below it that is UTF-8 text is a
-    document; hidden files, links and what is not text are left out. The last fifth of
-    each document's lines goes to `elsewhere`, since nothing else in a folder is by
-    nobody.
+    document; hidden files, links, what is not text and files of more than 4 MiB are
+    left out. The last fifth of each document's lines goes to `elsewhere`, since nothing
+    else in a folder is by nobody.
 
     Without a folder, the authors are the groups of the standard library's packages that
     CONTRIBUTORS names; of their files only the code is kept, as `bare_code` leaves it.

@@ -1,17 +1,15 @@
 """What does a model learn from a file of preferences? From its pairs to a number."""
 
+import os
 from collections import defaultdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, ByT5Tokenizer
+from transformers import ByT5Tokenizer
 
-from smallscale.core.devices import place
 from smallscale.core.intervals import binomial_interval
-from smallscale.core.validation import require, shown, whole_number
+from smallscale.core.validation import require, whole_number
 from smallscale.dpo.answers import (
     Answers,
     all_logps,
@@ -24,6 +22,7 @@ from smallscale.dpo.policy_training import check_training_options, train_prefere
 from smallscale.dpo.preference_reader import Preferences, read_preferences
 from smallscale.dpo.supervised import fit_texts
 from smallscale.models.encoding import encode_answers
+from smallscale.models.language_model import language_model
 from smallscale.training.loop import in_single_precision
 
 __all__ = [
@@ -31,48 +30,31 @@ __all__ = [
     "Preferences",
     "SplitPreferences",
     "encode_preferences",
-    "language_model",
     "learn",
     "read_preferences",
     "split_preferences",
+    "starting_policy",
 ]
 
-# What transformers raises for a model that is missing, damaged or of another kind.
-NOT_LOADED = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
 
-
-def language_model(
-    name: str = "", *, length: int = 256, seed: int = 0
+def starting_policy(
+    name: str | os.PathLike[str] = "", *, length: int = 256, seed: int = 0
 ) -> tuple[nn.Module, Any]:
-    """Return (model, tokenizer): a causal language model of the Hugging Face hub, or of
-    a folder. An empty name gives a small one that reads bytes.
+    """Return the policy that training starts from, and its tokenizer.
 
+    name: "smollm2", a folder or a name of the Hugging Face hub, as
+    `smallscale.models.language_model` takes it. Empty: a small model with random
+    weights that reads bytes, takes texts of up to `length` of them, and needs no
+    download; seed is of its weights.
     Weights are float32 whatever they are stored in: in half precision the steps of
     fine-tuning round away. The model is on the device that `core.devices.place` gives
-    it, and in eval mode. A `~` at the start of a folder is the home folder.
-    The small one has random weights, takes texts of up to `length` bytes, and needs no
-    download.
+    it, and in eval mode.
     Raises ValueError, in one line, for a model that cannot be loaded.
     """
-    if not name:
-        reads_bytes = ByT5Tokenizer(extra_ids=0)  # a byte is a token
-        return small_policy(len(reads_bytes), length=length, seed=seed), reads_bytes
-    wanted = (
-        "model must name a causal language model of the Hugging Face hub, or a folder "
-        "that one was saved in"
-    )
-    source = str(name)
-    if source.startswith(("~", ".", "/")):
-        folder = Path(source).expanduser()
-        require(folder.is_dir(), f"{wanted}; there is no folder {shown(source)}")
-        source = str(folder)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    except NOT_LOADED as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{wanted}; {shown(source)} says: {reason}") from error
-    return place(model), tokenizer
+    if name:
+        return language_model(name, dtype=torch.float32)
+    reads_bytes = ByT5Tokenizer(extra_ids=0)  # a byte is a token
+    return small_policy(len(reads_bytes), length=length, seed=seed), reads_bytes
 
 
 class EncodedPreferences(NamedTuple):

@@ -7,7 +7,7 @@ from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from smallscale.core.validation import require
+from smallscale.core.validation import require, shown
 
 FIELDS = ("prompt", "chosen", "rejected")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -106,7 +106,10 @@ class _Fields(list[tuple[str, Any]]):
 def _read_object(line: bytes, where: str) -> dict[str, str]:
     """Return the JSON object in a line, with chosen and rejected and perhaps prompt."""
     try:
-        fields = json.loads(line.decode(), object_pairs_hook=_Fields)
+        # Of a number only its type is told, so one of any length is read.
+        fields = json.loads(
+            line.decode(), object_pairs_hook=_Fields, parse_int=lambda digits: 0
+        )
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{where} is not UTF-8 text; give a JSONL file of preferences"
@@ -134,12 +137,12 @@ def _check_names(names: list[str], where: str) -> None:
         meant = f" (did you mean {close[0]}?)" if close else ""
         require(
             name in FIELDS,
-            f"{where} has an unknown field {name!r}{meant}; a line has chosen, "
+            f"{where} has an unknown field {shown(name)}{meant}; a line has chosen, "
             "rejected and perhaps prompt, and nothing else",
         )
         require(names.count(name) == 1, f"{where} has the field {name!r} twice")
     for name in ("chosen", "rejected"):
-        listed = ", ".join(map(repr, names)) or "none"
+        listed = ", ".join(map(shown, names)) or "none"
         require(name in names, f"{where} has no field {name!r}; it has {listed}")
 
 

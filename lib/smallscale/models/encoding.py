@@ -43,12 +43,12 @@ def encode_answers(
     )
     texts = [prompt, *(prompt + answer for answer in answers)]
     bare = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    start = _start_tokens(tokenizer) if bare[0] else []
+    start = _start_tokens(tokenizer, texts) if bare[0] else []
     begun = [_begun(ids, start) for ids in bare]
     shared = common_length(begun)
     if shared == 0:
         beginning = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-        start = _start_tokens(tokenizer) or [beginning]
+        start = _start_tokens(tokenizer, texts) or [beginning]
         begun = [_begun(ids, start) for ids in bare]
         shared = common_length(begun)
     return EncodedAnswers(
@@ -60,14 +60,19 @@ def encode_answers(
     )
 
 
-def _start_tokens(tokenizer: Any) -> list[int]:
-    """Return the ids that a tokenizer itself puts in front of a text; often none."""
-    bare = tokenizer.encode("a", add_special_tokens=False)
-    full = tokenizer.encode("a", add_special_tokens=True)
-    for place in range(len(full)):
-        if full[place : place + len(bare)] == bare:
-            start: list[int] = full[:place]
-            return start
+def _start_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Return the ids that a tokenizer itself puts in front of a text; often none.
+
+    A letter shows them. A tokenizer that has no token for it is shown another, and at
+    last the texts themselves.
+    """
+    for text in (*"aA0.", *texts):
+        bare = tokenizer.encode(text, add_special_tokens=False)
+        full = tokenizer.encode(text, add_special_tokens=True)
+        for place in range(len(full)):
+            if bare and full[place : place + len(bare)] == bare:
+                start: list[int] = full[:place]
+                return start
     return []
 
 

@@ -19,10 +19,16 @@ SMOLLM2 = "smollm2"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 # What transformers raises for a model that it cannot find, read or build.
 NOT_LOADED = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "tokenizer_config.json",  # all there is where bytes are the tokens
+)
 ALLOWED = (
-    'name must be "smollm2", a folder that a model was saved in, or a name of the '
-    'Hugging Face hub such as "HuggingFaceTB/SmolLM2-360M-Instruct"'
+    'a model\'s name must be "smollm2", a folder that a model was saved in, or a name '
+    'of the Hugging Face hub such as "HuggingFaceTB/SmolLM2-360M-Instruct"'
 )
 
 

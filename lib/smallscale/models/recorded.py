@@ -177,7 +177,7 @@ def read_store(path: Path) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     if not path.exists():
         return answers
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(path.read_bytes().splitlines(), 1):
         try:
             line = json.loads(text)
             whole = isinstance(line, dict) and line.keys() == FIELDS

@@ -237,6 +237,7 @@ def train_diarist(
 def _read(model: Any, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Return the logits after each text (rows, vocabulary), and the words' loss."""
     ids, lengths = _padded(rows)
+    ids = ids.to(model.device)
     logits = model(input_ids=ids).logits
     last = logits[torch.arange(len(rows)), lengths - 1]
     each = F.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")
@@ -250,8 +251,8 @@ def _letter_loss(
     """Return the mean cross-entropy of what people did among what was offered."""
     losses = []
     for z, entry in zip(logits, entries, strict=True):
-        offered = z[[letters[letter] for letter in entry.letters]]
-        times = torch.tensor(entry.times, dtype=z.dtype)
+        offered = z[torch.tensor([letters[letter] for letter in entry.letters])]
+        times = torch.tensor(entry.times).to(z)
         losses.append(-(times * offered.log_softmax(0)).sum() / times.sum())
     return torch.stack(losses).mean()
 

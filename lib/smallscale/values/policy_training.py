@@ -21,9 +21,9 @@ from smallscale.dpo import (
 )
 from smallscale.dpo.answers import check_readable
 from smallscale.dpo.policies import small_policy
-from smallscale.dpo.preference_files import language_model
 from smallscale.dpo.reviews import draw_preferences
 from smallscale.models.encoding import encode_answers
+from smallscale.models.language_model import language_model
 from smallscale.training.loop import in_single_precision, minimise
 from smallscale.training.optimizers import linear_decay, make_optimizer
 from smallscale.values.group_rules import GroupLoss, loss_floors
@@ -48,8 +48,8 @@ def untrained_reply_model(
 ) -> tuple[nn.Module, Answers]:
     """Return a language model as it comes, and the 64 replies in its tokens.
 
-    name: of a transformers causal language model, or its folder, as `language_model`
-    takes it (it is downloaded where it is not a folder); empty: a small one with random
+    name: "smollm2", a folder or a name of the Hugging Face hub, as
+    `smallscale.models.language_model` takes it. Empty: a small model with random
     weights whose tokens are phrases.
     Raises ValueError for a model that cannot be loaded, or cannot read the replies.
     """

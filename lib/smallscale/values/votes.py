@@ -6,6 +6,9 @@ round; its exports, and everything here, have agreement at +1.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +17,10 @@ import pandas as pd
 from torch import Tensor
 
 from smallscale.core.validation import require
+from smallscale.values.tables import read_table, shortened
 
 MODERATED_OUT = -1  # in Polis's column `moderated`
+WHOLE_NUMBER = "0|-?[1-9][0-9]{0,17}"  # as a program writes one, of 64 bits
 
 
 class Votes(NamedTuple):
@@ -40,23 +45,37 @@ def read_polis(folder: str | Path) -> Votes:
     """Return the conversation in a folder of Polis's export: votes.csv, comments.csv,
     and participants-votes.csv if it is there.
 
+    Ids are whole numbers where all of their kind, in all files, are written as such;
+    else all of them are text, so that 01 and 1 are two people. Of a whole number that a
+    program wrote as 7.0 the zero is left out.
     The last vote of a participant on a statement wins: the one with the latest
-    timestamp, and of equal timestamps the later line. participants-votes.csv is read
-    for the published group ids alone. The totals in comments.csv count every vote,
-    those that were changed later too, so they can exceed what the matrix holds.
-    Raises ValueError, in one line with the file's name, for files or columns that are
-    missing, votes other than 1, 0 and -1, ids that are missing or repeated, and votes
-    on statements that comments.csv does not list.
+    timestamp, and of equal timestamps the later line. Timestamps are numbers, or dates
+    of ISO 8601. participants-votes.csv is read for the published group ids alone. The
+    totals in comments.csv count every vote, those that were changed later too, so they
+    can exceed what the matrix holds.
+    Raises ValueError, in one line with the file's name and where it has one the row,
+    for files or columns that are missing, rows with a field too many or too few, votes
+    other than 1, 0 and -1, timestamps that are missing or cannot be compared, ids that
+    are missing or repeated, and votes on statements that comments.csv does not list.
     """
     folder = Path(folder).expanduser()
     votes_file = folder / "votes.csv"
-    votes = _read_table(votes_file, ["voter-id", "comment-id"], "vote")
+    people_file = folder / "participants-votes.csv"
+    votes = read_table(votes_file, ["voter-id", "comment-id"], "vote", text="timestamp")
     statements = _read_statements(folder / "comments.csv")
+    people = None
+    if people_file.exists():
+        people = read_table(people_file, ["participant"], "group-id", unique=True)
+        _give_ids_one_type((votes, "voter-id"), (people, "participant"))
+    else:
+        _give_ids_one_type((votes, "voter-id"))
+    _give_ids_one_type((votes, "comment-id"), (statements, "comment-id"))
+    statements = statements.set_index("comment-id").sort_index()
     last = _last_votes(votes, statements, votes_file)
     participants = pd.Index(last["voter-id"].unique()).sort_values()
-    published = _read_published_groups(folder / "participants-votes.csv")
     groups = None
-    if published is not None:
+    if people is not None:
+        published = people.set_index("participant")["group-id"].rename("group")
         participants = participants.union(published.index)
         if published.notna().any():
             groups = published.reindex(participants).rename_axis("participant")
@@ -66,15 +85,43 @@ def read_polis(folder: str | Path) -> Votes:
     return Votes(
         matrix=matrix.rename_axis(index="participant", columns="statement"),
         groups=groups,
-        statements=statements,
+        statements=statements.rename_axis("statement"),
         moderated_out=withdrawn.tolist(),
     )
 
 
 def _read_statements(path: Path) -> pd.DataFrame:
-    """Return comments.csv, a row for each statement by id."""
-    table = _read_table(path, ["comment-id"], "moderated", "comment-body", unique=True)
-    return table.set_index("comment-id").sort_index().rename_axis("statement")
+    """Return comments.csv, a row for each statement; a body is text, whatever it says.
+
+    A moderated that is no number would make text of them all, and -1 would not be found
+    among them.
+    """
+    table = read_table(
+        path,
+        ["comment-id"],
+        "moderated",
+        "comment-body",
+        unique=True,
+        text="comment-body",
+    )
+    moderated = _numbers(table, "moderated", (-1, 0, 1), path)
+    return table.assign(moderated=moderated.astype("int64"))
+
+
+def _numbers(
+    table: pd.DataFrame, name: str, allowed: tuple[int, ...], path: Path
+) -> pd.Series:
+    """Return a column as numbers, or refuse the first that is not allowed."""
+    written = table[name].astype(str).where(table[name].notna(), "nothing")
+    numbers = pd.to_numeric(written, errors="coerce")
+    wrong = ~numbers.isin(allowed)
+    if wrong.any():
+        *others, last = map(str, sorted(allowed, reverse=True))
+        raise ValueError(
+            f"{path}: {name} must be {', '.join(others)} or {last}; row "
+            f"{wrong.argmax() + 1} has {shortened(written[wrong].iloc[0])}"
+        )
+    return numbers
 
 
 def _last_votes(
@@ -84,14 +131,7 @@ def _last_votes(
 
     path: the file that the votes are from, for messages.
     """
-    written = votes["vote"]  # one that is a word makes text of all the others
-    votes = votes.assign(vote=pd.to_numeric(written, errors="coerce"))
-    wrong = ~votes["vote"].isin((1, 0, -1))
-    if wrong.any():
-        raise ValueError(
-            f"{path}: vote must be 1, 0 or -1; row {wrong.argmax() + 1} has "
-            f"{written[wrong].iloc[0]}"
-        )
+    votes = votes.assign(vote=_numbers(votes, "vote", (1, 0, -1), path))
     unknown = sorted_ids(set(votes["comment-id"]) - set(statements.index))
     require(
         not unknown,
@@ -101,6 +141,7 @@ def _last_votes(
     one_vote = ["voter-id", "comment-id"]
     if "timestamp" in votes:
         # A stable sort: of equal times the later line stays the later one.
+        votes = votes.assign(timestamp=_times(votes["timestamp"], path))
         votes = votes.sort_values("timestamp", kind="stable")
     elif votes.duplicated(one_vote).any():
         raise ValueError(
@@ -110,50 +151,45 @@ def _last_votes(
     return votes.drop_duplicates(one_vote, keep="last")
 
 
-def _read_published_groups(path: Path) -> pd.Series | None:
-    """Return the published group of each participant; None without the file."""
-    if not path.exists():
-        return None
-    people = _read_table(path, ["participant"], "group-id", unique=True)
-    return people.set_index("participant")["group-id"].rename("group")
+def _times(written: pd.Series, path: Path) -> pd.Series:
+    """Return timestamps, read as text, as numbers or dates that compare.
 
-
-def _read_table(
-    path: Path, ids: list[str], *others: str, unique: bool = False
-) -> pd.DataFrame:
-    """Return a file of an export that has these columns, its ids complete.
-
-    unique: whether each id must stand in one row only. Messages count rows from 1.
+    A number is kept to its last digit, be it in nanoseconds.
     """
-    try:
-        table = pd.read_csv(path, encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read: {error.strerror or error}; a Polis export has it"
-        ) from error
-    except ValueError as error:  # it is no text, or no table
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{path} is not a table of comma-separated values in UTF-8: {reason}"
-        ) from error
-    missing = [name for name in (*ids, *others) if name not in table]
-    require(
-        not missing,
-        f"{path} has no column {', '.join(missing)}; its columns are "
-        f"{', '.join(map(str, table))}",
-    )
-    require(len(table) > 0, f"{path} holds no rows")
-    for name in ids:
-        absent = table[name].isna()
-        if absent.any():
-            raise ValueError(f"{path}: row {absent.argmax() + 1} has no {name}")
-        again = table[name].duplicated()
-        if unique and again.any():
+    times: list[Decimal | datetime] = []
+    for row, text in enumerate(written, 1):
+        found = _time(text)
+        if found is None or (times and _kind(found) != _kind(times[0])):
             raise ValueError(
-                f"{path}: {name} {table[name][again].iloc[0]} comes twice; an id "
-                "belongs to one row"
+                f"{path}: timestamp must be a number, or in every row a date of ISO "
+                f"8601 such as 2020-01-31T12:00; row {row} has "
+                f"{shortened(text or 'nothing')}"
             )
-    return table
+        times.append(found)
+    return pd.Series(times, index=written.index, dtype=object)
+
+
+def _time(text: str) -> Decimal | datetime | None:
+    """Return the number or the date that a text is, else None."""
+    with suppress(InvalidOperation):
+        number = Decimal(text)
+        return number if number.is_finite() else None
+    with suppress(ValueError):
+        return datetime.fromisoformat(text)
+    return None
+
+
+def _kind(time: Decimal | datetime) -> tuple[type, bool]:
+    """Return what two times must have in common to be compared: a date knows its zone
+    or does not."""
+    return type(time), isinstance(time, datetime) and time.tzinfo is not None
+
+
+def _give_ids_one_type(*columns: tuple[pd.DataFrame, str]) -> None:
+    """Make the ids of one kind whole numbers, in all tables or in none."""
+    if all(table[name].str.fullmatch(WHOLE_NUMBER).all() for table, name in columns):
+        for table, name in columns:
+            table[name] = table[name].astype("int64")
 
 
 def vote_matrix(matrix: Any) -> pd.DataFrame:

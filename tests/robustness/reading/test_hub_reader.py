@@ -1,5 +1,7 @@
 """Does a model from a hub read passages that are longer than its window?"""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,9 @@ from smallscale.robustness.reading.synthetic_squad import passages
 UNSEEN = passages(10, seed=9, held_out=True)
 
 
-def test_a_hub_model_reads_long_passages_in_windows(tmp_path) -> None:
+def test_a_hub_model_reads_long_passages_in_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
 
     words = sorted(
@@ -36,7 +40,9 @@ def test_a_hub_model_reads_long_passages_in_windows(tmp_path) -> None:
     )
     torch.manual_seed(0)
     BertForQuestionAnswering(config).save_pretrained(tmp_path)
-    model = HubReader(str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path.parent))
+    model = HubReader(f"~/{tmp_path.name}")
     passage = " ".join(p["context"] for p in paragraphs(UNSEEN))
     (read,) = model.read([Pair(passage, "who ?")])
     assert len(read.places) > 64
@@ -75,3 +81,6 @@ def test_a_hub_model_reads_long_passages_in_windows(tmp_path) -> None:
         ValueError, match="cannot be loaded as a question-answering model"
     ):
         HubReader(str(tmp_path / "nothing"))
+    (tmp_path / "model.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(ValueError, match="cannot be loaded as a question-answering"):
+        HubReader(str(tmp_path))

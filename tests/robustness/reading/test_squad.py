@@ -293,6 +293,21 @@ def broken(change: Any) -> dict[str, Any]:
             "'q1' is_impossible and has answers",
         ),
         (broken(lambda qas: qas[0].pop("id")), "question 0 has no 'id'"),
+        ('{"data": [], "data": []}', "an object has the name 'data' twice"),
+        (
+            '{"data": [{"paragraphs": [{"context": "a", "qas": '
+            '[{"id": "q", "question": "?", "answers": [], "answers": []}]}]}]}',
+            "an object of question 'q' has the name 'answers' twice",
+        ),
+        ('{"data": [], "version": 1' + "0" * 5000 + "}", "a number has 5,001 digits"),
+        (
+            broken(lambda qas: qas[1].update(question="Who \ud83d?")),
+            "'q2': 'question' holds half of a surrogate pair",
+        ),
+        (
+            broken(lambda qas: qas[0]["answers"][0].update(answer_start=float("nan"))),
+            "'q1', answer 0: 'answer_start' must be a whole number; got 'nan'",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_in_one_line_with_its_name(

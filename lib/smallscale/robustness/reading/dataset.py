@@ -12,10 +12,11 @@ A dataset is the file's JSON as it stands (Rajpurkar et al. 2016; 2018 for v2.0)
 """
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from smallscale.core.validation import finite_number, require
+from smallscale.core.validation import finite_number, require, shown
 
 Dataset = dict[str, Any]
 Paragraph = dict[str, Any]
@@ -35,6 +36,7 @@ ENTRY_NAMES = {
     "qas": "question",
     "answers": "answer",
 }
+SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character beyond U+FFFF
 TYPE_NAMES = {list: "a list", str: "text", int: "a whole number"}
 
 
@@ -171,7 +173,8 @@ def _check_place(where: str, answer: Mapping[str, Any], context: str) -> None:
     there = context[max(start, 0) :][: len(text)]
     require(
         start >= 0 and there == text,
-        f"{where}: answer_start {start} must point at {text!r}; there stands {there!r}",
+        f"{where}: answer_start {start} must point at {shown(text)}; there "
+        f"stands {shown(there)}",
     )
 
 
@@ -206,6 +209,13 @@ def _check_keys(value: Any, keys: dict[str, Any], where: str) -> None:
         right = isinstance(value[key], kind) and not isinstance(value[key], bool)
         got = str(value[key])[:40]
         require(right, f"{where}: '{key}' must be {TYPE_NAMES[kind]}; got {got!r}")
+        if kind is str:
+            half = SURROGATE.search(value[key])
+            require(
+                half is None,
+                f"{where}: '{key}' holds half of a surrogate pair, which is no "
+                "character; write both halves, or the character itself",
+            )
         if key == "id":
             where = f"question {value['id']!r}"
         if kind is list:

@@ -4,6 +4,7 @@ Any question-answering model of transformers, as a reader.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,13 +13,15 @@ from scipy.special import log_softmax
 from torch import Tensor
 
 from smallscale.core.validation import require
+from smallscale.models.language_model import NOT_LOADED
 from smallscale.robustness.reading.readings import Pair, Reading
 
 
 class HubReader:
     """A question-answering model with its own tokenizer.
 
-    name: a folder, or the model's name on a hub, from which it is then downloaded.
+    name: a folder (`~` is the home folder), or the model's name on a hub, from which it
+    is then downloaded.
     window: tokens that are read at once; a longer passage is read in windows that
     overlap by a quarter, and of two opinions on a word the stronger counts.
     Raises ValueError where there is no such model, or its tokenizer cannot say where in
@@ -29,14 +32,17 @@ class HubReader:
         # Here, not above: importing it takes seconds, and only this class needs it.
         from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
+        folder = Path(name).expanduser()
+        source = str(folder) if folder.is_dir() else name
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
-            self.model: Any = AutoModelForQuestionAnswering.from_pretrained(name).eval()
-        except (OSError, ValueError) as error:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
+            model: Any = AutoModelForQuestionAnswering.from_pretrained(source)
+        except NOT_LOADED as error:
             raise ValueError(
                 f"model {name!r} cannot be loaded as a question-answering model: "
                 f"{_first_line(error)}"
             ) from error
+        self.model = model.eval()
         require(
             self.tokenizer.is_fast,
             f"model {name!r} has a slow tokenizer, which cannot say where its tokens "

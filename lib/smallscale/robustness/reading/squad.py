@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from smallscale.core.validation import as_float, require
+from smallscale.core.validation import as_float, require, shown
 from smallscale.robustness.reading.dataset import (
     Dataset,
     Question,
@@ -31,6 +31,7 @@ from smallscale.robustness.reading.dataset import (
 
 # ASCII alone: curly quotes, dashes and accents stay.
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+MOST_DIGITS = 1000  # of a number in a file
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -39,6 +40,8 @@ def load_squad(path: str | Path) -> Dataset:
 
     Checked are the structure, that each answer_start points at its text, that no id
     comes twice, that a question has answers unless it is_impossible, and none if it is.
+    A name that comes twice in one object is refused too, as JSON would keep the last. A
+    `~` at the start of the path is the home folder.
     Raises ValueError, one line with the file's name and the question's id, for the
     first thing that is wrong.
 
@@ -47,7 +50,10 @@ def load_squad(path: str | Path) -> Dataset:
     ValueError: nowhere.json cannot be read: No such file or directory
     """
     try:
-        dataset: Dataset = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+        dataset: Dataset = json.loads(
+            text, object_pairs_hook=_object, parse_int=_whole_number
+        )
         check_dataset(dataset)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -56,6 +62,23 @@ def load_squad(path: str | Path) -> Dataset:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return dataset
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict, or refuse a name that it has twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        again = next(name for name in names if names.count(name) > 1)
+        at = next((f" of question {v!r}" for k, v in pairs if k == "id"), "")
+        raise ValueError(f"an object{at} has the name {shown(again)} twice")
+    return fields
+
+
+def _whole_number(digits: str) -> int:
+    """Return a JSON number, or refuse one that no position or version can be."""
+    require(len(digits) <= MOST_DIGITS, f"a number has {len(digits):,} digits")
+    return int(digits)
 
 
 def normalize_answer(text: str) -> str:
