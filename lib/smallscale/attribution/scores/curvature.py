@@ -169,14 +169,14 @@ def _curvatures(flat: FlatModel) -> Iterator[tuple[Tensor, Tensor]]:
     )
 
 
-class _Rounded(TorchDispatchMode):
+class _Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Rounds each step's result to a neighbour (Parker 1997, Monte Carlo arithmetic).
 
     What comes out differs from the plain result by about as much as that one is wrong.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.generator = torch.Generator().manual_seed(0)
 
     def __torch_dispatch__(
