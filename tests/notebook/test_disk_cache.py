@@ -34,6 +34,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from smallscale.notebook import libraries, remember
 from smallscale.notebook.disk_cache import cache_folder, value_hash
@@ -1364,3 +1365,25 @@ def test_every_process_gives_a_model_and_a_step_the_same_hash() -> None:
         for seed in ("1", "2")
     }
     assert len(hashes) == 1
+
+
+def test_what_torch_notes_on_a_dispatch_mode_when_it_is_used_does_not_count() -> None:
+    """Used once, its method holds a function that this process compiled."""
+
+    seen = []
+
+    class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    before = value_hash(Counts)
+    importlib.import_module("torch._dynamo")
+
+    with Counts():  # type: ignore[no-untyped-call]
+        torch.ones(1)
+    assert len(seen) == 1
+    seen.clear()
+    assert value_hash(Counts) == before

@@ -50,6 +50,7 @@ BOOKKEEPING = {
     "__annotations_cache__",
     "_abc_impl",
     "_autograd_function_id",
+    "__dynamo_disable",  # where torch keeps what it wraps a dispatch mode in
 }
 COMPILED_METHODS = (
     types.WrapperDescriptorType,

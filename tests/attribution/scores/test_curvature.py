@@ -400,3 +400,43 @@ def test_influence_of_a_half_precision_model_is_computed_in_double() -> None:
     expected = influence(same_weights, cross_entropy, train, test, damping=0.1)
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores.double(), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("scale", [1, 3, 5, 10, 20, 40, 80])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_nearly_certain_softmax_is_convex_and_right_or_refused(
+    monkeypatch: pytest.MonkeyPatch, seed: int, scale: float, dense: bool
+) -> None:
+    # Of two classes it is logistic regression on w1 - w0, where nothing cancels:
+    # g = -s sigmoid(-s d x) x, H = mean of sigmoid(d x) sigmoid(-d x) x x^T.
+    if not dense:
+        monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
+        monkeypatch.setattr(curvature_module, "seen_is_small", lambda flat: True)
+    x, x_test = randn(20, 2, seed=seed).sign(), randn(4, 2, seed=seed + 9)
+    y, y_test = (x[:, 0] > 0).long(), torch.tensor([0, 1, 0, 1])
+    weight = scale * torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    model = linear(weight, torch.zeros(2)).requires_grad_(True)
+    model.bias.requires_grad_(False)
+    d = weight[1] - weight[0]
+
+    def gradients(x: Tensor, y: Tensor) -> Tensor:
+        s = 2 * y - 1
+        return (-s * torch.sigmoid(-s * (x @ d)))[:, None] * x
+
+    z = x @ d
+    H = (x.T * (z.sigmoid() * (-z).sigmoid())) @ x / 20
+    right = gradients(x_test, y_test).T
+    truth = gradients(x, y) @ torch.linalg.solve(H, right) / 20
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        if scale >= 20:
+            with pytest.raises(ValueError, match="model must be less certain"):
+                influence(model, cross_entropy, (x, y), (x_test, y_test))
+            return
+        found = influence(model, cross_entropy, (x, y), (x_test, y_test))
+    words = [str(each.message) for each in said]
+    assert not [line for line in words if "convex" in line]
+    assert [line for line in words if "singular, of rank 2 of 4" in line]
+    largest = float(truth.abs().max())
+    torch.testing.assert_close(found, truth, rtol=0, atol=1e-4 * largest)

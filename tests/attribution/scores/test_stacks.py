@@ -169,6 +169,31 @@ def test_models_of_two_kinds_are_refused(starts: Any) -> None:
         retrain(starts(), cross_entropy, examples(), CONFIG)
 
 
+class LateScale(nn.Module):
+    """Its setting shows only in inputs above 2."""
+
+    def __init__(self, scale: Any) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 3, dtype=torch.float64)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.scale[0] if isinstance(self.scale, list) else self.scale
+        outputs: Tensor = self.layer(x) * torch.where(x[:, :1] > 2, scale, 1.0)
+        return outputs
+
+
+@pytest.mark.parametrize("values", [(1.0, 30.0), ([1.0], [30.0])])
+def test_a_setting_that_shows_in_late_examples_alone_is_refused(values: Any) -> None:
+    x, y = examples()
+    x = x.clamp(max=1)
+    x[12:, 0] = 3
+    starts = [LateScale(value) for value in values]
+    with pytest.raises(ValueError, match="model 1 has another scale"):
+        retrain(starts, cross_entropy, (x, y), CONFIG)
+    retrain([LateScale(values[0]), LateScale(values[0])], cross_entropy, (x, y), CONFIG)
+
+
 def test_models_in_either_mode_train_alike() -> None:
     one, two = network(0).train(), network(1).eval()
     stack = retrain([one, two], cross_entropy, examples(), CONFIG)

@@ -16,6 +16,7 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.func import grad, hessian, jacrev, jvp, vjp, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from smallscale.attribution.scores.examples import finite_points
 from smallscale.attribution.scores.flat_model import FlatModel, as_scores
@@ -30,6 +31,7 @@ CG_TOLERANCE = 1e-6  # of the residual, relative to its start
 CG_DONE = 2  # times the tolerance: rounding takes the true residual a little above it
 CG_WORST = 1e-3  # of the residual, above which an answer is refused
 DAMPING_SHARE = 1e-3  # of the largest eigenvalue: a damping that is easily solved for
+ROUNDING = 8  # times what rounding each step once does to a second derivative
 TWICE = "model and loss must be differentiable twice by torch.func"
 
 
@@ -144,14 +146,71 @@ def _curvatures(flat: FlatModel) -> Iterator[tuple[Tensor, Tensor]]:
 
     each = vmap(jacobian_and_bend, in_dims=(None, 0, 0))
     outputs = flat.outputs(flat.parameters, flat.train[0][:1]).numel()
+    second = vmap(hessian(lambda out, y: flat.loss(out[None], y[None]).sum()))
     first = 0
+    lost = 0  # examples whose second derivatives are rounding
     for block in flat.blocks(flat.train, vectors=4 * outputs):
         with explained(TWICE):
             jacobian, bend = each(flat.parameters, *block)
+            out = flat.outputs(flat.parameters, block[0])
+            with _Rounded():
+                rounded = second(out, block[1]).reshape(bend.shape)
         finite_points("train", jacobian, what="gradient", first=first)
         finite_points("train", bend, what="second derivative", first=first)
         first += len(bend)
+        bend, nothing = _without_rounding(bend, rounded)
+        lost += nothing
         yield jacobian, bend
+    require(
+        lost < first,
+        "model must be less certain: where it is as good as sure of every training "
+        "target, the second derivatives of the loss are rounding, and so is every "
+        "score; train it with more weight_decay",
+    )
+
+
+class _Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Rounds each step's result to a neighbour (Parker 1997, Monte Carlo arithmetic).
+
+    What comes out differs from the plain result by about as much as that one is wrong.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.generator = torch.Generator().manual_seed(0)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        returns = func._schema.returns
+        is_new = len(returns) == 1 and returns[0].alias_info is None
+        if not (is_new and isinstance(found, Tensor) and found.is_floating_point()):
+            return found
+        if found._is_zerotensor():
+            return found
+        signs = torch.randint(0, 2, found.shape, generator=self.generator).to(found)
+        return found * (1 + (2 * signs - 1) * torch.finfo(found.dtype).eps)
+
+
+def _without_rounding(bend: Tensor, rounded: Tensor) -> tuple[Tensor, int]:
+    """Return second derivatives (n, c, c) whose eigenvalues within rounding are 0.
+
+    rounded: the same with every step rounded anew. Of a nearly certain softmax the
+    eigenvalues fall below the rounding of p - p^2, and come out negative. Returns also
+    how many examples have none left.
+    """
+    noise = ROUNDING * (rounded - bend).flatten(1).norm(dim=1)
+    sizes = bend.flatten(1).norm(dim=1)
+    # Where rounding is small beside the largest entry, H's own is as large.
+    doubtful = (noise > ROUNDING * torch.finfo(bend.dtype).eps * sizes).nonzero()[:, 0]
+    if not len(doubtful):
+        return bend, 0
+    values, vectors = torch.linalg.eigh(bend[doubtful])
+    values = torch.where(values.abs() > noise[doubtful, None], values, 0.0)
+    bend = bend.clone()
+    bend[doubtful] = (vectors * values[:, None]) @ vectors.mT
+    return bend, int((values == 0).all(1).sum())
 
 
 def gauss_newton_product(flat: FlatModel, vectors: Tensor) -> Tensor:
