@@ -91,6 +91,17 @@ def test_rules(question: str, statement: str) -> None:
         "When was the first known king?",
         "When did Ada renounce violence?",
         "What do the membership reflect?",
+        # A question that denies: its statement would say the contrary.
+        "What did Ada not study?",
+        "What city didn't Ada visit?",
+        "Which river doesn’t the road cross?",
+        "What country hasn't joined the union?",
+        "What city has Ada never visited?",
+        "Who never founded a town?",
+        "When was the law no longer used?",
+        "What did nobody study?",
+        "What was built without a plan?",
+        "In which town was hardly a house left?",
     ],
 )
 def test_what_no_rule_fits(question: str) -> None:

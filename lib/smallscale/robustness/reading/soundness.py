@@ -41,18 +41,18 @@ class HandCheck(NamedTuple):
         )
 
 
-# The rules were made on other seeds. Of the six that are unsound, three come from
-# questions that are no English either ("This attach on Covenant Chain set back a
-# disaster."), and in three a changed word does not go with its neighbours ("The field
-# of studying system ...").
+# The rules were made on other seeds. Of the ten that are unsound, four come from
+# questions that are no English either ("British resettled many Huguenots in ..."), in
+# three a changed word does not go with its neighbours ("... to solve a computational
+# time"), and in three the answer has an article too few or too many.
 READ_BY_HAND = HandCheck(
     file="SQuAD 2.0's development set, 16 articles",
     seed=400,
     read=100,
-    sound=94,
-    turned=1125,
+    sound=90,
+    turned=1121,
     answerable=2910,
-    checksum=2526479352,
+    checksum=3061262696,
 )
 
 
