@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from smallscale.robustness.shift.corruptions import (
     CORRUPTIONS,
     corrupt,
     corruption_accuracy,
+    corruption_errors,
 )
 from tests.robustness.shift.helpers import PLACES, some_images
 
@@ -158,3 +160,17 @@ def test_what_cannot_be_corrupted_says_why(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         corrupt(images, name, severity)
+
+
+def test_errors_are_shares_of_a_baselines_by_hand() -> None:
+    """Errors .2 and .4 against .5 and .5, clean errors .1 and .3: CE .6, relative 1."""
+    columns = ["corruption", "severity", "accuracy"]
+    table = pd.DataFrame([("blur", 1, 0.8), ("blur", 2, 0.6)], columns=columns)
+    baseline = pd.DataFrame([("blur", 1, 0.5), ("blur", 2, 0.5)], columns=columns)
+    clean = {"clean": 0.9, "baseline_clean": 0.7}
+    errors = corruption_errors(table, baseline, **clean)
+    assert errors.loc["blur"].tolist() == pytest.approx([0.6, 1.0])
+    steady = corruption_errors(table, baseline, clean=0.9, baseline_clean=0.4)
+    assert math.isnan(steady.relative_CE["blur"])
+    with pytest.raises(ValueError, match="the same corruptions and severities"):
+        corruption_errors(table, baseline[:1], **clean)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from smallscale.core.intervals import binomial_interval
 from smallscale.datasets.digits import digits
@@ -169,7 +169,7 @@ def test_attention_to_groups_lifts_the_worst_where_training_stops_early() -> Non
         for m in TRAINING_METHODS
     }
     assert worst["erm"] < 0.3
-    assert min(worst["reweight"], worst["dro"]) > worst["erm"] + 0.3
+    assert min(worst[m] for m in TRAINING_METHODS if m != "erm") > worst["erm"] + 0.3
 
 
 @pytest.mark.parametrize("method", TRAINING_METHODS)
@@ -227,6 +227,7 @@ def test_reweighting_draws_each_group_as_often() -> None:
         with torch.no_grad():
             shares[method] = float(model(x[:1]).softmax(1)[0, 1])
     assert shares["erm"] == pytest.approx(0.1, abs=0.04)
+    assert shares["subsample"] == pytest.approx(0.5, abs=0.08)
     assert shares["reweight"] == pytest.approx(0.5, abs=0.08)
     assert shares["dro"] == pytest.approx(0.5, abs=0.08)
 
@@ -248,6 +249,48 @@ def test_dro_ends_where_the_groups_losses_are_equal() -> None:
     assert shares["dro"] == pytest.approx(0.5, abs=0.07)
 
 
+def test_subsampling_sees_one_balanced_choice_as_often_as_the_others_see_all() -> None:
+    """20 images of which 5 are in group 1: 5 of the other 15, always the same."""
+    x = torch.arange(20.0).reshape(20, 1, 1, 1)
+    groups = (torch.arange(20) % 4 == 0).long()
+    seen: list[float] = []
+
+    def keep(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        seen.extend(images.flatten().tolist())
+        return images
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    train_groups(model, x, groups, groups, method="subsample", epochs=3, perturb=keep)
+    assert len(seen) == 3 * 20
+    chosen = set(seen)
+    assert len(chosen) == 10
+    assert chosen >= {0.0, 4.0, 8.0, 12.0, 16.0}
+    assert all(seen.count(each) == 6 for each in chosen)
+
+
+def test_adjustment_leans_towards_the_small_group() -> None:
+    """A constant p of label 1; group 0, nine tenths, is all 0, group 1 all 1. Without
+    adjustment the losses become equal at p = 1/2; with C = 4 and 180 and 20 images
+    -ln(1 - p) + C / sqrt(180) = -ln(p) + C / sqrt(20) at odds of exp(.596)."""
+    x = torch.zeros(200, 1, 1, 1)
+    y = (torch.arange(200) % 10 == 0).long()
+    shares = {}
+    for adjustment in (0.0, 4.0):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+        passed: list[float] = []
+
+        def keep(epoch: int, model: nn.Module, passed: list[float] = passed) -> None:
+            with torch.no_grad():
+                passed.append(float(model(x[:1]).softmax(1)[0, 1]))
+
+        settings = {"epochs": 200, "lr": 0.01, "eta": 0.05, "adjustment": adjustment}
+        train_groups(model, x, y, y, method="dro", watch=keep, **settings)
+        shares[adjustment] = float(np.mean(passed[100:]))  # it swings about its end
+    odds = math.exp(4 / math.sqrt(20) - 4 / math.sqrt(180))
+    assert shares[0.0] == pytest.approx(0.5, abs=0.07)
+    assert shares[4.0] == pytest.approx(odds / (1 + odds), abs=0.07)
+
+
 def test_weight_decay_shrinks() -> None:
     train, _ = small_set(120)
     sizes = [
@@ -263,7 +306,12 @@ def test_weight_decay_shrinks() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"method": "jtt"}, "method must be one of erm, reweight, dro; got 'jtt'"),
+        (
+            {"method": "jtt"},
+            "method must be one of erm, subsample, reweight, dro; got 'jtt'",
+        ),
+        ({"adjustment": 1.0}, "adjustment must be 0 for a method other than dro"),
+        ({"method": "dro", "adjustment": -1}, "adjustment must be"),
         ({"labels": [0]}, "images, labels and groups must have the same length"),
         ({"groups": [0]}, "images, labels and groups must have the same length"),
         ({"epochs": 0}, "epochs must be a whole number, at least 1; got 0"),

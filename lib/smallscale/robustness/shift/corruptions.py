@@ -167,6 +167,39 @@ def corruption_accuracy(
     return pd.DataFrame(rows, columns=columns)
 
 
+def corruption_errors(
+    table: pd.DataFrame, baseline: pd.DataFrame, *, clean: float, baseline_clean: float
+) -> pd.DataFrame:
+    """Return each corruption's error as a share of a baseline model's.
+        CE_c          = sum over s of E(s, c) / sum over s of E_baseline(s, c)
+        relative CE_c = sum over s of (E(s, c) - E(clean)) / the same of the baseline
+    (Hendrycks and Dietterich 2019, section 4; there the baseline is AlexNet).
+
+    E is the share read wrong, s a severity. table, baseline: of `corruption_accuracy`
+    on the same images; clean, baseline_clean: accuracy on the images themselves.
+    Columns: CE and relative_CE, a row for each corruption; the means are mCE and
+    relative mCE. A baseline whose error does not grow gives a relative CE of NaN.
+    Raises ValueError where the tables hold other corruptions or severities.
+    """
+    here = _errors(table)
+    there = _errors(baseline)
+    same = here.index.equals(there.index) and here.columns.equals(there.columns)
+    require(same, "table and baseline must hold the same corruptions and severities")
+    lost = (here - (1 - clean)).sum(axis=1)
+    lost_there = (there - (1 - baseline_clean)).sum(axis=1)
+    return pd.DataFrame(
+        {
+            "CE": here.sum(axis=1) / there.sum(axis=1),
+            "relative_CE": lost / lost_there.where(lost_there > 0),
+        }
+    )
+
+
+def _errors(table: pd.DataFrame) -> pd.DataFrame:
+    accuracy = table.pivot(index="corruption", columns="severity", values="accuracy")
+    return 1 - accuracy
+
+
 def _checked_images(images: Any) -> Tensor:
     x = as_tensor("images", images).detach().cpu().float()
     allowed = "images must be (n, channels, height, width), not empty"

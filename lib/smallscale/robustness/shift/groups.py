@@ -40,7 +40,7 @@ __all__ = [
     "worst_group_accuracy",
 ]
 
-TRAINING_METHODS = ("erm", "reweight", "dro")
+TRAINING_METHODS = ("erm", "subsample", "reweight", "dro")
 
 # The digits, and the side of the stripe.
 GROUP_NAMES = ("0 to 4, left", "0 to 4, right", "5 to 9, left", "5 to 9, right")
@@ -133,30 +133,40 @@ def train_groups(
     *,
     method: str = "erm",
     eta: float = 0.01,
+    adjustment: float = 0.0,
     **settings: Any,
 ) -> nn.Module:
     """Fit `model` in place for every group's sake, or without regard to groups.
 
     images: (n, ...); labels: (n,) classes from 0; groups: (n,) whole numbers. method:
         erm: the mean loss over all images.
+        subsample: the mean loss over as many images of each group as the smallest has,
+            drawn once and gone through again and again (Idrissi et al. 2022).
         reweight: the mean loss over images drawn with the same chance from each group.
         dro: images drawn likewise, and the sum of q_g * (mean loss of group g), with q
-            by `group_dro_weights` and `eta`.
+            by `group_dro_weights` and `eta`. The losses that move q have
+            adjustment / sqrt(n_g) added, n_g the group's images: a small group counts
+            as harder than it looks, since it is learnt by heart sooner (Sagawa et al.
+            2020, section 3.3).
 
     settings: epochs, weight_decay, batch_size (128 unless given), lr (0.002), watch,
     seed and progress as for `train_classifier`, but Adam's lr stays as it is, so that
     stopping early and training for fewer epochs are the same thing. An epoch is n
-    images drawn.
+    images drawn for every method, so that the same epochs are the same steps.
     Returns the model in eval mode. Raises ValueError for an unknown method, lengths
-    that differ, and numbers out of range.
+    that differ, numbers out of range, and an adjustment of another method than dro.
     """
     one_of("method", method, TRAINING_METHODS)
     same_length(images=images, labels=labels, groups=groups)
-    names, group = torch.unique(torch.as_tensor(groups).cpu(), return_inverse=True)
+    finite_number("adjustment", adjustment, least=0)
+    only_dro = "adjustment must be 0 for a method other than dro"
+    require(method == "dro" or adjustment == 0, f"{only_dro}; got {adjustment!r}")
+    _, group = torch.unique(torch.as_tensor(groups).cpu(), return_inverse=True)
     # The loss is told both by the rows of one tensor, (n, 2).
     labels_and_groups = torch.stack([torch.as_tensor(labels).cpu(), group], 1)
-    loss = _worst_group_loss(len(names), eta) if method == "dro" else _mean_loss
-    order = torch.randperm if method == "erm" else _every_group_as_often(group)
+    added = adjustment / group.bincount().double().sqrt()
+    loss = _worst_group_loss(added, eta) if method == "dro" else _mean_loss
+    order = _order(method, group)
     settings = {"batch_size": 128, "lr": 2e-3} | settings
     return train_classifier(
         model,
@@ -222,6 +232,37 @@ def _hashable_labels(groups: Any) -> list[Any]:
     return [tuple(each) if isinstance(each, list) else each for each in labels]
 
 
+def _order(method: str, group: Tensor) -> Callable[[int], Tensor]:
+    """Return what draws an epoch's images for a method, called with their number."""
+    if method == "erm":
+        return torch.randperm
+    if method == "subsample":
+        return _as_many_of_each_group(group)
+    return _every_group_as_often(group)
+
+
+def _as_many_of_each_group(group: Tensor) -> Callable[[int], Tensor]:
+    """Return an order that goes through one balanced choice of images, repeatedly.
+
+    group: (n,) the group of each image, counted from 0. The choice is made at the first
+    call: as many images of each group as the smallest has.
+    """
+    smallest = int(group.bincount().min())
+    chosen: list[Tensor] = []
+
+    def order(n: int) -> Tensor:
+        if not chosen:
+            for each in range(int(group.max()) + 1):
+                members = (group == each).nonzero().flatten()
+                chosen.append(members[torch.randperm(len(members))[:smallest]])
+        balanced = torch.cat(chosen)
+        rounds = -(-n // len(balanced))
+        passes = [balanced[torch.randperm(len(balanced))] for _ in range(rounds)]
+        return torch.cat(passes)[:n]
+
+    return order
+
+
 def _every_group_as_often(group: Tensor) -> Callable[[int], Tensor]:
     """Return an order of images in which a member of a small group comes more often.
 
@@ -245,8 +286,12 @@ def _mean_loss(
     return losses.mean()
 
 
-def _worst_group_loss(count: int, eta: float) -> Loss:
-    """Return group DRO's loss: weighted means of groups, the weights equal at first."""
+def _worst_group_loss(added: Tensor, eta: float) -> Loss:
+    """Return group DRO's loss: weighted means of groups, the weights equal at first.
+
+    added: (groups,) what each group's loss gains before it moves the weights.
+    """
+    count = len(added)
     q = torch.full((count,), 1 / count, dtype=torch.float64)
 
     def loss(
@@ -255,7 +300,8 @@ def _worst_group_loss(count: int, eta: float) -> Loss:
         nonlocal q
         losses, groups = _losses_and_groups(model, x, labels_and_groups)
         means, present = group_means(losses, groups, count)
-        q = group_dro_weights(q, means.where(present, math.nan), eta)
+        adjusted = means.detach().cpu().double() + added
+        q = group_dro_weights(q, adjusted.where(present.cpu(), math.nan), eta)
         return q.to(losses) @ means
 
     return loss
