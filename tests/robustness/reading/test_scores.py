@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 
 from smallscale.robustness import add_sentences, score_squad, worst_of
+from smallscale.robustness.reading.addsent import original_id
 from smallscale.robustness.reading.dataset import questions
 from smallscale.robustness.reading.reader import Reader
 from smallscale.robustness.reading.readings import answers
 from smallscale.robustness.reading.scores import (
     _bootstrap_interval,
+    drawn_questions,
     mean_interval,
     over_seeds,
     same_questions,
@@ -99,3 +101,22 @@ def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
 def test_a_test_without_questions_is_refused_and_named(reader: Reader) -> None:
     with pytest.raises(ValueError, match="test 'none' has no question"):
         score_table({"r": reader}, {"none": {"data": []}})
+
+
+def test_the_questions_drawn_are_the_same_in_every_test() -> None:
+    clean = passages(6, seed=0)
+    attacked = add_sentences(clean, seed=0, candidates=2)
+    tests = {"clean": clean, "AddSent": attacked}
+    drawn = drawn_questions(tests, 5, seed=3)
+    ids = {
+        name: {original_id(qa["id"]) for qa in questions(t)}
+        for name, t in drawn.items()
+    }
+    assert ids["clean"] == ids["AddSent"]
+    assert len(ids["clean"]) == 5
+    reordered = drawn_questions(dict(reversed(tests.items())), 5, seed=3)
+    assert reordered["clean"] == drawn["clean"]
+    assert drawn_questions(tests, 5, seed=4)["clean"] != drawn["clean"]
+    assert drawn_questions(tests, 1000, seed=3) == same_questions(tests)
+    with pytest.raises(ValueError, match="n must be"):
+        drawn_questions(tests, 0, seed=3)

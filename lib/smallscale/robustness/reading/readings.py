@@ -79,15 +79,32 @@ class Reading:
         return next((text for text, _ in self.best()), "")
 
 
+class HasAnswer(Protocol):
+    """What a reader has found: a Reading, or only the words of an answer."""
+
+    @property
+    def answer(self) -> str:
+        """The answer's text."""
+        ...
+
+
+class Answering(Protocol):
+    """What answers questions, by marking a span or in words of its own."""
+
+    def read(self, pairs: Sequence[Pair]) -> Sequence[HasAnswer]:
+        """Return what was found for each pair."""
+        ...
+
+
 class ReaderLike(Protocol):
-    """What answers questions: a Reader, a HubReader, or anything with this method."""
+    """What marks spans: a Reader, a HubReader, or anything with this method."""
 
     def read(self, pairs: Sequence[Pair]) -> list[Reading]:
         """Return a Reading for each pair."""
         ...
 
 
-def answers(reader: ReaderLike, dataset: Dataset) -> dict[str, str]:
+def answers(reader: Answering, dataset: Dataset) -> dict[str, str]:
     """Return the likeliest answer to every question by id, as `score_squad` takes them.
 
     Passages are never cut.

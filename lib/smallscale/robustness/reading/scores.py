@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from smallscale.core.validation import require
+from smallscale.core.validation import require, whole_number
 from smallscale.robustness.reading.addsent import original_id, worst_scores
 from smallscale.robustness.reading.dataset import Dataset, questions
-from smallscale.robustness.reading.readings import ReaderLike, answers
+from smallscale.robustness.reading.readings import Answering, ReaderLike, answers
 from smallscale.robustness.reading.side_by_side import side_by_side
 
 RESAMPLES = 1000
 
 
 def score_table(
-    readers: Mapping[str, ReaderLike], tests: Mapping[str, Dataset], *, seed: int = 0
+    readers: Mapping[str, Answering], tests: Mapping[str, Dataset], *, seed: int = 0
 ) -> pd.DataFrame:
     """Return one row for each reader and test: reader, test, f1, low, high, n.
 
@@ -124,6 +124,22 @@ def same_questions(tests: Mapping[str, Dataset]) -> dict[str, Dataset]:
     ]
     shared = set.intersection(*ids) if ids else set()
     return {name: _only(dataset, shared) for name, dataset in tests.items()}
+
+
+def drawn_questions(
+    tests: Mapping[str, Dataset], n: int, *, seed: int
+) -> dict[str, Dataset]:
+    """Return the tests with n of the questions that all of them have, the same in each.
+
+    All of them where there are no more than n. Candidates count as their original.
+    seed: of the draw, which does not depend on the tests' order.
+    """
+    whole_number("n", n)
+    shared = same_questions(tests)
+    ids = {original_id(qa["id"]) for test in shared.values() for qa in questions(test)}
+    rng = np.random.default_rng(seed)
+    chosen = set(rng.permutation(sorted(ids))[:n].tolist())
+    return {name: _only(dataset, chosen) for name, dataset in shared.items()}
 
 
 def _only(dataset: Dataset, ids: set[str]) -> Dataset:
