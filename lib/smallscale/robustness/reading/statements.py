@@ -47,8 +47,24 @@ from smallscale.robustness.reading.numbers import names_a_day
 HAPPENING = frozenset(["happened", "happens", "occurred", "occurs"])
 # Inversion would drop or misplace these, and the statement would say the contrary.
 DENIALS = frozenset(
-    "barely cannot hardly neither never no nobody none nor not nothing nowhere rarely "
-    "scarcely seldom without".split()
+    [
+        "barely",
+        "cannot",
+        "hardly",
+        "neither",
+        "never",
+        "no",
+        "nobody",
+        "none",
+        "nor",
+        "not",
+        "nothing",
+        "nowhere",
+        "rarely",
+        "scarcely",
+        "seldom",
+        "without",
+    ]
 )
 RELATIVES = frozenset(["that", "which", "who"])
 LONGEST = 20  # words of a question; longer ones hold clauses that no rule reads
