@@ -9,16 +9,13 @@ at tiny six of its one seed. What is recorded already is not asked again.
 import sys
 
 from smallscale.models import RecordedModel
-from smallscale.robustness import add_sentences
-from smallscale.robustness.reading.addsent import random_sentences
 from smallscale.robustness.reading.dataset import Dataset
-from smallscale.robustness.reading.paraphrases import paraphrased_sentences
 from smallscale.robustness.reading.prompted_reader import (
     RECORDED,
     PromptedReader,
     prompted_scores,
+    prompted_tests,
 )
-from smallscale.robustness.reading.scores import drawn_questions
 from smallscale.robustness.reading.synthetic_squad import passages
 
 PASSAGES = {"small": 30, "tiny": 20}
@@ -28,14 +25,7 @@ QUESTIONS = {"small": 30, "tiny": 6}
 def tests_of(scale: str, seed: int) -> dict[str, Dataset]:
     """Return the tests of a seed, as the notebook draws them."""
     test = passages(PASSAGES[scale], seed=seed + 1000, held_out=True)
-    tests = {
-        "clean": test,
-        "unrelated sentence": random_sentences(test, seed=seed),
-        "same fact, other words": paraphrased_sentences(test, seed=seed),
-        "AddOneSent": add_sentences(test, seed=seed, candidates=1),
-        "at the start": add_sentences(test, seed=seed, candidates=1, at="start"),
-    }
-    return drawn_questions(tests, QUESTIONS[scale], seed=seed)
+    return prompted_tests(test, QUESTIONS[scale], seed=seed, generated=True)
 
 
 def main(seeds: list[int]) -> None:

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from smallscale.models import RecordedModel
+from smallscale.robustness.reading.addsent import add_sentences, random_sentences
 from smallscale.robustness.reading.dataset import Dataset
+from smallscale.robustness.reading.paraphrases import paraphrased_sentences
 from smallscale.robustness.reading.readings import Pair
-from smallscale.robustness.reading.scores import score_table
+from smallscale.robustness.reading.scores import drawn_questions, score_table
 
 # What SmolLM2 answered to the notebook's questions; it need not be there.
 RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "reading.jsonl"
@@ -70,6 +72,24 @@ class PromptedReader:
         prompts = [reading_prompt(*pair) for pair in pairs]
         texts = self.model.write(prompts, max_new_tokens=TOKENS, stop=["\n"])
         return [Written(text.strip()) for text in texts]
+
+
+def prompted_tests(
+    dataset: Dataset, n: int, *, seed: int, generated: bool
+) -> dict[str, Dataset]:
+    """Return the tests that a language model is asked, by name, on n questions each.
+
+    They are the clean passages, an unrelated sentence, AddOneSent at the end and at the
+    start, and, where the passages are generated, the same fact in other words.
+    seed: of the sentences and of the questions drawn.
+    """
+    tests = {"clean": dataset}
+    tests["unrelated sentence"] = random_sentences(dataset, seed=seed)
+    if generated:
+        tests["same fact, other words"] = paraphrased_sentences(dataset, seed=seed)
+    tests["AddOneSent"] = add_sentences(dataset, seed=seed, candidates=1)
+    tests["at the start"] = add_sentences(dataset, seed=seed, candidates=1, at="start")
+    return drawn_questions(tests, n, seed=seed)
 
 
 def prompted_scores(
