@@ -36,6 +36,8 @@ FUNCTION_WORDS = (
 # What a question with an object clause or an odd subject is told by.
 CLAUSE_WORDS = frozenset(LISTS["clause_words"])
 CLAUSE_VERBS = frozenset(LISTS["clause_verbs"])  # their object may be a clause
+# A question with one of these, inverted, would say the contrary.
+DENIALS = frozenset(LISTS["denials"])
 # What follows these in the passive is no part of the subject: "was called Rome".
 NAMING_VERBS = frozenset(LISTS["naming_verbs"])
 PREDICATE_ADJECTIVES = frozenset(LISTS["predicate_adjectives"])
@@ -97,6 +99,16 @@ def is_participle(word: str) -> bool:
 def is_adverb(word: str) -> bool:
     """Return whether the word may stand before a participle: first, newly."""
     return word in ADVERBS or (word.endswith("ly") and len(word) > 4)
+
+
+def denies(words: Iterable[str]) -> bool:
+    """Return whether a sentence denies something, by a word of its own or by "n't".
+
+    >>> denies("What city didn’t Ada visit".split()), denies(["Ada", "visited"])
+    (True, False)
+    """
+    plain = [word.lower().replace("’", "'").strip(",'") for word in words]
+    return any(word in DENIALS or word.endswith("n't") for word in plain)
 
 
 def is_plural(phrase: str) -> bool:

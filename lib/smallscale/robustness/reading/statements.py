@@ -38,6 +38,7 @@ from smallscale.robustness.reading.english import (
     SUBJECT_OR_OBJECT,
     TIME_NOUNS,
     Vocabulary,
+    denies,
     is_participle,
     is_past,
     is_plural,
@@ -45,27 +46,6 @@ from smallscale.robustness.reading.english import (
 from smallscale.robustness.reading.numbers import names_a_day
 
 HAPPENING = frozenset(["happened", "happens", "occurred", "occurs"])
-# Inversion would drop or misplace these, and the statement would say the contrary.
-DENIALS = frozenset(
-    [
-        "barely",
-        "cannot",
-        "hardly",
-        "neither",
-        "never",
-        "no",
-        "nobody",
-        "none",
-        "nor",
-        "not",
-        "nothing",
-        "nowhere",
-        "rarely",
-        "scarcely",
-        "seldom",
-        "without",
-    ]
-)
 RELATIVES = frozenset(["that", "which", "who"])
 LONGEST = 20  # words of a question; longer ones hold clauses that no rule reads
 LONGEST_GROUP = 4  # words behind "which" that belong to it
@@ -151,7 +131,7 @@ def as_statement(question: str, words: Vocabulary) -> Statement | None:
         return None
     opening = tokens[:at]
     rest = tokens[at + 1 :]
-    if any(word.endswith(",") for word in [tokens[at], *rest]) or _denies(tokens):
+    if any(word.endswith(",") for word in [tokens[at], *rest]) or denies(tokens):
         return None
     question_word = tokens[at].lower()
     preposition = ""
@@ -166,12 +146,6 @@ def as_statement(question: str, words: Vocabulary) -> Statement | None:
             return None
         return replace(found, before=[*opening, *found.before])
     return _asked_last(opening, question_word, preposition, rest, words)
-
-
-def _denies(tokens: Iterable[str]) -> bool:
-    """Return whether a question denies something: "What didn't Ada ever see?"."""
-    plain = [word.lower().replace("’", "'").strip(",'") for word in tokens]
-    return any(word in DENIALS or word.endswith("n't") for word in plain)
 
 
 def _asked_last(
