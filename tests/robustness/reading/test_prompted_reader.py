@@ -9,13 +9,15 @@ from smallscale.models import LanguageModel, ModelMissing, NotRecorded, Recorded
 from smallscale.models import recorded as recorded_module
 from smallscale.models.generation import write
 from smallscale.models.language_model import is_here
-from smallscale.robustness.reading.dataset import Dataset
+from smallscale.robustness.reading.addsent import original_id
+from smallscale.robustness.reading.dataset import Dataset, asked
 from smallscale.robustness.reading.prompted_reader import (
     RECORDED,
     TOKENS,
     PromptedReader,
     Written,
     prompted_scores,
+    prompted_tests,
     reading_prompt,
 )
 from smallscale.robustness.reading.readings import Pair
@@ -66,6 +68,47 @@ def test_scores_of_each_seed_stand_under_that_seed() -> None:
     assert list(table.seed) == [4, 7]
     assert list(table.reader) == ["parrot", "parrot"]
     assert list(table.columns[:3]) == ["reader", "seed", "test"]
+
+
+def notebooks_tests(scale: str, seed: int) -> dict[str, Dataset]:
+    """Return what the notebook asks at this scale."""
+    people, n = {"small": (30, 30), "tiny": (20, 6)}[scale]
+    dataset = passages(people, seed=seed + 1000, held_out=True)
+    return prompted_tests(dataset, n, seed=seed, generated=True)
+
+
+def test_the_same_questions_are_asked_of_each_kind_of_passage() -> None:
+    tests = notebooks_tests("tiny", 0)
+    clean = {qa["id"]: context for context, qa in asked(tests["clean"])}
+    assert len(clean) == 6
+    changed = ["unrelated sentence", "same fact, other words", "AddOneSent"]
+    for name in [*changed, "at the start"]:
+        of_test = {original_id(qa["id"]): c for c, qa in asked(tests[name])}
+        assert of_test.keys() == clean.keys()
+        for id_, context in of_test.items():
+            assert len(context) > len(clean[id_])
+            first = context.endswith(clean[id_])
+            last = context.startswith(clean[id_])
+            assert (first, last) == (
+                (True, False) if "start" in name else (False, True)
+            )
+    bare = prompted_tests(passages(3, seed=1), 4, seed=0, generated=False)
+    assert "same fact, other words" not in bare
+    assert "same fact, other words" in tests
+
+
+@pytest.mark.parametrize(
+    ("scale", "seed"), [("tiny", 0), ("small", 0), ("small", 1), ("small", 2)]
+)
+def test_all_that_the_notebook_asks_is_recorded(
+    scale: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded_module, "language_model", no_model)
+    reader = PromptedReader(RecordedModel(RECORDED))
+    tests = notebooks_tests(scale, seed)
+    table = prompted_scores(reader, {seed: tests}, name="SmolLM2")
+    assert list(table.test) == list(tests)
+    assert reader.model.asked == 0
 
 
 def test_without_the_model_what_was_not_recorded_is_refused_not_made_up(
