@@ -1,15 +1,13 @@
 """Does the checker accept Python and nothing else, and are pairs matched as asked?"""
 
 import math
-import sysconfig
-from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from smallscale.dpo import all_logps, code_rewards
+from smallscale.datasets.source_code import stdlib_modules
+from smallscale.dpo import all_logps
 from smallscale.dpo.code_rewards import (
     NEWLINE,
     code_pairs,
@@ -17,7 +15,6 @@ from smallscale.dpo.code_rewards import (
     code_tokens,
     measure_lines,
     parses,
-    stdlib_modules,
     tokenizer,
     write_lines,
 )
@@ -123,30 +120,6 @@ def test_the_library_itself_parses_line_by_line() -> None:
         if not set(line) & set("'\"")
     ]
     assert not any(parses(line) for line in spoilt)
-
-
-def test_the_corpus_is_code_and_always_the_same() -> None:
-    modules = stdlib_modules(SIZE)
-    assert sum(map(len, modules)) >= SIZE
-    assert modules == stdlib_modules.__wrapped__(SIZE)
-    assert stdlib_modules(2 * SIZE)[: len(modules)] == modules
-    for text in modules:
-        assert text.isascii()
-        for line in text.split("\n"):
-            assert len(line) <= 120
-            assert line.strip()[0] not in "#'\""  # neither comments nor docstrings
-
-
-def test_modules_come_in_an_order_that_no_file_system_decides(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    root = Path(sysconfig.get_paths()["stdlib"])
-    monkeypatch.setattr(
-        code_rewards, "_plain_source", lambda file: file.relative_to(root).as_posix()
-    )
-    names = stdlib_modules.__wrapped__(2000)
-    assert len(names) > 50
-    assert list(names) == sorted(names, key=lambda name: sha256(name.encode()).digest())
 
 
 def test_tokens_are_the_text_and_prompts_end_a_line() -> None:

@@ -108,7 +108,7 @@ def _from_folder(folder: Path) -> Authors:
     elsewhere: dict[str, str] = {}
     for home in homes:
         texts[home.name] = {}
-        for name, text in _documents(home):
+        for name, text in documents_below(home):
             lines = text.splitlines(keepends=True)
             cut = len(lines) - len(lines) // 5
             rest = "".join(lines[cut:])
@@ -126,8 +126,11 @@ def _is_home(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
 
 
-def _documents(home: Path) -> list[tuple[str, str]]:
-    """Return (name, text) of every text file below a folder, in order of name."""
+def documents_below(home: Path) -> list[tuple[str, str]]:
+    """Return (name, text) of every text file below a folder, in order of name.
+
+    Hidden files, links, what is not UTF-8 and files of more than 4 MiB are left out.
+    """
     found = []
     for file in sorted(home.rglob("*")):
         inside = file.relative_to(home)
