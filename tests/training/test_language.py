@@ -41,11 +41,11 @@ def test_each_token_is_predicted_once() -> None:
     random = torch.Generator().manual_seed(0)
     model = Bigram(torch.randn(5, 5, generator=random))
     tokens = torch.randint(5, (41,), generator=random)  # 40 predictions, 10 of 4
-    whole = float(next_token_loss(model, tokens[None]))
+    whole = next_token_loss(model, tokens[None]).item()
     for length in (2, 5, 11, 41):
         assert held_out_loss(model, tokens, length) == pytest.approx(whole, abs=1e-6)
     # 8 fit once into 41 - 1 = 40 in strides of 7: five stretches, 35 predictions.
-    first = float(next_token_loss(model, tokens[None, :36]))
+    first = next_token_loss(model, tokens[None, :36]).item()
     assert held_out_loss(model, tokens.numpy(), 8) == pytest.approx(first, abs=1e-6)
 
 
