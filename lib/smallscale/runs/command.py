@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,12 @@ from typer.core import TyperCommand
 from smallscale.notebook.scale import SCALES
 from smallscale.runs import Refused, refusing
 from smallscale.runs.catalogue import Notebook, choose, find_all, words_for
+from smallscale.runs.lists import read_rows
 from smallscale.runs.parameters import near, unknown
-from smallscale.runs.plan import Plan, plan
+from smallscale.runs.plan import Listed, Plan, Shard, plan
 from smallscale.runs.progress import ProgressReporter, console, count
 from smallscale.runs.record import RunRecord, claims_held, passed
-from smallscale.runs.results import Results, rows, table
+from smallscale.runs.results import Results, csv_line, rows, table
 
 WIDTH = 80  # columns that a terminal has at least
 
@@ -187,6 +188,22 @@ def run(
             autocompletion=_complete_scale,
         ),
     ] = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A list of runs in CSV or YAML, or a grid in YAML."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Seeds 0 to N-1.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only the I-th of N parts of all runs."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print which runs there are.")
+    ] = False,
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many runs at a time.")
     ] = 1,
@@ -211,10 +228,23 @@ def run(
     What was completed before is not repeated. Of several notebooks, those run that have
     the parameters given.
     """
-    asked = _asked(parameters or [], scale)
-    chosen = _having(asked, choose(notebooks, Path.cwd(), _tell))
+    asked = _asked(parameters or [], scale, seeds)
+    listed = _listed(params, asked)
+    names = dict.fromkeys([*asked, *(name for row in listed.rows for name in row)])
+    chosen = _having(names, choose(notebooks, Path.cwd(), _tell))
     results = _open(out)
-    work = plan(chosen, asked, Path.cwd(), results, fresh=fresh)
+    work = plan(
+        chosen,
+        asked,
+        Path.cwd(),
+        results,
+        fresh=fresh,
+        listed=listed if params else None,
+        shard=_shard(shard),
+    )
+    if dry_run:
+        print(_planned(work))
+        raise typer.Exit(0)
     with refusing(f"--out {out} cannot be written: ", OSError):
         results.recall(work.done)
     if work.todo:
@@ -353,11 +383,18 @@ def _open(out: Path) -> Results:
     return results
 
 
-def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
-    """Return the values asked for as texts, by name. `--scale S` is `-p scale=S`."""
+def _asked(
+    parameters: list[str], scale: str | None, seeds: int | None
+) -> dict[str, str]:
+    """Return the values asked for as texts, by name.
+
+    `--scale S` is `-p scale=S`, and `--seeds 3` is `-p seed=0:2:1`.
+    """
     texts = list(parameters)
     if scale is not None:
         texts.append(f"scale={scale}")
+    if seeds is not None:
+        texts.append(f"seed=0:{seeds - 1}:1")
     asked: dict[str, str] = {}
     for text in texts:
         name, equals, values = text.partition("=")
@@ -370,7 +407,47 @@ def _asked(parameters: list[str], scale: str | None) -> dict[str, str]:
     return asked
 
 
-def _having(asked: Mapping[str, str], notebooks: list[Notebook]) -> list[Notebook]:
+def _listed(file: Path | None, asked: Mapping[str, str]) -> Listed:
+    """Return the runs that `--params` lists; none where it is not given.
+
+    Raises Refused for a name that the command line gives as well.
+    """
+    if file is None:
+        return Listed([], Path.cwd())
+    rows = read_rows(file.expanduser())
+    for name in asked:
+        if any(name in row for row in rows):
+            raise Refused(f"{name} is given both on the command line and in {file}")
+    return Listed(rows, file.expanduser().absolute().parent)
+
+
+def _shard(text: str | None) -> Shard | None:
+    """Return which part of the runs `--shard 2/10` asks for."""
+    if text is None:
+        return None
+    number, slash, parts = text.partition("/")
+    digits = number.isdecimal() and parts.isdecimal() and text.isascii()
+    if not slash or not digits or not 1 <= int(number) <= int(parts):
+        raise Refused(
+            f"--shard {text} is no part; write I/N with I from 1 to N, such as 2/10"
+        )
+    return Shard(int(number), int(parts))
+
+
+def _planned(work: Plan) -> str:
+    """Return the table of runs that a command asks for, as CSV."""
+    done = [("completed", record.run, record.parameters) for record in work.done]
+    todo = [("to do", task.run, task.parameters) for task in work.todo]
+    names = dict.fromkeys(name for _, _, given in done + todo for name in given)
+    lines = [["status", "run", *names]]
+    lines += [
+        [status, run, *(str(given.get(name, "")) for name in names)]
+        for status, run, given in done + todo
+    ]
+    return "".join(map(csv_line, lines)).rstrip("\n")
+
+
+def _having(asked: Iterable[str], notebooks: list[Notebook]) -> list[Notebook]:
     """Return the notebooks that have every parameter asked for, and tell the others.
 
     Raises Refused where none of them has.

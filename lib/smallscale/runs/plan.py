@@ -21,10 +21,11 @@ from smallscale.notebook.fingerprints import (
     module_hashes,
     versions,
 )
-from smallscale.runs import refusing
+from smallscale.runs import Refused, refusing
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.dependencies import Finder, dependencies
-from smallscale.runs.parameters import Value, grid, unknown
+from smallscale.runs.lists import Row, given
+from smallscale.runs.parameters import MOST_VALUES, Value, grid, unknown
 from smallscale.runs.record import RunRecord
 from smallscale.runs.results import Results
 
@@ -215,6 +216,44 @@ def _one_by_one(node: ast.stmt) -> Iterator[tuple[ast.stmt, str]]:
             yield ast.ImportFrom(node.module, [alias], 0), node.module
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Runs that a file lists; relative paths in it start from its own folder."""
+
+    rows: list[Row]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of all runs, number 1 to `parts`, for jobs that share a folder."""
+
+    number: int
+    parts: int
+
+
+def _every(
+    notebook: Notebook, asked: Mapping[str, str], caller: Path, listed: Listed | None
+) -> Iterator[dict[str, Value]]:
+    """Yield the parameters of a notebook's runs; Refused where a value is wrong."""
+    runs = grid(notebook.parameters, asked, caller, notebook.path.parent)
+    if listed is None:
+        yield from runs
+        return
+    total = len(runs) * len(listed.rows)
+    if total > MOST_VALUES:
+        raise Refused(f"these are {total:,} runs; at most {MOST_VALUES:,} are taken")
+    for row in listed.rows:
+        values = {}
+        for name, value in row.items():
+            if name not in notebook.parameters:
+                raise unknown(name, notebook.parameters, notebook.name)
+            parameter = notebook.parameters[name]
+            values[name] = parameter.admit(given(parameter, value), listed.folder)
+        for run in runs:
+            yield run | values
+
+
 @dataclass
 class Plan:
     """What a command asks for."""
@@ -231,27 +270,34 @@ def plan(
     results: Results,
     *,
     fresh: bool = False,
+    listed: Listed | None = None,
+    shard: Shard | None = None,
 ) -> Plan:
     """Return every run that the notebooks and parameters ask for.
 
     asked: the values of each parameter, as the command line has them.
     caller: the folder that relative paths start from.
     fresh: runs that were completed before are to do as well.
+    listed: runs of a file, each with every combination of what is asked.
+    shard: only this part of all runs, done ones counted, so that the parts stay apart
+        while they finish.
     Raises Refused before anything has started.
     """
     inputs_hash.cache_clear()
     done: dict[str, RunRecord] = {}
     todo: dict[str, Task] = {}
     imports: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # of each run among all that are asked for
     for notebook in notebooks:
         for name in asked:
             if name not in notebook.parameters:
                 raise unknown(name, notebook.parameters, notebook.name)
         identifier = Identifier(notebook, results.folder)
-        for parameters in grid(
-            notebook.parameters, asked, caller, notebook.path.parent
-        ):
+        for parameters in _every(notebook, asked, caller, listed):
             run, data = identifier.run(parameters)
+            number = numbers.setdefault(run, len(numbers))
+            if shard and number % shard.parts != shard.number - 1:
+                continue
             record = results.records.get(run)
             if record and is_done(record) and not fresh:
                 done[run] = record

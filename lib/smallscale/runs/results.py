@@ -304,10 +304,10 @@ def _row(record: RunRecord, parameters: list[str], metrics: list[str]) -> list[A
 
 def table(records: list[RunRecord]) -> str:
     """Return runs.csv as text."""
-    return "".join(map(_csv_line, rows(records)))
+    return "".join(map(csv_line, rows(records)))
 
 
-def _csv_line(row: list[Any]) -> str:
+def csv_line(row: list[Any]) -> str:
     """Return a row as a line of CSV, ended by a newline.
 
     Written with its own ending, "\\r\\n", the csv module puts quotes round a field that
