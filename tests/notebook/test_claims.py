@@ -1,5 +1,6 @@
 """Claims: what is stated, what was measured, what counts."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,6 +89,24 @@ def test_stated_again_it_is_replaced(shown: list[Output]) -> None:
     assert [c["measured"] for c in shown[0].data[CLAIMS]["claims"]] == ["2"]
 
 
+def test_a_metric_takes_its_unit_size_and_interval_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("smallscale.notebook.claims.show_output", shown.append)
+    claims = Claims()
+    claims.metric("gain", np.float32(2), unit="points", n=40, low=1, high=np.float64(3))
+    claims.metric("count", np.int64(7)).metric("open", 1.5, low=-math.inf, high=2)
+    claims.show()
+    plain = {"whole": False, "unit": "", "n": None, "low": None, "high": None}
+    assert shown[0][CLAIMS]["metrics"] == {"gain": 2, "count": 7, "open": 1.5}
+    assert shown[0][CLAIMS]["details"] == {
+        "gain": plain | {"unit": "points", "n": 40, "low": 1, "high": 3},
+        "count": plain | {"whole": True},
+        "open": plain | {"high": 2},
+    }
+
+
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
@@ -102,6 +121,12 @@ def test_stated_again_it_is_replaced(shown: list[Output]) -> None:
         ),
         (lambda c: c.metric("two words", 1), "name"),
         (lambda c: c.metric("x", "1"), "value of metric x must be a number"),
+        (lambda c: c.metric("x", 1, low=0), "low and high of metric x must both"),
+        (lambda c: c.metric("x", 1, high=0), "low and high of metric x must both"),
+        (lambda c: c.metric("x", 1, low=2, high=1), "low of metric x must be at most"),
+        (lambda c: c.metric("x", 1, low="0", high=1), "low of metric x must be a num"),
+        (lambda c: c.metric("x", 1, n=0), "n of metric x must be a whole number"),
+        (lambda c: c.metric("x", 1, n=2.5), "n of metric x must be a whole number"),
     ],
 )
 def test_what_cannot_be_right_is_refused(call: Any, complaint: str) -> None:

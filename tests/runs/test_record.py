@@ -20,6 +20,8 @@ def test_a_record_comes_back_as_it_was_written() -> None:
     written = record(
         claims=[claim(), claim(statement="Another", reproduced=True)],
         metrics={"accuracy": 0.25, "lost": None, "count": 3},
+        details={"count": {"whole": True, "unit": "", "n": 9, "low": 2.5, "high": 4}},
+        commit="0" * 40,
         parameters={"scale": "tiny", "seed": 1, "eps": 0.5, "clip": True},
         figures=[{"file": "figure-1.png", "title": "", "alt": "A line"}],
         data={"data": "ab12"},
@@ -57,6 +59,8 @@ def test_the_keys_of_the_file_are_these() -> None:
         "finished",
         "place",
         "code",
+        "details",
+        "commit",
     ]
 
 
@@ -122,7 +126,7 @@ def test_what_an_earlier_version_did_not_write_is_empty() -> None:
     assert RunRecord.from_json(json.dumps(content)) == record()
 
 
-@pytest.mark.parametrize("key", list(json.loads(record().to_json()))[:-2])
+@pytest.mark.parametrize("key", list(json.loads(record().to_json()))[:-4])
 def test_a_record_without_one_of_its_keys_is_refused(key: str) -> None:
     content = json.loads(record().to_json())
     del content[key]

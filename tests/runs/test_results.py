@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallscale.runs.record import RunRecord
-from smallscale.runs.results import Results, rows, table
+from smallscale.runs.results import Results
+from smallscale.runs.table import rows, table
 from tests.runs.samples import record
 
 
@@ -264,4 +265,5 @@ def test_no_two_columns_have_one_heading(
     heads, row = rows([run])
     assert len(set(heads)) == len(heads) == len(row)
     assert heads[6 : 6 + len(headings)] == headings
-    assert row[6:] == [7] * len(parameters) + [8.0] * len(metrics)
+    given = [7] * len(parameters) + [8.0] * len(metrics)
+    assert row[6 : 6 + len(given)] == given

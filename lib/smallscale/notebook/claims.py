@@ -43,6 +43,7 @@ class Claims:
         self.scale = scale
         self._claims: dict[str, dict[str, Any]] = {}
         self._metrics: dict[str, int | float | None] = {}
+        self._details: dict[str, dict[str, Any]] = {}  # of each metric
 
     def add(
         self,
@@ -87,25 +88,56 @@ class Claims:
         }
         return self
 
-    def metric(self, name: str, value: float) -> Self:
+    def metric(
+        self,
+        name: str,
+        value: float,
+        *,
+        unit: str = "",
+        n: int | None = None,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Self:
         """Record a number for the table of runs (`runs.csv`).
 
         name: its column. value: a number; NaN and infinity become an empty field.
+        unit: what it counts, such as "s" or "points". n: how many it is measured on.
+        low, high: the ends of its interval. They get columns of their own,
+        `<name>_low`, `<name>_high` and `<name>_n`, and the unit stands in
+        `columns.csv`.
 
-        Raises ValueError for a name that cannot be a column's, and what is no number.
+        Raises ValueError for a name that cannot be a column's, for what is no number,
+        for one end without the other, and for low above high.
         """
         if not name.isidentifier():
             raise ValueError(
                 "name must be a word usable as a column name, such as pgd_accuracy; "
                 f"got {name!r}"
             )
-        number = _single(value)
-        if not isinstance(number, Real):
-            kind = type(number).__name__
-            raise ValueError(f"value of metric {name} must be a number; got {kind}")
-        if not isinstance(number, (bool, Integral)):
-            number = float(number)
-        self._metrics[name] = number if math.isfinite(number) else None
+        number = _number(f"value of metric {name}", value)
+        if (low is None) != (high is None):
+            raise ValueError(f"low and high of metric {name} must both be given")
+        ends = [
+            None if end is None else _number(f"{side} of metric {name}", end)
+            for side, end in (("low", low), ("high", high))
+        ]
+        if ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
+            raise ValueError(
+                f"low of metric {name} must be at most high; got {low} and {high}"
+            )
+        size = None if n is None else _number(f"n of metric {name}", n)
+        if size is not None and not (isinstance(size, int) and size >= 1):
+            raise ValueError(
+                f"n of metric {name} must be a whole number, at least 1; got {n}"
+            )
+        self._metrics[name] = _finite(number)
+        self._details[name] = {
+            "whole": isinstance(number, int),
+            "unit": str(unit),
+            "n": size,
+            "low": _finite(ends[0]),
+            "high": _finite(ends[1]),
+        }
         return self
 
     def show(self) -> None:
@@ -114,6 +146,10 @@ class Claims:
             "scale": self.scale,
             "claims": list(self._claims.values()),
             "metrics": {name: _as_json(x) for name, x in self._metrics.items()},
+            "details": {
+                name: {key: _as_json(x) for key, x in detail.items()}
+                for name, detail in self._details.items()
+            },
         }
         show_output(
             {CLAIMS: record, "text/html": self._html(), "text/plain": str(self)}
@@ -176,7 +212,19 @@ def _as_text(measured: Any) -> str:
     return f"{measured:.4g}" if isinstance(measured, float) else str(measured)
 
 
-def _as_json(number: float | None) -> float | None:
+def _number(name: str, value: Any) -> int | float:
+    """Return one number of any library as Python's; truth values count as 0 and 1."""
+    number = _single(value)
+    if not isinstance(number, Real):
+        raise ValueError(f"{name} must be a number; got {type(number).__name__}")
+    return int(number) if isinstance(number, Integral) else float(number)
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else number
+
+
+def _as_json(number: Any) -> Any:
     """Return a number as JupyterLab writes it when a notebook is saved: 1 for 1.0."""
     if isinstance(number, float) and number.is_integer() and abs(number) < 2**53:
         return int(number)

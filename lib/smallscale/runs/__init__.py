@@ -2,6 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Refused(Exception):
@@ -24,3 +29,11 @@ def refusing(message: str, *errors: type[Exception]) -> Iterator[None]:
         if message.endswith(" "):
             message = f"{message}{error}"
         raise Refused(message) from None
+
+
+def load(folder: str | Path = "results") -> "pd.DataFrame":
+    """Return the table of runs as a DataFrame: see `smallscale.runs.table.load`."""
+    # Imported here: the command starts without pandas.
+    from smallscale.runs.table import load as load_table
+
+    return load_table(folder)

@@ -21,7 +21,8 @@ from smallscale.runs.parameters import near, unknown
 from smallscale.runs.plan import Listed, Plan, Shard, plan
 from smallscale.runs.progress import ProgressReporter, console, count
 from smallscale.runs.record import RunRecord, claims_held, passed
-from smallscale.runs.results import Results, csv_line, rows, table
+from smallscale.runs.results import Results
+from smallscale.runs.table import csv_line, rows, table
 
 WIDTH = 80  # columns that a terminal has at least
 

@@ -49,6 +49,7 @@ from smallscale.runs.record import (
     Claim,
     DamagedRecord,
     Hardware,
+    MetricDetail,
     RunRecord,
     Status,
     read_as,
@@ -233,23 +234,35 @@ class ShownClaims:
 
     claims: list[Claim]
     metrics: dict[str, float | None]
+    details: dict[str, MetricDetail] = field(default_factory=dict)
 
 
 def read_claims(notebook: Any) -> tuple[list[Claim], dict[str, float | None]]:
     """Return the claims and metrics that the executed notebook shows.
+
+    See `read_shown`.
+    """
+    shown = read_shown(notebook)
+    return shown.claims, shown.metrics
+
+
+def read_shown(notebook: Any) -> ShownClaims:
+    """Return the claims and metrics that the executed notebook shows, with details.
 
     Of a claim that is stated twice the last counts. Raises DamagedRecord where an
     output that should hold claims holds something else.
     """
     claims: dict[str, Claim] = {}
     metrics: dict[str, float | None] = {}
+    details: dict[str, MetricDetail] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if CLAIMS in output.get("data", {}):
                 shown = read_as(ShownClaims, output["data"][CLAIMS], "the table")
                 claims |= {claim.statement: claim for claim in shown.claims}
                 metrics |= shown.metrics
-    return list(claims.values()), metrics
+                details |= shown.details
+    return ShownClaims(list(claims.values()), metrics, details)
 
 
 def _record(
@@ -257,10 +270,10 @@ def _record(
 ) -> RunRecord:
     """Return the record of a run that is over, as yet without figures and page."""
     try:
-        claims, metrics = read_claims(notebook)
+        shown = read_shown(notebook)
     except DamagedRecord as damage:
         outcome.fail(f"its claims cannot be read: {damage}")
-        claims, metrics = [], {}
+        shown = ShownClaims([], {})
     return RunRecord(
         run=task.run,
         notebook=task.notebook.name,
@@ -268,8 +281,9 @@ def _record(
         question=task.notebook.question,
         parameters=task.parameters,
         data=task.data,
-        claims=claims,
-        metrics=metrics,
+        claims=shown.claims,
+        metrics=shown.metrics,
+        details=shown.details,
         seed=task.parameters.get("seed"),
         scale=task.parameters.get("scale"),
         status=outcome.status,
@@ -285,6 +299,7 @@ def _record(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         place=place_of(task.notebook, task.folder.parents[1]),
         code=_code_beside_the_name(outcome.usage.files, task, started),
+        commit=task.commit,
     )
 
 

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -104,6 +105,7 @@ class Task:
     data: dict[str, str]  # a hash of what each path parameter points at
     folder: Path  # where the run lies when it is over
     files: dict[str, str] = field(default_factory=dict)  # a hash of each own module
+    commit: str = ""  # git's, of the notebook
     html: bool = True
     timeout: float | None = None  # seconds
     threads: int = 1
@@ -127,6 +129,22 @@ def _hash_now(path: Path, *, data: bool = False) -> str:
         return contents_hash(path) if data else file_hash(path)
     except OSError:
         return ""
+
+
+@cache
+def commit_of(folder: Path) -> str:
+    """Return the git commit that a folder lies in, with -dirty where it was changed.
+
+    Empty where there is no git, no repository or no commit.
+    """
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        told = subprocess.run(
+            words, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.strip()
 
 
 State = tuple[int, ...]
@@ -284,6 +302,7 @@ def plan(
     Raises Refused before anything has started.
     """
     inputs_hash.cache_clear()
+    commit_of.cache_clear()
     done: dict[str, RunRecord] = {}
     todo: dict[str, Task] = {}
     imports: dict[str, None] = {}
@@ -303,6 +322,14 @@ def plan(
                 done[run] = record
                 continue
             folder = results.folder / "runs" / run
-            todo[run] = Task(run, notebook, parameters, data, folder, identifier.files)
+            todo[run] = Task(
+                run,
+                notebook,
+                parameters,
+                data,
+                folder,
+                identifier.files,
+                commit=commit_of(notebook.path.parent),
+            )
         imports |= dict.fromkeys(warm_imports(notebook))
     return Plan(list(done.values()), list(todo.values()), list(imports))

@@ -46,6 +46,17 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class MetricDetail:
+    """What stands beside a metric's number."""
+
+    whole: bool = False  # whether it counts something; 1.0 is written as 1
+    unit: str = ""
+    n: int | None = None  # how many it is measured on
+    low: float | None = None  # its interval
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Hardware:
     """The machine that the run used."""
 
@@ -84,6 +95,8 @@ class RunRecord:
     # A hash of each file of the user's own that was run or read, and that neither an
     # import nor a parameter names.
     code: dict[str, str] = field(default_factory=dict)
+    details: dict[str, MetricDetail] = field(default_factory=dict)  # of the metrics
+    commit: str = ""  # git's, of the notebook; ends in -dirty where it was changed
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -1,12 +1,10 @@
 """What came of the runs? The results folder: runs, the log, the table, the gallery.
 
 `runs/<run>/run.json` is the truth, and several commands may add to it at a time.
-`runs.jsonl` is the log that each run is appended to; `runs.csv` and `index.html` are
-made from the records and replaced whole.
+`runs.jsonl` is the log that each run is appended to; `runs.csv`, its
+dictionary `columns.csv` and `index.html` are made from the records and replaced whole.
 """
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -18,16 +16,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
 
 from smallscale.runs import refusing
-from smallscale.runs.record import DamagedRecord, RunRecord, claims_held
+from smallscale.runs.record import DamagedRecord, RunRecord
+from smallscale.runs.table import dictionary, table
 
-FIRST_COLUMNS = ("run", "notebook", "status", "claims", "seconds", "peak_mb")
-OUTPUTS = ("runs.csv", "runs.jsonl", "index.html")  # made from the records
+OUTPUTS = (
+    "runs.csv",
+    "columns.csv",
+    "runs.jsonl",
+    "index.html",
+)  # made from the records
 ASKED = "asked"  # the file in a run's folder that tells when it was last asked for
 ALIVE = "alive"  # the lock, in an unfinished run's folder, of the command that runs it
 FAILED = "-failed"  # ends the folder's name of a failed attempt at a run that is done
@@ -175,6 +177,7 @@ class Results:
             self._read_all()
             records = self.current()
             _replace(self.folder / "runs.csv", table(records))
+            _replace(self.folder / "columns.csv", dictionary(records))
             _replace(self.folder / "index.html", gallery(records))
         self._refreshed = time.monotonic()
 
@@ -252,70 +255,6 @@ def _append_line(path: Path, line: str) -> None:
             if stream.read(1) != b"\n":
                 stream.write(b"\n")
         stream.write(f"{line}\n".encode())
-
-
-# ---- the table -----------------------------------------------------------------------
-
-
-def rows(records: list[RunRecord]) -> list[list[Any]]:
-    """Return the table of runs: a row of headings, then a row for each run.
-
-    The columns are FIRST_COLUMNS, then the parameters, then the metrics of all runs. A
-    parameter whose name is taken is called `parameter_<name>`, and a metric
-    `metric_<name>`.
-    """
-    parameters = _names(record.parameters for record in records)
-    metrics = _names(record.metrics for record in records)
-    headings = list(FIRST_COLUMNS)
-    for prefix, names in (("parameter_", parameters), ("metric_", metrics)):
-        free = {*FIRST_COLUMNS, *parameters, *metrics}
-        headings += [_heading(name, prefix, free, headings) for name in names]
-    return [headings, *(_row(record, parameters, metrics) for record in records)]
-
-
-def _names(dicts: Iterable[Iterable[str]]) -> list[str]:
-    """Return the keys of all dicts, each once, in the order in which they come."""
-    return list(dict.fromkeys(name for keys in dicts for name in keys))
-
-
-def _heading(name: str, prefix: str, known: set[str], taken: list[str]) -> str:
-    """Return a column's heading: the name, or one that nothing else is called."""
-    if name not in taken:
-        return name
-    heading = prefix + name
-    while heading in known or heading in taken:
-        heading = prefix + heading
-    return heading
-
-
-def _row(record: RunRecord, parameters: list[str], metrics: list[str]) -> list[Any]:
-    held, judged = claims_held(record)
-    return [
-        record.run,
-        record.notebook,
-        record.status,
-        f"{held} of {judged}" if judged else "",
-        record.seconds,
-        record.peak_mb,
-        *(record.parameters.get(name) for name in parameters),
-        *(record.metrics.get(name) for name in metrics),
-    ]
-
-
-def table(records: list[RunRecord]) -> str:
-    """Return runs.csv as text."""
-    return "".join(map(csv_line, rows(records)))
-
-
-def csv_line(row: list[Any]) -> str:
-    """Return a row as a line of CSV, ended by a newline.
-
-    Written with its own ending, "\\r\\n", the csv module puts quotes round a field that
-    holds either of the two.
-    """
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(row)
-    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _replace(path: Path, text: str) -> None:
