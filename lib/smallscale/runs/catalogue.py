@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlparse
 
 from smallscale.runs import Refused, refusing
@@ -53,6 +53,13 @@ class Notebook:
 
     path: Path
     name: str
+
+    @classmethod
+    def from_document(cls, path: Path, document: Any, name: str = "") -> Self:
+        """Return a notebook as if it had been read from a file that holds this."""
+        notebook = cls(path, name or path.stem)
+        notebook.__dict__["document"] = document
+        return notebook
 
     @cached_property
     def document(self) -> dict[str, Any]:

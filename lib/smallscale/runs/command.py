@@ -1,6 +1,7 @@
 """The command `smallscale`: list, run, results, doctor, model."""
 
 import importlib.metadata
+import importlib.util
 import os
 import signal
 import sys
@@ -206,8 +207,14 @@ def run(
         bool, typer.Option("--dry-run", help="Only print which runs there are.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many runs at a time.")
+        int, typer.Option(min=1, metavar="N", help="How many runs at a time, here.")
     ] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="A Dask cluster's scheduler, tcp://host:8786."
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(min=0.001, metavar="S", help="Seconds a run may take."),
@@ -250,8 +257,9 @@ def run(
         results.recall(work.done)
     if work.todo:
         # Imported here: what talks to kernels takes a while to import.
-        from smallscale.runs.sweep import run_sweep
+        from smallscale.runs.sweep import SchedulerLost, run_sweep
 
+        _check_cluster(scheduler)
         results.prepare()
         progress = ProgressReporter(len(work.todo))
         try:
@@ -264,10 +272,14 @@ def run(
                     timeout=timeout,
                     html=html,
                     warm=not cold,
+                    scheduler=scheduler,
                 )
         except KeyboardInterrupt:
             _tell(_interrupted(work, progress.records, out))
             raise typer.Exit(130) from None
+        except SchedulerLost as lost:
+            _tell(f"{lost}; {_interrupted(work, progress.records, out)}")
+            raise typer.Exit(1) from None
         except OSError as failure:  # a full disk; nobody who reads the output
             kept = _interrupted(work, progress.records, out)
             _tell(f"{failure.strerror or failure}; {kept}")
@@ -406,6 +418,12 @@ def _asked(
             raise Refused(f"{name} is given twice; write its values as one comma list")
         asked[name] = values
     return asked
+
+
+def _check_cluster(scheduler: str | None) -> None:
+    """Refuse a scheduler's address where Dask is not installed."""
+    if scheduler is not None and not importlib.util.find_spec("distributed"):
+        raise Refused("--scheduler needs Dask: pip install 'smallscale[cluster]'")
 
 
 def _listed(file: Path | None, asked: Mapping[str, str]) -> Listed:

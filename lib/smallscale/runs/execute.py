@@ -116,9 +116,15 @@ def execute(
     except Interrupted:
         raise
     except Exception as failure:
-        outcome = Outcome()
-        outcome.fail(f"the run broke off: {type(failure).__name__}: {failure}")
-        return _record(nbformat.v4.new_notebook(), task, outcome, started)
+        return broken_off(task, f"{type(failure).__name__}: {failure}", started)
+
+
+def broken_off(task: Task, why: str, started: datetime | None = None) -> RunRecord:
+    """Return the record of a run that broke off and has left no folder."""
+    outcome = Outcome()
+    outcome.fail(f"the run broke off: {why}")
+    began = started or datetime.now(UTC)
+    return _record(nbformat.v4.new_notebook(), task, outcome, began)
 
 
 def _run(
@@ -340,15 +346,21 @@ def _hardware(gpu: str | None) -> Hardware:
 
 
 def _keep(notebook: Any, record: RunRecord, task: Task, part: Path) -> RunRecord:
-    """Fill the run's folder, and give it its name. Returns the record written.
-
-    An earlier folder of that name makes way. But where that holds a completed run, and
-    this one is none, the earlier one stays, and this one lies beside it.
-    """
+    """Fill the run's folder, and give it its name. Returns the record written."""
     with suppress(OSError):
         (part / FILES).rmdir()  # the notebook has written nothing there
     _write_text(part / "notebook.ipynb", nbformat.writes(notebook))
     record = _draw_pages(notebook, record, part, html=task.html)
+    return put_in_place(record, task, part)
+
+
+def put_in_place(record: RunRecord, task: Task, part: Path) -> RunRecord:
+    """Write the record into a run's filled folder, and give this folder its name.
+
+    An earlier folder of that name makes way. But where that holds a completed run, and
+    this one is none, the earlier one stays, and this one lies beside it. Returns the
+    record written.
+    """
     with results_lock(task.folder.parents[1]):
         place = task.folder
         beside = failed_folder(place)

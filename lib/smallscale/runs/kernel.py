@@ -26,6 +26,11 @@ from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 RUN_FOLDER = "SMALLSCALE_RUN_FOLDER"  # the variable that names a run's own folder
 # The module as an expression, so that no name of ours is left in the notebook.
 KERNEL_SIDE = "__import__('smallscale.runs.kernel_side', fromlist=['kernel_side'])"
+# An ordinary kernel's arguments, by which it ends when whoever started it is gone.
+END_WITH_PARENT = (
+    "--HistoryManager.enabled=False",
+    f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_with_parent()",
+)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,8 @@ class Task:
     folder: Path  # where the run lies when it is over
     files: dict[str, str] = field(default_factory=dict)  # a hash of each own module
     commit: str = ""  # git's, of the notebook
+    # Of Python and of each installed module that it uses, as its name counts them.
+    versions: dict[str, str] = field(default_factory=dict)
     html: bool = True
     timeout: float | None = None  # seconds
     threads: int = 1
@@ -330,6 +332,7 @@ def plan(
                 folder,
                 identifier.files,
                 commit=commit_of(notebook.path.parent),
+                versions=identifier.code["versions"],
             )
         imports |= dict.fromkeys(warm_imports(notebook))
     return Plan(list(done.values()), list(todo.values()), list(imports))

@@ -33,7 +33,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -138,6 +139,18 @@ def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
                 process.kill()
 
 
+@cache
+def lasting_warm_process(statements: tuple[str, ...], threads: int) -> Path:
+    """Start a warm process that lives as long as this one; return its socket's path.
+
+    Asked for the same imports again, it is the same.
+    """
+    stack = ExitStack()
+    atexit.register(stack.close)
+    env = kernel_env(threads)
+    return stack.enter_context(warm_process(list(statements), env))
+
+
 class ForkedKernel:
     """A forked kernel, with the methods of `subprocess.Popen` that its manager uses.
 
@@ -182,7 +195,7 @@ class WarmProvisioner(LocalProvisioner):
         if SOCKET in kwargs["env"]:
             request = {
                 "argv": cmd[cmd.index("ipykernel_launcher") + 1 :],
-                "cwd": kwargs["cwd"],
+                "cwd": kwargs.get("cwd") or os.getcwd(),
                 "env": kwargs["env"],
             }
             with suppress(OSError, ValueError):

@@ -1,0 +1,78 @@
+"""May users of papermill have warm kernels? `papermill --engine smallscale`.
+
+Papermill finds the engine by an entry point, and keeps its own ways: its parameters,
+its output file, its progress. The kernel is forked from a warm process, which lives as
+long as the Python process that uses papermill, so it pays where several notebooks are
+executed from one program. A kernel ends with that process, however it ends. What a
+notebook claims is read back into its metadata, under `smallscale`.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from papermill.engines import NBClientEngine
+from papermill.log import logger
+
+from smallscale.runs.catalogue import Notebook
+from smallscale.runs.execute import read_shown
+from smallscale.runs.kernel import END_WITH_PARENT, kernel_manager
+from smallscale.runs.plan import warm_imports
+from smallscale.runs.record import DamagedRecord
+from smallscale.runs.warm import (
+    SOCKET,
+    SUPPORTED,
+    kernel_env,
+    lasting_warm_process,
+    socket_folder,
+)
+
+
+class SmallscaleEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
+    """Papermill's own engine, with kernels of smallscale's."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, **options: Any
+    ) -> Any:
+        """Execute the notebook that papermill manages; options are its engine's.
+
+        A notebook in another language than Python has papermill's ordinary kernel.
+        """
+        notebook = nb_man.nb
+        language = notebook.metadata.get("kernelspec", {}).get("language") or "python"
+        if language.lower() != "python":
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+        with socket_folder() as folder:
+            manager = kernel_manager(Path(folder))
+            specification: Any = manager.kernel_spec
+            specification.env = _environment(notebook)
+            options["km"] = manager
+            if os.name == "posix":
+                options["extra_arguments"] = list(END_WITH_PARENT)
+            super().execute_managed_notebook(nb_man, kernel_name, **options)
+        _keep_claims(notebook)
+        return notebook
+
+
+def _environment(notebook: Any) -> dict[str, str]:
+    """Return what a kernel's environment gets: threads, and the warm process."""
+    added = kernel_env(1)
+    if SUPPORTED:
+        whole = Notebook.from_document(Path("notebook.ipynb").absolute(), notebook)
+        added[SOCKET] = str(lasting_warm_process(tuple(warm_imports(whole)), 1))
+    return added
+
+
+def _keep_claims(notebook: Any) -> None:
+    """Put claims and metrics into the notebook's metadata; tell which do not hold."""
+    try:
+        shown = read_shown(notebook)
+    except DamagedRecord as damage:
+        logger.warning("smallscale: its claims cannot be read: %s", damage)
+        return
+    notebook.metadata["smallscale"] = dataclasses.asdict(shown)
+    for claim in shown.claims:
+        if claim.judged and not claim.holds:
+            logger.warning("smallscale: a claim does not hold: %s", claim.statement)
