@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from smallscale.runs.curves import HEIGHT, WIDTH, Curves, curves
 from smallscale.runs.pages import template_environment
 from smallscale.runs.record import RunRecord, claims_held, passed
 
@@ -25,6 +26,7 @@ class NotebookRuns:
     question: str
     varied: list[str]  # the parameters that differ between its runs
     runs: list[RunRecord]  # those that failed or do not hold first
+    curves: Curves | None  # what its metrics do along a swept parameter
 
 
 def gallery(runs: list[RunRecord]) -> str:
@@ -39,6 +41,8 @@ def gallery(runs: list[RunRecord]) -> str:
             held=sum(count.held for count in counts),
             judged=sum(count.judged for count in counts),
             cards=CARDS,
+            width=WIDTH,
+            height=HEIGHT,
             made=datetime.now(UTC),
         )
     )
@@ -73,6 +77,7 @@ def _notebook(name: str, runs: list[RunRecord]) -> NotebookRuns:
         question=newest.question,
         varied=varied,
         runs=sorted(runs, key=worst_first),
+        curves=curves(runs, varied),
     )
 
 
