@@ -84,6 +84,17 @@ def test_a_single_run_shows_the_interval_that_it_gave() -> None:
     assert panel.unit == "points"
 
 
+def test_what_does_not_move_is_a_line_in_the_middle() -> None:
+    rows = [
+        {"eps": eps, "seed": seed, "value": 7} for eps in (1, 2, 3) for seed in "ab"
+    ]
+    found = curves(runs(*rows), ["eps", "seed"])
+    assert found is not None
+    (panel,) = found.panels
+    assert [panel.place(x, 7)[1] for x in (1, 2, 3)] == [HEIGHT / 2] * 3
+    assert not panel.band
+
+
 def test_where_there_is_nothing_to_draw() -> None:
     two = [{"eps": eps, "seed": 0, "value": 1.0} for eps in (1, 2)]
     seeds = [{"eps": 1, "seed": seed, "value": 1.0} for seed in range(5)]

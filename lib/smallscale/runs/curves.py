@@ -45,9 +45,10 @@ class Panel:
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Return where a value stands in the field, from its upper left corner."""
         wide = self.right - self.left or 1.0
-        tall = self.top - self.bottom or 1.0
+        tall = self.top - self.bottom
         across = (x - self.left) / wide * (WIDTH - 2 * MARGIN) + MARGIN
-        down = (self.top - y) / tall * (HEIGHT - 2 * MARGIN) + MARGIN
+        share = (self.top - y) / tall if tall else 0.5
+        down = share * (HEIGHT - 2 * MARGIN) + MARGIN
         return round(across, 1), round(down, 1)
 
     @property
