@@ -147,7 +147,7 @@ def gauss_newton_seen(flat: FlatModel) -> tuple[Tensor, Curvature]:
     n = len(bend)
 
     def mean(bends: Tensor) -> Tensor:
-        total = seen.flatten(0, 1).T @ (bends @ seen).flatten(0, 1)
+        total: Tensor = seen.flatten(0, 1).T @ (bends @ seen).flatten(0, 1)
         return (total + total.T) / (2 * n)
 
     def train_products(directions: Tensor) -> Tensor:
@@ -232,7 +232,7 @@ def _sight(bend: Tensor, rounded: Tensor, tame: Tensor) -> Tensor:
     """
     usable = tame.flatten(1).isfinite().all(1)[:, None, None]
     values, vectors = torch.linalg.eigh(torch.where(usable, tame, bend))
-    sight = (vectors * values.abs()[:, None]) @ vectors.mT
+    sight: Tensor = (vectors * values.abs()[:, None]) @ vectors.mT
     flat = (bend == 0) & (rounded == 0)
     flat = flat.all(2)
     return sight.masked_fill(flat[:, :, None] | flat[:, None, :], 0.0)
