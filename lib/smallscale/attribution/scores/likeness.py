@@ -113,7 +113,7 @@ class _Comparison:
         """Whether what two objects hold is the same, as far as it is to be seen."""
         if not self._same_attributes(one, other):
             return False
-        if _attributes(one) and type(one).__reduce__ is object.__reduce__:
+        if _attributes(one) and _is_plain(one):
             return True
         try:
             parts = [each.__reduce_ex__(4) for each in (one, other)]
@@ -231,3 +231,8 @@ def _names_in(code: types.CodeType) -> set[str]:
     """Return the global names that a code may read, those in its inner codes too."""
     inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
     return {*code.co_names}.union(*map(_names_in, inner))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether an object is all that its attributes are."""
+    return not any("__reduce__" in vars(kind) for kind in type(value).__mro__[:-1])
