@@ -25,8 +25,14 @@ except BaseException:  # as some modules do that are imported
 """
 
 
+def heed() -> None:
+    """Be as a command in the foreground is, also where the tests are not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def ended(
-    tmp_path: Path, number: int, before: Callable[[], object] | None = None
+    tmp_path: Path, number: int, before: Callable[[], object] = heed
 ) -> subprocess.CompletedProcess[bytes]:
     """Send a signal while the command is importing, and return how it ended."""
     (tmp_path / "typer.py").write_text(SLOW)
@@ -80,5 +86,7 @@ def test_the_command_finds_the_signals_as_they_were() -> None:
         "entry.main()"
     )
     words = [sys.executable, "-c", code]
-    done = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        words, env=environment(), preexec_fn=heed, capture_output=True, text=True
+    )
     assert done.stdout == "True True\n", done.stderr
