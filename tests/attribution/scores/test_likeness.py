@@ -83,6 +83,7 @@ MAKERS: dict[str, Callable[[int], Any]] = {
     "tensor with nan": lambda k: torch.tensor([torch.nan, k]),
     "sparse tensor": lambda k: torch.tensor([0.0, 1.0, k + 1]).to_sparse(),
     "set": lambda k: {"a", k},
+    "set within another": lambda k: {*range(k + 1)},
     "set of objects": lambda k: {Plain(k)},
     "frozenset": lambda k: frozenset([k, (k, k)]),
     "lambda": lambda k: (lambda x: x + 1) if k else (lambda x: x + 2),
