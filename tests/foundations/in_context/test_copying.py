@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from smallscale.foundations.in_context.copying import (
     LONGEST,
     SHORTEST,
+    copying_gain,
     copying_loss,
     repeated_tokens,
     train_copier,
@@ -50,6 +51,8 @@ def test_who_copies_loses_nothing_and_who_knows_nothing_the_logarithm() -> None:
     assert copying_loss(Logits(50, periods), rows, foreseen) == pytest.approx(0)
     knows_nothing = copying_loss(Logits(50, None), rows, foreseen)
     assert knows_nothing == pytest.approx(math.log(50), abs=1e-5)
+    assert copying_gain(Logits(50, None), rows, foreseen) == pytest.approx(0, abs=1e-5)
+    assert copying_gain(Logits(50, periods), rows, foreseen) > 3  # it errs before
 
 
 def test_training_lowers_it() -> None:

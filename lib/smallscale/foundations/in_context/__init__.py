@@ -12,6 +12,7 @@ from smallscale.foundations.in_context.baselines import (
     nearest_neighbours,
 )
 from smallscale.foundations.in_context.copying import (
+    copying_gain,
     copying_loss,
     repeated_tokens,
     train_copier,
@@ -41,6 +42,7 @@ __all__ = [
     "InContextRegressor",
     "Prompts",
     "averaging",
+    "copying_gain",
     "copying_loss",
     "draw_prompts",
     "draw_questions",

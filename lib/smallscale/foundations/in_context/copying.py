@@ -55,6 +55,19 @@ def copying_loss(model: nn.Module, rows: Tensor, foreseen: Tensor) -> float:
         return float(_loss(model, rows, foreseen))
 
 
+@torch.no_grad()
+def copying_gain(model: nn.Module, rows: Tensor, foreseen: Tensor) -> float:
+    """Return how much less a token costs that can be foreseen than another, in nats.
+
+    For a model that was trained on something else, whose loss on random tokens is its
+    own affair. 0: nothing was gained from the first showing.
+    """
+    with eval_mode(model):
+        new = ~foreseen
+        new[:, 0] = False  # nothing predicts the first token
+        return float(_loss(model, rows, new) - _loss(model, rows, foreseen))
+
+
 def _loss(model: nn.Module, rows: Tensor, foreseen: Tensor) -> Tensor:
     logits = model(rows[:, :-1]).logits
     wanted = foreseen[:, 1:]
