@@ -173,6 +173,22 @@ def test_steps_of_sophia_leave_room_for_its_curvature(passes: int, steps: int) -
     assert spent <= passes < steps + 1 + -(-(steps + 1) // race.CURVATURE_EVERY)
 
 
+@pytest.mark.parametrize(
+    ("losses", "goal", "needed"),
+    [
+        ([5.0, 4.0, 3.0], 4.0, 20),
+        ([5.0, 4.0, 3.0], 3.5, 20 * math.sqrt(2)),
+        ([5.0, 4.0, 3.0], 6.0, 10),  # the smallest budget: it may need even less
+        ([5.0, 4.0, 3.0], 2.9, math.inf),
+        ([5.0, 4.0, 4.5], 4.25, 10 * 2**0.75),  # a longer run that ended higher
+        ([math.inf, 4.0, 3.0], 3.5, 20 * math.sqrt(2)),
+    ],
+)
+def test_the_budget_for_a_loss(losses: list[float], goal: float, needed: float) -> None:
+    found = race.passes_needed([10, 20, 40], losses, goal)
+    assert found == pytest.approx(needed)
+
+
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match="name must be one of sgd, adam"):
         run(TRACK, "lion", 0.1, seed=0)
@@ -180,5 +196,7 @@ def test_bad_input() -> None:
         run(TRACK, "muon", -0.1, seed=0)
     with pytest.raises(ValueError, match="looks must be a whole number"):
         run(TRACK, "adam", 0.1, seed=0, looks=0)
+    with pytest.raises(ValueError, match="passes and losses must have the same"):
+        race.passes_needed([1, 2], [3.0], 2.0)
     with pytest.raises(ValueError, match=r"passes must be .*at least 2"):
         steps_within(1, "adam")

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from smallscale.core.validation import one_of, whole_number
+from smallscale.core.devices import place
+from smallscale.core.validation import as_array, one_of, same_length, whole_number
 from smallscale.models.transformer import small_transformer
 from smallscale.training.language import (
     held_out_loss,
@@ -51,8 +52,8 @@ class Track:
 
     train: (tokens,) to learn from. judged: (tokens,) that the loss is measured on.
     vocabulary: how many tokens there are. passes: the budget of a run. batch: windows
-    in a pass. length: tokens that are predicted in a window. width, layers: of the
-    transformer.
+    in a pass. length: tokens that are predicted in a window. width, layers, heads:
+    of the transformer.
     """
 
     train: np.ndarray
@@ -63,17 +64,19 @@ class Track:
     length: int = 32
     width: int = 32
     layers: int = 2
+    heads: int = 2
 
     def new_model(self, seed: int) -> nn.Module:
         """Return the transformer before its first step."""
-        return small_transformer(
+        model = small_transformer(
             self.vocabulary,
             length=self.length,
             width=self.width,
             layers=self.layers,
-            heads=2,
+            heads=self.heads,
             seed=seed,
         )
+        return place(model)
 
 
 class _Diverged(ArithmeticError):
@@ -102,7 +105,7 @@ def run(
     first = optimizers[0]
     first.register_step_pre_hook(partial(_clip, list(model.parameters())))
     train = torch.as_tensor(track.train)
-    labels_chance = Generator().manual_seed(seed)
+    labels_chance = Generator(next(model.parameters()).device).manual_seed(seed)
     diary = _Diary(track, model, steps, whole_number("looks", looks))
 
     def loss(generator: Generator) -> Tensor:
@@ -220,3 +223,25 @@ def see_curvature(
     torch.autograd.backward(F.cross_entropy(logits, drawn.flatten()))
     sophia.update_hessian()
     model.zero_grad()
+
+
+def passes_needed(passes: Any, losses: Any, goal: float) -> float:
+    """Return the budget at which training would reach a loss.
+
+    passes: (n,) budgets from small to large, of at least two runs. losses: (n,) at
+    their ends. Between two budgets the loss is taken as a line over the logarithm of
+    the budget. Infinite where no budget reached the goal; the smallest budget where it
+    did.
+
+    >>> round(passes_needed([100, 200, 400], [5.0, 4.0, 3.5], 4.5))
+    141
+    >>> passes_needed([100, 200], [5.0, 4.0], 3.9)
+    inf
+    """
+    same_length(passes=passes, losses=losses)
+    budgets = np.log(as_array("passes", passes, dtype=float))
+    reached = np.minimum.accumulate(as_array("losses", losses, dtype=float))
+    if not reached[-1] <= goal:
+        return math.inf
+    # np.interp takes rising values.
+    return float(np.exp(np.interp(-goal, -reached, budgets)))
