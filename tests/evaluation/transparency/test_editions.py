@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 from smallscale.evaluation.transparency.editions import (
     DOMAINS,
     Edition,
+    edition_named,
     mean_change,
     order_kept,
     published_editions,
@@ -69,3 +70,11 @@ def test_the_order_that_is_kept_is_spearmans() -> None:
     perfect, chance = order_kept(before[:4], before[:4], 4000, seed=0)
     assert perfect == 1
     assert chance == pytest.approx(1 / 24, abs=0.01)
+
+
+def test_an_edition_is_found_by_its_name() -> None:
+    editions = published_editions()
+    assert edition_named(editions, "").name == "December 2025"
+    assert edition_named(editions, "May 2024").name == "May 2024"
+    with pytest.raises(ValueError, match="edition must be one of October 2023, May"):
+        edition_named(editions, "May2024")

@@ -47,7 +47,9 @@ def test_the_published_files_sum_to_the_published_totals() -> None:
         order = published.yeses.index
         assert set(order) == set(read.yeses.index)
         assert (read.yeses.loc[order] == published.yeses).all(axis=None)
-        assert (read.totals[order] == published.published).all()
+        assert (read.totals == read.published).all()
+        assert (read.published[order] == published.published).all()
+        assert (read.models[order] == published.models).all()
         assert read.sizes.to_dict() == published.sizes.to_dict()
         assert not any(name != name.strip() for name in each.scores.index)
         assert "Total" not in each.scores.index

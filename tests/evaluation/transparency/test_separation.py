@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import false_discovery_control, pointbiserialr
 
-from smallscale.evaluation.transparency.made_up import made_up_index
+from smallscale.evaluation.transparency.made_up import (
+    MadeUp,
+    made_up_index,
+    told_from_coins,
+)
 from smallscale.evaluation.transparency.separation import (
     chance_of_correlation,
     dealt_domain_gaps,
@@ -133,3 +137,21 @@ def test_made_up_indicators_are_as_said() -> None:
     assert made_up_index(5, seed=3).scores.equals(made.scores)
     with pytest.raises(ValueError, match="developers must be"):
         made_up_index(2)
+
+
+def test_how_well_coins_are_told_by_hand() -> None:
+    # Of the coins one has -1, and one is the same for all, which counts as 0.
+    scores = pd.DataFrame([[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]])
+    domains = pd.Series("Model", scores.index)
+    coin = pd.Series([False, False, True, True])
+    correlation = item_rest_correlation(scores)
+    assert np.isnan(correlation[0])  # the rest is the same for all: 1, 1, 1, 1 + 1
+    assert told_from_coins(MadeUp(scores, domains, coin)) == pytest.approx(3 / 4)
+
+
+def test_coins_are_told_better_the_more_developers_there_are() -> None:
+    few, many = (
+        np.mean([told_from_coins(made_up_index(n, seed=s)) for s in range(5)])
+        for n in (6, 96)
+    )
+    assert few < 0.9 < 0.99 < many

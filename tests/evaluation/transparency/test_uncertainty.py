@@ -15,6 +15,7 @@ from smallscale.evaluation.transparency.uncertainty import (
     bootstrap_totals,
     difference_error,
     draw_totals,
+    mean_of,
     pair_errors,
     pairs_apart,
     rank_intervals,
@@ -39,6 +40,13 @@ def test_errors_by_hand() -> None:
         for a, b, n in ((5, 2, 10), (3, 3, 6))
     ]
     assert two == pytest.approx(np.hypot(*one))
+
+
+def test_a_mean_and_its_interval_by_hand() -> None:
+    # 1, 2, 3: the standard error is 1 / sqrt(3), Student's quantile for 2 is 4.303.
+    assert mean_of([1, 2, np.nan, 3]) == pytest.approx((2, 4.303 / 3**0.5), abs=1e-3)
+    assert mean_of([4])[0] == 4
+    assert np.isnan([mean_of([4])[1], *mean_of([])]).all()
 
 
 @given(COUNTS)

@@ -5,6 +5,7 @@ model, and is answered by yes or no. A developer's total is its number of yeses.
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
+
+from smallscale.core.validation import one_of
 
 DOMAINS = ("Upstream", "Model", "Downstream")
 
@@ -45,6 +48,13 @@ def published_editions() -> dict[str, Edition]:
     [np.int64(100), np.int64(100), np.int64(100)]
     """
     return {each["name"]: _edition(each) for each in _published()["editions"]}
+
+
+def edition_named(editions: Mapping[str, Edition], name: str) -> Edition:
+    """Return the edition of this name, or the last one where the name is empty."""
+    if not name:
+        return list(editions.values())[-1]
+    return editions[one_of("edition", name, editions)]
 
 
 def aliases() -> dict[str, str]:

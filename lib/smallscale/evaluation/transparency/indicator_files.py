@@ -58,7 +58,9 @@ class Indicators(NamedTuple):
             sizes=sizes,
             yeses=yeses[order],
             models=known.models.reindex(yeses.index) if known else none,
-            published=known.published if known else yeses.sum(axis=1),
+            published=(
+                known.published.reindex(yeses.index) if known else yeses.sum(axis=1)
+            ),
         )
 
 

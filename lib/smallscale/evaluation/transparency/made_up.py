@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from smallscale.core.validation import finite_number, whole_number
 from smallscale.evaluation.transparency.editions import DOMAINS
+from smallscale.evaluation.transparency.separation import item_rest_correlation
 
 SIZES = (32, 33, 35)  # of the first two editions' domains
 
@@ -67,3 +68,16 @@ def made_up_index(
         pd.Series(names, index, name="domain"),
         pd.Series(coin, index, name="coin"),
     )
+
+
+def told_from_coins(made: MadeUp) -> float:
+    """Return how often an indicator's correlation with the rest exceeds a coin's.
+
+    Over all pairs of an indicator that depends on openness and a coin, ties counting
+    one half: 1 if every such indicator is above every coin, 1/2 if it is luck. An
+    indicator without a correlation counts as 0.
+    """
+    correlation = np.nan_to_num(item_rest_correlation(made.scores))
+    coin = made.coin.to_numpy()
+    gap = correlation[~coin][:, None] - correlation[coin][None]
+    return float(((gap > 0) + (gap == 0) / 2).mean())

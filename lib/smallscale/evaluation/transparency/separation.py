@@ -15,14 +15,13 @@ MOST_ALLOTMENTS = 20_000
 
 
 def item_rest_correlation(scores: Any) -> NDArray[np.float64]:
-    """Return for each indicator how well it foresees the rest of the total.
-
-    With x_id in {0, 1} for indicator i and developer d, and the rest of d's total
-
+    """Return for each indicator i its correlation with the rest of the total. With
+    x_id in {0, 1} for indicator i and developer d, the rest is
         r_id = sum_(j != i) x_jd
+    and the correlation is Pearson's, of x_i and r_i over developers.
 
-    it is Pearson's correlation of x_i and r_i over developers: the point-biserial
-    correlation, corrected for the indicator's own part in the total.
+    It is the point-biserial correlation, corrected for the indicator's own part in the
+    total.
     scores: (indicators, developers) of 0 and 1. An indicator that all or none satisfy
     has NaN: it separates nobody.
     Raises ValueError for other values, fewer than 2 indicators and fewer than 3

@@ -7,12 +7,13 @@ measure of sensitivity, not of error.
 """
 
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from smallscale.core.validation import as_array, one_of, require, whole_number
 from smallscale.evaluation.transparency.editions import Edition
@@ -21,17 +22,35 @@ Z = float(norm.ppf(0.975))
 LAYOUTS = ("nested", "unrelated", "opposed")
 
 
+class Mean(NamedTuple):
+    """A mean, and the half of its 95 % interval by Student's t."""
+
+    mean: float
+    half: float
+
+
+def mean_of(values: Any) -> Mean:
+    """Return the mean of independent values, NaN left out, with its interval.
+
+    The half-width is NaN for fewer than two values.
+    """
+    array = as_array("values", values, dtype=float).ravel()
+    known = array[~np.isnan(array)]
+    if len(known) < 2:
+        return Mean(float(known.sum()) if len(known) else np.nan, np.nan)
+    error = known.std(ddof=1) / len(known) ** 0.5
+    return Mean(float(known.mean()), float(student.ppf(0.975, len(known) - 1) * error))
+
+
 def difference_error(a: Any, b: Any, n: Any, layout: str) -> NDArray[np.float64]:
-    """Return the standard error of the difference of two totals.
-
-    Of a domain's n indicators, one developer has a yeses and another b. Let D be the
-    number that one of them has and the other has not. Drawing n with replacement,
-
-        variance of the difference = sum over domains of  D - (a - b)^2 / n
-        D = |a - b|                    nested: whoever has fewer, has a part of the rest
+    """Return the standard error of the difference of two totals, where of a domain's n
+    indicators one developer has a yeses, another b, and D are had by one of them alone:
+        variance = sum over domains of  D - (a - b)^2 / n
+        D = |a - b|                    nested: one's yeses are part of the other's
         D = a + b - 2 a b / n          unrelated, on average
         D = min(a + b, 2n - a - b)     opposed: they share as little as they can
 
+    The error is that of drawing n indicators anew, with replacement.
     a, b: (..., domains) counts; n: (domains,). Totals leave open which layout it is:
     the true error is between the first and the last.
     Raises ValueError for a layout that is none of the three, and counts outside [0, n].

@@ -12,10 +12,8 @@ from smallscale.evaluation.transparency.editions import Edition
 
 
 def weighted_scores(edition: Edition, weights: Any) -> pd.DataFrame:
-    """Return a score in [0, 100] for each developer, and its standard error.
-
-    With y_d yeses of n_d indicators in domain d, and weights w_d,
-
+    """Return a score in [0, 100] for each developer, and its standard error. With y_d
+    yeses of n_d indicators in domain d, and weights w_d,
         score = 100 sum_d w_d y_d / n_d  /  sum_d w_d
 
     Weights in proportion to n_d give the index's own totals where it has 100
