@@ -70,6 +70,8 @@ def test_the_order_that_is_kept_is_spearmans() -> None:
     perfect, chance = order_kept(before[:4], before[:4], 4000, seed=0)
     assert perfect == 1
     assert chance == pytest.approx(1 / 24, abs=0.01)
+    for none in (pd.Series([], dtype=float), pd.Series([1]), pd.Series([2, 2])):
+        assert pd.isna(order_kept(none, none, 10)).all()
 
 
 def test_an_edition_is_found_by_its_name() -> None:

@@ -155,6 +155,7 @@ def test_domains_come_from_the_file_that_defines_indicators(tmp_path: Path) -> N
         ("Indicator", "Question", "has no column Indicator; its columns are"),
         ("Domain,", "Field,", "developers|score is 0 or 1"),
         ("Model,Basics", "Modle,Basics", "'Modle'; it must be one of Upstream"),
+        ("Model,Basics", "Upstream,Basics", "has no indicator of the domain Model"),
         ("Wages,0,0,0,0", "Wages,0,0,0", "row 2 has 6 fields, and the header 7"),
         (",,Total,2,1,3,\n", ",,Total,2,1,3,\n,,Total,2,1,3,\n", "two rows Total"),
         (GOOD, "", "is empty"),

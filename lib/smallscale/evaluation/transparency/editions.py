@@ -129,12 +129,15 @@ def order_kept(
     """Return Spearman's correlation of two totals, and its chance.
 
     The chance is the share of `draws` orders dealt at random whose correlation is at
-    least as high. before, after: of the same developers, in the same order.
+    least as high. before, after: of the same developers, in the same order. Both are
+    NaN where there is no order.
     """
     first, second = rankdata(before), rankdata(after)
     first, second = first - first.mean(), second - second.mean()
     random = np.random.default_rng(seed)
     dealt = random.permuted(np.tile(second, (draws, 1)), axis=1) @ first
     scale = np.sqrt((first**2).sum() * (second**2).sum())
+    if scale == 0:  # fewer than two developers, or all of them equal
+        return np.nan, np.nan
     higher = (dealt >= first @ second - 1e-9).sum()
     return float(first @ second / scale), float((higher + 1) / (draws + 1))

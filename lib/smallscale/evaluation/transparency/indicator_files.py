@@ -226,6 +226,8 @@ def _domains(table: _Table, tables: list[_Table]) -> tuple[pd.Series, dict[str, 
             f"{name}: the domain of {shown(indicator)} is {shown(domain)}; it must be "
             f"one of {', '.join(DOMAINS)}",
         )
+    for domain in DOMAINS:
+        require(domain in found, f"{name} has no indicator of the domain {domain}")
     return pd.Series(found, index, name="domain"), renamed
 
 
