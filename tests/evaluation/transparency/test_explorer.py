@@ -42,7 +42,15 @@ def test_it_opens_where_another_developer_is_first(widget: Any) -> None:
     assert EDITIONS[edition].totals.idxmax() == "Meta"
     assert sentence(widget).startswith("October 2023: Hugging Face would be first")
     assert "4 of 10 ranks differ" in sentence(widget)
-    svg(widget)
+    words = [text for text in svg(widget).itertext() if text.strip()]
+    assert words[words.index("Hugging Face") - 2 :][:4] == [
+        "1",
+        "▲ from 2",
+        "Hugging Face",
+        "56",
+    ]
+    assert words[words.index("Meta") - 2 :][:4] == ["2", "▼ from 1", "Meta", "51"]
+    assert words[words.index("Amazon") - 2 :][:2] == ["10", "="]
 
 
 def test_it_answers_at_every_end(widget: Any) -> None:

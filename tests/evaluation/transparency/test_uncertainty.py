@@ -104,6 +104,13 @@ def test_pairs_apart_of_the_first_edition() -> None:
     assert (pairs.lead >= 0).all()
     for looser, stricter in pairwise(LAYOUTS):
         assert (pairs[looser] >= pairs[stricter]).all()
+    counts = published_editions()["October 2023"].yeses
+    for each in pairs.itertuples():
+        ahead, behind = counts.loc[each.ahead], counts.loc[each.behind]
+        assert each.lead == ahead.sum() - behind.sum()
+        for layout in LAYOUTS:
+            error = difference_error(ahead, behind, [32, 33, 35], layout)
+            assert getattr(each, layout) == (each.lead > 1.96 * error)
     ends = pairs[(pairs.ahead == "Meta") & (pairs.behind == "Amazon")]
     assert ends[list(LAYOUTS)].all(axis=None)
     top = pairs[(pairs.ahead == "Meta") & (pairs.behind == "Hugging Face")]
