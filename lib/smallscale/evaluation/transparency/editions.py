@@ -5,6 +5,7 @@ model, and is answered by yes or no. A developer's total is its number of yeses.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -132,12 +133,12 @@ def order_kept(
     least as high. before, after: of the same developers, in the same order. Both are
     NaN where there is no order.
     """
+    if before.nunique() < 2 or after.nunique() < 2:
+        return math.nan, math.nan
     first, second = rankdata(before), rankdata(after)
     first, second = first - first.mean(), second - second.mean()
     random = np.random.default_rng(seed)
     dealt = random.permuted(np.tile(second, (draws, 1)), axis=1) @ first
     scale = np.sqrt((first**2).sum() * (second**2).sum())
-    if scale == 0:  # fewer than two developers, or all of them equal
-        return np.nan, np.nan
     higher = (dealt >= first @ second - 1e-9).sum()
     return float(first @ second / scale), float((higher + 1) / (draws + 1))
