@@ -332,6 +332,24 @@ def test_a_row_that_sees_nothing_has_zero_gradients(level: str) -> None:
     assert grads[0][:, :, 30:].abs().sum() > 0
 
 
+@pytest.mark.parametrize("level", DIFFERENTIABLE)
+def test_a_query_that_sees_nothing_beside_one_that_is_lost_by_hand(level: str) -> None:
+    # Of two keys the three queries see none, the first, and both. The second query's
+    # score is infinite, so all that it sees is NaN; it does not see the second key.
+    q = torch.tensor([5.0, 1e30, 0.0]).reshape(1, 1, 3, 1).requires_grad_()
+    k = torch.tensor([1e30, 0.0]).reshape(1, 1, 2, 1).requires_grad_()
+    v = torch.tensor([2.0, 4.0]).reshape(1, 1, 2, 1).requires_grad_()
+    how = {"causal": True, "align": "bottom-right", "level": level, "block": 4}
+    out, lse = attention(q, k, v, return_lse=True, **how)
+    assert out[0, 0, 1].isnan()
+    assert out[0, 0, ::2].flatten().tolist() == [0, 3]
+    assert lse[0, 0, ::2].tolist() == [-INF, pytest.approx(math.log(2))]
+    dq, dk, dv = torch.autograd.grad(out, (q, k, v), torch.ones_like(out))
+    assert dq[0, 0, 0] == 0  # exactly
+    assert dk[0, 0, 1] == 0  # dS of the third query, times q = 0
+    assert dv[0, 0, 1] == 0.5  # the third query's weight
+
+
 @pytest.mark.parametrize("level", EVERY)
 def test_layout_does_not_matter(level: str) -> None:
     q, k, v = qkv(20, 20, batch=2, heads=2, kv_heads=2)
