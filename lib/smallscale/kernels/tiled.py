@@ -104,8 +104,7 @@ def backward(
     dq = torch.zeros(q.shape, dtype=lse.dtype, device=q.device)  # 3
     dk, dv = _empty_like(k), _empty_like(v)
     delta = torch.linalg.vecdot(dout.to(lse.dtype), out.to(lse.dtype)) - dlse  # 4
-    # delta is NaN where lse is, since out is.
-    safe = all_finite(q, k, dout, delta) and bounded(dout, v)
+    safe = all_finite(q, k, delta) and bounded(dout, v)  # delta is NaN where lse is
     before, after = split_scale(scale)
     # A row that saw no key has lse -inf; with +inf its weights are exp(-inf) = 0.
     lse = lse.masked_fill(lse == -torch.inf, torch.inf) / after
