@@ -1,10 +1,13 @@
 """Are tiles cut, masked and put back as the plain loops say?"""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smallscale.kernels import attention, tiled
 from smallscale.kernels.sight import causal_mask, hide_
 from smallscale.kernels.tiled import out_of_sight, put, tile_of, tiles
 
@@ -49,6 +52,26 @@ def test_a_tile_of_scores_hides_what_its_own_rows_and_keys_do_not_see(
                 seen = col + j <= row + i + offset
                 expected = 0.0 if seen else -torch.inf
                 assert (hidden[:, 3 * group + i, j] == expected).all()
+
+
+def test_tiles_out_of_sight_are_visited_neither_forward_nor_backward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    visited: list[tuple[int, int]] = []
+
+    def watched(rows: slice, cols: slice, *others: Any) -> Any:
+        visited.append((rows.start // 2, cols.start // 2))
+        return out_of_sight(rows, cols, *others)
+
+    monkeypatch.setattr(tiled, "out_of_sight", watched)
+    x = torch.zeros(3, 1, 1, 8, 1).requires_grad_()
+    out = attention(*x, causal=True, block=2)
+    # Four tiles of two: the first sees one tile of keys, the last all four.
+    below = [(i, j) for i in range(4) for j in range(i + 1)]
+    assert visited == below
+    visited.clear()
+    out.sum().backward()
+    assert sorted(visited) == below
 
 
 @pytest.mark.parametrize(("heads", "kv_heads"), [(6, 2), (3, 3), (4, 1)])
