@@ -67,7 +67,7 @@ def backward(
         p = _weights(q_i, k_all, scale, hidden).masked_fill(wanted_i == 0, 0.0)
         dp = sight.scores(do_i, v_all, hidden)
         ds = p * (dp - (p * dp).sum(-1, keepdim=True) + dlse_i)
-        ds = ROOM * ds.masked_fill(wanted_i == 0, 0.0)
+        ds = ROOM * ds
         dq_i = sight.weighted_sum(ds, k_all, hidden) * (scale / ROOM)
         put(dq, rows, dq_i.to(q.dtype))
         dk += sight.weighted_sum(ds.mT, q_i, sight.turned(hidden))
