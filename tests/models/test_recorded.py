@@ -177,7 +177,7 @@ def test_a_work_is_done_once_and_its_result_found_again(
     for ask in ("never", "if new"):
         assert again.result_of(longest_word, ask=ask, **WORK) == found
     assert again.asked == 0
-    with pytest.raises(NotRecorded, match='"longest_word" .* is not recorded'):
+    with pytest.raises(NotRecorded, match=r"longest_word.* is not recorded"):
         again.result_of(longest_word, ask="never", **WORK | {"shift": 2.0})
     with pytest.raises(NotRecorded, match="is not here"):
         again.result_of(longest_word, **WORK | {"shift": 2.0})
