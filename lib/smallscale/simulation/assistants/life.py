@@ -69,25 +69,46 @@ def live(world: World, rules: Rules, ranking: Ranking | None = None) -> Lived:
     ranking: as in `Assistants`. Raises ValueError for one whose scores are not numbers
     of the shape that it was given.
     """
-    assistants = Assistants(world, rules, ranking)
+    assistants = learnt(world, rules, ranking)
     belief = world.belief
-    beliefs, last_days = [], []
-    for day in range(len(world.features)):
+    beliefs, last_days = [belief], []
+    for day in range(LEARNING_DAYS, len(world.features)):
         shown = assistants.feeds(day)
         claims = world.news.claim[day, shown]
-        liked = liking(claims, world.news.group[day, shown], belief, world.likes)
-        drawn = DISLIKE + liked + rules.heat * world.news.heat[day, shown]
-        luck = np.take_along_axis(world.luck[day], shown, axis=1)
-        opened = luck < 1 / (1 + np.exp(-drawn))
+        liked, opened = reading(world, day, belief, shown, rules)
         assistants.learn(day, shown, opened)
-        if day < LEARNING_DAYS:
-            continue
-        beliefs.append(belief)
         belief = moved(belief, world.belief, claims, opened, rules)
+        beliefs.append(belief)
         overlap = exposure_overlap(shown, world.features.shape[1])
         error = np.abs(claims - TRUTH).mean()
         last_days.append([overlap, opened.sum(1).mean(), liked.mean(), error])
-    return Lived(np.array([*beliefs, belief]), *np.mean(last_days[-LAST_DAYS:], axis=0))
+    return Lived(np.array(beliefs), *np.mean(last_days[-LAST_DAYS:], axis=0).tolist())
+
+
+def learnt(world: World, rules: Rules, ranking: Ranking | None = None) -> Assistants:
+    """Return the assistants after the learning days, on which feeds are by chance and
+    beliefs stay."""
+    assistants = Assistants(world, rules, ranking)
+    for day in range(LEARNING_DAYS):
+        shown = assistants.feeds(day)
+        _, opened = reading(world, day, world.belief, shown, rules)
+        assistants.learn(day, shown, opened)
+    return assistants
+
+
+def reading(
+    world: World, day: int, belief: np.ndarray, shown: np.ndarray, rules: Rules
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much people like what they are shown, and what they open of it,
+    (people, places) each: an item is opened with probability
+        sigmoid(-2.5 + liking + heat of the rules · heat of the item).
+    """
+    news = world.news
+    liked = liking(news.claim[day, shown], news.group[day, shown], belief, world.likes)
+    drawn = DISLIKE + liked + rules.heat * news.heat[day, shown]
+    luck = np.take_along_axis(world.luck[day], shown, axis=1)
+    opened: np.ndarray = luck < 1 / (1 + np.exp(-drawn))
+    return liked, opened
 
 
 def liking(
