@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from smallscale.core.intervals import binomial_interval
-from smallscale.core.validation import one_of
+from smallscale.core.validation import one_of, whole_number
 from smallscale.models import RecordedModel
 from smallscale.simulation.assistants.news import GROUPS, make_news
 
@@ -21,6 +21,7 @@ from smallscale.simulation.assistants.news import GROUPS, make_news
 RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "polarization.jsonl"
 CHECKED_BY_HAND = Path(__file__).with_name("checked_by_hand.json")
 TOKENS = 40  # that a rewritten item may have at most
+DRAWN = 640  # items, from which those to rewrite are taken
 PLAIN = 0.25  # an item of less heat counts as plain
 READERS = {  # a name for each kind of reader, and what the model is told
     "neutral": "has no opinion",
@@ -94,15 +95,20 @@ def rewriting_prompt(text: str, reader: str, wording: str = "first") -> str:
 
 def items_to_rewrite(n: int) -> list[str]:
     """Return n different items of news, plain and heated ones in turns; always the same
-    ones, since what a model made of them is recorded."""
-    news = make_news(1, 20 * n, seed=0)
+    ones, since what a model made of them is recorded.
+
+    Raises ValueError for more than there are.
+    """
+    news = make_news(1, DRAWN, seed=0)
     texts: dict[bool, list[str]] = {True: [], False: []}
     for heat, text in zip(news.heat[0], news.texts[0], strict=True):
         kind = texts[bool(heat < PLAIN)]
         if text not in kind:
             kind.append(text)
     pairs = zip(texts[True], texts[False], strict=False)
-    return [text for pair in pairs for text in pair][:n]
+    items = [text for pair in pairs for text in pair]
+    whole_number("n", n, most=len(items))
+    return items[:n]
 
 
 def rewritings(model: RecordedModel, texts: Sequence[str]) -> list[Rewriting]:
