@@ -20,6 +20,7 @@ EXAMPLES = {
     "attribution/paying-contributors": "documents",
     "dpo/direct-preference-optimization": "preferences/preferences.jsonl",
     "values/collective-constitution": "votes",
+    "simulation/polarization": "votes",
 }
 
 

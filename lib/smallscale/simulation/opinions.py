@@ -111,7 +111,7 @@ def deffuant(
     seed: int = 0,
 ) -> np.ndarray:
     """Return where opinions settle when people meet in random pairs, and two who differ
-    by less than eps move towards each other (Deffuant et al. 2000, eq. 1 and 2):
+    by less than eps move towards each other (Deffuant et al. 2000):
         x_i <- x_i + rate (x_j - x_i),    x_j <- x_j + rate (x_i - x_j)
 
     In a round everybody meets one other person, all at once; with an odd number one

@@ -23,8 +23,9 @@ def bimodality(opinions: Any) -> float:
     opinions: (n,), n at least 4. People who all agree have 0, as there are no two
     camps. Raises ValueError for other opinions.
 
-    >>> round(bimodality([0] * 50 + [1] * 50), 2), round(bimodality(range(1000)), 3)
-    (1.0, 0.556)
+    >>> two_camps, flat = [0] * 5000 + [1] * 5000, range(10_000)
+    >>> round(bimodality(two_camps), 2), round(bimodality(flat), 2)
+    (1.0, 0.56)
     """
     x = _checked(opinions)
     n = len(x)

@@ -74,7 +74,7 @@ def news_text(claim: float, heat: float, group: str, rng: np.random.Generator) -
     >>> news_text(60, 0, "parents", np.random.default_rng(0))
     'Parents discuss the planned tram at 60 million, a matter for the council.'
     >>> news_text(93, 1, "farmers", np.random.default_rng(0))
-    'Farmers condemn the bloated tram at 93 million, a swindle.'
+    'Farmers dread the ruinous tram at 93 million, a scandal.'
     """
     loaded = DEAR if claim > TRUTH else CHEAP
     verb, kind, verdict = (
