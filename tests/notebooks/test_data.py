@@ -21,6 +21,7 @@ EXAMPLES = {
     "dpo/direct-preference-optimization": "preferences/preferences.jsonl",
     "values/collective-constitution": "votes",
     "evaluation/transparency-index": "transparency",
+    "simulation/polarization": "votes",
 }
 
 
