@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from smallscale.models import smollm2
 from smallscale.notebook import fingerprints
 from smallscale.notebook.fingerprints import bare, contents_hash, modules
-from smallscale.runs import dependencies
+from smallscale.runs import dependencies, plan
 from smallscale.runs.catalogue import Notebook, choose, find_all
 from smallscale.runs.parameters import Value
 from smallscale.runs.plan import Identifier, inputs_hash, place_of, warm_imports
+from tests.conftest import PARAMETERS
 
 Write = Callable[..., Path]
 
@@ -405,3 +407,71 @@ def test_bare_keeps_what_a_program_does() -> None:
     )
     assert bare("x = 'doc'") != bare("x = 'dok'")
     assert bare("def f():\n    'doc'") == bare("def f():\n    pass")
+
+
+ASKS = [
+    "from smallscale.models import language_model",
+    "from smallscale.models.language_model import is_here",
+    "import smallscale.models.smollm2",
+    "from smallscale.models import RecordedModel",
+    "from smallscale.models import recorded as kept",
+    "if scale == 'full':\n    from smallscale.models import language_model",
+    "import own",
+]
+ASKS_NOT = ["x = 1", "from smallscale.models import small_mlp", "import torch"]
+
+
+@pytest.fixture
+def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The answers that are kept of the language model."""
+    folder = tmp_path / "language_model"
+    folder.mkdir()
+    (folder / "reading.jsonl").write_text("{}")
+    monkeypatch.setattr(plan, "RECORDED", folder)
+    return folder
+
+
+@pytest.mark.parametrize("code", [*ASKS, *ASKS_NOT])
+def test_a_run_without_the_language_model_is_another_than_one_with_it(
+    write: Write, monkeypatch: pytest.MonkeyPatch, bundled: Path, code: str
+) -> None:
+    path = write("theme/nb", code)
+    (path.parent / "own.py").write_text("from smallscale.models import smollm2")
+    names = []
+    for is_here in (False, True):
+        monkeypatch.setattr(smollm2, "is_here", lambda is_here=is_here: is_here)
+        names.append(name(path))
+    monkeypatch.setattr(smollm2, "FOLDER", "smollm2-of-another-conversion")
+    names.append(name(path))
+    (bundled / "reading.jsonl").write_text('{"other": 1}')
+    names.append(name(path))
+    (bundled / "more.jsonl").write_text("{}")
+    names.append(name(path))
+    assert len(set(names)) == (len(names) if code in ASKS else 1)
+
+
+def test_the_kept_answers_must_be_the_same_when_a_run_ends(
+    write: Write, bundled: Path
+) -> None:
+    files = Identifier(Notebook(write("theme/nb", ASKS[0]), "theme/nb")).files
+    kept = bundled / "reading.jsonl"
+    assert str(kept) in files
+    task = plan.Task("nb-0", None, {}, {}, bundled, {str(kept): files[str(kept)]})
+    assert plan.changed(task) == ""
+    kept.write_text("else")
+    assert plan.changed(task) == str(kept)
+
+
+def test_a_folder_in_place_of_a_name_counts_by_what_it_holds(
+    write: Write, tmp_path: Path
+) -> None:
+    line = 'model: str = ""  # a folder or a hub name'
+    path = write("theme/nb", "x = 1", parameters=f"{PARAMETERS}\n{line}")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text("{}")
+    one = name(path, model=str(tmp_path / "a"))
+    assert one != name(path, model="owner/model")
+    (tmp_path / "a" / "config.json").write_text("[]")
+    assert name(path, model=str(tmp_path / "a")) != one
+    assert name(path, model=str(tmp_path / "b")) == one

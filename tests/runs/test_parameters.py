@@ -1,5 +1,7 @@
 """What may be asked of a notebook, and what is refused before anything starts."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,3 +257,60 @@ def test_an_unknown_name_is_refused_with_the_nearest(
 ) -> None:
     refusal = str(unknown("epz", cell, "theme/nb"))
     assert refusal.startswith("theme/nb has no parameter 'epz' (did you mean 'eps'?)")
+
+
+OR_A_FOLDER = [
+    '"known", a folder or a hub name, for `data`; empty: a small one',
+    '"known", a folder, or a name',
+    'a name or a folder; "known" is here',
+]
+
+
+@pytest.mark.parametrize("help", OR_A_FOLDER)
+def test_what_may_be_a_folder_is_the_callers_where_there_is_one(
+    tmp_path: Path, help: str
+) -> None:
+    caller, beside = tmp_path / "caller", tmp_path / "beside"
+    for folder in ("owner/model", "known"):
+        (caller / folder).mkdir(parents=True)
+    (beside / "default").mkdir(parents=True)
+    declared = {"model": Parameter("model", str, "default", help)}
+
+    def asked(value: str) -> list[object]:
+        found = grid(declared, {"model": value}, caller, beside)
+        return [each["model"] for each in found]
+
+    assert asked("owner/model,other/model,known") == [
+        str(caller / "owner" / "model"),
+        "other/model",  # there is none: a name of the hub
+        "known",  # a name, as the help says in quotes
+    ]
+    assert asked("default") == ["default"]
+    assert asked("\0") == ["\0"]
+    assert grid(declared, {}, caller, beside) == [{"model": str(beside / "default")}]
+
+
+@pytest.mark.parametrize(
+    "help", ["the name of a folder that is written", "ending of a folder name", ""]
+)
+def test_a_help_that_speaks_of_folders_makes_no_folder_of_a_name(
+    tmp_path: Path, help: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    declared = {"to": Parameter("to", str, "", help)}
+    assert grid(declared, {"to": "out"}, tmp_path) == [{"to": "out"}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("help", ["a folder", "a folder or a name"])
+def test_a_folder_whose_place_is_not_text_is_refused_in_a_line(
+    tmp_path: Path, help: str
+) -> None:
+    caller = tmp_path / os.fsdecode(b"b\xff")
+    (caller / "d").mkdir(parents=True)
+    kind = Parameter("data", str, "", help, path="" if "or" in help else "folder")
+    with pytest.raises(Refused, match=r"^data=d lies at .*, which is not UTF-8; move"):
+        grid({"data": kind}, {"data": "d"}, caller)
+    (tmp_path / "link").symlink_to(caller / "d")
+    with pytest.raises(Refused, match=r"^data=link lies at"):
+        grid({"data": kind}, {"data": "link"}, tmp_path)

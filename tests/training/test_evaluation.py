@@ -90,3 +90,50 @@ def test_what_is_nan_is_read_as_nothing():
 def test_labels_are_one_for_each_image(labels):
     with pytest.raises(ValueError, match="labels must be one for each image"):
         correct(lambda images: images, torch.eye(2), labels)
+
+
+class HubOutput(dict):
+    """Like what a Hugging Face model returns."""
+
+
+MODELS = {
+    "None": (lambda x: None, "logits as one tensor .* got NoneType"),
+    "tuple": (lambda x: (x, x), "logits as one tensor .* got tuple"),
+    "list": (lambda x: [x], "logits as one tensor .* got list"),
+    "dict": (lambda x: {"logits": x}, "logits as one tensor .* got dict"),
+    "hub": (lambda x: HubOutput(logits=x), "one tensor .* got HubOutput: wrap it"),
+    "array": (lambda x: x.numpy(), "logits as one tensor .* got ndarray"),
+    "number": (lambda x: x.sum(), r"a row of logits for each image, .* got \(\) for 3"),
+    "mean": (lambda x: x.mean(0, True), r"a row of logits .* got \(1, 4\) for 3"),
+    "few": (lambda x: x[:2], r"a row of logits .* got \(2, 4\) for 3"),
+    "no model": (None, "model must be a torch module, or a function .* got None"),
+    "name": ("a model", "model must be a torch module, or a function"),
+    "other images": (nn.Linear(3, 2), "model must take images of this type and shape"),
+    "other type": (nn.Embedding(3, 2), "model must take images of this type"),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("judge", [predict_logits, correct, accuracy])
+def test_what_is_no_model_of_logits_is_refused_in_one_line(judge, kind):
+    model, message = MODELS[kind]
+    labels = () if judge is predict_logits else ([0, 0, 0],)
+    with pytest.raises(ValueError, match=f"^{message.join(['.*', '.*'])}$") as refused:
+        judge(model, torch.ones(3, 4), *labels)
+    assert str(refused.value).startswith("model must")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [lambda x: x + 1j, lambda x: x > 0, lambda x: x.to_sparse(), lambda x: x[:, 0]],
+)
+@pytest.mark.parametrize("judge", [correct, accuracy])
+def test_logits_that_cannot_be_compared_are_refused(judge, model):
+    with pytest.raises(ValueError, match="model must return logits"):
+        judge(model, torch.ones(3, 4), [0, 0, 0])
+
+
+def test_rows_of_several_lengths_are_refused():
+    with pytest.raises(ValueError, match="model must return logits of one shape"):
+        predict_logits(lambda x: x[:, : len(x)], torch.ones(3, 4), batch_size=2)

@@ -11,7 +11,7 @@ import importlib.metadata
 import itertools
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -105,6 +105,11 @@ def modules(
             if path.suffix == ".py":
                 todo.append((path.read_bytes(), inside))
     return found
+
+
+def imports(source: str | bytes, names: Collection[str]) -> bool:
+    """Tell whether this source imports one of these modules, or of these names."""
+    return not set(names).isdisjoint(_imported_by(source, ""))
 
 
 @lru_cache(2048)  # the notebooks of a sweep share most of the library

@@ -60,6 +60,8 @@ PATH = re.compile(
     r"holding|containing)\b)",
     re.I,
 )
+# "a folder or a hub name": a path where there is such a folder, and else a name.
+OR_FOLDER = re.compile(r"\ba folder,? or\b|\bor a folder\b", re.I)
 # One item of a comma list and the comma after it: in quotes, or up to the comma.
 ITEM = re.compile(
     r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?![\s"'])(?P<plain>[^,]*?))\s*,"""
@@ -78,6 +80,12 @@ class Parameter:
     high: float = math.inf
     choices: tuple[Value, ...] = ()
     path: str = ""  # "folder" or "file" where the value is one
+
+    @property
+    def may_be_folder(self) -> bool:
+        """Say whether a value that names a folder is that folder, and else a name."""
+        is_text = self.kind is str and not self.path and not self.choices
+        return is_text and bool(OR_FOLDER.search(self.help))
 
     @property
     def allowed(self) -> str:
@@ -149,8 +157,13 @@ class Parameter:
         """Return a path as an absolute one, and anything else as it is.
 
         A relative path starts from this folder, and must exist; an empty one stays
-        empty. Raises Refused.
+        empty. What may be a folder or a name is a folder where there is one, unless the
+        help has it in quotes, as a name. Raises Refused.
         """
+        if self.may_be_folder and value and f'"{value}"' not in self.help:
+            with suppress(ValueError, RuntimeError, OSError):
+                full = (start / Path(str(value)).expanduser()).resolve()
+                return self._as_text(value, full) if full.is_dir() else value
         if not self.path or not value:
             return value
         allowed = f"allowed is the path of a {self.path}"
@@ -164,9 +177,19 @@ class Parameter:
             full = (start / Path(str(value)).expanduser()).resolve()
             there = full.is_dir() if self.path == "folder" else full.is_file()
         if there:
-            return str(full)
+            return self._as_text(value, full)
         wrong = f"is not a {self.path}" if full.exists() else "does not exist"
         raise Refused(f"{self.name}={value} {wrong}; {allowed}")
+
+    def _as_text(self, value: Value, full: Path) -> str:
+        """Return the path that a value leads to, or raise Refused.
+
+        Runs are kept in UTF-8, and so is what the kernel is told.
+        """
+        if not is_text(str(full)):
+            wrong = f"lies at {str(full)!r}, which is not UTF-8"
+            raise Refused(f"{self.name}={value} {wrong}; move it, or rename the folder")
+        return str(full)
 
 
 def is_text(text: str) -> bool:

@@ -19,11 +19,13 @@ from smallscale.notebook import fingerprints
 from smallscale.notebook.fingerprints import (
     contents_hash,
     file_hash,
+    imports,
     module_hashes,
     versions,
 )
 from smallscale.runs import Refused, refusing
 from smallscale.runs.catalogue import Notebook
+from smallscale.runs.cell_code import trees
 from smallscale.runs.dependencies import Finder, dependencies
 from smallscale.runs.lists import Row, given
 from smallscale.runs.parameters import MOST_VALUES, Value, grid, unknown
@@ -31,6 +33,12 @@ from smallscale.runs.record import RunRecord
 from smallscale.runs.results import Results
 
 inputs_hash = cache(contents_hash)  # a plan reads its data once
+MODELS = "smallscale.models"
+LANGUAGE_MODELS = {
+    f"{MODELS}.{name}"
+    for name in ("language_model", "smollm2", "recorded", "RecordedModel")
+}
+RECORDED = fingerprints.PACKAGE.parents[1] / "data" / "language_model"
 OBEYED_TAGS = ("parameters", "raises-exception", "skip-execution")  # by what runs cells
 
 
@@ -71,10 +79,12 @@ class Identifier:
             "modules": hashes,
             "versions": {**needed.releases, **versions()},
         }
+        if _asks_a_language_model(notebook, needed.files):
+            files, model = _language_model()
+            self.files |= files
+            self.code["language model"] = [model, *files.values()]
         self.stem = notebook.path.stem
-        self.paths = [
-            name for name, parameter in notebook.parameters.items() if parameter.path
-        ]
+        self.parameters = notebook.parameters
 
     def run(self, parameters: Mapping[str, Value]) -> tuple[str, dict[str, str]]:
         """Return the run's name, and for each path a hash of what it holds.
@@ -83,13 +93,43 @@ class Identifier:
         counts by what it holds, not by where it lies.
         """
         data = {}
-        for name in self.paths:
-            if parameters[name]:
+        for name, parameter in self.parameters.items():
+            value = str(parameters[name])
+            is_folder = parameter.may_be_folder and os.path.isabs(value)
+            if (parameter.path and value) or (is_folder and os.path.isdir(value)):
                 with refusing(f"{name}={parameters[name]} cannot be read: ", OSError):
                     data[name] = inputs_hash(Path(str(parameters[name])))
         identity = json.dumps([self.code, {**parameters, **data}], sort_keys=True)
         digits = hashlib.sha256(identity.encode()).hexdigest()[:12]
         return f"{self.stem}-{digits}", data
+
+
+def _asks_a_language_model(notebook: Notebook, files: Mapping[str, Path]) -> bool:
+    """Tell whether a notebook, or what it imports, imports a language model by name.
+
+    The library's own room of models does not count: whoever imports anything of it
+    imports that.
+    """
+    texts: list[str | bytes] = [
+        path.read_bytes()
+        for module, path in files.items()
+        if path.suffix == ".py" and not f"{module}.".startswith(f"{MODELS}.")
+    ]
+    cells = [ast.unparse(tree) for cell in notebook.code for tree in trees(cell)]
+    return any(imports(text, LANGUAGE_MODELS) for text in [*texts, *cells])
+
+
+def _language_model() -> tuple[dict[str, str], str]:
+    """Return the hashes of the answers kept of SmolLM2, and which of it is here.
+
+    A run without it leaves out what needs it, and is another run once it is here.
+    """
+    # Imported here: torch comes with it.
+    from smallscale.models import smollm2
+
+    kept = sorted(path for path in RECORDED.glob("*") if path.is_file())
+    model = smollm2.FOLDER if smollm2.is_here() else "not here"
+    return {str(path): file_hash(path) for path in kept}, model
 
 
 @dataclass(frozen=True)

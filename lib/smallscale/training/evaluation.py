@@ -1,6 +1,7 @@
 """What does a model answer, and how often is it right?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,15 +9,18 @@ from torch import Tensor, nn
 
 from smallscale.core.devices import fitting_threads
 from smallscale.core.modes import eval_mode
-from smallscale.core.validation import as_tensor, require, type_and_shape
+from smallscale.core.validation import as_tensor, require, shown, type_and_shape
 
 Model = Callable[[Tensor], Tensor]  # an nn.Module, or any function of a batch of inputs
+BATCH = 1024  # images that a model is asked about at once
 
 
-def predict_logits(model: Model, images: Any, *, batch_size: int = 1024) -> Tensor:
+def predict_logits(model: Model, images: Any, *, batch_size: int = BATCH) -> Tensor:
     """Return the model's outputs (n, classes) for images (n, ...), on the CPU.
 
-    The model is in eval mode meanwhile, and no gradients are kept.
+    The model is in eval mode meanwhile, and no gradients are kept. Raises ValueError
+    for a model that cannot take the images, or does not return one tensor with a row
+    for each of them.
 
     >>> predict_logits(lambda images: 2 * images, [[0.5, 1.0]])
     tensor([[1., 2.]])
@@ -24,7 +28,22 @@ def predict_logits(model: Model, images: Any, *, batch_size: int = 1024) -> Tens
     images = as_tensor("images", images)
     with eval_mode(model), torch.no_grad(), fitting_threads(images):
         batches = torch.split(images, batch_size)
-        return torch.cat([outputs(model, batch).cpu() for batch in batches])
+        rows = [_rows(model, batch).cpu() for batch in batches]
+    shapes = {tuple(each.shape[1:]) for each in rows}
+    message = "model must return logits of one shape, however many images it is given"
+    require(len(shapes) == 1, f"{message}; got rows of {shown(shapes)}")
+    return torch.cat(rows)
+
+
+def _rows(model: Model, images: Tensor) -> Tensor:
+    """Return the model's outputs for images, once there is a row for each of them."""
+    with explained(model, images):
+        logits = outputs(model, images)
+    shape = tuple(logits.shape)
+    message = "model must return a row of logits for each image, (batch, classes)"
+    good = shape[:1] == (len(images),)
+    require(good, f"{message}; got {shape} for {len(images)}")
+    return logits
 
 
 def correct(model: Model, images: Any, labels: Any) -> Tensor:
@@ -40,6 +59,12 @@ def correct(model: Model, images: Any, labels: Any) -> Tensor:
     logits = predict_logits(model, images)
     labels = as_tensor("labels", labels).cpu()
     require_logits(logits, len(logits))
+    real = logits.layout == torch.strided and not logits.is_complex()
+    allowed = "model must return logits that are real numbers in a dense tensor"
+    require(
+        real and logits.dtype != torch.bool,
+        f"{allowed}; got {logits.dtype}, {logits.layout}",
+    )
     message = f"labels must be one for each image: ({len(logits)},)"
     good = labels.shape == logits.shape[:1]
     require(good, f"{message}; got {type_and_shape(labels)}")
@@ -81,3 +106,19 @@ def require_logits(logits: Tensor, images: int) -> None:
     good = len(shape) == 2 and shape[0] == images and shape[1] >= 2
     allowed = "model must return logits (batch, classes), at least 2 classes"
     require(good, f"{allowed}; got {shape} for {images}")
+
+
+@contextmanager
+def explained(model: Model, images: Tensor) -> Iterator[None]:
+    """Say in one line what is no model, or that a model cannot take these images."""
+    message = "model must be a torch module, or a function of a batch of images"
+    require(callable(model), f"{message}; got {shown(model)}")
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, IndexError) as error:
+        message = "model must take images of this type and shape"
+        given = type_and_shape(images)
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{message}; given {given}, it fails: {why}") from error

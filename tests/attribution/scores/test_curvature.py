@@ -21,7 +21,11 @@ from smallscale.attribution import (
     retrain,
 )
 from smallscale.attribution.scores import curvature as curvature_module
-from smallscale.attribution.scores.curvature import conjugate_gradients, solve
+from smallscale.attribution.scores.curvature import (
+    Curvature,
+    conjugate_gradients,
+    solve,
+)
 from smallscale.models.classifiers import small_mlp
 from tests.attribution.scores.small_problems import (
     cross_entropy,
@@ -225,7 +229,9 @@ def test_a_singular_hessian_is_said_and_inverted_where_it_can_be(blobs: Any) -> 
 def test_solve_of_a_singular_matrix_is_the_smallest_solution(nothing: float) -> None:
     matrix = torch.diag(torch.tensor([2.0, nothing, 4.0], dtype=torch.float64))
     with pytest.warns(UserWarning, match="rank 2 of 3"):
-        found = solve(matrix, torch.tensor([[2.0], [7.0], [2.0]], dtype=torch.float64))
+        found = solve(
+            Curvature(matrix), torch.tensor([[2.0], [7.0], [2.0]], dtype=torch.float64)
+        )
     torch.testing.assert_close(
         found[:, 0], torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64)
     )
@@ -440,3 +446,189 @@ def test_a_nearly_certain_softmax_is_convex_and_right_or_refused(
     assert [line for line in words if "singular, of rank 2 of 4" in line]
     largest = float(truth.abs().max())
     torch.testing.assert_close(found, truth, rtol=0, atol=1e-4 * largest)
+
+
+PATHS = ["dense", "seen", "products"]
+
+
+def take(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `influence` go one of its ways, whatever the size."""
+    if path != "dense":
+        monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
+        monkeypatch.setattr(curvature_module, "seen_is_small", lambda _: path == "seen")
+
+
+class PartlyCertain:
+    """Two classes, of which the model is certain where the first feature is on.
+
+    Those points see this feature and no others, so H has two blocks. Each is a logistic
+    regression on d = w1 - w0, in which nothing cancels.
+    """
+
+    def __init__(self, seed: int, margin: float, asked: float, wrong: bool) -> None:
+        x, x_test = randn(16, 4, seed=seed), randn(4, 4, seed=seed + 100)
+        certain = torch.arange(16) < 5
+        x[certain, 1:] = 0
+        x[certain, 0] = x[certain, 0].sign()
+        x[~certain, 0] = 0
+        x_test[:, 0] *= asked
+        weight = randn(2, 4, seed=seed + 200)
+        weight[:, 0] = torch.tensor([-margin / 2, margin / 2])
+        self.d = weight[1] - weight[0]
+        y = (x @ self.d > 0).long()
+        y[5::3] = 1 - y[5::3]
+        y[0] = 1 - y[0] if wrong else y[0]
+        # A test point of which the model is certain would itself be rounding.
+        self.train, self.test = (x, y), (x_test, (x_test @ self.d < 0).long())
+        self.model = torch.nn.Linear(4, 2, bias=False).double()
+        self.model.weight.data.copy_(weight)
+
+    def gradients(self, x: Tensor, y: Tensor) -> Tensor:
+        s = 2 * y - 1
+        return (-s * torch.sigmoid(-s * (x @ self.d)))[:, None] * x
+
+    def truth(self) -> Tensor:
+        x, z = self.train[0], self.train[0] @ self.d
+        H = (x.T * (z.sigmoid() * (-z).sigmoid())) @ x / 16
+        inverse = torch.zeros(4, 4, dtype=torch.float64)
+        inverse[0, 0] = 1 / H[0, 0] if self.test[0][:, 0].any() else 0.0
+        inverse[1:, 1:] = torch.linalg.inv(H[1:, 1:])
+        right = self.gradients(*self.test).T
+        return self.gradients(*self.train) @ inverse @ right / 16
+
+    def scores(self, damping: float = 0.0) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return influence(
+                self.model, cross_entropy, self.train, self.test, damping=damping
+            )
+
+
+MARGINS = [2.0, 16.0, 22.0, 28.0, 33.0, 36.0, 80.0, 900.0]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("margin", MARGINS)
+def test_partly_saturated_data_is_right_or_refused_with_a_damping_that_does(
+    monkeypatch: pytest.MonkeyPatch, margin: float, wrong: bool, path: str
+) -> None:
+    take(path, monkeypatch)
+    refused = 0
+    for seed in range(3):
+        problem = PartlyCertain(seed, margin, asked=1.0, wrong=wrong)
+        try:
+            found = problem.scores()
+        except ValueError as error:
+            refused += 1
+            told = re.search(
+                r"^damping must be larger, .* such as ([\d.e-]+) would do$", str(error)
+            )
+            assert told is not None
+            damping = float(told.group(1))
+            here = problem.scores(damping)
+            with monkeypatch.context() as patch:
+                patch.setattr(curvature_module, "LARGEST_DENSE", 4096)
+                there = problem.scores(damping)
+            torch.testing.assert_close(here, there, rtol=1e-6, atol=1e-10)
+        else:
+            truth = problem.truth()
+            wrong_by = (found - truth).abs().amax(0) / truth.abs().amax(0)
+            assert float(wrong_by.max()) < 1e-3
+    if margin < 20:
+        assert refused == 0  # a curvature of 1e-7 is far above rounding
+    if margin > 33:
+        assert refused == 3  # one of 1e-15 is not
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("margin", MARGINS)
+def test_what_rounding_hides_is_no_matter_where_no_test_point_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, margin: float, path: str
+) -> None:
+    take(path, monkeypatch)
+    for seed in range(3):
+        problem = PartlyCertain(seed, margin, asked=0.0, wrong=False)
+        truth = problem.truth()
+        largest = float(truth.abs().max())
+        torch.testing.assert_close(problem.scores(), truth, rtol=0, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_point_beyond_a_hinge_loses_nothing_to_rounding(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    # Half the squared hinge is flat beyond 1: the first weight is seen by such points
+    # alone, and as those have no gradient either, nothing depends on who is there.
+    def hinge(outputs: Tensor, targets: Tensor) -> Tensor:
+        return 0.5 * (1 - targets * outputs[:, 0]).clamp_min(0).square()
+
+    take(path, monkeypatch)
+    x = torch.tensor([[5.0, 0.0], [7.0, 0.0], [0.0, 0.5]], dtype=torch.float64)
+    model = linear(torch.ones(1, 2), torch.zeros(1))
+    model.bias.requires_grad_(False)
+    test = (torch.tensor([[0.2, 0.2]], dtype=torch.float64), ones(1))
+    if path == "products":
+        with pytest.raises(ValueError, match="damping must be larger"):
+            influence(model, hinge, (x, ones(3)), test)
+        return
+    with pytest.warns(UserWarning, match="singular, of rank 1 of 2"):
+        scores = influence(model, hinge, (x, ones(3)), test)
+    # g_i = -(1 - .5) .5 = -.25; H = .5^2 / 3; g_j = -(1 - .4) .2 = -.12; over n = 3.
+    expected = torch.tensor([[0.0], [0.0], [0.25 * 0.12 / 0.25]], dtype=torch.float64)
+    torch.testing.assert_close(scores, expected)
+
+
+@pytest.mark.parametrize("scale", [10.0, 20.0, 40.0, 80.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_products_of_a_nearly_certain_softmax_are_no_negative_curvature(
+    monkeypatch: pytest.MonkeyPatch, seed: int, scale: float
+) -> None:
+    take("products", monkeypatch)
+    x, x_test = randn(20, 3, seed=seed).sign(), randn(4, 3, seed=seed + 9)
+    weight = scale * randn(3, 3, seed=seed + 20)
+    model = linear(weight, torch.zeros(3))
+    train, test = (x, model(x).argmax(1)), (x_test, torch.arange(4) % 3)
+    refusal = ""
+    try:
+        scores = influence(model, cross_entropy, train, test)
+    except ValueError as error:
+        refusal = str(error)
+    if refusal:
+        assert refusal.startswith("damping must be larger")
+    else:
+        monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 4096)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            dense = influence(model, cross_entropy, train, test)
+        assert spearman_of(scores, dense) > 0.999
+
+
+def test_a_direction_without_curvature_is_refused_when_it_is_met() -> None:
+    # Of rank 30: conjugate gradients would go on for all their steps.
+    root = randn(30, 400)
+    products = 0
+
+    def product(vectors: Tensor) -> Tensor:
+        nonlocal products
+        products += 1
+        return vectors @ root.T @ root
+
+    right = randn(3, 400, seed=1)
+    with pytest.raises(ValueError, match=r"damping must be larger.*singular"):
+        conjugate_gradients(product, right)
+    assert products < 100
+    products = 0
+    seen = right @ root.T @ root
+    found = conjugate_gradients(product, seen)
+    torch.testing.assert_close(found @ root.T @ root, seen)
+    assert products < 100
+
+
+def test_conjugate_gradients_are_right_where_the_last_curvatures_are_small() -> None:
+    # A residual of 1e-6 in a direction of curvature 1e-6 is all of an answer.
+    matrix = torch.diag(torch.tensor([1.0, 0.5, 1e-6], dtype=torch.float64))
+    right = torch.tensor([[1.0, 1.0, 1e-7]], dtype=torch.float64)
+    found = conjugate_gradients(lambda v: v @ matrix, right)
+    expected = torch.tensor([[1.0, 2.0, 0.1]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=0)

@@ -78,3 +78,25 @@ def test_repeated_pixels_double_the_ratio():
         worst, typical = falls_per_eps(linear_classifier(each, labels, epochs=1))
         ratios.append(worst / typical)
     assert ratios[1] == pytest.approx(2 * ratios[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("bad", [3, 9, 2000])
+def test_an_image_without_finite_logits_is_named_wherever_it_stands(bad):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).eval()
+    images = torch.full((2001, 1, 2, 2), 0.5)
+    images[bad] = 0.75
+    broken = nn.Sequential(model, Broken(float(model(images[bad : bad + 1])[0, 0])))
+    with pytest.raises(ValueError, match=rf"model .*finite.*\b{bad}\b"):
+        right_if_linear(broken, images, torch.zeros(2001, dtype=torch.long), 0.1)
+
+
+class Broken(nn.Module):
+    """Returns NaN in place of one answer."""
+
+    def __init__(self, where: float) -> None:
+        super().__init__()
+        self.where = where
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        near = (x[:, :1] - self.where).abs() < 1e-6
+        return torch.where(near, torch.nan, x)

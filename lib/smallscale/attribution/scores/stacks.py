@@ -17,6 +17,7 @@ from smallscale.attribution.scores.examples import (
     as_positions,
     finite_points,
 )
+from smallscale.attribution.scores.likeness import unlike
 from smallscale.attribution.scores.loss_checks import TRIED, Loss, check_losses
 from smallscale.attribution.scores.model_checks import (
     NO_SLOPE,
@@ -248,7 +249,7 @@ def _check_alike(starts: list[nn.Module], inputs: Tensor) -> None:
             "models must be of one architecture, with the same parts frozen; "
             f"model {k} has other parameters than model 0",
         )
-        other = _unlike(first, model)
+        other = unlike(first, model)
         require(
             not other,
             "models must be of one architecture, as model 0's code and settings serve "
@@ -271,41 +272,3 @@ def _built(model: nn.Module) -> list[tuple[Any, ...]]:
         (name, tuple(values.shape), values.dtype, values.requires_grad)
         for name, values in state_of(model).items()
     ]
-
-
-# What torch keeps of a module beside its settings.
-_OF_TORCH = set(vars(nn.Module())) | {"training"}
-
-
-def _unlike(one: nn.Module, other: nn.Module) -> str:
-    """Return the first part or setting that is not the same in two models, or ""."""
-    theirs = dict(other.named_modules(remove_duplicate=False))
-    for name, part in one.named_modules(remove_duplicate=False):
-        match = theirs.pop(name, None)
-        where = f"{name}." if name else ""
-        if type(match) is not type(part):
-            return f"{where}{type(part).__name__}"
-        mine, its = ({**vars(each)} for each in (part, match))
-        for key in sorted((mine.keys() | its.keys()) - _OF_TORCH):
-            if key not in mine or key not in its or not _equal(mine[key], its[key]):
-                return f"{where}{key}"
-    return next(iter(theirs), "")
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two settings are the same; what cannot be compared is left to a trial."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, (bool, int, float, complex, str, bytes, type(None))):
-        return bool(one == other) or (one != one and other != other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(
-            _equal(one[key], other[key]) for key in one
-        )
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(
-            _equal(mine, its) for mine, its in zip(one, other, strict=True)
-        )
-    return True

@@ -32,9 +32,14 @@ from smallscale.robustness.images.norms import (
     Bounds,
     farthest,
 )
-from smallscale.training.evaluation import Model, outputs, require_logits
+from smallscale.training.evaluation import (
+    BATCH,
+    Model,
+    explained,
+    outputs,
+    require_logits,
+)
 
-IMAGES_LOOKED_AT = 8  # enough to see what kind of outputs a model has
 COMPUTED_WITH = "float16, bfloat16, float32 or float64"
 
 TRAINING_MODE = (
@@ -120,29 +125,16 @@ def require_images(images: Tensor) -> None:
     require(images.dtype in FLOAT_TYPES, f"{allowed}; got {images.dtype}")
 
 
-def require_finite_logits(logits: Tensor, images: int) -> None:
-    """Refuse outputs that are not finite floating-point numbers (images, classes)."""
+def require_finite_logits(logits: Tensor, images: int, *, first: int = 0) -> None:
+    """Refuse outputs that are not finite floating-point numbers (images, classes).
+
+    first: the position of the first of these images.
+    """
     _require_dense("model's logits", logits)
     require_logits(logits, images)
     allowed = f"model must return logits in {COMPUTED_WITH}"
     require(logits.dtype in FLOAT_TYPES, f"{allowed}; got {logits.dtype}")
-    require_finite(logits)
-
-
-@contextmanager
-def explained(model: Model, images: Tensor) -> Iterator[None]:
-    """Say in one line what is no model, or that a model cannot take these images."""
-    message = "model must be a torch module, or a function of a batch of images"
-    require(callable(model), f"{message}; got {shown(model)}")
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, TypeError, IndexError) as error:
-        message = "model must take images of this type and shape"
-        given = type_and_shape(images)
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{message}; given {given}, it fails: {why}") from error
+    require_finite(logits, first)
 
 
 def _require_dense(name: str, values: Tensor) -> None:
@@ -180,21 +172,23 @@ def _check_labels(labels: Tensor, images: int) -> None:
 
 
 def inspect_outputs(model: Model, x: Tensor, y: Tensor) -> None:
-    """Look at the outputs for a few images: refuse what cannot be attacked.
+    """Look at the outputs for the images: refuse what cannot be attacked.
 
     Warns of outputs that look like probabilities. x: (batch, ...); y: (batch,).
     """
     if len(x) == 0:
         return
-    few = x[:IMAGES_LOOKED_AT]
-    with torch.no_grad(), explained(model, few):
-        logits = outputs(model, few)
-    require_finite_logits(logits, len(few))
+    found = []
+    for k, some in enumerate(torch.split(x, BATCH)):
+        with torch.no_grad(), explained(model, some):
+            logits = outputs(model, some)
+        require_finite_logits(logits, len(some), first=k * BATCH)
+        found.append(logits)
     least, most = int(y.min()), int(y.max())
-    last = logits.shape[1] - 1
+    last = min(logits.shape[1] for logits in found) - 1
     allowed = f"labels must lie in 0..{last}, the model's classes"
     require(least >= 0 and most <= last, f"{allowed}; got {least}..{most}")
-    if _look_like_probabilities(logits):
+    if all(_look_like_probabilities(logits) for logits in found):
         # The attack's caller: one call further up than in `prepared_for_attack`.
         warnings.warn(PROBABILITIES, stacklevel=5)
 
