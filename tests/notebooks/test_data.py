@@ -22,6 +22,7 @@ EXAMPLES = {
     "values/collective-constitution": "votes",
     "evaluation/transparency-index": "transparency",
     "simulation/polarization": "votes",
+    "foundations/scaling-laws": "documents",
 }
 
 
