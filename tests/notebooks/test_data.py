@@ -23,6 +23,7 @@ EXAMPLES = {
     "foundations/optimizers": "documents",
     "evaluation/transparency-index": "transparency",
     "simulation/polarization": "votes",
+    "foundations/scaling-laws": "documents",
 }
 
 
