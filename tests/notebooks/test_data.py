@@ -20,6 +20,10 @@ EXAMPLES = {
     "attribution/paying-contributors": "documents",
     "dpo/direct-preference-optimization": "preferences/preferences.jsonl",
     "values/collective-constitution": "votes",
+    "foundations/optimizers": "documents",
+    "evaluation/transparency-index": "transparency",
+    "simulation/polarization": "votes",
+    "foundations/scaling-laws": "documents",
 }
 
 
@@ -58,7 +62,7 @@ def test_the_script_writes_the_same_examples_again(tmp_path: Path) -> None:
     spec.loader.exec_module(generate)
     generate.main(tmp_path)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == 16
+    assert len(written) == 18
     for path in written:
         committed = ROOT / "data" / path.relative_to(tmp_path)
         # How lines are drawn and compressed may change with the libraries' versions.
