@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from smallscale.evaluation.transparency.made_up import made_up_index
 from smallscale.robustness.reading.synthetic_squad import passages
 from smallscale.values.population import population
 
@@ -217,9 +218,41 @@ def write_documents(folder: Path, random: np.random.Generator) -> None:
             (folder / author / f"{number}.txt").write_text(text, encoding="utf-8")
 
 
+def write_transparency(folder: Path, random: np.random.Generator) -> None:
+    """Two editions of an index of developers that do not exist, as FMTI's files are.
+
+    The first has domains and a column of totals, the second has neither.
+    """
+    made = made_up_index(7, sizes=(8, 8, 8), seed=SEED)
+    before = made.scores.iloc[:, :6]
+    rows = [
+        [made.domains[indicator], "made up", indicator, *scores, sum(scores)]
+        for indicator, scores in zip(before.index, before.to_numpy(), strict=True)
+    ]
+    rows.append(["", "", "Total", *before.sum(), ""])
+    columns = ["Domain", "Subdomain", "Indicator", *before.columns, "Total"]
+    _write_csv(folder / "January2030.csv", columns, rows)
+    # Half a year later one developer left, one joined, and three noes in ten are yeses.
+    after = made.scores.iloc[:, 1:]
+    after = after.where(random.random(after.shape) > 0.3, 1)
+    rows = [[indicator, *after.loc[indicator]] for indicator in after.index]
+    rows.append(["Total", *after.sum()])
+    _write_csv(folder / "July2030.csv", ["Indicator", *after.columns], rows)
+
+
+EXAMPLES = (
+    "digits",
+    "passages",
+    "votes",
+    "preferences",
+    "documents",
+    "transparency",
+)
+
+
 def main(folder: Path = HERE) -> None:
     """Write all examples below the folder."""
-    for name in ("digits", "passages", "votes", "preferences", "documents"):
+    for name in EXAMPLES:
         (folder / name).mkdir(parents=True, exist_ok=True)
     write_digits(folder / "digits", np.random.default_rng(SEED))
     write_passages(folder / "passages" / "passages.json")
@@ -227,6 +260,7 @@ def main(folder: Path = HERE) -> None:
     preferences = folder / "preferences" / "preferences.jsonl"
     write_preferences(preferences, np.random.default_rng(SEED))
     write_documents(folder / "documents", np.random.default_rng(SEED))
+    write_transparency(folder / "transparency", np.random.default_rng(SEED))
 
 
 if __name__ == "__main__":

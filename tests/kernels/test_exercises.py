@@ -41,9 +41,44 @@ def divided(top: Any, total: Any, out: Any, scores: Any, values: Any) -> Any:
     return higher, new, summed / new
 
 
+def keeps_all() -> Callable[..., Any]:
+    """Keep every score aside, and take the softmax of all of them at each tile."""
+    kept: list[Any] = []
+
+    def step(top: Any, total: Any, out: Any, scores: Any, values: Any) -> Any:
+        if top == -math.inf:
+            kept.clear()
+        kept.append((scores, values))
+        s = torch.cat([scores for scores, _ in kept])
+        p = (s - s.max()).exp()
+        return s.max(), p.sum(), p @ torch.cat([values for _, values in kept])
+
+    return step
+
+
+def first_row() -> Any:
+    """Return the first row's result, typed in."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(6, generator=generator)
+    values = torch.randn(6, 3, generator=generator)
+    scores[4] = 5.0
+    p = (scores - 5).exp()
+    return torch.tensor(5.0), p.sum(), p @ values
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
+        (keeps_all(), "nothing kept aside"),
+        (lambda *_: first_row(), "The maximum should be"),
+        (
+            lambda top, total, out, s, v: (
+                s.max(),
+                s.softmax(0).sum(),
+                s.softmax(0) @ v,
+            ),
+            "The sum should be",
+        ),
         (lambda *_: None, NOT_YET),
         (merge, "Right: "),
         (forgets, "multiply it by exp\\(old - new\\)"),

@@ -22,10 +22,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from smallscale.kernels import gpu
 
-constants = dict(d=64, D=64, BM=64, BN=64, scale=0.125)
+sizes = dict(d=64, D=64, BM=64, BN=64)
+all_constants = dict(sizes, before=0.125, after=1.0, least=-3.4e38)
 types = dict(Lse="*fp32", Delta="*fp32", DLse="*fp32")
 for kernel in (gpu._forward, gpu._dq, gpu._dkdv):
     names = kernel.fn.arg_names
+    constants = {n: v for n, v in all_constants.items() if n in names}
     kind = lambda n: types.get(n, "*bf16" if n[0].isupper() else "i32")
     signature = {n: "constexpr" if n in constants else kind(n) for n in names}
     values = {(names.index(n),): v for n, v in constants.items()}

@@ -1,8 +1,19 @@
 """Are times, memory and operations those of what was called?"""
 
+import sys
+
+import pytest
 import torch
 
-from smallscale.kernels.measure import flops, machine, peak_bytes, seconds
+from smallscale.kernels.measure import (
+    flops,
+    machine,
+    memory_given_back,
+    memory_kept,
+    page_faults,
+    peak_bytes,
+    seconds,
+)
 
 
 def test_measuring() -> None:
@@ -25,3 +36,23 @@ def test_measuring() -> None:
     assert flops(4, 8) == 2 * 2 * 4 * 4 * 8
     assert flops(4, 8, causal=True) == 2 * 2 * 10 * 8
     assert all(value > 0 for value in machine().values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's switches")
+def test_memory_is_given_back_whatever_ran_before_and_kept_where_asked() -> None:
+    def fill() -> None:
+        torch.zeros(2**22)  # 16 MiB, 4,096 pages of 4 KiB
+
+    for _ in range(2):
+        with memory_kept() as can:
+            if not can:
+                pytest.skip("no glibc")
+            kept = min(page_faults(fill) for _ in range(5))
+        for _ in range(3):
+            fill()  # after these glibc by itself would keep such pieces
+        with memory_given_back() as can:
+            assert can
+            back = page_faults(fill)
+        assert kept < 100
+        assert back > 7 * kept
+        assert back >= 8  # huge pages of 2 MiB at the least

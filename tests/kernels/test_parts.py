@@ -63,3 +63,11 @@ def test_what_cannot_be_split() -> None:
         split_attention(*x, 7)
     with pytest.raises(ValueError, match="machines must divide N"):
         ring_attention(*x, 4)
+    with pytest.raises(ValueError, match="N_q = N_k"):
+        ring_attention(x[0][:, :, :3], *x[1:], 3)
+
+
+def test_merged_parts_keep_the_type_of_out() -> None:
+    half = torch.ones(1, 2, dtype=torch.float16), torch.zeros(1)
+    out, lse = merge(half, half)
+    assert (out.dtype, lse.dtype) == (torch.float16, torch.float32)

@@ -17,6 +17,8 @@ def test_one_broken_number_is_found() -> None:
         assert not all_finite(torch.zeros(1), x)
         assert not bounded(x, torch.ones(1, 3))
     assert bounded(torch.zeros(0, 3), torch.ones(1, 3))
+    # Each product is 2e38, the sum of three is infinite.
+    assert not bounded(torch.full((1, 3), 1e19), torch.full((1, 3), 2e19))
 
 
 def test_the_bound_holds_under_vmap_for_all_that_it_goes_over() -> None:

@@ -150,3 +150,51 @@ def test_smollm2_is_known_without_being_loaded(tmp_path: Path) -> None:
     model = RecordedModel(tmp_path / "a.jsonl")
     assert model.identity == "smollm2 b179c9523d0e6a0f"
     assert "live" not in vars(model)
+
+
+def longest_word(model: LanguageModel, *, words: list[str], shift: float) -> dict:
+    """A work of some minutes: it changes the model it is given."""
+    with torch.no_grad():
+        model.model.lm_head.weight += shift
+    return {"word": max(words, key=len), "sizes": (1, 2)}
+
+
+WORK = {"words": ["a", "bcd"], "shift": 1.0}
+
+
+def test_a_work_is_done_once_and_its_result_found_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "answers.jsonl"
+    first = RecordedModel(store, folder, record=True)
+    found = first.result_of(longest_word, **WORK)
+    assert found == {"word": "bcd", "sizes": [1, 2]}  # as JSON has it
+    assert first.asked == 1
+    identity = first.identity
+    monkeypatch.setattr(recorded, "language_model", gone)
+    monkeypatch.setattr(RecordedModel, "identity", identity)
+    again = RecordedModel(store)
+    for ask in ("never", "if new"):
+        assert again.result_of(longest_word, ask=ask, **WORK) == found
+    assert again.asked == 0
+    with pytest.raises(NotRecorded, match=r"longest_word.* is not recorded"):
+        again.result_of(longest_word, ask="never", **WORK | {"shift": 2.0})
+    with pytest.raises(NotRecorded, match="is not here"):
+        again.result_of(longest_word, **WORK | {"shift": 2.0})
+    with pytest.raises(ModelMissing):
+        again.result_of(longest_word, ask="always", **WORK)
+    with pytest.raises(ValueError, match="ask must be one of"):
+        again.result_of(longest_word, ask="maybe", **WORK)
+
+
+def test_a_work_has_a_model_of_its_own(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "answers.jsonl"
+    model = RecordedModel(store, folder, record=True)
+    before = model.live.model.lm_head.weight.clone()
+    identity = model.identity
+    model.result_of(longest_word, ask="always", **WORK)
+    assert not store.exists()
+    model.result_of(longest_word, **WORK)
+    assert len(store.read_text("utf-8").splitlines()) == 1
+    assert torch.equal(model.live.model.lm_head.weight, before)
+    assert RecordedModel(store, folder).identity == identity

@@ -20,6 +20,7 @@ EXAMPLES = {
     "attribution/paying-contributors": "documents",
     "dpo/direct-preference-optimization": "preferences/preferences.jsonl",
     "values/collective-constitution": "votes",
+    "evaluation/transparency-index": "transparency",
 }
 
 
@@ -58,7 +59,7 @@ def test_the_script_writes_the_same_examples_again(tmp_path: Path) -> None:
     spec.loader.exec_module(generate)
     generate.main(tmp_path)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == 16
+    assert len(written) == 18
     for path in written:
         committed = ROOT / "data" / path.relative_to(tmp_path)
         # How lines are drawn and compressed may change with the libraries' versions.

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from smallscale.dpo import train_preferences
 from smallscale.dpo.reviews import END, WORDS, preference_pairs, review_model, reviews
 from smallscale.dpo.supervised import fit_texts
+from smallscale.models.adapters import ATTENTION, adapters, add_adapters
 
 trl = pytest.importorskip(
     "trl", reason="trl is not installed: pip install 'smallscale[peers]'"
@@ -71,7 +72,6 @@ def their_losses(
         max_steps=STEPS,
         per_device_train_batch_size=PAIRS,
         beta=BETA,
-        learning_rate=LR,
         weight_decay=0.0,
         max_grad_norm=0.0,
         bf16=False,
@@ -80,17 +80,43 @@ def their_losses(
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        **options,
+        **{"learning_rate": LR} | options,
     )
     trainer = Noting(
         model=policy,
-        ref_model=copy.deepcopy(policy),
+        ref_model=None if hasattr(policy, "peft_config") else copy.deepcopy(policy),
         args=config,
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=words_tokenizer(),
     )
     trainer.train()
     return losses
+
+
+def rows_in_order(texts: Any, pairs: Any, order: list[Tensor]) -> list[dict[str, str]]:
+    """Return the pairs in the order in which they were visited, in words."""
+    written = [
+        in_words(
+            [token for token, label in zip(ids, labels, strict=True) if label >= 0][:-1]
+        )
+        for ids, labels in zip(texts.ids.tolist(), texts.labels.tolist(), strict=True)
+    ]
+    return [
+        {
+            "prompt": "<start> ",
+            "chosen": written[a] + " <end>",
+            "rejected": written[b] + " <end>",
+        }
+        for a, b in pairs[torch.cat(order).numpy()].tolist()
+    ]
+
+
+def ended_pairs(reference: Any) -> tuple[Any, Any]:
+    """Return texts of the reference and pairs of them; to a text without an end trl
+    adds one, so these are left out."""
+    texts, pairs = preference_pairs(reference, reviews(), STEPS * PAIRS)
+    ended = (texts.labels == END).any(1).numpy()
+    return texts, pairs[ended[pairs].all(1)]
 
 
 @pytest.mark.parametrize(
@@ -114,30 +140,61 @@ def test_the_same_losses_over_twenty_steps(
         order.append(picked)
         return losses.mean()
 
-    texts, pairs = preference_pairs(reference, reviews(), STEPS * PAIRS)
-    ended = (texts.labels == END).any(1).numpy()
-    pairs = pairs[ended[pairs].all(1)]  # to a text without an end trl adds one
+    texts, pairs = ended_pairs(reference)
     options = {"beta": BETA, "lr": LR, "steps": STEPS, "batch_size": PAIRS, **ours}
     table = train_preferences(
         copy.deepcopy(reference), texts, pairs, combine=note, **options
     )
-    written = [
-        in_words(
-            [token for token, label in zip(ids, labels, strict=True) if label >= 0][:-1]
-        )
-        for ids, labels in zip(texts.ids.tolist(), texts.labels.tolist(), strict=True)
-    ]
-    rows = [
-        {
-            "prompt": "<start> ",
-            "chosen": written[a] + " <end>",
-            "rejected": written[b] + " <end>",
-        }
-        for a, b in pairs[torch.cat(order).numpy()].tolist()
-    ]
+    rows = rows_in_order(texts, pairs, order)
     assert their_losses(
         copy.deepcopy(reference), rows, tmp_path, **theirs
     ) == pytest.approx(table.loss.tolist(), abs=1e-5)
     assert (
         table.loss[0] - table.loss.min() > 0.05
     )  # it learns, so the two had something to part over
+
+
+def test_the_same_losses_with_adapters_as_trl_with_those_of_peft(
+    reference: Any, tmp_path: Path
+) -> None:
+    """Both take the model without its adapters for the reference."""
+    peft = pytest.importorskip("peft")
+    order: list[Tensor] = []
+
+    def note(losses: Tensor, picked: Tensor) -> Tensor:
+        order.append(picked)
+        return losses.mean()
+
+    texts, pairs = ended_pairs(reference)
+    ours = copy.deepcopy(reference)
+    add_adapters(ours, rank=4, alpha=8, seed=1)
+    adapted = peft.get_peft_model(
+        copy.deepcopy(reference),
+        peft.LoraConfig(
+            r=4, lora_alpha=8, target_modules=list(ATTENTION), task_type="CAUSAL_LM"
+        ),
+    )
+    layers = [m for m in adapted.modules() if isinstance(m, peft.tuners.lora.Linear)]
+    with torch.no_grad():
+        for mine, other in zip(adapters(ours), layers, strict=True):
+            other.lora_A["default"].weight.copy_(mine.A)
+    frozen = {
+        name: p.clone() for name, p in ours.named_parameters() if ".A" not in name
+    }
+    table = train_preferences(
+        ours,
+        texts,
+        pairs,
+        combine=note,
+        beta=BETA,
+        lr=10 * LR,
+        steps=STEPS,
+        batch_size=PAIRS,
+    )
+    for name, parameter in ours.named_parameters():
+        if not name.endswith((".A", ".B")):
+            assert torch.equal(parameter, frozen[name])
+    rows = rows_in_order(texts, pairs, order)
+    theirs = their_losses(adapted, rows, tmp_path, learning_rate=10 * LR)
+    assert theirs == pytest.approx(table.loss.tolist(), abs=1e-5)
+    assert table.loss[0] - table.loss.min() > 0.02

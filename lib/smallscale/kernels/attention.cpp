@@ -70,12 +70,12 @@ void add_product(Tensor sum, Tensor W, Tensor x, bool whole, Sees sees) {
     }
 }
 
-// Writes out and lse of one tile of queries. q: (rows, d), times scale and log2(e);
+// Writes out and lse of one tile of queries. The scores are after * q k^T. q: (rows, d);
 // k, v: (n, d); S: room for a tile of scores; offset: query i of the tile sees the keys
 // 0 .. i + offset.
 template <typename T>
 void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S,
-                  int64_t offset) {
+                  int64_t offset, double after) {
   const int64_t rows = q.size(0), d = q.size(1), Bc = S.size(1);
   const int64_t stop = std::min(k.size(0), rows + offset);
   std::vector<T> top(rows, std::numeric_limits<T>::lowest());
@@ -84,6 +84,7 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
   T* s = S.data_ptr<T>();
   T* o = acc.data_ptr<T>();
   T* l = lse.data_ptr<T>();
+  const T to_base2 = after * LOG2E;
   for (int64_t j = 0; j < stop; j += Bc) {
     const int64_t cols = std::min(Bc, stop - j);
     Tensor tile = S.narrow(0, 0, rows).narrow(1, 0, cols);
@@ -97,9 +98,10 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
 #pragma omp simd reduction(max : highest)
       for (int64_t c = 0; c < seen; c++) highest = row[c] > highest ? row[c] : highest;
 #pragma omp simd reduction(+ : sum)
-      for (int64_t c = 0; c < seen; c++) sum += row[c] = power2(row[c] - highest);
+      for (int64_t c = 0; c < seen; c++)
+        sum += row[c] = power2((row[c] - highest) * to_base2);
       // What was summed is relative to the old maximum.
-      const T shrink = power2(top[i] - highest);
+      const T shrink = power2((top[i] - highest) * to_base2);
 #pragma omp simd
       for (int64_t c = 0; c < d; c++) o[i * d + c] *= shrink;
       total[i] = total[i] * shrink + sum;
@@ -110,7 +112,7 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
   }
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t c = 0; c < d; c++) o[i * d + c] /= total[i] == 0 ? 1 : total[i];
-    l[i] = (top[i] + std::log2(total[i])) / LOG2E;
+    l[i] = T(after) * top[i] + std::log(total[i]);
   }
   out.copy_(acc);
 }
@@ -119,14 +121,15 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
 // S, dS: room for a tile of weights and of their gradients.
 template <typename T>
 void backward_tile(Tensor q, Tensor k, Tensor v, Tensor dout, Tensor lse, Tensor delta,
-                   Tensor dq, Tensor dk, Tensor dv, Tensor S, Tensor dS,
-                   int64_t offset) {
+                   Tensor dq, Tensor dk, Tensor dv, Tensor S, Tensor dS, int64_t offset,
+                   double after) {
   const int64_t rows = q.size(0), Bc = S.size(1);
   const int64_t stop = std::min(k.size(0), rows + offset);
   T* s = S.data_ptr<T>();
   T* ds = dS.data_ptr<T>();
   T* l = lse.data_ptr<T>();
   T* D = delta.data_ptr<T>();
+  const T to_base2 = after * LOG2E;
   for (int64_t j = 0; j < stop; j += Bc) {
     const int64_t cols = std::min(Bc, stop - j);
     Tensor k_j = k.narrow(0, j, cols);
@@ -143,11 +146,11 @@ void backward_tile(Tensor q, Tensor k, Tensor v, Tensor dout, Tensor lse, Tensor
       std::fill(p + seen, p + cols, T(0));
       std::fill(dp + seen, dp + cols, T(0));
       // A row that saw no key has lse -inf; with +inf its weights are 0.
-      const T l_i = std::isinf(l[i]) ? INFINITY : l[i] * T(LOG2E);
+      const T l_i = std::isinf(l[i]) ? INFINITY : l[i] / T(after);
       const T D_i = D[i];
 #pragma omp simd
       for (int64_t c = 0; c < seen; c++) {
-        p[c] = power2(p[c] - l_i);
+        p[c] = power2((p[c] - l_i) * to_base2);
         dp[c] = p[c] * (dp[c] - D_i);
       }
     }
@@ -164,6 +167,8 @@ std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale,
                                    int64_t offset, int64_t Br) {
   const int64_t heads = q.size(1), n = q.size(2), group = heads / k.size(1);
   const int64_t T = (n + Br - 1) / Br;  // tiles of queries
+  const double after = std::max(1.0, std::abs(scale));  // as split_scale in sight.py
+  const double before = scale / after;
   const auto work = at::promote_types(q.scalar_type(), at::kFloat);
   Tensor out = at::empty(q.sizes(), q.options());
   Tensor lse = at::empty({q.size(0), heads, n}, q.options().dtype(work));
@@ -186,11 +191,11 @@ std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale,
       // its share of both.
       const int64_t i = (t % 2 ? T - 1 - t / 2 : t / 2) * Br;
       const int64_t rows = std::min(Br, n - i);
-      Tensor q_i = q[b][h].narrow(0, i, rows).to(work).contiguous() * (scale * LOG2E);
+      Tensor q_i = q[b][h].narrow(0, i, rows).to(work).contiguous() * before;
       Tensor out_i = out[b][h].narrow(0, i, rows);
       Tensor lse_i = lse[b][h].narrow(0, i, rows);
       AT_DISPATCH_FLOATING_TYPES(work, "forward", [&] {
-        forward_tile<scalar_t>(q_i, K, V, out_i, lse_i, S, i + offset);
+        forward_tile<scalar_t>(q_i, K, V, out_i, lse_i, S, i + offset, after);
       });
     }
   });
@@ -202,6 +207,8 @@ std::tuple<Tensor, Tensor, Tensor> backward(Tensor dout, Tensor dlse, Tensor q,
                                             double scale, int64_t offset, int64_t Br) {
   const int64_t n = q.size(2), kv_heads = k.size(1), group = q.size(1) / kv_heads;
   const auto work = lse.scalar_type();
+  const double after = std::max(1.0, std::abs(scale));  // as split_scale in sight.py
+  const double before = scale / after;
   Tensor dq = at::empty(q.sizes(), q.options());
   Tensor dk = at::empty(k.sizes(), k.options());
   Tensor dv = at::empty_like(dk);
@@ -216,7 +223,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(Tensor dout, Tensor dlse, Tensor q,
       Tensor K = head(k, b, g, work), V = head(v, b, g, work);
       Tensor dK = at::zeros_like(K), dV = at::zeros_like(V);
       for (int64_t h = g * group; h < (g + 1) * group; h++) {
-        Tensor Q = head(q, b, h, work) * (scale * LOG2E);
+        Tensor Q = head(q, b, h, work) * before;
         Tensor dO = head(dout, b, h, work);
         Tensor dQ = at::zeros_like(Q);
         Tensor delta = (dO * out[b][h]).sum(-1) - dlse[b][h];
@@ -224,12 +231,13 @@ std::tuple<Tensor, Tensor, Tensor> backward(Tensor dout, Tensor dlse, Tensor q,
           auto part = [&](Tensor x) { return x.narrow(0, i, std::min(Br, n - i)); };
           AT_DISPATCH_FLOATING_TYPES(work, "backward", [&] {
             backward_tile<scalar_t>(part(Q), K, V, part(dO), part(lse[b][h]),
-                                    part(delta), part(dQ), dK, dV, S, dS, i + offset);
+                                    part(delta), part(dQ), dK, dV, S, dS, i + offset,
+                                    after);
           });
         }
         dq[b][h].copy_(dQ.mul_(scale));
       }
-      dk[b][g].copy_(dK.div_(LOG2E));  // q came times scale and log2(e)
+      dk[b][g].copy_(dK.mul_(after));  // q came times before
       dv[b][g].copy_(dV);
     }
   });

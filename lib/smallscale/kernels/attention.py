@@ -30,7 +30,7 @@ from smallscale.core.validation import (
     shown,
     whole_number,
 )
-from smallscale.kernels import compiled, online, sight, tiled
+from smallscale.kernels import compiled, online, sight, tiled, whole_rows
 from smallscale.kernels.counts import Traffic
 from smallscale.kernels.sight import causal_mask
 
@@ -78,6 +78,8 @@ def attention(
     of any gradient that flows through it, whatever it holds. (torch's own attention
     multiplies a value out of sight by a weight of 0, and 0 * NaN is NaN: there a broken
     value spoils the queries before it.) NaN comes out where a NaN was seen.
+    Scores may be as large as the type holds: out, lse and gradients are still those of
+    the softmax, of ties too. Beyond that they are infinite, as torch's are.
     `torch.autocast` lowers nothing: out is like q and lse like the sums, inside as
     outside. There, where layers return various types, q, k and v may differ; the widest
     type counts.
@@ -121,13 +123,16 @@ def naive(
     hidden = None
     if offset < k.shape[2] - 1:
         hidden = causal_mask(q.shape[2], k.shape[2], offset, q.device)
-    q_scaled = scale * traffic.read(q).to(work)
+    before, after = sight.split_scale(scale)
+    q_scaled = before * traffic.read(q).to(work)
     scores = sight.scores(q_scaled, traffic.read(k), hidden)
+    if after != 1:
+        scores = after * scores
     scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
     if hidden is not None:
         scores = scores.masked_fill(hidden, -math.inf)
     blind = None
-    if offset < 0 or k.shape[2] == 0 or not sight.bounded(q_scaled, k):
+    if offset < 0 or k.shape[2] == 0 or not sight.bounded(after * q_scaled, k):
         # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of
         # zeros there, and not used.
         blind = scores.detach().isneginf().all(-1, keepdim=True)
@@ -204,10 +209,17 @@ class _Gradients(_FirstDerivative):
         dout: Tensor, dlse: Tensor, *arguments: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         saved, level, settings = arguments[:5], arguments[5], arguments[6:]
+        lse = saved[4]
+        coarse = whole_rows.coarse(lse)
         with sight.full_precision(dout.device):
-            gradients: tuple[Tensor, Tensor, Tensor]
-            gradients = _engine(level).backward(dout, dlse, saved, *settings)
-        return gradients
+            if not coarse.any():
+                return _engine_gradients(level, dout, dlse, saved, *settings)
+            # With lse +inf a row's weights are 0: it is left to `whole_rows`.
+            fine = (*saved[:4], lse.masked_fill(coarse, math.inf))
+            some = _engine_gradients(level, dout, dlse, fine, *settings)
+            rest = whole_rows.backward(dout, dlse, saved, coarse, *settings)
+        dq, dk, dv = (a + b for a, b in zip(some, rest, strict=True))
+        return dq, dk, dv
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
@@ -226,7 +238,7 @@ class _Tangents(_FirstDerivative):
     ) -> tuple[Tensor, Tensor]:
         saved, settings = arguments[:5], arguments[6:]
         with sight.full_precision(dq.device):
-            return tiled.tangents(dq, dk, dv, saved, *settings)
+            return whole_rows.tangents(dq, dk, dv, saved, *settings)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
@@ -246,6 +258,15 @@ def _engine(level: str) -> ModuleType:
         return gpu
     engines = {"online": online, "tiled": tiled, "cpp": compiled}
     return engines[level]
+
+
+def _engine_gradients(
+    level: str, dout: Tensor, dlse: Tensor, saved: tuple[Tensor, ...], *settings: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return dq, dk and dv as this level computes them."""
+    gradients: tuple[Tensor, Tensor, Tensor]
+    gradients = _engine(level).backward(dout, dlse, saved, *settings)
+    return gradients
 
 
 def _sight(n_q: int, n_k: int, causal: bool, align: str) -> int:

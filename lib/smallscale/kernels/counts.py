@@ -38,7 +38,7 @@ class Traffic:
         """Look at what is in fast memory; `tiled.forward` calls this after each tile.
 
         rows, cols: the queries and keys of the tile.
-        top, total, acc: the running maximum (base 2), sum and output,
+        top, total, acc: the running maximum, sum and output,
             (batch * kv heads, group * Br, 1 or d); they change later, so copy what you
             keep.
         """

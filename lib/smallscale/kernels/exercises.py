@@ -31,6 +31,12 @@ def check_merge(merge: Callable[..., Any]) -> str:
         said = _check_merged_row(merge, scores + shift, values)
         if said:
             return said
+    if not _uses_its_state(merge):
+        return (
+            "Right from the first tile on, but wrong from another start, top 2, total "
+            "3 and out (1, 2, 3): the step may use what it is given, and nothing kept "
+            "aside."
+        )
     return (
         "Right: three tiles, one pass, and the exact softmax, however large scores are."
     )
@@ -78,6 +84,15 @@ def _check_merged_row(merge: Callable[..., Any], scores: Tensor, values: Tensor)
             "gains weights @ values, and is not divided by the sum yet."
         )
     return ""
+
+
+def _uses_its_state(merge: Callable[..., Any]) -> bool:
+    """Return whether one more score 2, with values 1, adds 1 to given sums."""
+    state = (torch.tensor(2.0), torch.tensor(3.0), torch.tensor([1.0, 2.0, 3.0]))
+    found = merge(*state, torch.tensor([2.0]), torch.ones(1, 3))
+    expected = torch.tensor([2.0, 4.0, 2.0, 3.0, 4.0])
+    numbers = torch.cat([torch.as_tensor(x).reshape(-1) for x in found])
+    return numbers.shape == expected.shape and torch.allclose(numbers, expected)
 
 
 def _is_finite(*numbers: Tensor) -> bool:

@@ -54,8 +54,8 @@ class ForwardRecorder(Traffic):
     def watch(
         self, rows: slice, cols: slice, top: Tensor, total: Tensor, acc: Tensor
     ) -> None:
-        """Keep one step more, the maximum back from base 2."""
-        highest = float(top[0, -1, 0]) / tiled.LOG2E
+        """Keep one step more."""
+        highest = float(top[0, -1, 0])
         is_first = cols.start == 0
         step = Step(
             rows=rows,

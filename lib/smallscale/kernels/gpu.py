@@ -4,13 +4,14 @@ The tiles are those of `tiled.py`. A program holds one tile of queries (for dk a
 of keys) and walks over the other side. No two programs write the same numbers, so no
 sum is atomic and the same arguments give the same bits. Tiles that are seen whole are
 walked without a mask, those on the edge of sight with one, those out of sight not at
-all; the longest walks start first. Scores are in base 2, as in `tiled.py`, and of the
-forward pass only the log-sum-exp is kept.
+all; the longest walks start first. Exponentials are in base 2, as in `tiled.py`, and of
+the forward pass only the log-sum-exp is kept.
 
 Without a GPU the same kernels run, slowly, in Triton's interpreter.
 
 Names: BM and BN are the queries and keys in a tile; D is d rounded up to a power of
-two.
+two. The scores are after * (before * q) k^T, where before is a power of two, so that
+before * q is exact.
 """
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 # A kernel's arguments are pointers and registers, for which Python has no types.
@@ -69,6 +70,13 @@ def _load(X, rows, n, d: tl.constexpr, D: tl.constexpr, MASK: tl.constexpr):
     else:
         x = tl.load(at)
     return x
+
+
+@triton.jit
+def _load_queries(Q, rows, n, before: tl.constexpr, d: tl.constexpr, D: tl.constexpr):
+    """Return before * q, (len(rows), D), in the type of q."""
+    q = _load(Q, rows, n, d, D, True)
+    return (q * before).to(q.dtype)
 
 
 @triton.jit
@@ -139,50 +147,55 @@ def _queries(n_q, n_k, offset, BM: tl.constexpr, BN: tl.constexpr):
     return head, i0 + tl.arange(0, BM), whole, stop
 
 
+@triton.jit
+def _tile_scores(q, k, i, j, n_k, offset, EDGE: tl.constexpr):
+    """Return (before q) k^T, -inf out of sight, and which pairs are seen: (BM, BN)."""
+    seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
+    s = tl.dot(q, tl.trans(k), input_precision="tf32x3")
+    if EDGE:
+        s = tl.where(seen, s, float("-inf"))
+    return s, seen
+
+
 @_tuned
 @triton.jit
 def _forward(
-    Q, K, V, Out, Lse, n_q, n_k, offset, group, size, full, scale: tl.constexpr,
-    d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    Q, K, V, Out, Lse, n_q, n_k, offset, group, size, full, least: tl.constexpr,
+    before: tl.constexpr, after: tl.constexpr, d: tl.constexpr, D: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """Compute a tile of out and lse (Dao 2023, algorithm 1)."""
     head, i, whole, stop = _queries(n_q, n_k, offset, BM, BN)
     K += head // group * n_k * d
     V += head // group * n_k * d
-    q = _load(Q + head * n_q * d, i, n_q, d, D, True)
-    WORK = Lse.dtype.element_ty
+    q = _load_queries(Q + head * n_q * d, i, n_q, before, d, D)
     # Not -inf: as long as a row has seen no key, top - top is 0, not NaN.
-    top = tl.full([BM], -3.0e38, WORK)
-    total = tl.full([BM], 0.0, WORK)
-    acc = tl.full([BM, D], 0.0, WORK)
+    top = tl.full([BM], least, Lse.dtype.element_ty)  # m
+    total = tl.full([BM], 0.0, Lse.dtype.element_ty)  # l
+    acc = tl.full([BM, D], 0.0, Lse.dtype.element_ty)  # O
     for edge in tl.static_range(2):
         for j0 in range(whole * edge, stop if edge else whole, BN):
             j = j0 + tl.arange(0, BN)
             k = _load(K, j, n_k, d, D, edge)
             v = _load(V, j, n_k, d, D, edge)
-            s = tl.dot(q, tl.trans(k), input_precision="tf32x3")  # (BM, BN)
-            s = s * (scale * LOG2E)
-            seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
-            if edge:
-                s = tl.where(seen, s, float("-inf"))
+            s, seen = _tile_scores(q, k, i, j, n_k, offset, edge)
             higher = tl.maximum(top, _most(s, 1))
-            p = tl.exp2(s - higher[:, None])
-            shrink = tl.exp2(top - higher)
+            p = tl.exp2((s - higher[:, None]) * (after * LOG2E))
+            shrink = tl.exp2((top - higher) * (after * LOG2E))
             total = total * shrink + _sum(p, 1)
-            acc = acc * shrink[:, None]
-            acc = _add_product(acc, p, v, seen, BN, edge)
+            acc = _add_product(acc * shrink[:, None], p, v, seen, BN, edge)
             top = higher
     out = acc / tl.where(total == 0, 1.0, total)[:, None]
     _store(Out + head * n_q * d, out, i, n_q, d, D)
-    tl.store(Lse + head * n_q + i, (top + tl.log2(total)) * LN2, mask=i < n_q)
+    tl.store(Lse + head * n_q + i, after * top + tl.log2(total) * LN2, mask=i < n_q)
 
 
 @_tuned
 @triton.jit
 def _dq(
     Q, K, V, Out, DOut, Lse, DLse, Delta, DQ, n_q, n_k, offset, group, size, full,
-    scale: tl.constexpr, d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr,
-    BN: tl.constexpr,
+    before: tl.constexpr, after: tl.constexpr, d: tl.constexpr, D: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """Compute a tile of dq (Dao 2023, algorithm 2), and delta, which `_dkdv` reads.
 
@@ -191,7 +204,7 @@ def _dq(
     head, i, whole, stop = _queries(n_q, n_k, offset, BM, BN)
     K += head // group * n_k * d
     V += head // group * n_k * d
-    q = _load(Q + head * n_q * d, i, n_q, d, D, True)
+    q = _load_queries(Q + head * n_q * d, i, n_q, before, d, D)
     do = _load(DOut + head * n_q * d, i, n_q, d, D, True)
     out = _load(Out + head * n_q * d, i, n_q, d, D, True)
     row = head * n_q + i
@@ -205,24 +218,20 @@ def _dq(
             j = j0 + tl.arange(0, BN)
             k = _load(K, j, n_k, d, D, edge)
             v = _load(V, j, n_k, d, D, edge)
-            s = tl.dot(q, tl.trans(k), input_precision="tf32x3")  # (BM, BN)
-            s = s * (scale * LOG2E)
-            seen = (j[None, :] < n_k) & (j[None, :] <= i[:, None] + offset)
-            if edge:
-                s = tl.where(seen, s, float("-inf"))
-            p = tl.exp2(s - lse[:, None])
+            s, seen = _tile_scores(q, k, i, j, n_k, offset, edge)
+            p = tl.exp2((s - lse[:, None]) * (after * LOG2E))
             dp = tl.dot(do, tl.trans(v), input_precision="tf32x3")
             ds = p * (dp - delta[:, None])
             dq = _add_product(dq, ds, k, seen, BN, edge)
-    _store(DQ + head * n_q * d, dq * scale, i, n_q, d, D)
+    _store(DQ + head * n_q * d, dq * (before * after), i, n_q, d, D)
 
 
 @_tuned
 @triton.jit
 def _dkdv(
     Q, K, V, DOut, Lse, Delta, DK, DV, n_q, n_k, offset, group, size, full,
-    scale: tl.constexpr, d: tl.constexpr, D: tl.constexpr, BM: tl.constexpr,
-    BN: tl.constexpr,
+    before: tl.constexpr, after: tl.constexpr, d: tl.constexpr, D: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """Compute a tile of dk and dv (Dao 2023, algorithm 2)."""
     tiles = (n_k + BN - 1) // BN
@@ -242,7 +251,7 @@ def _dkdv(
         for inside in tl.static_range(2):
             for i0 in range(whole if inside else first, n_q if inside else whole, BM):
                 i = i0 + tl.arange(0, BM)
-                q = _load(Q + head * n_q * d, i, n_q, d, D, True)
+                q = _load_queries(Q + head * n_q * d, i, n_q, before, d, D)
                 do = _load(DOut + head * n_q * d, i, n_q, d, D, True)
                 row = head * n_q + i
                 # A query that does not exist has lse inf, so its weights are 0.
@@ -250,16 +259,16 @@ def _dkdv(
                 delta = tl.load(Delta + row, mask=i < n_q, other=0.0)
                 # (BN, BM): transposed, as dk and dv want it
                 s = tl.dot(k, tl.trans(q), input_precision="tf32x3")
-                s = s * (scale * LOG2E)
                 seen = (i[None, :] < n_q) & (j[:, None] <= i[None, :] + offset)
                 if not inside:
                     s = tl.where(seen, s, float("-inf"))
-                p = tl.exp2(s - lse[None, :])
+                p = tl.exp2((s - lse[None, :]) * (after * LOG2E))
                 dv = _add_product(dv, p, do, seen, BM, not inside)
                 dp = tl.dot(v, tl.trans(do), input_precision="tf32x3")
                 ds = p * (dp - delta[None, :])
                 dk = _add_product(dk, ds, q, seen, BM, not inside)
-    _store(DK + kv_head * n_k * d, dk * scale, j, n_k, d, D)
+    # q came times before.
+    _store(DK + kv_head * n_k * d, dk * after, j, n_k, d, D)
     _store(DV + kv_head * n_k * d, dv, j, n_k, d, D)
 
 
@@ -279,7 +288,9 @@ def forward(
     lse = q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
     inputs = _ready(lse.dtype, q, k, v)
     out = torch.empty_like(inputs[0])
-    _launch(_forward, "BM", q, (*inputs, out, lse), scale, offset, block)
+    factors = _split_scale(scale, q.dtype)
+    factors["least"] = torch.finfo(lse.dtype).min
+    _launch(_forward, "BM", q, (*inputs, out, lse), factors, offset, block)
     return out.to(q.dtype), lse
 
 
@@ -298,15 +309,15 @@ def backward(
     """
     dtype, lse = saved[0].dtype, saved[4]
     q, k, v, out, dout, dlse = _ready(lse.dtype, *saved[:4], dout, dlse)
-    # In base 2, as the kernels want it; a row that saw no key gets the weights
-    # exp(-inf).
-    lse = tiled.LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
+    factors = _split_scale(scale, dtype)
+    # As the kernels want it; a row that saw no key gets the weights exp(-inf).
+    lse = lse.masked_fill(lse == -torch.inf, torch.inf) / factors["after"]
     delta, dq = torch.empty_like(lse), torch.empty_like(q)
     dk, dv = torch.empty_like(k), torch.empty_like(v)
     for_dq = (q, k, v, out, dout, lse, dlse, delta, dq)
     for_dkdv = (q, k, v, dout, lse, delta, dk, dv)
-    _launch(_dq, "BM", q, for_dq, scale, offset, block)
-    _launch(_dkdv, "BN", k, for_dkdv, scale, offset, block)
+    _launch(_dq, "BM", q, for_dq, factors, offset, block)
+    _launch(_dkdv, "BN", k, for_dkdv, factors, offset, block)
     return dq.to(dtype), dk.to(dtype), dv.to(dtype)
 
 
@@ -319,12 +330,28 @@ def _ready(work: torch.dtype, *tensors: Tensor) -> list[Tensor]:
     return [(x.to(work) if INTERPRETED else x).contiguous() for x in tensors]
 
 
+def _split_scale(scale: float, dtype: torch.dtype) -> dict[str, float]:
+    """Return before and after, whose product is scale; before is 0 or a power of two.
+
+    before is at most 1 in size and at most scale: what overflows in (before * q) k^T
+    overflows in the scores too. In float16, whose products float32 always holds, it is
+    1: smaller numbers might not be exact.
+    """
+    if scale == 0:
+        return {"before": 0.0, "after": 1.0}
+    power = min(0, math.frexp(scale)[1] - 1)  # 2^power <= |scale|
+    if dtype == torch.float16:
+        power = 0
+    before = math.copysign(2.0**power, scale)
+    return {"before": before, "after": scale / before}
+
+
 def _launch(
     kernel: Any,
     tile: str,
     of: Tensor,
     tensors: Any,
-    scale: float,
+    factors: dict[str, float],
     offset: int,
     block: int,
 ) -> None:
@@ -343,7 +370,7 @@ def _launch(
         "size": triton.next_power_of_2(max(n_q, n_k, 1)),
         "full": int(offset >= n_k - 1),
     }
-    sizes = {"scale": scale, "d": d, "D": max(16, triton.next_power_of_2(d))}
+    sizes = {**factors, "d": d, "D": max(16, triton.next_power_of_2(d))}
     if INTERPRETED:
         sizes["BM"] = sizes["BN"] = min(128, max(16, triton.next_power_of_2(block)))
 

@@ -60,18 +60,37 @@ def memory_kept() -> Iterator[bool]:
     system then clears each page anew when it is first touched: a page fault. Inside,
     freed memory stays with the process and is used again. Only glibc has this switch.
     """
+    try:
+        yield _tune_memory(kept=True)
+    finally:
+        _tune_memory(kept=False)
+
+
+@contextmanager
+def memory_given_back() -> Iterator[bool]:
+    """Let the process give back, inside, every large piece of memory that it frees.
+
+    glibc starts so, and keeps ever larger pieces once it has seen them freed: without
+    this, what a function costs depends on what ran before it. Yields as `memory_kept`.
+    """
+    yield _tune_memory(kept=False)
+
+
+def _tune_memory(kept: bool) -> bool:
+    """Tell glibc to keep or give back what is freed; return whether it was told."""
     libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not hasattr(libc, "mallopt"):
-        yield False
-        return
-    trim_threshold, mmap_max = -1, -4  # names of malloc.h
-    yes = libc.mallopt(mmap_max, 0) and libc.mallopt(trim_threshold, 2**31 - 1)
-    try:
-        yield bool(yes)
-    finally:
-        libc.mallopt(mmap_max, 65_536)
-        libc.mallopt(trim_threshold, 128 * 1024)
+        return False
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # names of malloc.h
+    if kept:
+        settings = {mmap_max: 0, trim_threshold: 2**31 - 1}
+    else:  # glibc's own first values
+        large = 128 * 1024
+        settings = {mmap_max: 65_536, trim_threshold: large, mmap_threshold: large}
+    done = [libc.mallopt(name, value) for name, value in settings.items()]
+    if not kept:
         libc.malloc_trim(0)
+    return all(done)
 
 
 def page_faults(function: Callable[[], Any]) -> int:

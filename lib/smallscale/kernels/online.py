@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smallscale.kernels.sight import split_scale
+
 
 def online_row(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, block: int = 1
@@ -20,11 +22,13 @@ def online_row(
 
     q: (d,); k, v: (n, d); the output: (d,), in the type of q.
     """
+    before, after = split_scale(scale)  # after is 1 for scales up to 1
+    q = q.dtype.type(before) * q
     top = q.dtype.type(-np.inf)  # m, the largest score so far
     total = q.dtype.type(0)  # l, the sum of exp(score - m)
     out = np.zeros_like(q)  # o, the same sum with each term times its value
     for j in range(0, len(k), block):
-        scores = scale * (k[j : j + block] @ q)  # (block,)
+        scores = after * (k[j : j + block] @ q)  # (block,)
         higher = np.maximum(top, scores.max())  # m' = max(m, s); NaN stays NaN
         if higher == -np.inf:
             continue  # nothing was seen yet, and -inf - (-inf) would be NaN

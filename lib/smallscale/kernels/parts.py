@@ -22,6 +22,9 @@ def merge(first: Pair, second: Pair) -> Pair:
     """Return (out, lse) over two sets of keys from the (out, lse) over each of them:
     lse = log(e^lse1 + e^lse2), out = e^(lse1 - lse) out1 + e^(lse2 - lse) out2.
 
+    Where lse is so large that it loses the logarithm of the sum in its rounding, as at
+    1e30, equal parts count alike, however many keys they have.
+
     A query that saw no key has lse -inf and out 0, as `attention` returns it. The order
     does not matter, but for rounding. Gradients flow through.
 
@@ -35,7 +38,9 @@ def merge(first: Pair, second: Pair) -> Pair:
     # Where neither saw a key, -inf - (-inf) would be NaN: the weights are 0 there.
     base = lse.masked_fill(lse.isneginf(), 0.0)
     weight1, weight2 = (lse1 - base).exp(), (lse2 - base).exp()
-    out = weight1[..., None] * out1 + weight2[..., None] * out2
+    # The weights sum to 1; but for rounding, which is coarse where lse is large.
+    total = (weight1 + weight2).where(~lse.isneginf(), 1.0)[..., None]
+    out = (weight1[..., None] * out1 + weight2[..., None] * out2) / total
     return out.to(out1.dtype), lse
 
 

@@ -18,6 +18,19 @@ import torch
 from torch import Tensor
 
 
+def split_scale(scale: float) -> tuple[float, float]:
+    """Return (before, after) with before * after = scale, before at most 1 in size.
+
+    before * q is no larger than q, and (before * q) k^T no larger than the scores
+    after * (before * q) k^T: nothing on the way overflows where the scores do not.
+
+    >>> split_scale(0.125), split_scale(-3.0)
+    ((0.125, 1.0), (-1.0, 3.0))
+    """
+    after = max(1.0, abs(scale))
+    return scale / after, after
+
+
 def causal_mask(
     rows: int, cols: int, offset: int, device: torch.device | None = None
 ) -> Tensor:

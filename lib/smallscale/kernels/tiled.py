@@ -9,8 +9,9 @@ all of them:
     group    query heads that share one head of keys and values (kv head)
     "…"      batch * kv heads, the first dimension of every tile
 
-Scores are kept in base 2, times log2(e): exp2 takes less than half the time of exp, and
-the factor costs nothing on the scale. Methods with an underscore work in place.
+Exponentials are taken in base 2, e^x = 2^(x log2(e)): exp2 takes less than half the
+time of exp. Scores themselves stay in base e, so that they are finite where the
+formula's are. Methods with an underscore work in place.
 """
 
 import math
@@ -28,6 +29,7 @@ from smallscale.kernels.sight import (
     causal_mask,
     hide_,
     product,
+    split_scale,
     turned,
 )
 
@@ -54,30 +56,31 @@ def forward(
     traffic: counts what is read and written, and watches each tile.
     """
     traffic, block_k = traffic or Traffic(), block_k or block  # Br is block, Bc block_k
-    out, lse = _empty_results(q)
-    tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
+    out, lse = empty_results(q)
+    tile = partial(tile_of, kv_heads=k.shape[1], work=lse.dtype)
+    before, after = split_scale(scale)  # after is 1 for scales up to 1
     safe = all_finite(v)  # if so, a weight of 0 takes nothing: 0 * NaN would be NaN
     for rows in tiles(q.shape[2], block):  # 3
         q_i = traffic.read(tile(q[:, :, rows]))  # 4: (…, group * Br, d)
-        q_i = q_i * (scale * LOG2E)
+        q_i = q_i * before
         top, total, acc = _nothing_seen(q_i)  # 5: m, l and O
         for cols in tiles(k.shape[2], block_k, stop=rows.stop + offset):  # 6
             k_j = traffic.read(tile(k[:, :, cols]))  # 7: (…, Bc, d)
             v_j = traffic.read(tile(v[:, :, cols]))
-            hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
+            hidden = out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
             s = hide_(q_i.bmm(k_j.mT), hidden)  # 8: S = Q K^T, (…, group * Br, Bc)
             higher = torch.maximum(top, s.amax(-1, keepdim=True))  # 9: m' = max(m, S)
-            p = s.sub_(higher).exp2_()  # 9: P = exp(S - m')
-            shrink = top.sub_(higher).exp2_()  # exp(m - m')
+            p = s.sub_(higher).mul_(after * LOG2E).exp2_()  # 9: P = exp(S - m')
+            shrink = top.sub_(higher).mul_(after * LOG2E).exp2_()  # exp(m - m')
             total = total.mul_(shrink).add_(p.sum(-1, keepdim=True))  # 9: l
             acc.mul_(shrink)
             edge = None if safe else hidden
             add_product_(acc, p, v_j, edge)  # 10: O = exp(m - m') O + P V
             top = higher
             traffic.watch(rows, cols, top, total, acc)
-        # 12 to 15: O / l and m + log l, the latter back from base 2.
-        _put(out, rows, traffic.write(acc / total.where(total != 0, 1)))
-        _put(lse, rows, traffic.write((top + total.log2()) / LOG2E))
+        # 12 to 15: O / l and m + log l.
+        put(out, rows, traffic.write(acc / total.where(total != 0, 1)))
+        put(lse, rows, traffic.write(after * top + total.log()))
     return out, lse
 
 
@@ -97,22 +100,23 @@ def backward(
     dout, dlse: the gradients of out and lse. saved: q, k, v, out and lse.
     """
     q, k, v, out, lse = saved
-    tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
+    tile = partial(tile_of, kv_heads=k.shape[1], work=lse.dtype)
     dq = torch.zeros(q.shape, dtype=lse.dtype, device=q.device)  # 3
     dk, dv = _empty_like(k), _empty_like(v)
     delta = torch.linalg.vecdot(dout.to(lse.dtype), out.to(lse.dtype)) - dlse  # 4
-    safe = all_finite(q, k, dout, delta) and bounded(dout, v) and _no_nan(lse)
+    safe = all_finite(q, k, delta) and bounded(dout, v)  # delta is NaN where lse is
+    before, after = split_scale(scale)
     # A row that saw no key has lse -inf; with +inf its weights are exp(-inf) = 0.
-    lse = LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
+    lse = lse.masked_fill(lse == -torch.inf, torch.inf) / after
     for cols in tiles(k.shape[2], block):  # 5
         k_j, v_j = tile(k[:, :, cols]), tile(v[:, :, cols])  # 6: (…, Bc, d)
         dk_j, dv_j = torch.zeros_like(k_j), torch.zeros_like(v_j)  # 7
         for rows in tiles(q.shape[2], block, first=cols.start - offset):  # 8
             q_i, do_i = tile(q[:, :, rows]), tile(dout[:, :, rows])  # 9
             lse_i, delta_i = tile(lse[:, :, rows, None]), tile(delta[:, :, rows, None])
-            hidden = _out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
-            s = (q_i * (scale * LOG2E)) @ k_j.mT  # 10: S = Q K^T, (…, group * Br, Bc)
-            p = hide_(s, hidden).sub_(lse_i).exp2_()  # 11: P = exp(S - L)
+            hidden = out_of_sight(rows, cols, offset, q_i)  # (group * Br, Bc)
+            s = hide_((q_i * before) @ k_j.mT, hidden)  # 10: S = Q K^T
+            p = s.sub_(lse_i).mul_(after * LOG2E).exp2_()  # 11: P = exp(S - L)
             edge = None if safe else hidden
             add_product_(dv_j, p.mT, do_i, turned(edge))  # 12: dV = dV + P^T dO
             dp = do_i @ v_j.mT  # 13: dP = dO V^T
@@ -120,47 +124,9 @@ def backward(
             dq_i = product(ds, k_j, edge).view(dq[:, :, rows].shape)
             dq[:, :, rows].add_(dq_i, alpha=scale)  # 15: dQ = dQ + dS K
             add_product_(dk_j, ds.mT, q_i, turned(edge), scale)  # 16: dK += dS^T Q
-        _put(dk, cols, dk_j)  # 18
-        _put(dv, cols, dv_j)
+        put(dk, cols, dk_j)  # 18
+        put(dv, cols, dv_j)
     return dq.to(q.dtype), dk, dv
-
-
-def tangents(
-    dq: Tensor,
-    dk: Tensor,
-    dv: Tensor,
-    saved: tuple[Tensor, ...],
-    scale: float,
-    offset: int,
-    block: int,
-) -> tuple[Tensor, Tensor]:
-    """Return how out and lse move when q, k and v move by dq, dk and dv: with
-    dS = scale (dq k^T + q dk^T), dlse = the sum of P * dS over the keys, and
-    dout = (P * dS) v - dlse out + P dv.
-
-    It is the product of the Jacobian with a vector, forward, in the tiles of `forward`.
-    saved: q, k, v, out and lse. Shapes are those of the tensors that move.
-    """
-    q, k, v, out, lse = saved
-    tile = partial(_tile, kv_heads=k.shape[1], work=lse.dtype)
-    dout, dlse = _empty_results(q)
-    lse = LOG2E * lse.masked_fill(lse == -torch.inf, torch.inf)
-    for rows in tiles(q.shape[2], block):
-        q_i, dq_i, out_i = (tile(x[:, :, rows]) for x in (q, dq, out))
-        moved, acc = torch.zeros_like(q_i[..., :1]), torch.zeros_like(q_i)
-        for cols in tiles(k.shape[2], block, stop=rows.stop + offset):
-            k_j, v_j, dk_j, dv_j = (tile(x[:, :, cols]) for x in (k, v, dk, dv))
-            hidden = _out_of_sight(rows, cols, offset, q_i)
-            s = (q_i * (scale * LOG2E)) @ k_j.mT
-            p = hide_(s, hidden).sub_(tile(lse[:, :, rows, None])).exp2_()
-            ds = dq_i @ k_j.mT + q_i @ dk_j.mT
-            pds = hide_(ds.mul_(p).mul_(scale), hidden, 0)  # P * dS
-            moved += pds.sum(-1, keepdim=True)
-            acc = add_product_(acc, pds, v_j, hidden)
-            acc = add_product_(acc, p, dv_j, hidden)
-        _put(dout, rows, acc - moved * out_i)
-        _put(dlse, rows, moved)
-    return dout, dlse
 
 
 def tiles(
@@ -179,7 +145,7 @@ def tiles(
         yield slice(i, min(i + block, n))
 
 
-def _tile(x: Tensor, kv_heads: int, work: torch.dtype) -> Tensor:
+def tile_of(x: Tensor, kv_heads: int, work: torch.dtype) -> Tensor:
     """Return what each kv head serves as one matrix, in the type of the sums.
 
     (batch, heads, rows, d) -> (batch * kv heads, group * rows, d)
@@ -188,8 +154,8 @@ def _tile(x: Tensor, kv_heads: int, work: torch.dtype) -> Tensor:
     return x.to(work).reshape(batch * kv_heads, heads // kv_heads * rows, d)
 
 
-def _put(whole: Tensor, rows: slice, part: Tensor) -> None:
-    """Write a tile back to its rows: the way back of `_tile`."""
+def put(whole: Tensor, rows: slice, part: Tensor) -> None:
+    """Write a tile back to its rows: the way back of `tile_of`."""
     whole[:, :, rows] = part.view(whole[:, :, rows].shape)
 
 
@@ -204,7 +170,7 @@ def _nothing_seen(q_i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return top, torch.zeros_like(top), torch.zeros_like(q_i)
 
 
-def _out_of_sight(rows: slice, cols: slice, offset: int, q_i: Tensor) -> Tensor | None:
+def out_of_sight(rows: slice, cols: slice, offset: int, q_i: Tensor) -> Tensor | None:
     """Return (group * Br, Bc), True where a key is out of sight; None for no pair.
 
     Most tiles are seen whole. q_i: (…, group * Br, d), the tile of queries.
@@ -217,12 +183,7 @@ def _out_of_sight(rows: slice, cols: slice, offset: int, q_i: Tensor) -> Tensor 
     return mask if group == 1 else mask.repeat(group, 1)
 
 
-def _no_nan(lse: Tensor) -> bool:
-    """Return whether lse is below infinity: -inf, of who saw no key, is no fault."""
-    return bool((lse < torch.inf).all())
-
-
-def _empty_results(q: Tensor) -> tuple[Tensor, Tensor]:
+def empty_results(q: Tensor) -> tuple[Tensor, Tensor]:
     """Return room for out, like q, and lse, in the type of the sums."""
     work = torch.promote_types(q.dtype, torch.float32)
     return _empty_like(q), q.new_empty(q.shape[:3], dtype=work)

@@ -12,7 +12,7 @@ from smallscale.models.encoding import EncodedAnswers, encode_answers
 from smallscale.models.generation import Reading, check_room, read_on, read_prompts
 
 NORMALIZE = ("none", "tokens", "bytes")
-MOST_ROWS = 64  # read side by side
+MOST_ROWS = 32  # read side by side
 
 
 class Choices(NamedTuple):
@@ -149,6 +149,10 @@ def _rest_logps(model: Any, read: Reading, rows: list[list[int]]) -> Tensor:
         mask[i, : len(row)] = 1
     device = read.mask.device
     _, logits = read_on(model, read, ids[:, :-1].to(device), mask[:, :-1].to(device))
-    logps = logits.double().cpu().log_softmax(2)
-    of_tokens = logps.gather(2, ids[:, 1:, None]).squeeze(2)
-    return (of_tokens * mask[:, 1:]).sum(1)
+    sums = torch.zeros(len(rows), dtype=torch.double)
+    for i, row in enumerate(rows):  # one by one: in double precision a row is large
+        told = logits[i, : len(row) - 1].double().cpu()
+        sums[i] = (
+            told.gather(1, ids[i, 1 : len(row), None])[:, 0] - told.logsumexp(1)
+        ).sum()
+    return sums

@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock
 from torch import Generator, Tensor
 
-from smallscale.core.validation import require
+from smallscale.core.validation import one_of, require
 from smallscale.models import smollm2
 from smallscale.models.generation import write
 from smallscale.models.identity import model_hash
@@ -26,6 +26,7 @@ from smallscale.models.options import option_logps
 from smallscale.models.smollm2 import ModelMissing
 
 FIELDS = {"key", "model", "prompt", "settings", "answer"}
+ASK = ("never", "if new", "always")
 
 
 class NotRecorded(ModelMissing):
@@ -118,6 +119,48 @@ class RecordedModel:
         rows = self._answered(prompts, [settings] * len(prompts), ask)
         return torch.tensor(rows, dtype=torch.double)
 
+    def result_of(
+        self,
+        work: Callable[..., Any],
+        /,
+        *,
+        ask: str = "if new",
+        **settings: Any,
+    ) -> Any:
+        """Return work(language_model, **settings), recorded like an answer.
+
+        For what takes minutes, such as a training and what the model writes after it.
+        work is given a model of its own, which it may change; settings and result must
+        be what JSON can hold. In the store its name stands in place of a prompt: a
+        change of its code is not seen, so a test should do a short part of it again.
+        ask: "never" gives what is recorded and starts no work; "if new" does the work
+        where nothing is recorded; "always" does it whatever is recorded, and records
+        nothing.
+        Raises NotRecorded where there is no record, and no model or ask is "never".
+
+        >>> model = RecordedModel("none.jsonl")
+        >>> model.result_of(len, ask="never", steps=2)
+        Traceback (most recent call last):
+        ...
+        smallscale.models.recorded.NotRecorded: "len" with these settings is not \
+recorded in none.jsonl, and is too long a work to be done here
+        """
+        one_of("ask", ask, ASK)
+        name = work.__name__
+        if ask == "always":
+            return _as_json(work(language_model(self.name), **settings))
+        if ask == "never" and self._key(name, settings) not in self._answers:
+            raise NotRecorded(
+                f'"{name}" with these settings is not recorded in {self.path}, and is '
+                "too long a work to be done here"
+            )
+
+        def do(missing: list[str]) -> list[Any]:
+            return [_as_json(work(language_model(self.name), **settings))]
+
+        (result,) = self._answered([name], [settings], do)
+        return result
+
     def _answered(
         self,
         prompts: Sequence[str],
@@ -160,6 +203,11 @@ class RecordedModel:
 
     def _key(self, prompt: str, settings: dict[str, Any]) -> str:
         return question_key(self.identity, prompt, settings)
+
+
+def _as_json(result: Any) -> Any:
+    """Return a result as it comes back from a store: tuples as lists."""
+    return json.loads(json.dumps(result))
 
 
 def question_key(model: str, prompt: str, settings: dict[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""How much do developers disclose? The Foundation Model Transparency Index."""
