@@ -18,10 +18,11 @@ GROUND = {  # every floor that is no theme, and what it may stand on
     "datasets": {"core"},
     "models": {"core"},
     "training": {"core"},
+    "votes": {"core"},
     "notebook": {"core"},
     "runs": {"core", "models", "notebook"},
 }
-THEMES_MAY_USE = {"core", "datasets", "models", "training"}
+THEMES_MAY_USE = {"core", "datasets", "models", "training", "votes"}
 HELPERS = {"exercises", "explorer"}  # these of a theme's files may use the notebook kit
 
 

@@ -20,7 +20,10 @@ EXAMPLES = {
     "attribution/paying-contributors": "documents",
     "dpo/direct-preference-optimization": "preferences/preferences.jsonl",
     "values/collective-constitution": "votes",
+    "foundations/optimizers": "documents",
     "evaluation/transparency-index": "transparency",
+    "simulation/polarization": "votes",
+    "foundations/scaling-laws": "documents",
 }
 
 

@@ -8,7 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.simulation import bounded_confidence, degroot, friedkin_johnsen
+from smallscale.simulation import (
+    bounded_confidence,
+    deffuant,
+    degroot,
+    friedkin_johnsen,
+)
+from smallscale.simulation.opinions import cluster_sizes
 
 UNIT = st.floats(0, 1, allow_subnormal=False)
 
@@ -197,3 +203,95 @@ def test_confidence_that_cannot_be_says_why(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         bounded_confidence(x, eps, steps)
+
+
+# DeGroot's limit is the left Perron vector's average
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_degroot_ends_at_the_left_perron_vectors_average(seed: int) -> None:
+    W = matrix(7, seed)
+    values, vectors = np.linalg.eig(W.T)
+    perron = np.real(vectors[:, np.argmax(np.real(values))])
+    perron /= perron.sum()
+    x = np.random.default_rng(seed).random(7)
+    assert degroot(W, x) == pytest.approx(np.full(7, perron @ x), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_people_changes_nothing(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    W = matrix(9, seed)
+    x = random.random(9)
+    lam = random.random(9)
+    p = random.permutation(9)
+    turned = W[np.ix_(p, p)]
+    assert degroot(turned, x[p]) == pytest.approx(degroot(W, x)[p], abs=1e-12)
+    fixed = friedkin_johnsen(W, lam, x)
+    assert friedkin_johnsen(turned, lam[p], x[p]) == pytest.approx(fixed[p], abs=1e-12)
+    assert np.array_equal(deffuant(x[p], 0.3), deffuant(x, 0.3)[p])
+    assert np.array_equal(
+        bounded_confidence(x[p], 0.3, 9), bounded_confidence(x, 0.3, 9)[p]
+    )
+
+
+# Deffuant
+
+
+@given(st.lists(UNIT, min_size=1, max_size=40), st.sampled_from([0.0, 0.1, 0.3, 2.0]))
+def test_deffuant_keeps_the_mean_and_ends_in_camps_that_do_not_meet(
+    x: list[float], eps: float
+) -> None:
+    found = deffuant(x, eps, seed=len(x))
+    assert found.mean() == pytest.approx(np.mean(x), abs=1e-12)
+    assert found.min() >= min(x) - 1e-12
+    assert found.max() <= max(x) + 1e-12
+    apart = np.abs(found[:, None] - found)
+    assert ((apart <= 1e-6) | (apart >= eps)).all()
+
+
+def test_deffuant_by_hand() -> None:
+    """Two people of three meet in a round. 9 is too far from either to move."""
+    assert deffuant([0, 9, 1], 2, seed=3).tolist() == [0.5, 9, 0.5]
+    quarter = deffuant([0, 1], 2, rate=0.25)  # 1, then 1/2, then 1/4 apart…
+    assert quarter == pytest.approx([0.5, 0.5], abs=1e-6)
+    assert 0 < quarter[1] - quarter[0] <= 1e-6
+
+
+def test_two_at_a_distance_of_eps_do_not_meet() -> None:
+    assert deffuant([0, 1], 1).tolist() == [0, 1]
+    assert deffuant([0, 1], 1.001).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_deffuant_forms_the_papers_camps(seed: int) -> None:
+    """One camp at 0.5 and two at 0.2, apart from stragglers (its figures 1 and 2)."""
+    x = np.random.default_rng(seed).random(1000)
+    one, two = deffuant(x, 0.5, seed=seed), deffuant(x, 0.2, seed=seed)
+    assert [n for n in cluster_sizes(one, 0.1) if n > 50] == [1000]
+    assert len([n for n in cluster_sizes(two, 0.1) if n > 50]) == 2
+    assert not np.array_equal(two, deffuant(x, 0.2, seed=seed + 1))
+
+
+def test_clusters_are_parted_where_the_gap_is_wide() -> None:
+    assert cluster_sizes([3, 0, 1, 5], 1) == [2, 1, 1]
+    assert cluster_sizes([3, 0, 1, 5], 2) == [4]
+    assert cluster_sizes([7], 0) == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"opinions": []}, "opinions must be \\(n,\\)"),
+        ({"opinions": [1, np.nan]}, "opinions must be finite"),
+        ({"eps": -0.1}, "eps must be a finite number, at least 0"),
+        ({"rate": 0}, "rate must be a finite number, above 0 and at most 0.5"),
+        ({"rate": 0.6}, "rate must be"),
+        ({"most_rounds": -1}, "most_rounds must be a whole number"),
+        ({"most_rounds": 1}, "have not settled after 1 rounds; raise most_rounds"),
+    ],
+)
+def test_meetings_that_cannot_be_say_why(change: dict[str, Any], message: str) -> None:
+    given = {"opinions": [0.0, 0.3, 0.6, 0.8], "eps": 0.5, "rate": 0.1} | change
+    with pytest.raises(ValueError, match=message):
+        deffuant(**given)

@@ -5,6 +5,7 @@ A town on a clock, and models of opinions.
 
 from smallscale.simulation.opinions import (
     bounded_confidence,
+    deffuant,
     degroot,
     friedkin_johnsen,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Town",
     "World",
     "bounded_confidence",
+    "deffuant",
     "degroot",
     "friedkin_johnsen",
     "retrieval_scores",

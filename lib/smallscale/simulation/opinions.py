@@ -1,6 +1,7 @@
-"""What becomes of opinions that are averaged? Three models whose outcome has a formula.
+"""What becomes of opinions that are averaged? Four models of how people move.
 
-DeGroot 1974; Friedkin and Johnsen 1990; Hegselmann and Krause 2002.
+DeGroot 1974; Friedkin and Johnsen 1990; Hegselmann and Krause 2002; Deffuant et al.
+2000.
 """
 
 from typing import Any
@@ -18,6 +19,7 @@ from smallscale.core.validation import (
 ROUNDING = 1e-6  # how far from 1 the sum of a row may be: single precision
 # Squaring W sixty times gives W^(2^60); by then even rounding errors are mixed.
 SQUARINGS = 60
+SETTLED = 1e-6  # how far apart people of one camp may still be
 NO_LIMIT = (
     "opinions do not converge: a closed group takes turns, as two who each copy the "
     "other; give one of them a weight on their own opinion"
@@ -98,6 +100,84 @@ def bounded_confidence(opinions: Any, eps: float, steps: int) -> np.ndarray:
     result = np.empty_like(x)
     result[order] = ranked
     return result
+
+
+def deffuant(
+    opinions: Any,
+    eps: float,
+    *,
+    rate: float = 0.5,
+    most_rounds: int = 10_000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return where opinions settle when people meet in random pairs, and two who differ
+    by less than eps move towards each other (Deffuant et al. 2000):
+        x_i <- x_i + rate (x_j - x_i),    x_j <- x_j + rate (x_i - x_j)
+
+    In a round everybody meets one other person, all at once; with an odd number one
+    stays at home. The paper draws one pair after another. Either way what one gains the
+    other loses, so the mean stays. Pairs are drawn by rank of opinion, so the order in
+    which people are listed changes nothing.
+    Opinions have settled where every two are within 1e-6 or at least eps apart.
+
+    opinions: (n,). rate: the paper's mu, above 0 and at most 1/2. Returns (n,). Raises
+    ValueError for opinions that are not finite numbers (n,), for eps < 0, for another
+    rate, and where opinions have not settled after most_rounds.
+
+    >>> deffuant([0, 1, 8, 9], eps=2).tolist()
+    [0.5, 0.5, 8.5, 8.5]
+    """
+    x = _checked_opinions(opinions)
+    eps = finite_number("eps", eps, least=0)
+    rate = finite_number("rate", rate, above=0, most=0.5)
+    most_rounds = whole_number("most_rounds", most_rounds, least=0)
+    random = np.random.default_rng(seed)
+    order = np.argsort(x, kind="stable")
+    ranked = x[order]
+    for _ in range(most_rounds):
+        if _settled(ranked, eps):
+            break
+        met = random.permutation(len(x))[: len(x) // 2 * 2]
+        one, other = met.reshape(2, -1)
+        apart = ranked[other] - ranked[one]
+        step = np.where(np.abs(apart) < eps, rate * apart, 0.0)
+        ranked[one] += step
+        ranked[other] -= step
+        again = np.argsort(ranked, kind="stable")
+        order = order[again]
+        ranked = ranked[again]
+    require(
+        _settled(ranked, eps),
+        f"opinions have not settled after {most_rounds} rounds; raise most_rounds, or "
+        "the rate",
+    )
+    result = np.empty_like(x)
+    result[order] = ranked
+    return result
+
+
+def cluster_sizes(opinions: Any, apart: float) -> list[int]:
+    """Return how many people are in each cluster, from the lowest opinion up: two
+    neighbours on the line who differ by more than `apart` are in different clusters.
+
+    opinions: (n,). Raises ValueError for opinions that are not finite numbers (n,), and
+    for apart < 0.
+
+    >>> cluster_sizes([0.5, 8.5, 0.5, 8.5, 8.5], apart=1)
+    [2, 3]
+    """
+    ranked = np.sort(_checked_opinions(opinions))
+    apart = finite_number("apart", apart, least=0)
+    cuts = np.flatnonzero(np.diff(ranked) > apart) + 1
+    return [len(part) for part in np.split(ranked, cuts)]
+
+
+def _settled(ranked: np.ndarray, eps: float) -> bool:
+    """Return whether sorted opinions are in camps that no meeting can change."""
+    cuts = np.flatnonzero(np.diff(ranked) >= eps)
+    lowest = ranked[np.concatenate([[0], cuts + 1])]
+    highest = ranked[np.concatenate([cuts, [len(ranked) - 1]])]
+    return bool((highest - lowest <= SETTLED).all())
 
 
 def _means_of_neighbours(ranked: np.ndarray, eps: float) -> np.ndarray:

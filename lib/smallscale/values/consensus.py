@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from smallscale.values.votes import group_labels, sorted_by_id, vote_matrix
+from smallscale.votes.polis import group_labels, sorted_by_id, vote_matrix
 
 SIGNIFICANT = 1.2816  # one-sided, at 90 %
 MOST_STATEMENTS = 5  # that represent a group

@@ -6,8 +6,8 @@ stops there.
 
 from typing import Any
 
-from smallscale.values.bridging import bridging_scores
 from smallscale.values.consensus import group_aware_consensus, pooled_agreement
+from smallscale.votes.bridging import bridging_scores
 
 MOST_ARTICLES = 6  # statements in a constitution
 

@@ -14,14 +14,14 @@ from smallscale.dpo import optimal_policy
 from smallscale.notebook.exercises import NOT_YET, matching_message
 from smallscale.values.constitutions import MOST_ARTICLES
 from smallscale.values.group_rules import gains
-from smallscale.values.groups import opinion_groups
 from smallscale.values.population import (
     PRINCIPLE_NAMES,
     constitution_points,
     population,
     replies,
 )
-from smallscale.values.votes import Votes
+from smallscale.votes.groups import opinion_groups
+from smallscale.votes.polis import Votes
 
 CLOSE_SHARE = 0.011  # an answer may be rounded to two digits
 UNSEEN_SEEDS = range(100, 105)  # of populations that nobody has looked at

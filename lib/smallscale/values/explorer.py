@@ -16,7 +16,7 @@ from jinja2 import Template
 from smallscale.core.validation import finite_number
 from smallscale.notebook.explorer import Explorer
 from smallscale.values.consensus import enough_votes, group_aware_consensus
-from smallscale.values.votes import group_labels, vote_matrix
+from smallscale.votes.polis import group_labels, vote_matrix
 
 VOTES_TEMPLATE = Template(
     Path(__file__).with_name("votes.html.j2").read_text("utf-8"),

@@ -17,7 +17,7 @@ import pandas as pd
 
 from smallscale.core.validation import require
 from smallscale.dpo import Answers, padded_answers
-from smallscale.values.votes import Votes
+from smallscale.votes.polis import Votes
 
 POPULATION_FILE = Path(__file__).with_name("population.json")
 CAMPS = ("majority", "minority")

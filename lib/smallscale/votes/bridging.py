@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from smallscale.core.validation import require
-from smallscale.values.votes import sorted_by_id, vote_matrix
+from smallscale.votes.polis import sorted_by_id, vote_matrix
 
 INTERCEPT_PENALTY = 0.15  # Community Notes' lambda_i
 FACTOR_PENALTY = 0.03  # and its lambda_f

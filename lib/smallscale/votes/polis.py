@@ -17,7 +17,7 @@ import pandas as pd
 from torch import Tensor
 
 from smallscale.core.validation import require
-from smallscale.values.tables import read_table, shortened
+from smallscale.votes.tables import read_table, shortened
 
 MODERATED_OUT = -1  # in Polis's column `moderated`
 WHOLE_NUMBER = "0|-?[1-9][0-9]{0,17}"  # as a program writes one, of 64 bits

@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_samples
 
-from smallscale.values.votes import sorted_by_id, vote_matrix
+from smallscale.votes.polis import sorted_by_id, vote_matrix
 
 ENOUGH_VOTES = 7  # to be in the conversation
 ENOUGH_PEOPLE = 15  # below, people with fewer votes join them

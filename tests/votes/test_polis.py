@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from smallscale.values import Votes, read_polis
-from smallscale.values.votes import group_labels, vote_matrix
+from smallscale.votes import Votes, read_polis
+from smallscale.votes.polis import group_labels, vote_matrix
 from tests.conftest import DATA
 
 HEAD = "timestamp,datetime,comment-id,voter-id,vote"

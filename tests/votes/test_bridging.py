@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallscale.values import bridging, bridging_scores
+from smallscale.votes import bridging, bridging_scores
 
 
 def two_camps(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from smallscale.values import Votes, in_conversation, opinion_groups, opinion_map
-from smallscale.values.groups import (
+from smallscale.votes import Votes, in_conversation, opinion_groups, opinion_map
+from smallscale.votes.groups import (
     _best_groups,
     _clear_winner,
     _Ending,

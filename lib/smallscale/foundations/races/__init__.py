@@ -1,0 +1,1 @@
+"""Which optimizer is fastest, and how would one know? First steps, surfaces, a race."""

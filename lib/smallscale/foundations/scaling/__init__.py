@@ -1,0 +1,11 @@
+"""What does a ladder of small models say about a larger one? Power laws of the loss."""
+
+from smallscale.foundations.scaling.ladder import rung
+from smallscale.foundations.scaling.power_law import (
+    PowerLaw,
+    bootstrap,
+    fit_power_law,
+    log_loss,
+)
+
+__all__ = ["PowerLaw", "bootstrap", "fit_power_law", "log_loss", "rung"]
