@@ -98,12 +98,11 @@ def test_a_metric_takes_its_unit_size_and_interval_along(
     claims.metric("gain", np.float32(2), unit="points", n=40, low=1, high=np.float64(3))
     claims.metric("count", np.int64(7)).metric("open", 1.5, low=-math.inf, high=2)
     claims.show()
-    plain = {"whole": False, "unit": "", "n": None, "low": None, "high": None}
     assert shown[0][CLAIMS]["metrics"] == {"gain": 2, "count": 7, "open": 1.5}
     assert shown[0][CLAIMS]["details"] == {
-        "gain": plain | {"unit": "points", "n": 40, "low": 1, "high": 3},
-        "count": plain | {"whole": True},
-        "open": plain | {"high": 2},
+        "gain": {"unit": "points", "n": 40, "low": 1, "high": 3},
+        "count": {"whole": True},
+        "open": {"high": 2},
     }
 
 

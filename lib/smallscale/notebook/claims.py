@@ -131,12 +131,18 @@ class Claims:
                 f"n of metric {name} must be a whole number, at least 1; got {n}"
             )
         self._metrics[name] = _finite(number)
-        self._details[name] = {
+        detail = {
             "whole": isinstance(number, int),
             "unit": str(unit),
             "n": size,
-            "low": _finite(ends[0]),
-            "high": _finite(ends[1]),
+            "low": _as_json(_finite(ends[0])),
+            "high": _as_json(_finite(ends[1])),
+        }
+        # What was not said is left out: the bench knows it.
+        self._details[name] = {
+            key: value
+            for key, value in detail.items()
+            if value not in (None, "", False)
         }
         return self
 
@@ -146,11 +152,10 @@ class Claims:
             "scale": self.scale,
             "claims": list(self._claims.values()),
             "metrics": {name: _as_json(x) for name, x in self._metrics.items()},
-            "details": {
-                name: {key: _as_json(x) for key, x in detail.items()}
-                for name, detail in self._details.items()
-            },
         }
+        details = {name: detail for name, detail in self._details.items() if detail}
+        if details:
+            record["details"] = details
         show_output(
             {CLAIMS: record, "text/html": self._html(), "text/plain": str(self)}
         )

@@ -165,9 +165,8 @@ def _number(name: str) -> Callable[[RunRecord], Any]:
 
     def value(record: RunRecord) -> Any:
         number = record.metrics.get(name)
-        detail = record.details.get(name)
-        measured = detail is not None and not detail.whole
-        return float(number) if measured and number is not None else number
+        whole = record.details.get(name, MetricDetail()).whole
+        return number if whole or number is None else float(number)
 
     return value
 
