@@ -1,4 +1,4 @@
-"""What do foundation models stand on? So far the optimizers that train them.
+"""What do foundation models stand on? The optimizers that train them.
 
 They live a floor down, in `training`, where every theme has them by name.
 """
