@@ -42,6 +42,16 @@ class SmallscaleEngine:
         """Execute a notebook; the arguments are those of papermill's engines."""
         return _engine().execute_notebook(*arguments, **options)
 
+    @classmethod
+    def nb_kernel_name(cls, *arguments: Any, **options: Any) -> Any:
+        """Return the name of the notebook's kernel, as papermill's engine does."""
+        return _engine().nb_kernel_name(*arguments, **options)
+
+    @classmethod
+    def nb_language(cls, *arguments: Any, **options: Any) -> Any:
+        """Return the notebook's language, as papermill's engine does."""
+        return _engine().nb_language(*arguments, **options)
+
 
 @cache
 def _engine() -> Any:
