@@ -327,7 +327,7 @@ def test_a_shell_completes_commands_notebooks_options_and_scales(
         (("smallscale", "list", "o"), {"one", "other", "other/both"}),
         (("smallscale", "run", "a"), {"all"}),
         (("smallscale", "run", "both"), set()),  # it would not be understood
-        (("smallscale", "run", "all", "--sc"), {"--scale"}),
+        (("smallscale", "run", "all", "--sc"), {"--scale", "--scheduler"}),
         (("smallscale", "run", "all", "--scale", "m"), {"medium"}),
     ):
         done = complete(tmp_path, *words, shell=shell)

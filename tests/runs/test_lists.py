@@ -163,6 +163,7 @@ def test_shards_share_out_every_run_once_whatever_is_done(
         (("--shard", "4/3"), "I/N with I from 1 to N"),
         (("--shard", "2"), "I/N with I from 1 to N"),
         (("--shard", "1/²"), "I/N with I from 1 to N"),
+        (("--shard", "1/" + "9" * 5000), "I/N with I from 1 to N"),
         (("--seeds", "2", "-p", "seed=1"), "seed is given twice"),
         (("-p", "eps=0.5", "--params", "runs.csv"), "both on the command line and in"),
         (("--params", "wrong.csv"), "has no parameter 'epps' (did you mean 'eps'?)"),

@@ -54,6 +54,19 @@ def test_papermill_finds_the_engine_by_its_name() -> None:
     assert entry.load() is SmallscaleEngine
 
 
+@pytest.mark.parametrize("first", ["papermill", "smallscale.runs.papermill_engine"])
+def test_it_does_not_matter_which_of_the_two_is_imported_first(first: str) -> None:
+    program = (
+        f"import {first}\n"
+        "from papermill.engines import papermill_engines\n"
+        "print(papermill_engines.get_engine('smallscale').__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "SmallscaleEngine\n", done.stderr
+
+
 def test_kernels_are_warm_and_claims_are_read_back(
     notebook: Path, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +16,9 @@ from typer.core import TyperCommand
 
 from smallscale.notebook.scale import SCALES
 from smallscale.runs import Refused, refusing
+from smallscale.runs.asked import asked_values, having, listed_runs, shard_of
 from smallscale.runs.catalogue import Notebook, choose, find_all, words_for
-from smallscale.runs.lists import read_rows
-from smallscale.runs.parameters import near, unknown
-from smallscale.runs.plan import Listed, Plan, Shard, plan
+from smallscale.runs.plan import Plan, plan
 from smallscale.runs.progress import ProgressReporter, console, count
 from smallscale.runs.record import RunRecord, claims_held, passed
 from smallscale.runs.results import Results
@@ -236,10 +235,10 @@ def run(
     What was completed before is not repeated. Of several notebooks, those run that have
     the parameters given.
     """
-    asked = _asked(parameters or [], scale, seeds)
-    listed = _listed(params, asked)
+    asked = asked_values(parameters or [], scale, seeds)
+    listed = listed_runs(params, asked)
     names = dict.fromkeys([*asked, *(name for row in listed.rows for name in row)])
-    chosen = _having(names, choose(notebooks, Path.cwd(), _tell))
+    chosen = having(names, choose(notebooks, Path.cwd(), _tell), _tell)
     results = _open(out)
     work = plan(
         chosen,
@@ -248,7 +247,7 @@ def run(
         results,
         fresh=fresh,
         listed=listed if params else None,
-        shard=_shard(shard),
+        shard=shard_of(shard),
     )
     if dry_run:
         print(_planned(work))
@@ -396,61 +395,10 @@ def _open(out: Path) -> Results:
     return results
 
 
-def _asked(
-    parameters: list[str], scale: str | None, seeds: int | None
-) -> dict[str, str]:
-    """Return the values asked for as texts, by name.
-
-    `--scale S` is `-p scale=S`, and `--seeds 3` is `-p seed=0:2:1`.
-    """
-    texts = list(parameters)
-    if scale is not None:
-        texts.append(f"scale={scale}")
-    if seeds is not None:
-        texts.append(f"seed=0:{seeds - 1}:1")
-    asked: dict[str, str] = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        name = name.strip()
-        if not equals or not name:
-            raise Refused(f"-p {text} is not of the form name=value")
-        if name in asked:
-            raise Refused(f"{name} is given twice; write its values as one comma list")
-        asked[name] = values
-    return asked
-
-
 def _check_cluster(scheduler: str | None) -> None:
     """Refuse a scheduler's address where Dask is not installed."""
     if scheduler is not None and not importlib.util.find_spec("distributed"):
         raise Refused("--scheduler needs Dask: pip install 'smallscale[cluster]'")
-
-
-def _listed(file: Path | None, asked: Mapping[str, str]) -> Listed:
-    """Return the runs that `--params` lists; none where it is not given.
-
-    Raises Refused for a name that the command line gives as well.
-    """
-    if file is None:
-        return Listed([], Path.cwd())
-    rows = read_rows(file.expanduser())
-    for name in asked:
-        if any(name in row for row in rows):
-            raise Refused(f"{name} is given both on the command line and in {file}")
-    return Listed(rows, file.expanduser().absolute().parent)
-
-
-def _shard(text: str | None) -> Shard | None:
-    """Return which part of the runs `--shard 2/10` asks for."""
-    if text is None:
-        return None
-    number, slash, parts = text.partition("/")
-    digits = number.isdecimal() and parts.isdecimal() and text.isascii()
-    if not slash or not digits or not 1 <= int(number) <= int(parts):
-        raise Refused(
-            f"--shard {text} is no part; write I/N with I from 1 to N, such as 2/10"
-        )
-    return Shard(int(number), int(parts))
 
 
 def _planned(work: Plan) -> str:
@@ -464,33 +412,6 @@ def _planned(work: Plan) -> str:
         for status, run, given in done + todo
     ]
     return "".join(map(csv_line, lines)).rstrip("\n")
-
-
-def _having(asked: Iterable[str], notebooks: list[Notebook]) -> list[Notebook]:
-    """Return the notebooks that have every parameter asked for, and tell the others.
-
-    Raises Refused where none of them has.
-    """
-    every = {name: None for notebook in notebooks for name in notebook.parameters}
-    for name in asked:
-        if len(notebooks) > 1 and name not in every:
-            raise Refused(
-                f"none of these {len(notebooks)} notebooks has a parameter {name!r}"
-                f"{near(name, every)}; they have: {', '.join(every)}"
-            )
-        if name not in every:
-            raise unknown(name, notebooks[0].parameters, notebooks[0].name)
-    lacking = {
-        notebook.name: [name for name in asked if name not in notebook.parameters]
-        for notebook in notebooks
-    }
-    having = [notebook for notebook in notebooks if not lacking[notebook.name]]
-    if not having:
-        raise Refused(f"no notebook has all of these parameters: {', '.join(asked)}")
-    for notebook, names in lacking.items():
-        if names:
-            _tell(f"{notebook} has no parameter {names[0]!r} and is left out")
-    return having
 
 
 def _interrupted(work: Plan, new: list[RunRecord], out: Path) -> str:

@@ -8,12 +8,11 @@ notebook claims is read back into its metadata, under `smallscale`.
 """
 
 import dataclasses
+import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-from papermill.engines import NBClientEngine
-from papermill.log import logger
 
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.execute import read_shown
@@ -28,32 +27,62 @@ from smallscale.runs.warm import (
     socket_folder,
 )
 
+logger = logging.getLogger("papermill")
 
-class SmallscaleEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
-    """Papermill's own engine, with kernels of smallscale's."""
+
+class SmallscaleEngine:
+    """What papermill calls: its own engine, with kernels of smallscale's.
+
+    Papermill loads it while it is itself being imported, so nothing of papermill's is
+    needed before the first notebook.
+    """
 
     @classmethod
-    def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, **options: Any
-    ) -> Any:
-        """Execute the notebook that papermill manages; options are its engine's.
+    def execute_notebook(cls, *arguments: Any, **options: Any) -> Any:
+        """Execute a notebook; the arguments are those of papermill's engines."""
+        return _engine().execute_notebook(*arguments, **options)
 
-        A notebook in another language than Python has papermill's ordinary kernel.
-        """
-        notebook = nb_man.nb
-        language = notebook.metadata.get("kernelspec", {}).get("language") or "python"
-        if language.lower() != "python":
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
-        with socket_folder() as folder:
-            manager = kernel_manager(Path(folder))
-            specification: Any = manager.kernel_spec
-            specification.env = _environment(notebook)
-            options["km"] = manager
-            if os.name == "posix":
-                options["extra_arguments"] = list(END_WITH_PARENT)
-            super().execute_managed_notebook(nb_man, kernel_name, **options)
-        _keep_claims(notebook)
-        return notebook
+    @classmethod
+    def nb_kernel_name(cls, *arguments: Any, **options: Any) -> Any:
+        """Return the name of the notebook's kernel, as papermill's engine does."""
+        return _engine().nb_kernel_name(*arguments, **options)
+
+    @classmethod
+    def nb_language(cls, *arguments: Any, **options: Any) -> Any:
+        """Return the notebook's language, as papermill's engine does."""
+        return _engine().nb_language(*arguments, **options)
+
+
+@cache
+def _engine() -> Any:
+    """Return papermill's engine with our kernels."""
+    from papermill.engines import NBClientEngine
+
+    class Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
+        @classmethod
+        def execute_managed_notebook(
+            cls, nb_man: Any, kernel_name: str, **options: Any
+        ) -> Any:
+            """Execute the notebook that papermill manages; options are its engine's.
+
+            A notebook in another language than Python has papermill's ordinary kernel.
+            """
+            notebook = nb_man.nb
+            language = notebook.metadata.get("kernelspec", {}).get("language")
+            if (language or "python").lower() != "python":
+                return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            with socket_folder() as folder:
+                manager = kernel_manager(Path(folder))
+                specification: Any = manager.kernel_spec
+                specification.env = _environment(notebook)
+                options["km"] = manager
+                if os.name == "posix":
+                    options["extra_arguments"] = list(END_WITH_PARENT)
+                super().execute_managed_notebook(nb_man, kernel_name, **options)
+            _keep_claims(notebook)
+            return notebook
+
+    return Engine
 
 
 def _environment(notebook: Any) -> dict[str, str]:

@@ -38,6 +38,7 @@ LANGUAGE_MODELS = {
     f"{MODELS}.{name}"
     for name in ("language_model", "smollm2", "recorded", "RecordedModel")
 }
+NO_MODEL = "not here"
 RECORDED = fingerprints.PACKAGE.parents[1] / "data" / "language_model"
 OBEYED_TAGS = ("parameters", "raises-exception", "skip-execution")  # by what runs cells
 
@@ -79,10 +80,12 @@ class Identifier:
             "modules": hashes,
             "versions": {**needed.releases, **versions()},
         }
+        self.language_model = ""
         if _asks_a_language_model(notebook, needed.files):
-            files, model = _language_model()
-            self.files |= files
-            self.code["language model"] = [model, *files.values()]
+            kept = kept_answers()
+            self.files |= kept
+            self.language_model = language_model_here()
+            self.code["language model"] = [self.language_model, *kept.values()]
         self.stem = notebook.path.stem
         self.parameters = notebook.parameters
 
@@ -119,17 +122,21 @@ def _asks_a_language_model(notebook: Notebook, files: Mapping[str, Path]) -> boo
     return any(imports(text, LANGUAGE_MODELS) for text in [*texts, *cells])
 
 
-def _language_model() -> tuple[dict[str, str], str]:
-    """Return the hashes of the answers kept of SmolLM2, and which of it is here.
+def kept_answers() -> dict[str, str]:
+    """Return a hash of each file that keeps answers of SmolLM2, by path."""
+    kept = sorted(path for path in RECORDED.glob("*.jsonl") if path.is_file())
+    return {str(path): file_hash(path) for path in kept}
+
+
+def language_model_here() -> str:
+    """Return which language model is on this machine: its name, or "not here".
 
     A run without it leaves out what needs it, and is another run once it is here.
     """
     # Imported here: torch comes with it.
     from smallscale.models import smollm2
 
-    kept = sorted(path for path in RECORDED.glob("*") if path.is_file())
-    model = smollm2.FOLDER if smollm2.is_here() else "not here"
-    return {str(path): file_hash(path) for path in kept}, model
+    return smollm2.FOLDER if smollm2.is_here() else NO_MODEL
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,7 @@ class Task:
     commit: str = ""  # git's, of the notebook
     # Of Python and of each installed module that it uses, as its name counts them.
     versions: dict[str, str] = field(default_factory=dict)
+    language_model: str = ""  # as its name counts it; empty where none is asked
     html: bool = True
     timeout: float | None = None  # seconds
     threads: int = 1
@@ -373,6 +381,7 @@ def plan(
                 identifier.files,
                 commit=commit_of(notebook.path.parent),
                 versions=identifier.code["versions"],
+                language_model=identifier.language_model,
             )
         imports |= dict.fromkeys(warm_imports(notebook))
     return Plan(list(done.values()), list(todo.values()), list(imports))

@@ -2,18 +2,21 @@
 
 A parcel holds the notebook, the modules of the user's own that lie beside it, and
 hashes of everything that the machines must have in common: the library, the versions
-of what is installed, and the data, which every machine must see under the same path.
-The run's folder comes back as a zip file. A worker needs only the installed package.
+of what is installed, the language model and its kept answers where a notebook asks it,
+and the data, which every machine must see under the same path. The run's folder comes
+back as a zip file. What was hashed is what runs: a module that was edited since the run
+was planned fails it, here or there.
 """
 
 import io
 import logging
 import os
+import platform
 import re
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -28,7 +31,14 @@ from smallscale.runs import Refused
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.dependencies import release
 from smallscale.runs.execute import broken_off, execute, put_in_place
-from smallscale.runs.plan import Task, place_of
+from smallscale.runs.plan import (
+    NO_MODEL,
+    RECORDED,
+    Task,
+    language_model_here,
+    place_of,
+)
+from smallscale.runs.progress import ProgressReporter
 from smallscale.runs.record import RunRecord
 from smallscale.runs.results import partial_folder
 from smallscale.runs.sweep import Pool, SchedulerLost
@@ -41,6 +51,14 @@ POLL_SECONDS = 0.5  # between a worker's looks at whether its run is still wante
 
 
 @dataclass(frozen=True)
+class Module:
+    """A file of the user's own that travels with a run."""
+
+    content: bytes
+    digest: str  # as the run's name counts it
+
+
+@dataclass(frozen=True)
 class Parcel:
     """All that a worker needs for a run, as plain data."""
 
@@ -50,8 +68,10 @@ class Parcel:
     document: dict[str, Any]
     parameters: dict[str, Any]
     data: dict[str, str]  # a hash of what each path parameter points at
-    modules: dict[str, bytes]  # beside the notebook, by relative path
+    modules: dict[str, Module]  # beside the notebook, by relative path
     library: dict[str, str]  # hashes of the library's files, by relative path
+    answers: dict[str, str]  # hashes of the language model's kept answers, by name
+    language_model: str  # which is on the command's machine; empty where none is asked
     versions: dict[str, str]  # of what is installed, by module
     imports: tuple[str, ...] | None  # of the worker's warm process; None: no such
     html: bool
@@ -63,24 +83,20 @@ def parcel(task: Task, imports: list[str] | None) -> Parcel:
     """Return a run as a parcel.
 
     imports: what a warm process may import; None for an ordinary kernel.
-
-    Raises Refused for a module of the user's own that lies elsewhere than beside the
-    notebook, since where it would be found on a worker is not known.
+    Raises OSError for a module that is gone.
     """
-    folder = task.notebook.path.parent
-    modules: dict[str, bytes] = {}
+    modules: dict[str, Module] = {}
     library: dict[str, str] = {}
+    answers: dict[str, str] = {}
     for name, digest in task.files.items():
         path = Path(name)
         if path.is_relative_to(PACKAGE):
             library[path.relative_to(PACKAGE).as_posix()] = digest
-        elif path.is_relative_to(folder):
-            modules[path.relative_to(folder).as_posix()] = path.read_bytes()
+        elif path.is_relative_to(RECORDED):
+            answers[path.relative_to(RECORDED).as_posix()] = digest
         else:
-            raise Refused(
-                f"{task.notebook.name} uses {path}, which does not lie beside the "
-                "notebook and cannot travel; put it there, or install it everywhere"
-            )
+            beside = path.relative_to(task.notebook.path.parent).as_posix()
+            modules[beside] = Module(path.read_bytes(), digest)
     document = task.notebook.document
     bare = [
         {**cell, "outputs": []} if "outputs" in cell else cell
@@ -95,12 +111,30 @@ def parcel(task: Task, imports: list[str] | None) -> Parcel:
         data=task.data,
         modules=modules,
         library=library,
+        answers=answers,
+        language_model=task.language_model,
         versions=task.versions,
         imports=None if imports is None else tuple(imports),
         html=task.html,
         timeout=task.timeout,
         commit=task.commit,
     )
+
+
+def check_travels(tasks: Iterable[Task]) -> None:
+    """Refuse a module of the user's own that lies elsewhere than beside its notebook.
+
+    Where it would be found on a worker is not known. Asked of all runs before any has
+    started.
+    """
+    for task in tasks:
+        home = task.notebook.path.parent
+        for path in map(Path, task.files):
+            if not any(map(path.is_relative_to, (home, PACKAGE, RECORDED))):
+                raise Refused(
+                    f"{task.notebook.name} uses {path}, which does not lie beside the "
+                    "notebook and cannot travel; put it there, or install it everywhere"
+                )
 
 
 # ---- on the worker -------------------------------------------------------------------
@@ -137,12 +171,14 @@ def _unpacked(sent: Parcel, home: Path, folder: Path) -> Task:
     The notebook itself is read from the parcel.
     """
     home.mkdir(parents=True)
-    files = {}
-    for name, content in sent.modules.items():
+    # What the run's name was made from, so that what is otherwise here fails it.
+    files = {str(PACKAGE / name): digest for name, digest in sent.library.items()}
+    files |= {str(RECORDED / name): digest for name, digest in sent.answers.items()}
+    for name, module in sent.modules.items():
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        files[str(path)] = file_hash(path)
+        path.write_bytes(module.content)
+        files[str(path)] = module.digest
     notebook = Notebook.from_document(home / sent.file, sent.document, sent.name)
     threads = max(1, (os.cpu_count() or 1) // _slots())
     warm = None
@@ -165,32 +201,53 @@ def _unpacked(sent: Parcel, home: Path, folder: Path) -> Task:
 
 def _lacking(sent: Parcel) -> str:
     """Return what this worker has not, or has otherwise, in a line; else nothing."""
-    where = f"the worker on {os.uname().nodename if hasattr(os, 'uname') else 'it'}"
+    where = f"the worker on {platform.node() or 'another machine'}"
+    return next((f"{where} {wrong}" for wrong in _differences(sent)), "")
+
+
+def _differences(sent: Parcel) -> Iterator[str]:
+    """Yield what the run was planned with and this machine has not, or otherwise."""
     here = versions()
     for name, wanted in sent.versions.items():
         found = here.get(name) or release(name)
         if found != wanted:
-            return (
-                f"{where} has {name} {found or 'not at all'}, and the run is of "
-                f"{wanted}; install the same everywhere"
+            yield (
+                f"has {name} {found or 'not at all'}, and the run is of {wanted}; "
+                "install the same everywhere"
             )
     for name, digest in sent.library.items():
-        path = PACKAGE / name
-        if not path.is_file() or file_hash(path) != digest:
-            return (
-                f"{where} has another version of smallscale: {name} differs; install "
-                "the same everywhere"
+        if _hash_here(PACKAGE / name) != digest:
+            yield (
+                f"has another version of smallscale: {name} differs; install the same "
+                "everywhere"
+            )
+    if sent.language_model and language_model_here() != sent.language_model:
+        wanted = "without" if sent.language_model == NO_MODEL else "with"
+        yield (
+            f"differs in the language model, and the run was planned {wanted} it; "
+            "`smallscale model` fetches it"
+        )
+    for name, digest in sent.answers.items():
+        if _hash_here(RECORDED / name) != digest:
+            yield (
+                f"has not the kept answers of the language model, {name}; install "
+                "smallscale there from the same checkout, with pip install -e"
             )
     for name, digest in sent.data.items():
         path = Path(str(sent.parameters[name]))
-        with suppress(OSError):
-            if path.exists() and contents_hash(path) == digest:
-                continue
-        return (
-            f"{where} does not see {name}={path} as it is here; put it into a folder "
-            "that all machines share"
-        )
-    return ""
+        if _hash_here(path, contents_hash) != digest:
+            yield (
+                f"does not see {name}={path} as it is here; put it into a folder that "
+                "all machines share"
+            )
+
+
+def _hash_here(path: Path, hashed: Callable[[Path], str] = file_hash) -> str:
+    """Return a hash of what lies there on this machine; empty where nothing does."""
+    try:
+        return hashed(path) if path.exists() else ""
+    except OSError:
+        return ""
 
 
 def _slots() -> int:
@@ -243,10 +300,13 @@ def _zipped(folder: Path) -> bytes:
 
 
 @contextmanager
-def cluster_pool(address: str, imports: list[str] | None) -> Iterator[Pool]:
+def cluster_pool(
+    address: str, imports: list[str] | None, progress: ProgressReporter
+) -> Iterator[Pool]:
     """Yield a pool of the workers of a Dask cluster.
 
-    imports: what their warm processes may import; None for ordinary kernels.
+    imports: what their warm processes may import; None for ordinary kernels. progress:
+    is told where no worker has joined yet.
     Raises Refused where no scheduler answers at the address.
     """
     if not ADDRESS.fullmatch(address):
@@ -265,9 +325,15 @@ def cluster_pool(address: str, imports: list[str] | None) -> Iterator[Pool]:
         ) from None
     executor = client.get_executor(pure=False)
     sent: list[Future[Any]] = []
+    if not client.nthreads():
+        progress.warn(f"no worker has joined {address} yet; waiting for one")
 
     def submit(task: Task) -> "Future[Any]":
-        future: Future[Any] = executor.submit(do, parcel(task, imports))
+        future: Future[Any] = Future()
+        try:
+            future = executor.submit(do, parcel(task, imports))
+        except OSError as failure:  # a module was removed since the run was planned
+            future.set_exception(failure)
         sent.append(future)
         return future
 

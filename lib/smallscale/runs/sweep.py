@@ -75,10 +75,11 @@ def run_sweep(
             pool = stack.enter_context(_local_pool(plan, progress, workers, warm=warm))
         else:
             # Imported here: Dask takes a while to import, and need not be installed.
-            from smallscale.runs.remote import cluster_pool
+            from smallscale.runs.remote import check_travels, cluster_pool
 
+            check_travels(tasks)
             imports = plan.imports if warm else None
-            pool = stack.enter_context(cluster_pool(scheduler, imports))
+            pool = stack.enter_context(cluster_pool(scheduler, imports, progress))
         _do_all(tasks, pool, results, progress)
 
 

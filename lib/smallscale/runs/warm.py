@@ -139,12 +139,20 @@ def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
                 process.kill()
 
 
-@cache
 def lasting_warm_process(statements: tuple[str, ...], threads: int) -> Path:
     """Start a warm process that lives as long as this one; return its socket's path.
 
-    Asked for the same imports again, it is the same.
+    Asked for the same imports again, also by another thread, it is the same.
     """
+    with _ONE_AT_A_TIME:
+        return _lasting_warm_process(statements, threads)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@cache
+def _lasting_warm_process(statements: tuple[str, ...], threads: int) -> Path:
     stack = ExitStack()
     atexit.register(stack.close)
     env = kernel_env(threads)
