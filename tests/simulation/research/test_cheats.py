@@ -159,11 +159,25 @@ def alive_in(workspace: Path) -> list[int]:
 
 @posix
 def test_a_fork_bomb_is_stopped(tmp_path: Path) -> None:
-    begin = time.monotonic()
-    code = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
-    status, _ = run(tmp_path, code, seconds=1)
-    assert status in ("too many processes", "out of time")
-    assert time.monotonic() - begin < 15
+    """It goes off in a line of 300, so that it ends by itself if nothing stops it."""
+    code = """
+import os, time
+forked = 0
+for _ in range(300):
+    try:
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+    except OSError:
+        pass
+    else:
+        forked += 1
+    time.sleep(0.002)
+print("forked", forked)
+"""
+    status, output = run(tmp_path, code, seconds=30)
+    # Root is stopped by being watched, anybody else by a limit of the system.
+    assert (status, output) in (("too many processes", ""), ("done", "forked 0\n"))
     assert alive_in(tmp_path) == []
 
 
@@ -205,9 +219,8 @@ def test_the_disk_is_not_filled(tmp_path: Path, code: str) -> None:
 
 
 def test_a_run_without_end_is_ended(tmp_path: Path) -> None:
-    begin = time.monotonic()
     assert run(tmp_path, "while True: pass", seconds=0.5)[0] == "out of time"
-    assert time.monotonic() - begin < 20
+    assert alive_in(tmp_path) == []
 
 
 def test_endless_output_is_cut(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Tasks, actions, policies, replies and exercises: what goes wrong is told."""
 
+import contextlib
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -191,6 +193,32 @@ def test_a_server_that_is_not_there_is_told(judge: Judge) -> None:
     pytest.importorskip("openai")
     policy = server_policy("http://127.0.0.1:9/v1", "m", timeout=5)
     assert "the server failed" in run_policy("server", judge, policy).trace[0].fault
+
+
+def test_a_server_that_drips_is_not_waited_for(judge: Judge) -> None:
+    """A byte now and then keeps every read within its time, and not the reply."""
+    pytest.importorskip("openai")
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                connection, _ = listener.accept()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+                while not over.wait(0.1):
+                    connection.sendall(b" ")
+
+    threading.Thread(target=drip, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        policy = server_policy(address, "m", timeout=0.5)
+        result = run_policy("server", judge, policy)
+    finally:
+        over.set()
+        listener.close()
+    assert result.trace[0].fault == "no reply within 0.5 seconds"
+    assert not result.success
 
 
 def test_what_is_recorded_of_smollm2_is_what_it_says(

@@ -3,6 +3,7 @@
 A reply is read as JSON, never evaluated. Whatever is no action is told in the trace.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from smallscale.core.validation import finite_number, require, whole_number
 from smallscale.models import RecordedModel
 from smallscale.simulation.research.policies import Policy
 from smallscale.simulation.research.workspace import ACTIONS, Episode
+from smallscale.simulation.server import result_of
 
 # What SmolLM2 answered in the notebook's episodes; it need not be there.
 RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "research.jsonl"
@@ -123,8 +125,8 @@ def server_policy(
     """Return the policy of a model behind a server with OpenAI's chat API.
 
     Where it wants a key, OPENAI_API_KEY is read from the environment. timeout: seconds
-    for a reply. A server that fails is told in the trace and costs a step. Raises
-    ValueError without the package openai.
+    for a whole reply, also where the server sends it drop by drop. A server that fails
+    is told in the trace and costs a step. Raises ValueError without the package openai.
     """
     try:
         import openai
@@ -132,23 +134,32 @@ def server_policy(
         raise ValueError(
             "a server needs the package openai: pip install 'smallscale[llm]'"
         ) from error
-    client = openai.OpenAI(
-        base_url=address,
-        api_key=os.environ.get("OPENAI_API_KEY", "none"),
-        timeout=finite_number("timeout", timeout, above=0),
-        max_retries=0,
-    )
+    limit = finite_number("timeout", timeout, above=0)
     most = whole_number("max_tokens", max_tokens)
 
-    def write(prompt: str) -> str:
-        try:
-            answer = client.chat.completions.create(
+    async def asked(prompt: str) -> Any:
+        async with (
+            asyncio.timeout(limit),
+            openai.AsyncOpenAI(
+                base_url=address,
+                api_key=os.environ.get("OPENAI_API_KEY", "none"),
+                timeout=limit,
+                max_retries=0,
+            ) as client,
+        ):
+            answer = await client.chat.completions.create(
                 model=model,
                 messages=[{"role": "user", "content": INSTRUCTION + prompt}],
                 max_tokens=most,
                 temperature=0,
             )
-            text = answer.choices[0].message.content
+            return answer.choices[0].message.content
+
+    def write(prompt: str) -> str:
+        try:
+            text = result_of(asked(prompt))
+        except TimeoutError as error:
+            raise ServerFailed(f"no reply within {limit:g} seconds") from error
         except openai.OpenAIError as error:
             raise ServerFailed(f"the server failed: {type(error).__name__}") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
