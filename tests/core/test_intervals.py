@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from smallscale.core.intervals import binomial_interval, share_interval
+from smallscale.core.intervals import (
+    binomial_interval,
+    mean_interval,
+    share_interval,
+)
 
 
 def test_wilson_by_hand():
@@ -28,3 +32,27 @@ def test_wilson_by_hand():
 def test_an_interval_of_nothing_is_refused(arguments):
     with pytest.raises(ValueError, match="must lie"):
         binomial_interval(*arguments)
+
+
+def test_students_interval_by_hand():
+    """The mean of 1, 2, 3 is 2, their deviation 1, and t of two degrees 4.303."""
+    interval = mean_interval([1, 2, 3])
+    assert interval.mean == 2
+    assert interval.half == pytest.approx(4.3027 / math.sqrt(3), abs=1e-4)
+    assert (interval.low, interval.high) == (2 - interval.half, 2 + interval.half)
+    assert mean_interval(torch.tensor([1.0, 2.0, 3.0])) == interval
+
+
+def test_it_covers_the_mean_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    inside = 0
+    for values in random.normal(5, 2, size=(2000, 3)):
+        interval = mean_interval(values)
+        inside += interval.low <= 5 <= interval.high
+    assert 0.94 < inside / 2000 < 0.96
+
+
+@pytest.mark.parametrize("values", [[], [1.0]])
+def test_an_interval_of_one_value_is_refused(values):
+    with pytest.raises(ValueError, match="values must be two or more numbers; got"):
+        mean_interval(values)

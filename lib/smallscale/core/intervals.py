@@ -1,9 +1,49 @@
-"""How surely is a proportion known? Wilson's interval, for counts of yes and no."""
+"""How surely is a proportion known, or a mean? Wilson's interval, and Student's."""
 
+from typing import Any, NamedTuple
+
+import numpy as np
 from scipy.stats import binomtest
+from scipy.stats import t as student
 from torch import Tensor
 
-from smallscale.core.validation import require
+from smallscale.core.validation import as_array, require
+
+
+class MeanInterval(NamedTuple):
+    """A mean, and the half-width of its 95 % interval."""
+
+    mean: float
+    half: float
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+        return self.mean + self.half
+
+
+def mean_interval(values: Any) -> MeanInterval:
+    """Return the mean of independent values and the half of its 95 % interval:
+
+        t(0.975, n - 1) * standard deviation / sqrt(n)    (Student 1908)
+
+    values: (n,), one a seed, say; n at least 2. What it says is about other seeds, not
+    about other test data. Raises ValueError for fewer than two values.
+
+    >>> mean, half = mean_interval([1.0, 2.0, 3.0])
+    >>> print(f"{mean:.2f} -+ {half:.2f}")
+    2.00 -+ 2.48
+    """
+    numbers = as_array("values", values, dtype=float)
+    n = len(numbers)
+    require(n >= 2, f"values must be two or more numbers; got {n}")
+    half = student.ppf(0.975, n - 1) * np.std(numbers, ddof=1) / np.sqrt(n)
+    return MeanInterval(float(np.mean(numbers)), float(half))
 
 
 def binomial_interval(successes: int, n: int) -> tuple[float, float]:

@@ -6,13 +6,13 @@ what people believe about themselves.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
-from smallscale.core.validation import as_array, whole_number
+from smallscale.core.intervals import mean_interval as mean_interval
+from smallscale.core.validation import whole_number
 from smallscale.simulation.memory import HEARD
 from smallscale.simulation.questions import TOPICS_IN_MIND
 from smallscale.simulation.state import NEVER, NOBODY, LogColumn
@@ -97,30 +97,6 @@ def outcome(town: Town) -> dict[str, int]:
         "guests": guests(town, "party"),
         "talks": len(town.log),
     }
-
-
-class Interval(NamedTuple):
-    """A mean, and half the width of its 95 % interval."""
-
-    mean: float
-    half: float
-
-
-def mean_interval(values: Any) -> Interval:
-    """Return the mean and the half-width of its 95 % interval, by Student's t.
-
-        t(0.975, n - 1) * standard deviation / sqrt(n)
-
-    values: (n,), n at least 2.
-
-    >>> mean_interval([1.0, 2.0, 3.0]).mean
-    2.0
-    """
-    numbers = as_array("values", values, dtype=float)
-    n = whole_number("the number of values", len(numbers), least=2)
-    factor = student.ppf(0.975, n - 1)
-    half = factor * np.std(numbers, ddof=1) / np.sqrt(n)
-    return Interval(float(np.mean(numbers)), float(half))
 
 
 def interval_table(outcomes: pd.DataFrame) -> pd.DataFrame:

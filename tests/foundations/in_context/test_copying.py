@@ -55,6 +55,24 @@ def test_who_copies_loses_nothing_and_who_knows_nothing_the_logarithm() -> None:
     assert copying_gain(Logits(50, periods), rows, foreseen) > 3  # it errs before
 
 
+def test_every_token_that_can_be_foreseen_counts_and_no_other() -> None:
+    rows, foreseen = repeated_tokens(5, 40, 50, generator=Generator().manual_seed(1))
+    periods = 39 - foreseen.sum(1)
+    model = Logits(50, periods)
+
+    def unsure_of(ids: Tensor) -> Logits:
+        """It copies all but the first token that can be foreseen of each row."""
+        said = model(ids)
+        for row, period in enumerate(periods.tolist()):
+            said.logits[row, period] = 0  # of the token behind the period
+        return said
+
+    wrapped = nn.Module()
+    wrapped.forward = unsure_of  # type: ignore[method-assign]
+    expected = len(rows) * math.log(50) / int(foreseen.sum())
+    assert copying_loss(wrapped, rows, foreseen) == pytest.approx(expected, rel=1e-5)
+
+
 def test_training_lowers_it() -> None:
     rows = repeated_tokens(50, 20, 4, generator=Generator().manual_seed(3))
     model = small_transformer(4, length=20, width=16, layers=2, heads=2)

@@ -1,8 +1,10 @@
 """Is every question asked as it says, and is what was recorded the model's own?"""
 
 import json
+from typing import Any
 
 import pytest
+import torch
 
 from smallscale.foundations.in_context.prompts import (
     CONDITIONS,
@@ -79,6 +81,38 @@ def test_labels_take_turns_and_are_changed_as_said() -> None:
         wrong += sum(label != truth[given] for given, label in random.examples)
         assert swapped.answer == random.answer == truth[plain.asked]
     assert 55 < wrong < 105  # of 160, half
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_half_of_the_words_asked_have_each_label(seed: int) -> None:
+    for n in (2, 8, 20, 40):
+        answers = [q.answer for q in draw_questions("sentiment", 1, n, seed=seed)]
+        assert answers.count("positive") == answers.count("negative") == n // 2
+
+
+class Leaning:
+    """In place of a model: it likes one label word, and yet knows the words."""
+
+    def __init__(self, knows: float) -> None:
+        self.knows = knows
+
+    def option_logps(self, prompts: list[str], options: list[str]) -> torch.Tensor:
+        assert options == [" negative", " positive"]
+        truth = dict(pairs_of("sentiment"))
+        asked = [prompt.split("Input: ")[-1].split("\n")[0] for prompt in prompts]
+        positive = torch.tensor([float(truth[word] == "positive") for word in asked])
+        liking = torch.full_like(positive, 7.0)
+        return torch.stack([liking, self.knows * positive], 1).double()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_liking_for_a_label_word_is_no_answer(seed: int) -> None:
+    for knows, share in ((0.5, 1.0), (-0.5, 0.0)):
+        model: Any = Leaning(knows)
+        table = labels_table(model, n=12, shots=(0, 4), seed=seed)
+        assert set(table.accuracy) == {share}
+    with pytest.raises(ValueError, match="n must be even"):
+        labels_table(model, n=3)
 
 
 def test_what_counts_as_right() -> None:

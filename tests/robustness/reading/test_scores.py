@@ -68,7 +68,7 @@ def test_over_seeds_is_the_mean_with_student_s_interval() -> None:
     assert near_the_top.high == 100
     alone = over_seeds(scores[:1].assign(low=55.0, high=66.0)).iloc[0]
     assert (alone.low, alone.high, alone.seeds) == (55, 66, 1)
-    with pytest.raises(ValueError, match="at least two numbers; got 1"):
+    with pytest.raises(ValueError, match="two or more numbers; got 1"):
         mean_interval(np.array([1.0]))
 
 

@@ -7,14 +7,14 @@ measure of sensitivity, not of error.
 """
 
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
-from scipy.stats import t as student
 
+from smallscale.core.intervals import MeanInterval, mean_interval
 from smallscale.core.validation import as_array, one_of, require, whole_number
 from smallscale.evaluation.transparency.editions import Edition
 
@@ -22,14 +22,7 @@ Z = float(norm.ppf(0.975))
 LAYOUTS = ("nested", "unrelated", "opposed")
 
 
-class Mean(NamedTuple):
-    """A mean, and the half of its 95 % interval by Student's t."""
-
-    mean: float
-    half: float
-
-
-def mean_of(values: Any) -> Mean:
+def mean_of(values: Any) -> MeanInterval:
     """Return the mean of independent values, NaN left out, with its interval.
 
     The half-width is NaN for fewer than two values.
@@ -37,9 +30,8 @@ def mean_of(values: Any) -> Mean:
     array = as_array("values", values, dtype=float).ravel()
     known = array[~np.isnan(array)]
     if len(known) < 2:
-        return Mean(float(known.sum()) if len(known) else np.nan, np.nan)
-    error = known.std(ddof=1) / len(known) ** 0.5
-    return Mean(float(known.mean()), float(student.ppf(0.975, len(known) - 1) * error))
+        return MeanInterval(float(known.sum()) if len(known) else np.nan, np.nan)
+    return mean_interval(known)
 
 
 def difference_error(a: Any, b: Any, n: Any, layout: str) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from smallscale.core.intervals import binomial_interval
-from smallscale.core.validation import one_of, whole_number
+from smallscale.core.validation import one_of, require, whole_number
 from smallscale.models import RecordedModel
 
 # What SmolLM2 answered to the notebook's prompts; it need not be there.
@@ -61,9 +61,11 @@ def draw_questions(task: str, shots: int, n: int, *, seed: int = 0) -> list[Ques
     whole_number("shots", shots, least=0, most=MOST_SHOTS)
     whole_number("n", n, most=len(pairs))
     random = np.random.default_rng([seed, sorted(WORDS).index(task)])
-    asked = random.permutation(len(pairs))[:n]
+    asked = random.permutation(len(pairs))
+    if task == LABELLED:
+        asked = _half_of_each(asked, pairs, n)
     questions = []
-    for place in asked:
+    for place in asked[:n]:
         others = [pairs[k] for k in random.permutation(len(pairs)) if k != place]
         if task == LABELLED:
             others = _taking_turns(others)
@@ -71,6 +73,20 @@ def draw_questions(task: str, shots: int, n: int, *, seed: int = 0) -> list[Ques
         kept = shown[MOST_SHOTS - shots :]
         questions.append(Question(kept, *pairs[place]))
     return questions
+
+
+def _half_of_each(
+    order: np.ndarray, pairs: list[tuple[str, str]], n: int
+) -> np.ndarray:
+    """Return the first n places of an order in which each label stands n / 2 times."""
+    room = {label: -(-n // 2) for _, label in pairs}
+    kept = []
+    for place in order:
+        label = pairs[place][1]
+        if room[label]:
+            room[label] -= 1
+            kept.append(place)
+    return np.array(kept)
 
 
 def _taking_turns(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -160,11 +176,12 @@ def labels_table(
 ) -> pd.DataFrame:
     """Ask for the sentiment of words behind examples with true, random, swapped labels.
 
-    The model chooses the likelier of the two labels. The difference of their
-    log-probabilities is compared with its mean over the prompts of the condition, so
-    that a liking for one of the words does not count as an answer. Columns as in
-    `shots_table`, with condition in place of task and style.
+    The model leans to the label that it finds likelier. Half of the words are positive,
+    and the half that leans to that label most is counted as called so: a liking for one
+    of the two label words does not count as an answer. Columns as in `shots_table`,
+    with condition in place of task and style. Raises ValueError for an odd n.
     """
+    require(whole_number("n", n) % 2 == 0, f"n must be even; got {n}")
     labels = sorted(set(dict(pairs_of(LABELLED)).values()))
     rows = []
     for k in shots:

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from scipy.stats import t
 from torch import Generator, Tensor, nn
 
-from smallscale.core.validation import as_tensor, one_of, require
+from smallscale.core.intervals import mean_interval
+from smallscale.core.validation import as_tensor, one_of
 from smallscale.models.classifiers import small_cnn
 from smallscale.robustness.images.attacks import pgd
 from smallscale.robustness.images.certificates import ibp_loss
@@ -70,12 +70,8 @@ def mean_over_seeds(values: Any) -> tuple[float, float, float]:
     >>> mean_over_seeds([0.5, 0.75, 1.0])
     (0.75, 0.1289..., 1.371...)
     """
-    found = as_tensor("values", values).double()
-    require(len(found) >= 2, f"values must be two or more; got {len(found)}")
-    mean = float(found.mean())
-    error = float(found.std()) / len(found) ** 0.5
-    half = float(t.ppf(0.975, len(found) - 1)) * error
-    return mean, mean - half, mean + half
+    interval = mean_interval(values)
+    return interval.mean, interval.low, interval.high
 
 
 def _signs_at_random(

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from smallscale.core import intervals
 from smallscale.core.validation import require, whole_number
 from smallscale.robustness.reading.addsent import original_id, worst_scores
 from smallscale.robustness.reading.dataset import Dataset, questions
@@ -104,12 +104,8 @@ def mean_interval(values: "np.ndarray[Any, Any]") -> tuple[float, float]:
     >>> print(f"{low:.2f} to {high:.2f}")
     -0.48 to 4.48
     """
-    n = len(values)
-    require(n >= 2, f"values must hold at least two numbers; got {n}")
-    mean = float(np.mean(values))
-    error = float(np.std(values, ddof=1)) / n**0.5
-    half = float(stats.t.ppf(0.975, n - 1)) * error
-    return mean - half, mean + half
+    interval = intervals.mean_interval(values)
+    return interval.low, interval.high
 
 
 def same_questions(tests: Mapping[str, Dataset]) -> dict[str, Dataset]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
+from smallscale.core.intervals import mean_interval
 from smallscale.core.progress import ProgressBar
 from smallscale.core.validation import one_of, require
 from smallscale.simulation.assistants.life import live
@@ -53,6 +54,8 @@ def difference(
 
 
 def _interval(values: pd.Series) -> tuple[float, float, float]:
-    mean = float(values.mean())
-    half = float(student.ppf(0.975, len(values) - 1) * values.sem())
-    return mean, mean - half, mean + half
+    """Return a mean and the ends of its interval, which one town alone has not."""
+    if len(values) < 2:
+        return float(values.mean()), np.nan, np.nan
+    interval = mean_interval(values)
+    return interval.mean, interval.low, interval.high
