@@ -81,7 +81,7 @@ class ServerBrain:
 
     def answer(self, questions: Sequence[Question]) -> list[Sequence[float] | Fault]:
         """Return the weights of each question's options, all on the one chosen."""
-        return _result_of(self._answer_all(questions))
+        return result_of(self._answer_all(questions))
 
     async def _answer_all(
         self, questions: Sequence[Question]
@@ -135,7 +135,7 @@ class ServerBrain:
         return body
 
 
-def _result_of(work: Coroutine[Any, Any, Result]) -> Result:
+def result_of(work: Coroutine[Any, Any, Result]) -> Result:
     """Return what a coroutine returns. An interruption of the caller ends it.
 
     It runs in a thread of its own, for in a notebook the caller's has a running loop.
