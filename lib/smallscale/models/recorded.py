@@ -25,6 +25,8 @@ from smallscale.models.language_model import SMOLLM2, LanguageModel, language_mo
 from smallscale.models.options import option_logps
 from smallscale.models.smollm2 import ModelMissing
 
+# Where this checkout keeps what SmolLM2 said to the notebooks; it need not be there.
+KEPT = Path(__file__).parents[3] / "data" / "language_model"
 FIELDS = {"key", "model", "prompt", "settings", "answer"}
 ASK = ("never", "if new", "always")
 

@@ -6,7 +6,6 @@ asked further questions too, which it answers in its own words.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from smallscale.dpo import all_logps, padded_answers, train_preferences
 from smallscale.models import LanguageModel, RecordedModel, option_logps, write
 from smallscale.models.adapters import add_adapters
 from smallscale.models.encoding import encode_answers
+from smallscale.models.recorded import KEPT
 from smallscale.values.policy_training import camp_pairs
 from smallscale.values.population import (
     PRINCIPLE_NAMES,
@@ -27,7 +27,7 @@ from smallscale.values.population import (
 )
 
 # What SmolLM2 found likely and wrote; it need not be there.
-RECORDED = Path(__file__).parents[3] / "data" / "language_model" / "values.jsonl"
+RECORDED = KEPT / "values.jsonl"
 EXAMPLES = (
     ("I am cold. What shall I do?", "Put on a coat, and come in to the fire."),
     ("I am hungry. What shall I do?", "Eat something warm."),

@@ -6,16 +6,16 @@ training and no gradient.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from tokenizers import ByteLevelBPETokenizer
 
 from smallscale.attribution.markets.ngram_model import Documents, draw_windows
 from smallscale.models import RecordedModel
+from smallscale.models.recorded import KEPT
 
 # What SmolLM2 found likely of the notebook's completions; it need not be there.
-RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "paying.jsonl"
+RECORDED = KEPT / "paying.jsonl"
 PIECES = 8  # of an author's text
 PIECE = 48  # tokens of a piece
 BETWEEN = "\n\n"  # pieces, and before a completion's prompt

@@ -15,9 +15,10 @@ import pandas as pd
 from smallscale.core.intervals import binomial_interval
 from smallscale.core.validation import one_of, require, whole_number
 from smallscale.models import RecordedModel
+from smallscale.models.recorded import KEPT
 
 # What SmolLM2 answered to the notebook's prompts; it need not be there.
-RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "in_context.jsonl"
+RECORDED = KEPT / "in_context.jsonl"
 WORDS = json.loads(Path(__file__).with_name("tasks.json").read_text("utf-8"))
 WRITTEN = ("antonym", "plural", "capital", "upper case", "next number", "plus seven")
 LABELLED = "sentiment"

@@ -5,12 +5,12 @@ next line is its answer (few-shot prompting, Brown et al. 2020).
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from smallscale.models import RecordedModel
+from smallscale.models.recorded import KEPT
 from smallscale.robustness.reading.addsent import add_sentences, random_sentences
 from smallscale.robustness.reading.dataset import Dataset
 from smallscale.robustness.reading.paraphrases import paraphrased_sentences
@@ -18,7 +18,7 @@ from smallscale.robustness.reading.readings import Pair
 from smallscale.robustness.reading.scores import drawn_questions, score_table
 
 # What SmolLM2 answered to the notebook's questions; it need not be there.
-RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "reading.jsonl"
+RECORDED = KEPT / "reading.jsonl"
 EXAMPLES = (
     (
         "The bridge over the Tarn was built by Ruth Anders in 1874. It is 90 m long.",

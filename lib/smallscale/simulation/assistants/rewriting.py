@@ -15,10 +15,11 @@ import pandas as pd
 from smallscale.core.intervals import binomial_interval
 from smallscale.core.validation import one_of, whole_number
 from smallscale.models import RecordedModel
+from smallscale.models.recorded import KEPT
 from smallscale.simulation.assistants.news import GROUPS, make_news
 
 # What SmolLM2 answered to the notebook's questions; it need not be there.
-RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "polarization.jsonl"
+RECORDED = KEPT / "polarization.jsonl"
 CHECKED_BY_HAND = Path(__file__).with_name("checked_by_hand.json")
 TOKENS = 40  # that a rewritten item may have at most
 DRAWN = 640  # items, from which those to rewrite are taken

@@ -8,19 +8,19 @@ import json
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from smallscale.core.validation import finite_number, require, whole_number
 from smallscale.models import RecordedModel
+from smallscale.models.recorded import KEPT
 from smallscale.simulation.research.policies import Policy
 from smallscale.simulation.research.workspace import ACTIONS, Episode
 from smallscale.simulation.server import result_of
 
 # What SmolLM2 answered in the notebook's episodes; it need not be there.
-RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "research.jsonl"
+RECORDED = KEPT / "research.jsonl"
 TOKENS = 64  # of a reply
 MOST_REPLIES = 5
 MOST_FAULTS = 3  # one after the other, after which the model is not asked again
