@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 NOTEBOOKS := $(shell find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
 SLOW := browser faults peers server
 # Tests side by side, those of one file on one worker, as they share what was costly.
+# One thread each: threads that wait for one another, beside others' that do, cost tenfold.
 WORKERS ?= 2
-TESTS := $(BIN)/python -m pytest -q --durations=20 -n $(WORKERS) --dist loadfile
+ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+TESTS := $(ONE_THREAD) $(BIN)/python -m pytest -q --durations=20 -n $(WORKERS) --dist loadfile
 # A container's only user is often root, whom JupyterLab turns away unless told.
 ROOT_USER := $(if $(filter 0,$(shell id -u)),--allow-root)
 
