@@ -17,12 +17,12 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.func import grad, hessian, jacrev, jvp, vjp, vmap
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from smallscale.attribution.scores.examples import finite_points
 from smallscale.attribution.scores.flat_model import FlatModel, as_scores
 from smallscale.attribution.scores.loss_checks import Loss
 from smallscale.attribution.scores.model_checks import explained
+from smallscale.attribution.scores.rounding import ROUNDING, Rounded
 from smallscale.core.validation import finite, finite_number, require
 
 LARGEST_DENSE = 4096  # parameters up to which H is built: 128 MiB in double precision
@@ -34,7 +34,6 @@ CG_DONE = 2  # times the tolerance: rounding takes the true residual a little ab
 CG_WORST = 1e-3  # of the residual, above which an answer is refused
 CG_FLAT = 1e-12  # of the largest curvature, below which there is as good as none
 DAMPING_SHARE = 1e-3  # of the largest eigenvalue: a damping that is easily solved for
-ROUNDING = 8  # times what rounding each step once does to a second derivative
 WORST = 1e-3  # of a test point's largest score: what rounding may make of its scores
 TWICE = "model and loss must be differentiable twice by torch.func"
 
@@ -69,9 +68,10 @@ def influence(
     training outputs are at most 4,096 numbers, and refused else, with the damping that
     would do. So is, at any size, what rounding hides: where a model is nearly certain
     of training targets, H has directions that are rounding, and a test gradient with a
-    part in them has no score. Raises ValueError for that, for examples that do not fit,
-    a loss that is not one finite value per example, and a weight_decay or damping below
-    0.
+    part in them has no score. A warning names a test point that the model fits so
+    exactly that its own gradient is rounding. Raises ValueError for the others, for
+    examples that do not fit, a loss that is not one finite value per example, and a
+    weight_decay or damping below 0.
 
     >>> from torch import nn
     >>> model = nn.Linear(1, 1, bias=False)
@@ -202,7 +202,7 @@ def _curvatures(flat: FlatModel) -> Iterator[_Part]:
         with explained(TWICE):
             jacobian, bend = each(flat.parameters, *block)
             out = flat.outputs(flat.parameters, block[0])
-            with _Rounded():
+            with Rounded():
                 rounded = second(out, block[1]).reshape(bend.shape)
             largest = out.flatten(1).abs().amax(1).clamp_min(1)
             small = out / largest.view(-1, *[1] * (out.dim() - 1))
@@ -236,30 +236,6 @@ def _sight(bend: Tensor, rounded: Tensor, tame: Tensor) -> Tensor:
     flat = (bend == 0) & (rounded == 0)
     flat = flat.all(2)
     return sight.masked_fill(flat[:, :, None] | flat[:, None, :], 0.0)
-
-
-class _Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Rounds each step's result to a neighbour (Parker 1997, Monte Carlo arithmetic).
-
-    What comes out differs from the plain result by about as much as that one is wrong.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.generator = torch.Generator().manual_seed(0)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        returns = func._schema.returns
-        is_new = len(returns) == 1 and returns[0].alias_info is None
-        if not (is_new and isinstance(found, Tensor) and found.is_floating_point()):
-            return found
-        if found._is_zerotensor():
-            return found
-        signs = torch.randint(0, 2, found.shape, generator=self.generator).to(found)
-        return found * (1 + (2 * signs - 1) * torch.finfo(found.dtype).eps)
 
 
 def _without_rounding(bend: Tensor, noise: Tensor) -> tuple[Tensor, int]:
@@ -459,7 +435,7 @@ def conjugate_gradients(
     image = product(solution)
     left = right - image - shift * solution
     _check_residual(left, right, largest)
-    with _Rounded():
+    with Rounded():
         rounded = product(solution)
     _check_residual(ROUNDING * (rounded - image), right, largest, warn=False)
     return solution
@@ -477,7 +453,7 @@ def _refuse_flat(
     met: its curvature, with the shift, where the largest was `largest`.
     """
     unit = direction / direction.norm()
-    with _Rounded():
+    with Rounded():
         rounded = float((unit * product(unit)).sum()) + shift
     noise = max(ROUNDING * abs(rounded - met), CG_FLAT * largest)
     if met < -noise:

@@ -5,6 +5,7 @@ its loss and the examples together, checks that they fit, and computes gradients
 blocks, so that memory stays bounded however many examples there are.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from smallscale.attribution.scores.examples import (
     as_examples,
     finite_points,
 )
-from smallscale.attribution.scores.loss_checks import Loss, check_losses
+from smallscale.attribution.scores.loss_checks import AT_ONCE, Loss, check_losses
 from smallscale.attribution.scores.model_checks import (
     NO_SLOPE,
     check_gradients,
@@ -25,6 +26,7 @@ from smallscale.attribution.scores.model_checks import (
     copied,
     explained,
 )
+from smallscale.attribution.scores.rounding import rounding_slopes
 from smallscale.core.validation import require
 
 BY_FUNC = "model and loss must be differentiable by torch.func"
@@ -116,10 +118,57 @@ class FlatModel:
         return rows
 
     def test_gradients(self, parameters: Tensor | None = None) -> Tensor:
-        """Return the gradient of each test loss, (n_test, p), once all are finite."""
+        """Return the gradient of each test loss, (n_test, p), once all are finite.
+
+        Warns of those that are rounding, and so of scores that are.
+        """
         rows = self.gradients(self.test, parameters)
         finite_points("test", rows, what="gradient")
+        self.check_test_slopes(parameters)
         return rows
+
+    def check_test_slopes(self, parameters: Tensor | None = None) -> None:
+        """Warn of test points the slope of whose loss is rounding."""
+        rough = self.rounding_points(self.test, parameters)
+        if rough.any():
+            self._warn_of_rounding("test", rough)
+
+    def rounding_points(
+        self, examples: Examples, parameters: Tensor | None = None
+    ) -> Tensor:
+        """Return of which examples the slope of the loss is mostly rounding, (n,)."""
+        at = self.parameters if parameters is None else parameters
+        found = []
+        with explained(BY_FUNC):
+            blocks = [torch.split(part, AT_ONCE) for part in examples]
+            for inputs, targets in zip(*blocks, strict=True):
+                with torch.no_grad():
+                    outputs = self.outputs(at, inputs)
+                found.append(rounding_slopes(self.loss, outputs, targets))
+        return torch.cat(found)
+
+    def check_train_slopes(self, *, all_of_them: bool = True) -> None:
+        """Warn where the slope of the loss is rounding for all training points.
+
+        all_of_them: False where one such point is enough to spoil the others' scores.
+        """
+        rough = self.rounding_points(self.train)
+        if rough.all() if all_of_them else rough.any():
+            self._warn_of_rounding("train", rough)
+
+    def _warn_of_rounding(self, name: str, rough: Tensor) -> None:
+        which = "training" if name == "train" else name
+        kind = str(self.parameters.dtype).removeprefix("torch.")
+        cure = "leave them out" if name == "test" else "train with more weight_decay"
+        if kind != "float64":
+            cure += ", or compute in double precision"
+        warnings.warn(
+            f"the scores of {int(rough.sum())} of {len(rough)} {which} points, such as "
+            f"{which} point {int(rough.int().argmax())}, are rounding: the model fits "
+            f"them as exactly as {kind} tells, so the slope of their loss is rounding; "
+            + cure,
+            stacklevel=4,
+        )
 
     def train_gradients(self) -> Iterator[tuple[Examples, Tensor]]:
         """Return the training examples in blocks, each with its finite gradients."""

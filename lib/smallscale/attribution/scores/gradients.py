@@ -55,6 +55,7 @@ def grad_dot(model: nn.Module, loss: Loss, train: Any, test: Any) -> Tensor:
 
     train, test: pairs (inputs, targets). loss(outputs, targets): a value per example,
     such as `cross_entropy`. The gradient is taken by all parameters that were trained.
+    Warns of test points that the model fits so exactly that their scores are rounding.
     Raises ValueError for examples that do not fit, or a loss that is not one finite
     value per example.
 
@@ -96,6 +97,7 @@ def tracin(
     products = []
     for lr, model in zip(rates, checkpoints, strict=True):
         flat = FlatModel(model, loss, train, test)
+        flat.check_train_slopes()
         test_gradients = flat.test_gradients()  # (n_test, p)
         products.append(lr * flat.train_products(test_gradients.T))  # section 3.2
     scores = torch.stack(products).sum(0)  # (n_train, n_test)
@@ -125,7 +127,8 @@ def trak(
     projection: columns of the random matrix P (p, projection); where there are no more
     parameters than that, none is used. ridge: added to the diagonal of Phi^T Phi.
     seed: of P, which is another for each model.
-    Raises ValueError where Phi^T Phi has no inverse, and as `grad_dot` does.
+    Warns of points of which the model is so certain that 1 - p is rounding. Raises
+    ValueError where Phi^T Phi has no inverse, and as `grad_dot` does.
 
     >>> from smallscale.models import small_mlp
     >>> x, y = torch.eye(3), torch.tensor([0, 1, 2])
@@ -140,6 +143,9 @@ def trak(
         # In double precision: where a target is nearly certain, all that counts is the
         # little that is missing to 1.
         flat = FlatModel(model, loss, train, test, torch.float64)
+        # Each gradient is divided by 1 - p, and every score rests on those of train.
+        flat.check_train_slopes(all_of_them=False)
+        flat.check_test_slopes()
         matrix = _projection(flat, projection, ridge, generator)  # P: (p, width)
         phi = _features(flat, "train", matrix)  # (n_train, width)
         phi_test = _features(flat, "test", matrix)  # (n_test, width)

@@ -58,6 +58,7 @@ def metagradient(
     flat = _checked_run(model, loss, train, test)
     x, y = flat.train
     steps = config.steps(len(x))
+    flat.check_train_slopes()
 
     def objective(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         penalty = config.weight_decay / 2 * theta.square().sum()

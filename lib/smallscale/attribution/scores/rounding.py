@@ -1,0 +1,65 @@
+"""Is a number rounding? Computed again with other rounding, it would be another one.
+
+Of a nearly certain prediction 1 - p is rounding, and so is the slope of the loss. A
+gradient made of it is still a vector, and a score made of that gradient still a number.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from smallscale.attribution.scores.loss_checks import Loss
+
+ROUNDING = 8  # times what rounding each step once does to a derivative
+ROUGH = 0.1  # of a slope: what rounding may make of it, unsaid
+
+
+class Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Rounds each step's result to a neighbour (Parker 1997, Monte Carlo arithmetic).
+
+    What comes out differs from the plain result by about as much as that one is wrong.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.generator = torch.Generator().manual_seed(0)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        returns = func._schema.returns
+        is_new = len(returns) == 1 and returns[0].alias_info is None
+        if not (is_new and isinstance(found, Tensor) and found.is_floating_point()):
+            return found
+        if found._is_zerotensor():
+            return found
+        signs = torch.randint(0, 2, found.shape, generator=self.generator).to(found)
+        return found * (1 + (2 * signs - 1) * torch.finfo(found.dtype).eps)
+
+
+def rounding_slopes(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return which examples' slopes d loss / d outputs are mostly rounding, (n,).
+
+    loss: a value per example. The outputs are taken to be rounded too. A slope of 0 is
+    not rounding where rounding leaves it 0, as beyond a hinge.
+
+    >>> square = lambda outputs, targets: (outputs - targets) ** 2
+    >>> targets = torch.tensor([1 + 1e-7, 1.1, 0.0])
+    >>> rounding_slopes(square, torch.ones(3), targets)
+    tensor([ True, False, False])
+    """
+
+    def loss_of_one(out: Tensor, y: Tensor) -> Tensor:
+        return loss(out[None], y[None]).sum()
+
+    slopes_of = vmap(grad(loss_of_one))
+    plain = slopes_of(outputs, targets)
+    with Rounded():
+        rounded = slopes_of(outputs * 1, targets)
+    noise = ROUNDING * (rounded - plain).reshape(len(plain), -1).norm(dim=1)
+    rough: Tensor = noise > ROUGH * plain.reshape(len(plain), -1).norm(dim=1)
+    return rough

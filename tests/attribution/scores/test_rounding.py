@@ -1,0 +1,117 @@
+"""Are scores that are made of rounding said to be?
+
+Two nets of one layer are certain of some points: at logits 40, 0, 0 the probability of
+the first class is 1 in any precision, and at 13, 0, 0 it is 1 - 5e-6, which single
+precision knows to a hundredth and double precision well.
+"""
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from smallscale.attribution import grad_dot, influence, metagradient, tracin, trak
+from smallscale.attribution.scores.gradients import cross_entropy
+from smallscale.attribution.scores.rounding import rounding_slopes
+from smallscale.attribution.scores.training_config import TrainingConfig
+
+SMALL_STEP = TrainingConfig(epochs=1, lr=1e-4)
+
+
+def certain(logit: float, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """Answers its inputs (n, 3) times `logit`."""
+    model = nn.Linear(3, 3).to(dtype)
+    with torch.no_grad():
+        model.weight.copy_(logit * torch.eye(3))
+        model.bias.zero_()
+    return model
+
+
+def doubtful(n: int = 12) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    return x / 40, torch.randint(3, (n,), generator=generator)
+
+
+SURE = (torch.eye(3, dtype=torch.float64), torch.arange(3))
+MIXED = tuple(torch.cat(parts) for parts in zip(doubtful(4), SURE, strict=True))
+
+
+def by_metagradient(model: nn.Module, loss: Any, train: Any, test: Any) -> Tensor:
+    return metagradient(model, loss, train, test, config=SMALL_STEP)
+
+
+def by_influence(model: nn.Module, loss: Any, train: Any, test: Any) -> Tensor:
+    return influence(model, loss, train, test, damping=0.1)
+
+
+def by_trak(model: nn.Module, loss: Any, train: Any, test: Any) -> Tensor:
+    return trak(model, loss, train, test, ridge=0.1)
+
+
+METHODS = [by_metagradient, by_influence, by_trak, grad_dot, tracin]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_certain_test_point_is_named(method: Any, dtype: torch.dtype) -> None:
+    model = certain(40, dtype)
+    match = "3 of 7 test points, such as test point 4, are rounding"
+    with pytest.warns(UserWarning, match=match):
+        scores = method(model, cross_entropy, doubtful(), MIXED)
+    assert scores[:, :4].abs().min() > 0  # the others keep theirs
+
+
+@pytest.mark.parametrize("method", [grad_dot, tracin, by_metagradient])
+def test_double_precision_is_the_cure_where_it_is_one(method: Any) -> None:
+    with pytest.warns(UserWarning, match="compute in double precision"):
+        method(certain(13, torch.float32), cross_entropy, doubtful(), SURE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        method(certain(13), cross_entropy, doubtful(), SURE)
+
+
+@pytest.mark.parametrize("method", [by_influence, by_trak])
+def test_what_computes_in_double_precision_needs_no_warning(method: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        method(certain(13, torch.float32), cross_entropy, doubtful(), SURE)
+
+
+def test_an_exact_fit_is_named_too() -> None:
+    # Residuals of a line through its points are rounding; one of 0.1 is not.
+    x = torch.tensor([[0.1], [0.2], [0.3]], dtype=torch.float64)
+    line = nn.Linear(1, 1, bias=False).double()
+    with torch.no_grad():
+        line.weight.fill_(3.0)
+
+    def square(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs[..., 0] - targets) ** 2
+
+    y = torch.tensor([0.3, 0.6, 1.0], dtype=torch.float64)
+    with pytest.warns(UserWarning, match="2 of 3 test points, such as test point 0"):
+        grad_dot(line, square, (x, y + 1), (x, y))
+
+
+@pytest.mark.parametrize("method", [grad_dot, tracin, by_metagradient])
+def test_training_points_are_named_where_all_are_rounding(method: Any) -> None:
+    with pytest.warns(UserWarning, match="3 of 3 training points"):
+        method(certain(40), cross_entropy, SURE, doubtful())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        method(certain(40), cross_entropy, MIXED, doubtful())  # their scores are near 0
+
+
+def test_one_certain_training_point_is_enough_where_all_scores_rest_on_it() -> None:
+    with pytest.warns(UserWarning, match="3 of 7 training points.*training point 4"):
+        by_trak(certain(40), cross_entropy, MIXED, doubtful())
+
+
+def test_a_slope_of_zero_is_no_rounding() -> None:
+    def hinge(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (1 - outputs * targets).clamp_min(0)
+
+    outputs, targets = torch.tensor([3.0, 0.5]), torch.tensor([1.0, 1.0])
+    assert not rounding_slopes(hinge, outputs, targets).any()
