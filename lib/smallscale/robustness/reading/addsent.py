@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smallscale.core.validation import one_of, require, whole_number
+from smallscale.robustness.reading.contrast import asks_otherwise
 from smallscale.robustness.reading.dataset import (
     Dataset,
     Paragraph,
@@ -22,7 +23,7 @@ from smallscale.robustness.reading.dataset import (
     asked,
     check_structure,
 )
-from smallscale.robustness.reading.english import Vocabulary
+from smallscale.robustness.reading.english import Vocabulary, denies
 from smallscale.robustness.reading.replacements import Pool, fixed_answer, pools
 from smallscale.robustness.reading.squad import Score, normalize_answer, v1_scores
 from smallscale.robustness.reading.statements import as_statement
@@ -74,9 +75,11 @@ def add_sentences(
     seed: of what is drawn, for each question apart, from what the whole file offers.
 
     Soundness comes before number: a question is left out where the rules cannot be sure
-    of plain English, where no other answer of its type can be had, or where the change
-    leaves the statement as it was. Questions without an answer are left out too. The
-    ids of all these are under "skipped".
+    of plain English, where no other answer of its type can be had, where the change
+    leaves the statement as it was, or where it lies in a bound or an exception alone
+    ("before 1914", "besides Otto"), so that the statement would answer the question.
+    Questions without an answer are left out too. The ids of all these are under
+    "skipped".
     Raises ValueError for candidates below 1, an unknown wording, at or fakes, and what
     is not a dataset.
 
@@ -140,10 +143,13 @@ def misleading_sentences(
     tries = TRIES * candidates
     for attempt in range(tries):
         # Step 1: ask for something else. "When did Ada die?" -> "When did Otto die?"
-        statement = as_statement(pool.changed_question(qa["question"], rng), words)
+        changed = pool.changed_question(qa["question"], rng)
+        statement = None
+        if asks_otherwise(changed, qa["question"]):
+            statement = as_statement(changed, words)
         # Step 2: make up an answer of the same type. "1799" -> "1812"
         answer = fake_answer(qa, rng)
-        if statement is not None and statement.suits(answer):
+        if statement is not None and statement.suits(answer) and not denies([answer]):
             # Step 3: turn both into a statement. "Otto died in 1812."
             sentence = statement.worded(answer, wording)
             # Step 4: the paper's people correct it; here what is unsound is dropped.

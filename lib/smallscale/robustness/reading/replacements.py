@@ -367,6 +367,8 @@ def _with_opposite(words: list[str]) -> str:
         modifies = re.fullmatch("[a-z]+", after) and after not in FUNCTION_WORDS
         measures = bare[i - 1].lower() == "how"  # nobody asks "how young"
         other = OPPOSITES.get(bare[i], "")
+        if other == "fewer" and not is_plural(after):
+            other = "less"  # "a less radical direction", "fewer radical movements"
         if modifies and not measures and not is_participle(after):
             other = other or OPPOSITE_ADJECTIVES.get(bare[i], "")
         led_by_article = bare[i - 1].lower() in ("a", "an")

@@ -41,18 +41,19 @@ class HandCheck(NamedTuple):
         )
 
 
-# The rules were made on other seeds. Of the ten that are unsound, four come from
-# questions that are no English either ("British resettled many Huguenots in ..."), in
-# three a changed word does not go with its neighbours ("... to solve a computational
-# time"), and in three the answer has an article too few or too many.
+# The rules were made on other seeds. Of the seven that are unsound, two come from
+# questions that are no English either ("When was the proposals ... passed?"), in two a
+# changed word does not go with its neighbours ("... to solve a computational time"),
+# and three end in an answer of another kind or without its article ("... using the
+# superior").
 READ_BY_HAND = HandCheck(
     file="SQuAD 2.0's development set, 16 articles",
     seed=400,
-    read=100,
-    sound=90,
-    turned=1121,
+    read=60,
+    sound=53,
+    turned=1116,
     answerable=2910,
-    checksum=3061262696,
+    checksum=2565628163,
 )
 
 
