@@ -70,12 +70,28 @@ void add_product(Tensor sum, Tensor W, Tensor x, bool whole, Sees sees) {
     }
 }
 
+// By which power of two the weights of a head's values (n, d) must be smaller, so that no
+// sum of n values overflows; 0 where none can, and where a value is infinite or NaN.
+template <typename T>
+int room_for(const Tensor& v) {
+  const T* x = v.data_ptr<T>();
+  T largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (int64_t i = 0; i < v.numel(); i++) {
+    const T size = std::abs(x[i]);
+    const T finite = size <= std::numeric_limits<T>::max() ? size : T(0);
+    largest = finite > largest ? finite : largest;
+  }
+  const bool fits = largest <= std::numeric_limits<T>::max() / 4 / T(v.size(0));
+  return fits ? 0 : 2 + int(std::ceil(std::log2(double(v.size(0)))));
+}
+
 // Writes out and lse of one tile of queries. The scores are after * q k^T. q: (rows, d);
 // k, v: (n, d); S: room for a tile of scores; offset: query i of the tile sees the keys
-// 0 .. i + offset.
+// 0 .. i + offset; the weights are 2^-less times what they would be.
 template <typename T>
 void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S,
-                  int64_t offset, double after) {
+                  int64_t offset, double after, int less) {
   const int64_t rows = q.size(0), d = q.size(1), Bc = S.size(1);
   const int64_t stop = std::min(k.size(0), rows + offset);
   std::vector<T> top(rows, std::numeric_limits<T>::lowest());
@@ -99,7 +115,7 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
       for (int64_t c = 0; c < seen; c++) highest = row[c] > highest ? row[c] : highest;
 #pragma omp simd reduction(+ : sum)
       for (int64_t c = 0; c < seen; c++)
-        sum += row[c] = power2((row[c] - highest) * to_base2);
+        sum += row[c] = power2((row[c] - highest) * to_base2 - T(less));
       // What was summed is relative to the old maximum.
       const T shrink = power2((top[i] - highest) * to_base2);
 #pragma omp simd
@@ -111,8 +127,13 @@ void forward_tile(Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor S
                    [&](int64_t i, int64_t c) { return c <= i + offset - j; });
   }
   for (int64_t i = 0; i < rows; i++) {
-    for (int64_t c = 0; c < d; c++) o[i * d + c] /= total[i] == 0 ? 1 : total[i];
-    l[i] = T(after) * top[i] + std::log(total[i]);
+    for (int64_t c = 0; c < d; c++) {
+      const T acc = o[i * d + c], mean = acc / (total[i] == 0 ? 1 : total[i]);
+      // A mean of finite values is beyond the largest number by rounding alone.
+      const bool rounds_up = std::isinf(mean) && std::isfinite(acc);
+      o[i * d + c] = rounds_up ? std::copysign(std::numeric_limits<T>::max(), mean) : mean;
+    }
+    l[i] = T(after) * top[i] + std::log(std::ldexp(total[i], less));
   }
   out.copy_(acc);
 }
@@ -179,12 +200,14 @@ std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale,
     Tensor K, V;
     Tensor S = at::empty({std::min(Br, n), std::min(4 * Br, k.size(2))}, lse.options());
     int64_t loaded = -1;  // the kv head that K and V hold
+    int less = 0;
     for (int64_t task = begin; task < end; task++) {
       const int64_t b = task / T / heads, h = task / T % heads, t = task % T;
       const int64_t wanted = task / T / group;
       if (loaded != wanted) {
         K = head(k, b, h / group, work);
         V = head(v, b, h / group, work);
+        AT_DISPATCH_FLOATING_TYPES(work, "room", [&] { less = room_for<scalar_t>(V); });
         loaded = wanted;
       }
       // Causal tiles grow heavier downwards: light and heavy in turn, every thread gets
@@ -195,7 +218,7 @@ std::tuple<Tensor, Tensor> forward(Tensor q, Tensor k, Tensor v, double scale,
       Tensor out_i = out[b][h].narrow(0, i, rows);
       Tensor lse_i = lse[b][h].narrow(0, i, rows);
       AT_DISPATCH_FLOATING_TYPES(work, "forward", [&] {
-        forward_tile<scalar_t>(q_i, K, V, out_i, lse_i, S, i + offset, after);
+        forward_tile<scalar_t>(q_i, K, V, out_i, lse_i, S, i + offset, after, less);
       });
     }
   });

@@ -30,12 +30,20 @@ from smallscale.core.validation import (
     shown,
     whole_number,
 )
-from smallscale.kernels import compiled, online, sight, tiled, whole_rows
+from smallscale.kernels import (
+    compiled,
+    large_values,
+    online,
+    sight,
+    tiled,
+    whole_rows,
+)
 from smallscale.kernels.counts import Traffic
 from smallscale.kernels.sight import causal_mask
 
 LEVELS = ("naive", "online", "tiled", "cpp", "triton")
 ALIGNMENTS = ("top-left", "bottom-right")
+SMALLER = 2.0**-20  # what level naive multiplies values near the largest number with
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -79,12 +87,16 @@ def attention(
     multiplies a value out of sight by a weight of 0, and 0 * NaN is NaN: there a broken
     value spoils the queries before it.) NaN comes out where a NaN was seen.
     Scores may be as large as the type holds: out, lse and gradients are still those of
-    the softmax, of ties too. Beyond that they are infinite, as torch's are.
+    the softmax, of ties too. Beyond that they are infinite, as torch's are. So may
+    values be, as out is their mean, and the gradients of both; but level triton on a
+    GPU, which would have to wait, lets out overflow where values are above the largest
+    number / n_k. (torch's own attention gives infinity or NaN for such values.)
     `torch.autocast` lowers nothing: out is like q and lse like the sums, inside as
     outside. There, where layers return various types, q, k and v may differ; the widest
     type counts.
     `torch.func`: vmap, grad, vjp and jvp work at every level but online, which has vmap
-    alone. Only naive has second derivatives; the others raise RuntimeError for them.
+    alone. Only naive has second derivatives, of values that are not within 2^-7 / d of
+    the largest number; else RuntimeError is raised for them.
 
     >>> q = k = torch.zeros(1, 1, 2, 4)
     >>> v = torch.tensor([[[[1.0, 2.0, 3.0, 4.0], [3.0, 4.0, 5.0, 6.0]]]])
@@ -131,14 +143,25 @@ def naive(
     scores = traffic.read(traffic.write(scores))  # (batch, heads, n_q, n_k)
     if hidden is not None:
         scores = scores.masked_fill(hidden, -math.inf)
+    most_q, most_k, most_v = sight.largest(after * q_scaled, k, v)
+    bound = torch.finfo(work).max / q.shape[3]
     blind = None
-    if offset < 0 or k.shape[2] == 0 or not sight.bounded(after * q_scaled, k):
+    if offset < 0 or k.shape[2] == 0 or not most_q * most_k <= bound:
         # The softmax of a row of -inf is NaN, and so is its gradient: it is taken of
         # zeros there, and not used.
         blind = scores.detach().isneginf().all(-1, keepdim=True)
         scores = torch.where(blind, 0.0, scores)
-    weights = traffic.read(traffic.write(scores.softmax(-1)))
+    factor, moving = 1.0, scores
+    if not 4 * most_v <= bound:  # nor if it is NaN
+        # Products with such values overflow: out comes from smaller ones, and so do the
+        # gradients, which grow again where they reach the scores.
+        factor = SMALLER
+        v = sight.rescaled(v, factor, 1.0)
+        moving = sight.rescaled(scores, 1.0, 1 / factor)
+    weights = traffic.read(traffic.write(moving.softmax(-1)))
     out = traffic.write(sight.weighted_sum(weights, traffic.read(v), hidden))
+    if factor != 1:
+        out = sight.rescaled(out, 1 / factor, 1.0)
     lse = scores.logsumexp(-1) if return_lse else None
     if blind is not None:
         out = out.masked_fill(blind, 0.0)
@@ -157,9 +180,14 @@ class _Flash(torch.autograd.Function):
     def forward(
         q: Tensor, k: Tensor, v: Tensor, level: str, *settings: Any
     ) -> tuple[Tensor, Tensor]:
+        def compute(v: Tensor) -> tuple[Tensor, Tensor]:
+            found: tuple[Tensor, Tensor] = _engine(level).forward(q, k, v, *settings)
+            return found
+
         with sight.full_precision(q.device):
-            results: tuple[Tensor, Tensor] = _engine(level).forward(q, k, v, *settings)
-        return results
+            # Asking about out would make a GPU wait; level cpp asks by itself.
+            asks = level != "cpp" and not (level == "triton" and q.is_cuda)
+            return large_values.forward(compute, v) if asks else compute(v)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
@@ -209,17 +237,29 @@ class _Gradients(_FirstDerivative):
         dout: Tensor, dlse: Tensor, *arguments: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         saved, level, settings = arguments[:5], arguments[5], arguments[6:]
-        lse = saved[4]
-        coarse = whole_rows.coarse(lse)
-        with sight.full_precision(dout.device):
-            if not coarse.any():
-                return _engine_gradients(level, dout, dlse, saved, *settings)
+        coarse = whole_rows.coarse(saved[4])
+
+        def plain(
+            dout: Tensor, dlse: Tensor, saved: tuple[Tensor, ...]
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            return _engine_gradients(level, dout, dlse, saved, *settings)
+
+        def by_rows(
+            dout: Tensor, dlse: Tensor, saved: tuple[Tensor, ...]
+        ) -> tuple[Tensor, Tensor, Tensor]:
             # With lse +inf a row's weights are 0: it is left to `whole_rows`.
-            fine = (*saved[:4], lse.masked_fill(coarse, math.inf))
-            some = _engine_gradients(level, dout, dlse, fine, *settings)
+            fine = (*saved[:4], saved[4].masked_fill(coarse, math.inf))
+            some = plain(dout, dlse, fine)
             rest = whole_rows.backward(dout, dlse, saved, coarse, *settings)
-        dq, dk, dv = (a + b for a, b in zip(some, rest, strict=True))
-        return dq, dk, dv
+            dq, dk, dv = (a + b for a, b in zip(some, rest, strict=True))
+            return dq, dk, dv
+
+        with sight.full_precision(dout.device):
+            compute = by_rows if coarse.any() else plain
+            gradients = compute(dout, dlse, saved)
+            if sight.all_finite(gradients[0]):  # or else dS is not
+                return gradients
+            return large_values.backward(compute, gradients, dout, dlse, saved)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
@@ -237,8 +277,12 @@ class _Tangents(_FirstDerivative):
         dq: Tensor, dk: Tensor, dv: Tensor, *arguments: Any
     ) -> tuple[Tensor, Tensor]:
         saved, settings = arguments[:5], arguments[6:]
-        with sight.full_precision(dq.device):
+
+        def compute(dv: Tensor, saved: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
             return whole_rows.tangents(dq, dk, dv, saved, *settings)
+
+        with sight.full_precision(dq.device):
+            return large_values.tangents(compute, dv, saved)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:

@@ -12,10 +12,12 @@ for bit.
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def split_scale(scale: float) -> tuple[float, float]:
@@ -108,7 +110,20 @@ def bounded(a: Tensor, b: Tensor) -> bool:
     >>> bounded(torch.full((2, 3), 1e30), torch.full((4, 3), 1e30))
     False
     """
-    return bool(_bounded(a.detach(), b.detach()))
+    most_a, most_b = largest(a, b)
+    return most_a * most_b * a.shape[-1] <= torch.finfo(a.dtype).max
+
+
+def largest(*tensors: Tensor) -> list[float]:
+    """Return the largest number in size of each tensor, NaN where one is NaN.
+
+    They are asked for together, for which a GPU waits once.
+
+    >>> largest(torch.tensor([1.0, -3.0]), torch.tensor([2.0]))
+    [3.0, 2.0]
+    """
+    ends = _ends(*[x.detach() for x in tensors]).tolist()
+    return [max(-low, high) for low, high in ends]
 
 
 def _not_finite_part(
@@ -214,14 +229,21 @@ class _WeightedSum(torch.autograd.Function):
         return over_batches(weighted_sum, info, in_dims, arguments)
 
 
-class _Bounded(torch.autograd.Function):
-    """`bounded` as a tensor; under vmap one answer for all that vmap goes over."""
+class _Ends(torch.autograd.Function):
+    """The least and the largest number of each tensor, (tensors, 2).
+
+    Under vmap they are of all that vmap goes over.
+    """
 
     @staticmethod
-    def forward(a: Tensor, b: Tensor) -> Tensor:
-        if a.numel() == 0 or b.numel() == 0:
-            return torch.ones((), dtype=torch.bool, device=a.device)
-        return (a.abs().amax() * b.abs().amax() * a.shape[-1]).isfinite()
+    def forward(*tensors: Tensor) -> Tensor:
+        kinds = [x.dtype for x in tensors]
+        work = reduce(torch.promote_types, kinds)
+        ends: list[Tensor] = []
+        for x in tensors:
+            both = x.aminmax() if x.numel() else (x.new_zeros(()), x.new_zeros(()))
+            ends.extend(end.to(work) for end in both)
+        return torch.stack(ends).view(-1, 2)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
@@ -232,13 +254,43 @@ class _Bounded(torch.autograd.Function):
         return None
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, a: Tensor, b: Tensor) -> tuple[Tensor, None]:
-        return _bounded(a, b), None
+    def vmap(info: Any, in_dims: Any, *tensors: Tensor) -> tuple[Tensor, None]:
+        return _ends(*tensors), None
+
+
+class _Rescaled(torch.autograd.Function):
+    """factor * x, whose gradient is `back` * g and not factor * g.
+
+    What factors are left out on one way back is put in on another, so that nothing
+    between overflows. A second derivative backwards would see that, and is refused.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, factor: float, back: float) -> Tensor:
+        largest = torch.finfo(x.dtype).max  # beyond which rounding alone takes a mean
+        return (x * factor).clamp(-largest, largest).where(x.isfinite(), x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        ctx.factor, ctx.back = inputs[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        return g * ctx.back, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, dx: Tensor, *_: None) -> Tensor:
+        moved: Tensor = dx * ctx.factor
+        return moved
 
 
 scores: Any = _Scores.apply
+rescaled: Any = _Rescaled.apply
 weighted_sum: Any = _WeightedSum.apply
-_bounded: Any = _Bounded.apply
+_ends: Any = _Ends.apply
 
 
 def _sum_of(multiply: Any, *pairs: tuple[Any, Any, Any]) -> Tensor:
