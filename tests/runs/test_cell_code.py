@@ -36,6 +36,8 @@ def imported(cell: str) -> set[str]:
         "%load_ext helper",
         "%run -m helper",
         "!python -m helper --fast",
+        "%sx python -m helper",
+        "%%timeit import helper\npass",
         "%time 1 + \\\n  1\nimport helper",
         "x = (7\n% 3)\nimport helper",
         "x = 7 \\\n% 3\nimport helper",

@@ -10,7 +10,12 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from smallscale.runs.pages import COPY_SCRIPT, notebook_page, save_figures
+from smallscale.runs.pages import (
+    COPY_SCRIPT,
+    _highlight,
+    notebook_page,
+    save_figures,
+)
 from tests.runs.samples import Page, assert_closed, record
 
 CELLS = [
@@ -458,3 +463,10 @@ def test_a_page_is_quick(executed):
     begin = time.perf_counter()
     notebook_page(executed, record())
     assert time.perf_counter() - begin < 0.15
+
+
+def test_a_long_line_of_code_costs_no_more_than_its_length():
+    started = time.process_time()
+    page = _highlight("# " + "*" * 50_000)
+    assert time.process_time() - started < 5
+    assert "*" * 50_000 in page

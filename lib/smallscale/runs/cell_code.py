@@ -13,6 +13,7 @@ from smallscale.notebook.fingerprints import NO_PYTHON
 
 WRITES = ("writefile", "file")  # cell magics whose body becomes a file
 LOADS = ("load_ext", "reload_ext", "aimport")  # line magics that import a module
+SHELL = ("sx", "system", "!")  # magics that give their line to a shell
 SCRIPT = re.compile(r"[^\s'\"|&;<>()]+\.(?:py|ipy|ipynb|sh)(?=$|[\s'\"|&;<>()])")
 RUN_MODULE = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]*)")
 # It ends at a quote: a shell is told `python -c 'import helper'`.
@@ -34,9 +35,9 @@ def trees(cell: str) -> list[ast.Module]:
             return []
     found = [tree]
     for magic in _magics(tree):
-        found += _trees_of_text(magic.text)
+        found += [tree for text in magic.texts for tree in _trees_of_text(text)]
         if magic.name in LOADS:
-            found += [ast.parse(f"import {name}") for name in NAME.findall(magic.text)]
+            found += [ast.parse(f"import {name}") for name in NAME.findall(magic.line)]
     for module in RUN_MODULE.findall(" ".join(_commands(tree))):
         found.append(ast.parse(f"import {module}"))
     return found
@@ -67,11 +68,12 @@ class _Magic:
 
     def __init__(self, call: ast.Call, texts: list[str]) -> None:
         self.is_cell = _called(call) == "run_cell_magic"
-        self.is_shell = _called(call) in ("system", "getoutput")
-        self.name = "" if self.is_shell or not texts else texts[0]
-        self.line = " ".join(texts[0 if self.is_shell else 1 :][:1])
+        by_function = _called(call) in ("system", "getoutput")
+        self.name = "" if by_function or not texts else texts[0]
+        self.is_shell = by_function or self.name in SHELL
+        self.line = " ".join(texts[0 if by_function else 1 :][:1])
         self.body = texts[2] if self.is_cell and len(texts) > 2 else ""
-        self.text = self.body or self.line
+        self.texts = [self.line, self.body]  # `%%timeit import helper` has both
 
 
 def _as_python(cell: str) -> str:

@@ -268,12 +268,17 @@ def _inline(text: str) -> Markup:
     return Markup(renderer(tokens, BlockState()))
 
 
+LONGEST_LINE = 2000  # of code that is coloured
+
+
 @lru_cache(1000)  # the runs of a sweep share most of their code, and all their formulas
 def _highlight(source: str, language: str = "ipython3") -> Markup:
     try:
         lexer = get_lexer_by_name(language)
     except ClassNotFound:
         lexer = TextLexer()
+    if max(map(len, source.splitlines()), default=0) > LONGEST_LINE:
+        lexer = TextLexer()  # the others' patterns may take the square of its length
     html = highlight(source, lexer, HtmlFormatter())
     html = html.replace("<pre>", f"{COPY_BUTTON}<pre {FOCUSABLE.format('Code')}>", 1)
     return Markup(UNSTYLED.sub(r"\1", html))
