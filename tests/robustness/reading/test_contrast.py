@@ -1,9 +1,15 @@
 """Is a changed question another one, whose answer does not answer the first?"""
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from smallscale.robustness import add_sentences
+from smallscale.robustness.reading.addsent import misleading_sentences
 from smallscale.robustness.reading.contrast import asks_otherwise
+from smallscale.robustness.reading.english import Vocabulary
+from smallscale.robustness.reading.replacements import pools
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,7 @@ def test_any_other_change_does(question: str, changed: str) -> None:
     assert asks_otherwise(changed, question)
 
 
-def dataset(question: str, answer: str, context: str) -> dict[str, object]:
+def dataset(question: str, answer: str, context: str) -> dict[str, Any]:
     gold = {"text": answer, "answer_start": context.index(answer)}
     qa = {"id": "q", "question": question, "answers": [gold]}
     paragraph = {"context": context, "qas": [qa]}
@@ -67,13 +73,17 @@ def test_such_a_question_is_skipped(question: str, seed: int) -> None:
     assert attacked["skipped"] == ["q"]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_no_made_up_answer_denies(seed: int) -> None:
-    context = "None of them came. No one was there. Nobody wrote to the Berg Society."
-    question = "What helped the Lund Society?"
-    attacked = add_sentences(
-        dataset(question, "Berg Society", context), seed=seed, candidates=1
+@pytest.mark.parametrize(("fake", "made"), [("None", 0), ("Lund", 1)])
+def test_no_made_up_answer_denies(fake: str, made: int) -> None:
+    question = "Who founded the Berg Society in 1890?"
+    data = dataset(question, "Ada", "Ada came.")
+    found = misleading_sentences(
+        data["data"][0]["paragraphs"][0]["qas"][0],
+        pool=pools(data)[0],
+        fake_answer=lambda qa, rng: fake,
+        words=Vocabulary([]),
+        candidates=1,
+        wording="plain",
+        rng=np.random.default_rng(0),
     )
-    for paragraph in attacked["data"][0]["paragraphs"]:
-        added = paragraph["context"].removeprefix(context)
-        assert not {"none", "no", "nobody"} & set(added.lower().rstrip(".").split())
+    assert len(found) == made
