@@ -311,7 +311,7 @@ def watch(
     ] = 2.0,
     out: Out = RESULTS,
 ) -> None:
-    """Show how the sweeps in a folder of results are coming along, until they end."""
+    """Show how the sweeps in a folder are coming along."""
     from smallscale.runs.watch import watch
 
     _check_results(out)
@@ -326,7 +326,7 @@ def export(
     ],
     out: Out = RESULTS,
 ) -> None:
-    """Write the runs into MLflow's files. What is there already is left as it is."""
+    """Write the runs into the files of MLflow."""
     from smallscale.runs.mlflow_files import export
 
     _check_results(out)
