@@ -38,7 +38,10 @@ def test_without_mlflow_it_is_refused_in_one_line(
 
 
 def test_mlflow_reads_each_run_once(
-    sweep: None, smallscale: Smallscale, tmp_path: Path
+    sweep: None,
+    smallscale: Smallscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("mlflow", reason="MLflow is not installed")
     from mlflow.tracking import MlflowClient
@@ -48,6 +51,7 @@ def test_mlflow_reads_each_run_once(
     smallscale("run", "all", "--seeds", "3", "-p", "eps=0.5")
     # The failed one was tried again.
     assert "2 runs exported" in smallscale("export", "--mlflow", "mlruns").stdout
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # for this test's own client
     client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
     experiment = client.get_experiment_by_name("theme/nb")
     runs = client.search_runs([experiment.experiment_id])
