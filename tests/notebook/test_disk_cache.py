@@ -255,6 +255,60 @@ def test_another_process_reads_it(tmp_path: Path) -> None:
     assert outputs == ["computed\n{'x': 1.5}\n", "{'x': 1.5}\n"]
 
 
+def test_processes_that_ask_at_once_compute_it_once(tmp_path: Path) -> None:
+    """Four ask at the same moment; one of them computes, and the others wait for it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from smallscale.notebook import remember\n"
+        "def step(x):\n"
+        "    print('computed', flush=True)\n"
+        "    time.sleep(0.5)\n"
+        "    return {'x': x}\n"
+        "asked = remember(step)\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "print(asked(1.5))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert sorted(outputs) == ["computed\n{'x': 1.5}\n", *["{'x': 1.5}\n"] * 3]
+
+
+def test_who_dies_while_computing_leaves_it_to_the_next(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\n"
+        "from smallscale.notebook import remember\n"
+        "def step(x):\n"
+        "    if not os.path.exists(x):\n"
+        "        open(x, 'w').close()\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    return x\n"
+        "print(remember(step)(sys.argv[1]))\n"
+    )
+    run = [sys.executable, str(program), str(tmp_path / "mark")]
+    assert subprocess.run(run, capture_output=True).returncode != 0
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path / 'mark'}\n"
+
+
 # ---- what tells two values apart -----------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """Figures with words and numbers, and notes."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
@@ -54,6 +56,52 @@ def test_an_index_may_have_the_name_of_a_column(shown: list[Output]) -> None:
 def test_data_is_escaped(shown: list[Output]) -> None:
     figure(plt.figure(), title="t", alt="a", data=[{"<b>": "<script>"}])
     assert "<script>" not in shown[1].data["text/html"]
+
+
+def test_in_a_run_the_figure_and_its_whole_table_are_left_as_files(
+    shown: list[Output], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [tmp_path / "one", tmp_path / "two"]
+    frame = pd.DataFrame(
+        {"y": [0.123456789] * (LONGEST_TABLE + 5)},
+        index=pd.Index(range(LONGEST_TABLE + 5), name="x").astype(str),
+    )
+    for place in places:
+        place.mkdir()
+        monkeypatch.setenv("SMALLSCALE_RUN_FOLDER", str(place))
+        for _ in range(2):
+            fig, ax = plt.subplots()
+            ax.plot([1, 2])
+            figure(fig, title="It's up: 2 %!", alt="a", data=frame)
+        figure(plt.figure(), title="No numbers", alt="a")
+    names = sorted(path.name for path in places[0].iterdir())
+    assert names == [
+        "figure-1-it-s-up-2.csv",
+        "figure-1-it-s-up-2.svg",
+        "figure-2-it-s-up-2.csv",
+        "figure-2-it-s-up-2.svg",
+    ]
+    read = pd.read_csv(places[0] / names[0], dtype={"x": str})
+    pd.testing.assert_frame_equal(
+        read, frame.reset_index(), check_dtype=False, check_column_type=False
+    )
+    assert "<svg" in (places[0] / names[1]).read_text()
+    for name in names:
+        assert (places[0] / name).read_bytes() == (places[1] / name).read_bytes()
+
+
+def test_without_room_for_files_the_figure_is_shown_with_a_warning(
+    shown: list[Output], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALLSCALE_RUN_FOLDER", str(tmp_path))
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", refuse)
+    with pytest.warns(UserWarning, match="could not be kept: No space left"):
+        figure(plt.figure(), title="t", alt="a", data=[{"x": 1}])
+    assert len(shown) == 2
 
 
 @pytest.mark.parametrize("missing", ["title", "alt"])

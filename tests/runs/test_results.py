@@ -54,7 +54,7 @@ def test_commands_at_the_same_time_lose_no_row(tmp_path: Path) -> None:
         from smallscale.runs import results
         from tests.runs.samples import record
         from tests.runs.test_results import keep
-        results.REFRESH_SECONDS = 0
+        results.REFRESH_SECONDS = results.PAUSES = 0
         here = Path(sys.argv[1])
         mine = results.Results(here)
         for number in range(15):

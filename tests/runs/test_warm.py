@@ -299,3 +299,21 @@ def test_exit_functions_run(
     )
     assert smallscale("run", "all").returncode == 0
     assert (tmp_path / "left").exists()
+
+
+def test_lasting_warm_processes_are_few_and_the_longest_unused_makes_way() -> None:
+    from smallscale.runs import warm
+
+    def start(number: int) -> Path:
+        return warm.lasting_warm_process((f"import json as j{number}",), 1)
+
+    paths = [start(number) for number in range(warm.MOST_LASTING)]
+    assert start(0) == paths[0]  # used again, so that number 1 is the oldest
+    newest = start(warm.MOST_LASTING)
+    assert [path.exists() for path in paths] == [True, False, True, True]
+    assert newest.exists()
+    assert start(0) == paths[0]
+    assert len(warm._LASTING) == warm.MOST_LASTING
+    warm._end_lasting()
+    warm._LASTING.clear()
+    assert not newest.exists()

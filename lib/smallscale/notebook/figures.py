@@ -6,8 +6,12 @@ visible sentence and the table say it to everyone.
 """
 
 import io
+import os
+import re
 import textwrap
+import warnings
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,6 +25,8 @@ STYLE = "smallscale.notebook.house"  # for plt.style.use
 LONGEST_TABLE = 200  # rows; a longer table hides what it is there to show
 DOTS_DRAWN = 144  # an inch
 DOTS_SHOWN = 100  # fewer than are drawn, so that the picture is sharp on dense screens
+RUN_FOLDER = "SMALLSCALE_RUN_FOLDER"  # names the folder for a run's own files
+LONGEST_NAME = 60  # characters of a title in a file's name
 LETTERS = 9  # of a bold title in an inch
 
 
@@ -30,7 +36,8 @@ def figure(fig: Figure, *, title: str, alt: str, data: Any = None) -> None:
     title: the message, as a statement; it is drawn above the axes, on the left.
     alt: one or two sentences: what kind of picture it is, and what to see in it.
     data: what `pandas.DataFrame` takes (a frame, columns by name, rows), shown as a
-        collapsed table.
+        collapsed table. In a run of `smallscale run` the whole table is also left in
+        the run's folder as CSV, with the figure as SVG beside it, for a paper.
 
     The figure is closed, so that nothing shows it a second time.
     Raises ValueError for an empty title or alt.
@@ -46,6 +53,11 @@ def figure(fig: Figure, *, title: str, alt: str, data: Any = None) -> None:
     )
     png = io.BytesIO()
     fig.savefig(png, format="png", dpi=DOTS_DRAWN, metadata={"Software": None})
+    table = ""
+    if data is not None:
+        frame = _frame(data)
+        table = _table(frame)
+        _leave_files(fig, title, frame)
     plt.close(fig)
     width = round(fig.get_figwidth() * DOTS_SHOWN)
     sentence = f"Figure: {_sentence(title)} {_sentence(alt)}"
@@ -53,7 +65,6 @@ def figure(fig: Figure, *, title: str, alt: str, data: Any = None) -> None:
         {"image/png": png.getvalue(), "text/plain": sentence},
         metadata={"image/png": {"alt": alt, "title": title, "width": width}},
     )
-    table = "" if data is None else _table(data)
     show_output(
         {"text/html": f"<p>{escape(sentence)}</p>{table}", "text/plain": sentence}
     )
@@ -69,11 +80,36 @@ def _sentence(text: str) -> str:
     return text if text[-1] in ".?!" else text + "."
 
 
-def _table(data: Any) -> str:
-    """Return the numbers as a collapsed table, in which every column has a name."""
+def _frame(data: Any) -> pd.DataFrame:
+    """Return the numbers as a table in which every column has a name."""
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index(allow_duplicates=True)
+    return frame
+
+
+def _leave_files(fig: Figure, title: str, frame: pd.DataFrame) -> None:
+    """Leave figure and table in the folder that this run has for its files, if any.
+
+    The same figure gives the same bytes. A full disk costs the files, with a warning.
+    """
+    folder = os.environ.get(RUN_FOLDER)
+    if not folder or not Path(folder).is_dir():
+        return
+    number = len(list(Path(folder).glob("figure-*.csv"))) + 1
+    words = "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:LONGEST_NAME].strip("-")
+    stem = Path(folder) / f"figure-{number}-{words}".rstrip("-")
+    try:
+        frame.to_csv(f"{stem}.csv", index=False)
+        # Without these, the marks' names and the date would differ each time.
+        with plt.rc_context({"svg.hashsalt": "smallscale"}):
+            fig.savefig(f"{stem}.svg", format="svg", metadata={"Date": None})
+    except OSError as error:
+        warnings.warn(f"the figure's files could not be kept: {error}", stacklevel=3)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """Return the numbers as a collapsed table."""
     html = frame.head(LONGEST_TABLE).to_html(
         index=False, border=0, float_format="{:.4g}".format, na_rep=""
     )

@@ -1,13 +1,9 @@
-"""The command `smallscale`: list, run, results, doctor, model."""
+"""The command `smallscale`: list, run, watch, results, export, doctor, model."""
 
 import importlib.metadata
 import importlib.util
-import os
-import signal
-import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +14,21 @@ from smallscale.notebook.scale import SCALES
 from smallscale.runs import Refused, refusing
 from smallscale.runs.asked import asked_values, having, listed_runs, shard_of
 from smallscale.runs.catalogue import Notebook, choose, find_all, words_for
-from smallscale.runs.plan import Plan, plan
-from smallscale.runs.progress import ProgressReporter, console, count
-from smallscale.runs.record import RunRecord, claims_held, passed
+from smallscale.runs.perform import Ways, perform
+from smallscale.runs.plan import plan
+from smallscale.runs.progress import console, count
 from smallscale.runs.results import Results
-from smallscale.runs.table import csv_line, rows, table
+from smallscale.runs.search import goal_of, search_for
+from smallscale.runs.shown import (
+    planned,
+    print_json_notebook,
+    print_json_plan,
+    print_json_rows,
+    tell,
+    terminal_table,
+)
+from smallscale.runs.streams import run_command
+from smallscale.runs.table import table
 
 WIDTH = 80  # columns that a terminal has at least
 
@@ -79,11 +85,12 @@ Out = Annotated[
         parser=_results_folder,
     ),
 ]
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line, for programs.")
+]
 RESULTS = Path("results")
-TABLE_RUNS = 50  # up to so many runs, a terminal is shown their table at the end
 PYTHON_TYPE = "<list[str]>"  # what typer says of an argument that may be several
 PYTHON_TYPE_BLANK = " " * len(f" {PYTHON_TYPE}")
-UsageError: Any = typer.BadParameter.__mro__[1]  # click's, wherever typer keeps it
 
 
 @app.callback(invoke_without_command=True)
@@ -119,15 +126,15 @@ class _Command(TyperCommand):
 
 
 @app.command("list", cls=_Command)
-def list_(notebooks: OptionalNotebookNames = None) -> None:
+def list_(notebooks: OptionalNotebookNames = None, json: Json = False) -> None:
     """Print the notebooks; of named ones, the parameters.
 
     Without names it prints every notebook there is.
     """
     if notebooks:
-        chosen = choose(notebooks, Path.cwd(), _tell)
+        chosen = choose(notebooks, Path.cwd(), tell)
     else:
-        chosen = list(find_all(Path.cwd(), _tell).values())
+        chosen = list(find_all(Path.cwd(), tell).values())
     if not notebooks:
         chosen = [notebook for notebook in chosen if _is_sound(notebook)]
     if not chosen:
@@ -135,6 +142,10 @@ def list_(notebooks: OptionalNotebookNames = None) -> None:
             "there is no notebooks/ folder here, above, or where smallscale was "
             "installed from"
         )
+    if json:
+        for notebook in chosen:
+            print_json_notebook(notebook)
+        return
     width = max(len(notebook.name) for notebook in chosen)
     for notebook in chosen:
         print(_wrapped(f"{notebook.name:<{width}}  {notebook.title}", width + 2))
@@ -147,7 +158,7 @@ def _is_sound(notebook: Notebook) -> bool:
     try:
         notebook.cells  # noqa: B018 -- reading them is the question
     except Refused as refusal:
-        _tell(str(refusal))
+        tell(str(refusal))
         return False
     return True
 
@@ -228,6 +239,18 @@ def run(
     cold: Annotated[
         bool, typer.Option("--cold", help="Ordinary kernels, started one by one.")
     ] = False,
+    search: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Let Optuna choose N runs by --metric."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What a search makes small."),
+    ] = None,
+    maximize: Annotated[
+        bool, typer.Option("--maximize", help="It makes it large instead.")
+    ] = False,
+    json: Json = False,
     out: Out = RESULTS,
 ) -> None:
     """Run notebooks with all combinations of values.
@@ -235,11 +258,21 @@ def run(
     What was completed before is not repeated. Of several notebooks, those run that have
     the parameters given.
     """
+    goal = goal_of(search, metric, maximize)
+    if goal and (params or shard or dry_run or (seeds or 1) > 1):
+        raise Refused(
+            "--search chooses the runs itself: no --params, --shard, --dry-run or "
+            "several --seeds beside it"
+        )
     asked = asked_values(parameters or [], scale, seeds)
     listed = listed_runs(params, asked)
     names = dict.fromkeys([*asked, *(name for row in listed.rows for name in row)])
-    chosen = having(names, choose(notebooks, Path.cwd(), _tell), _tell)
+    chosen = having(names, choose(notebooks, Path.cwd(), tell), tell)
     results = _open(out)
+    ways = Ways(workers, scheduler, timeout, fresh, html, not cold, json, out)
+    if goal:
+        found = search_for(goal, chosen, asked, Path.cwd(), results)
+        raise typer.Exit(perform(found.plan, results, ways, found))
     work = plan(
         chosen,
         asked,
@@ -250,62 +283,55 @@ def run(
         shard=shard_of(shard),
     )
     if dry_run:
-        print(_planned(work))
+        print_json_plan(work) if json else print(planned(work))
         raise typer.Exit(0)
-    with refusing(f"--out {out} cannot be written: ", OSError):
-        results.recall(work.done)
-    if work.todo:
-        # Imported here: what talks to kernels takes a while to import.
-        from smallscale.runs.sweep import SchedulerLost, run_sweep
-
-        _check_cluster(scheduler)
-        results.prepare()
-        progress = ProgressReporter(len(work.todo))
-        try:
-            with progress.bar:
-                run_sweep(
-                    work,
-                    results,
-                    progress,
-                    workers=workers,
-                    timeout=timeout,
-                    html=html,
-                    warm=not cold,
-                    scheduler=scheduler,
-                )
-        except KeyboardInterrupt:
-            _tell(_interrupted(work, progress.records, out))
-            raise typer.Exit(130) from None
-        except SchedulerLost as lost:
-            _tell(f"{lost}; {_interrupted(work, progress.records, out)}")
-            raise typer.Exit(1) from None
-        except OSError as failure:  # a full disk; nobody who reads the output
-            kept = _interrupted(work, progress.records, out)
-            _tell(f"{failure.strerror or failure}; {kept}")
-            _silence_output()
-            raise typer.Exit(1) from None
-        new = progress.records
-    else:
-        with refusing(f"--out {out} cannot be written: ", OSError):
-            results.ensure_outputs()
-        print(f"nothing to do: {count(len(work.done), 'run')} completed before")
-        new = []
-    if console.is_terminal and 1 < len(new) <= TABLE_RUNS:
-        print(_table(new))
-    _print_summary(work.done + new, out)
-    raise typer.Exit(0 if all(map(passed, work.done + new)) else 1)
+    raise typer.Exit(perform(work, results, ways))
 
 
 @app.command()
-def results(out: Out = RESULTS) -> None:
+def results(json: Json = False, out: Out = RESULTS) -> None:
     """Print the table of runs; into a pipe, as CSV."""
-    if not (out.expanduser() / "runs").is_dir():
-        raise Refused(f"--out {out} holds no results; `smallscale run` makes them")
+    _check_results(out)
     records = _open(out).current()
-    if console.is_terminal:
-        print(_table(records))
+    if json:
+        print_json_rows(records)
+    elif console.is_terminal:
+        print(terminal_table(records))
     else:
         print(table(records), end="")
+
+
+@app.command()
+def watch(
+    once: Annotated[
+        bool, typer.Option("--once", help="Show it as it is now, and end.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="Seconds between two looks.")
+    ] = 2.0,
+    out: Out = RESULTS,
+) -> None:
+    """Show how the sweeps in a folder are coming along."""
+    from smallscale.runs.watch import watch
+
+    _check_results(out)
+    watch(out.expanduser().absolute(), every=every, once=once)
+
+
+@app.command()
+def export(
+    mlflow: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="MLflow's folder of runs, such as mlruns."),
+    ],
+    out: Out = RESULTS,
+) -> None:
+    """Write the runs into the files of MLflow."""
+    from smallscale.runs.mlflow_files import export
+
+    _check_results(out)
+    new = export(_open(out), mlflow.expanduser().absolute())
+    print(f"{count(new, 'run')} exported to {mlflow}")
 
 
 @app.command()
@@ -328,62 +354,11 @@ def model() -> None:
 
 
 def main() -> None:
-    """Run the command; what it refuses is one line and exit code 2."""
-    _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        # A Windows pipe may not know "…".
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _end_terminated)  # a sweep has its own way
-    try:
-        code = app(prog_name="smallscale", standalone_mode=False) or 0
-        sys.stdout.flush()
-        sys.exit(code)
-    except UsageError as error:
-        _tell(f"{error.format_message()} `smallscale --help` says what there is")
-        sys.exit(2)
-    except Refused as error:
-        _tell(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # `smallscale results | head`
-        _silence_output()
-    except OSError as failure:  # a full disk, to which the output was sent
-        _silence_output()
-        _tell(f"broke off: {failure}")
-        sys.exit(1)
-
-
-def _open_closed_streams() -> None:
-    """Let what a caller has closed (`>&-`) lead to nowhere.
-
-    The next file that is opened would take its place, and be printed into.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
-            setattr(sys, name, nowhere)
-
-
-def _silence_output() -> None:
-    """Let standard output lead to nowhere: Python writes what is left at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _end_terminated(number: int, frame: object) -> None:
-    """End the command at SIGTERM, with a word, before any run has started."""
-    with suppress(OSError):
-        _tell("terminated")
-    sys.exit(128 + number)
+    """Run the command."""
+    run_command(app)
 
 
 # ---- what the commands share ---------------------------------------------------------
-
-
-def _tell(line: str) -> None:
-    """Print a line that is not a result."""
-    print(f"smallscale: {line}", file=sys.stderr)
 
 
 def _open(out: Path) -> Results:
@@ -391,73 +366,14 @@ def _open(out: Path) -> Results:
     results = Results(out.expanduser().absolute())
     for path, reason in results.damaged.items():
         where = out / path.relative_to(results.folder)
-        _tell(f"{where} is damaged and does not count: {reason}")
+        tell(f"{where} is damaged and does not count: {reason}")
     return results
 
 
-def _check_cluster(scheduler: str | None) -> None:
-    """Refuse a scheduler's address where Dask is not installed."""
-    if scheduler is not None and not importlib.util.find_spec("distributed"):
-        raise Refused("--scheduler needs Dask: pip install 'smallscale[cluster]'")
-
-
-def _planned(work: Plan) -> str:
-    """Return the table of runs that a command asks for, as CSV."""
-    done = [("completed", record.run, record.parameters) for record in work.done]
-    todo = [("to do", task.run, task.parameters) for task in work.todo]
-    names = dict.fromkeys(name for _, _, given in done + todo for name in given)
-    lines = [["status", "run", *names]]
-    lines += [
-        [status, run, *(str(given.get(name, "")) for name in names)]
-        for status, run, given in done + todo
-    ]
-    return "".join(map(csv_line, lines)).rstrip("\n")
-
-
-def _interrupted(work: Plan, new: list[RunRecord], out: Path) -> str:
-    kept = len(work.done) + len(new)
-    total = len(work.done) + len(work.todo)
-    return f"interrupted: {kept} of {total} runs are kept in {out}"
-
-
-def _print_summary(records: list[RunRecord], out: Path) -> None:
-    """Say how the runs went, and where the results are."""
-    counts = [claims_held(record) for record in records]
-    held = sum(count.held for count in counts)
-    judged = sum(count.judged for count in counts)
-    failed = sum(record.status != "completed" for record in records)
-    print(
-        f"{count(len(records), 'run')}, {failed} failed; "
-        f"{held} of {count(judged, 'judged claim')} held"
-    )
-    print(f"gallery: {out / 'index.html'}")
-    print(f"table:   {out / 'runs.csv'}")
-
-
-def _table(records: list[RunRecord]) -> str:
-    """Return what differs between the runs, and what they measured, as a text.
-
-    `runs.csv` has the rest.
-    """
-    import pandas as pd
-
-    columns = zip(*rows(records), strict=True)
-    shown = [column for column in columns if _is_shown(*column)]
-    headings, *lines = zip(*shown, strict=True)
-    frame = pd.DataFrame(lines, columns=list(headings))
-    text: str = frame.to_string(
-        index=False, na_rep="", float_format="{:.3g}".format, line_width=console.width
-    )
-    return text
-
-
-def _is_shown(heading: str, *cells: object) -> bool:
-    """Tell whether a terminal is shown this column of the table of runs."""
-    if heading in ("claims", "seconds"):
-        return True
-    if heading in ("run", "peak_mb"):
-        return False
-    return len(set(map(str, cells))) > 1
+def _check_results(out: Path) -> None:
+    """Refuse a folder that no command has filled."""
+    if not (out.expanduser() / "runs").is_dir():
+        raise Refused(f"--out {out} holds no results; `smallscale run` makes them")
 
 
 if __name__ == "__main__":

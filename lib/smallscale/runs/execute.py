@@ -36,6 +36,7 @@ from smallscale.runs.kernel import (
     kernel_manager,
     start_kernel,
 )
+from smallscale.runs.long_outputs import FrugalClient
 from smallscale.runs.plan import (
     State,
     Task,
@@ -57,9 +58,11 @@ from smallscale.runs.record import (
 from smallscale.runs.results import (
     OUTPUTS,
     failed_folder,
+    kept,
     mark_asked,
     partial_folder,
     results_lock,
+    sizes,
 )
 from smallscale.runs.terminal_text import plain, shortened
 from smallscale.runs.warm import socket_folder
@@ -108,6 +111,7 @@ def execute(
     run's failure. Raises Interrupted once `stop` is set.
     """
     started = datetime.now(UTC)
+    on_cell(0.0)
     try:
         with partial_folder(task.folder.parent) as scratch:
             part = scratch / "new"
@@ -331,7 +335,9 @@ def _code_beside_the_name(
     for file in others:
         with suppress(OSError):
             stat = Path(file).stat()
-            if max(stat.st_mtime, stat.st_ctime) >= started.timestamp():
+            times = (stat.st_mtime, stat.st_ctime)
+            # A time to come is of a clock that has been set back since.
+            if any(started.timestamp() <= when <= time.time() for when in times):
                 hashes[file] = WRITTEN_MEANWHILE
     return hashes
 
@@ -364,25 +370,18 @@ def put_in_place(record: RunRecord, task: Task, part: Path) -> RunRecord:
     with results_lock(task.folder.parents[1]):
         place = task.folder
         beside = failed_folder(place)
-        if record.status != "completed" and is_done(_kept(place)):
+        if record.status != "completed" and is_done(kept(place)):
             place = beside
             error = f"the completed run is kept; this attempt lies in {beside.name}"
             record = replace(record, error=f"{error}\n{record.error}")
+        record = replace(record, sizes=sizes(part))
         _write_text(part / "run.json", record.to_json(indent=1))
-        mark_asked(part)
+        mark_asked(part, task.folder.parents[1])
         for old in (place, beside):
             with suppress(FileNotFoundError):
                 old.rename(part.with_name(f"old-{old.name}"))
         part.rename(place)
     return record
-
-
-def _kept(folder: Path) -> RunRecord | None:
-    """Return the record that lies in a run's folder, if there is a sound one."""
-    try:
-        return RunRecord.from_json((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -432,7 +431,7 @@ async def _drive(
     late = f"the kernel did not start within {START_SECONDS:g} seconds"
     with socket_folder() as folder:
         manager = kernel_manager(Path(folder))
-        client = NotebookClient(notebook, km=manager, timeout=None, record_timing=False)
+        client = FrugalClient(notebook, km=manager, timeout=None, record_timing=False)
         try:
             async with limit:
                 client.kc = await start_kernel(

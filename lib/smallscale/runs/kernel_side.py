@@ -73,7 +73,8 @@ class FileWatch:
             if (self._is_below(file) or os.path.dirname(file) in beside)
             and os.path.isfile(file)
             and not (
-                self.has_started_processes and os.stat(file).st_mtime >= self.since
+                self.has_started_processes
+                and self.since <= os.stat(file).st_mtime <= time.time()
             )
         ]
 

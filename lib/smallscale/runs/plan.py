@@ -86,6 +86,7 @@ class Identifier:
             self.files |= kept
             self.language_model = language_model_here()
             self.code["language model"] = [self.language_model, *kept.values()]
+        self.notebook = notebook
         self.stem = notebook.path.stem
         self.parameters = notebook.parameters
 
@@ -105,6 +106,22 @@ class Identifier:
         identity = json.dumps([self.code, {**parameters, **data}], sort_keys=True)
         digits = hashlib.sha256(identity.encode()).hexdigest()[:12]
         return f"{self.stem}-{digits}", data
+
+    def task(
+        self, run: str, parameters: dict[str, Value], data: dict[str, str], runs: Path
+    ) -> "Task":
+        """Return the task of a run that `run` named; `runs` is the folder of all."""
+        return Task(
+            run,
+            self.notebook,
+            parameters,
+            data,
+            runs / run,
+            self.files,
+            commit=commit_of(self.notebook.path.parent),
+            versions=self.code["versions"],
+            language_model=self.language_model,
+        )
 
 
 def _asks_a_language_model(notebook: Notebook, files: Mapping[str, Path]) -> bool:
@@ -371,17 +388,7 @@ def plan(
             if record and is_done(record) and not fresh:
                 done[run] = record
                 continue
-            folder = results.folder / "runs" / run
-            todo[run] = Task(
-                run,
-                notebook,
-                parameters,
-                data,
-                folder,
-                identifier.files,
-                commit=commit_of(notebook.path.parent),
-                versions=identifier.code["versions"],
-                language_model=identifier.language_model,
-            )
+            runs = results.folder / "runs"
+            todo[run] = identifier.task(run, parameters, data, runs)
         imports |= dict.fromkeys(warm_imports(notebook))
     return Plan(list(done.values()), list(todo.values()), list(imports))

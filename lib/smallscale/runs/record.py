@@ -97,6 +97,8 @@ class RunRecord:
     code: dict[str, str] = field(default_factory=dict)
     details: dict[str, MetricDetail] = field(default_factory=dict)  # of the metrics
     commit: str = ""  # git's, of the notebook; ends in -dirty where it was changed
+    # The size in bytes of each other file in the run's folder, as it was kept.
+    sizes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from smallscale.runs import refusing
 from smallscale.runs.record import DamagedRecord, RunRecord
 from smallscale.runs.table import dictionary, table
+from smallscale.runs.under_way import is_taken, sweep_up
 
 OUTPUTS = (
     "runs.csv",
@@ -32,8 +33,10 @@ OUTPUTS = (
 )  # made from the records
 ASKED = "asked"  # the file in a run's folder that tells when it was last asked for
 ALIVE = "alive"  # the lock, in an unfinished run's folder, of the command that runs it
+LAST_ASKED = ".last-asked"  # the file, beside them, that tells when any was
 FAILED = "-failed"  # ends the folder's name of a failed attempt at a run that is done
 REFRESH_SECONDS = 2.0  # the table and the gallery are made at most this often
+PAUSES = 20  # times what making them took, at least, until they are made again
 
 
 def partial_prefix() -> str:
@@ -76,6 +79,43 @@ def failed_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}{FAILED}")
 
 
+def sizes(folder: Path) -> dict[str, int]:
+    """Return the size of each file in a run's folder, by its path in it."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("run.json", ASKED)
+    }
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Return the record of the run that a folder holds.
+
+    Raises DamagedRecord, UnicodeDecodeError or OSError where it holds none, that of
+    another run, or not all that the record names.
+    """
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    record = RunRecord.from_json(text)
+    if record.run != folder.name:
+        raise DamagedRecord(f"it is the record of another run, {record.run}")
+    for name, size in record.sizes.items():
+        try:
+            found = os.stat(folder / name).st_size
+        except OSError:
+            raise DamagedRecord(f"{name} beside it is gone") from None
+        if found != size:
+            raise DamagedRecord(f"{name} beside it has been changed")
+    return record
+
+
+def kept(folder: Path) -> RunRecord | None:
+    """Return the record that lies in a run's folder, if that is sound."""
+    try:
+        return read_record(folder)
+    except (OSError, ValueError):
+        return None
+
+
 class Results:
     """The results folder, kept up to date as runs finish, here or in another command.
 
@@ -92,9 +132,10 @@ class Results:
         self._seen: dict[Path, tuple[int, int, int]] = {}
         self._unkept: dict[str, RunRecord] = {}  # of runs that lie in no folder
         self._refreshed = 0.0
-        self._read_all()
+        self._refresh_took = 0.0  # seconds
+        self.reread()
 
-    def _read_all(self) -> None:
+    def reread(self) -> None:
         """Read what has changed in the folder since it was last read."""
         there = {}
         for path in sorted(self.folder.glob("runs/*/run.json")):
@@ -109,6 +150,11 @@ class Results:
             asked = _read_text(path.with_name(ASKED))
             self._asked[path.parent.name] = asked
         self._seen = there
+        self._unkept = {
+            run: record
+            for run, record in self._unkept.items()
+            if run not in self.records
+        }
 
     def _forget(self, path: Path) -> None:
         self.damaged.pop(path, None)
@@ -116,9 +162,7 @@ class Results:
 
     def _read(self, path: Path) -> None:
         try:
-            record = RunRecord.from_json(path.read_text(encoding="utf-8"))
-            if record.run != path.parent.name:
-                raise DamagedRecord(f"it is the record of another run, {record.run}")
+            record = read_record(path.parent)
         except (DamagedRecord, UnicodeDecodeError, OSError) as error:
             self.damaged[path] = str(error)
         else:
@@ -133,6 +177,9 @@ class Results:
             for folder in (self.folder, self.folder / "runs"):
                 tempfile.TemporaryFile(dir=folder).close()
         self._sweep_up()
+        sweep_up(self.folder)
+        with refusing(f"--out {self.folder} cannot be written: ", OSError):
+            self._complete_log()
 
     def _sweep_up(self) -> None:
         """Remove the unfinished runs of commands on this machine that were killed."""
@@ -144,12 +191,27 @@ class Results:
                             old.rename(path.with_name(old.name.removeprefix("old-")))
                     shutil.rmtree(path, ignore_errors=True)
 
+    def _complete_log(self) -> None:
+        """Log the runs that lie in the folder, and whose commands died before that.
+
+        Those that a command does just now are left to it.
+        """
+        log = self.folder / "runs.jsonl"
+        with results_lock(self.folder):
+            logged = _logged(log)
+            for record in sorted(self.records.values(), key=self._when):
+                known = (record.run, record.finished) in logged
+                if not known and not is_taken(self.folder, record.run):
+                    _append_line(log, record.to_json())
+
     def add(self, record: RunRecord) -> None:
         """Log a run that is over; renew the table and the gallery when it is time."""
         self._unkept[record.run] = record
         with results_lock(self.folder):
             _append_line(self.folder / "runs.jsonl", record.to_json())
-        if time.monotonic() - self._refreshed > REFRESH_SECONDS:
+        # The more runs there are, the longer it takes, and the less often it is done.
+        pause = max(REFRESH_SECONDS, PAUSES * self._refresh_took)
+        if time.monotonic() - self._refreshed > pause:
             self.refresh()
 
     def recall(self, records: Iterable[RunRecord]) -> None:
@@ -160,10 +222,12 @@ class Results:
         """
         shown = {record.run for record in self.current()}
         hidden = [record for record in records if record.run not in shown]
-        for record in hidden:
-            mark_asked(self.folder / "runs" / record.run)
-        if hidden:
-            self.refresh()
+        if not hidden:
+            return
+        with results_lock(self.folder):
+            for record in hidden:
+                mark_asked(self.folder / "runs" / record.run, self.folder)
+        self.refresh()
 
     def refresh(self) -> None:
         """Write runs.csv and index.html anew, with the runs of every command.
@@ -173,13 +237,15 @@ class Results:
         # Imported here: what makes pages takes a while to import.
         from smallscale.runs.gallery import gallery
 
+        begin = time.monotonic()
         with results_lock(self.folder):
-            self._read_all()
+            self.reread()
             records = self.current()
             _replace(self.folder / "runs.csv", table(records))
             _replace(self.folder / "columns.csv", dictionary(records))
             _replace(self.folder / "index.html", gallery(records))
         self._refreshed = time.monotonic()
+        self._refresh_took = self._refreshed - begin
 
     def ensure_outputs(self) -> None:
         """Make the table and the gallery if someone has removed them."""
@@ -205,10 +271,19 @@ class Results:
         return self._asked.get(record.run) or record.finished, record.run
 
 
-def mark_asked(folder: Path) -> None:
-    """Note in a run's folder that it was asked for now."""
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
-    _replace(folder / ASKED, now)
+def mark_asked(folder: Path, results: Path) -> None:
+    """Note in a run's folder that it was asked for now, after all others.
+
+    Should the clock have been set back, time goes on from the last that was asked for.
+    Whoever calls this holds the lock of the results.
+    """
+    now = datetime.now(UTC)
+    with suppress(ValueError, OverflowError):
+        last = datetime.fromisoformat(_read_text(results / LAST_ASKED))
+        now = max(now, last + timedelta(microseconds=1))
+    text = now.isoformat(timespec="microseconds")
+    _replace(folder / ASKED, text)
+    _replace(results / LAST_ASKED, text)
 
 
 def _is_left_over(path: Path) -> bool:
@@ -245,6 +320,17 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         return ""
+
+
+def _logged(path: Path) -> set[tuple[str, str]]:
+    """Return each run that a log holds, with the time at which it finished."""
+    found = set()
+    with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
+        for line in lines:
+            with suppress(ValueError, LookupError, TypeError):
+                entry = json.loads(line)
+                found.add((str(entry["run"]), str(entry["finished"])))
+    return found
 
 
 def _append_line(path: Path, line: str) -> None:

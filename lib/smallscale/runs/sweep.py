@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
@@ -18,10 +19,12 @@ from functools import partial
 from typing import Any
 
 from smallscale.runs.execute import Interrupted, execute
-from smallscale.runs.plan import Plan, Task
+from smallscale.runs.plan import Plan, Task, is_done
 from smallscale.runs.progress import ProgressReporter
 from smallscale.runs.record import RunRecord
-from smallscale.runs.results import Results
+from smallscale.runs.results import Results, kept
+from smallscale.runs.search import Search
+from smallscale.runs.under_way import UnderWay, under_way
 from smallscale.runs.warm import SUPPORTED, kernel_env, warm_process
 
 
@@ -29,6 +32,8 @@ class SchedulerLost(Exception):
     """The cluster does not answer any more; the message says so in a line."""
 
 
+POLL_SECONDS = 0.2  # between looks at what is over
+LOOKS = 50  # at tasks that another command may be doing, each time
 PAGES = 50  # up to so many runs, each gets its HTML page unasked
 
 
@@ -51,7 +56,9 @@ def run_sweep(
     timeout: float | None,
     html: bool,
     warm: bool,
+    fresh: bool = False,
     scheduler: str | None = None,
+    search: Search | None = None,
 ) -> None:
     """Do the runs that are to do, and keep each as it finishes.
 
@@ -60,14 +67,20 @@ def run_sweep(
     timeout: the seconds that a run may take.
     html: make a page for each run, however many there are.
     warm: fork kernels from a warm process, where that is supported.
+    fresh: do them even if another command has completed them meanwhile.
+
+    search: hands out the runs instead, one after another is over.
 
     On an interrupt, also by SIGTERM or a closed terminal, everything that runs is
     ended, what has finished is kept, and KeyboardInterrupt is raised. Raises
     SchedulerLost where the cluster is gone; what has finished is kept. Called from the
     main thread.
     """
-    html = html or len(plan.todo) <= PAGES
-    tasks = [replace(task, timeout=timeout, html=html) for task in plan.todo]
+    html = html or (search.left if search else len(plan.todo)) <= PAGES
+
+    def prepared(tasks: list[Task]) -> list[Task]:
+        return [replace(task, timeout=timeout, html=html) for task in tasks]
+
     with ExitStack() as stack:
         # The last runs may finish too close together for each to renew the outputs.
         stack.callback(_refresh, results, progress)
@@ -77,10 +90,16 @@ def run_sweep(
             # Imported here: Dask takes a while to import, and need not be installed.
             from smallscale.runs.remote import check_travels, cluster_pool
 
-            check_travels(tasks)
+            check_travels([search.sample] if search else plan.todo)
             imports = plan.imports if warm else None
             pool = stack.enter_context(cluster_pool(scheduler, imports, progress))
-        _do_all(tasks, pool, results, progress)
+        mine = stack.enter_context(under_way(results.folder, progress.state))
+        sweep = _Sweep(pool, results, progress, mine, fresh=fresh)
+        if search:
+            first = search.first(pool.room() // 2)
+            sweep.do(prepared(first), lambda record: prepared(search.over(record)))
+        else:
+            sweep.do(prepared(plan.todo))
 
 
 @contextmanager
@@ -110,45 +129,95 @@ def _local_pool(
         yield Pool(submit, lambda _, future: future.result(), lambda: 2 * workers, end)
 
 
-def _do_all(
-    tasks: list[Task], pool: Pool, results: Results, progress: ProgressReporter
-) -> None:
-    """Do these tasks in the pool; on an interrupt, end them and keep what is done.
+class _Sweep:
+    """Runs at work in a pool, each of them in no other command at the same time."""
 
-    Only as many are handed over as there is room for, so that a sweep of thousands
-    takes no more memory than one of ten.
-    """
-    left = deque(tasks)
-    waiting: dict[Future[Any], Task] = {}
+    def __init__(
+        self,
+        pool: Pool,
+        results: Results,
+        progress: ProgressReporter,
+        mine: UnderWay,
+        *,
+        fresh: bool,
+    ) -> None:
+        self.pool = pool
+        self.results = results
+        self.progress = progress
+        self.mine = mine
+        self.fresh = fresh
+        self.waiting: dict[Future[Any], Task] = {}
 
-    def keep(future: "Future[Any]") -> None:
-        record = pool.receive(waiting.pop(future), future)
+    def do(
+        self,
+        tasks: list[Task],
+        more: Callable[[RunRecord], list[Task]] = lambda record: [],
+    ) -> None:
+        """Do these tasks; on an interrupt, end them and keep what is done.
+
+        more: returns what is to do besides, now that this run is over.
+
+        Only as many are handed over as there is room for, so that a sweep of thousands
+        takes no more memory than one of ten.
+        """
+        left = deque(tasks)
+        _on_interrupt(signal.default_int_handler)
+        try:
+            while left or self.waiting:
+                for record in self._hand_over(left):
+                    left += more(record)
+                finished, _ = wait(self.waiting, POLL_SECONDS, FIRST_COMPLETED)
+                for future in finished:
+                    left += more(self._keep(future))
+                if not self.waiting and left:  # another command does all that is left
+                    time.sleep(POLL_SECONDS)
+                self.mine.beat()
+        except BaseException:
+            _on_interrupt(signal.SIG_IGN)  # once is enough: all is being ended already
+            self.pool.stop()
+            for future in [future for future in self.waiting if future.done()]:
+                with suppress(CancelledError, Interrupted, SchedulerLost):
+                    self._keep(future)  # one may have finished meanwhile
+            raise
+
+    def _hand_over(self, left: "deque[Task]") -> list[RunRecord]:
+        """Hand tasks to the pool while it has room; return those over without it.
+
+        What another command does at the moment goes to the end of the line. It is over
+        when that command has completed it, and else done here.
+        """
+        over = []
+        for _ in range(min(len(left), LOOKS)):
+            if len(self.waiting) >= self.pool.room():
+                break
+            task = left.popleft()
+            if not self.mine.take(task.run):
+                left.append(task)
+                continue
+            record = None if self.fresh else kept(task.folder)
+            if record and is_done(record):
+                self.mine.give_back(task.run)
+                self.progress.over(record)
+                over.append(record)
+                continue
+            self.waiting[self.pool.submit(task)] = task
+            self.progress.handed_over(task)
+        return over
+
+    def _keep(self, future: "Future[Any]") -> RunRecord:
+        task = self.waiting.pop(future)
+        record = self.pool.receive(task, future)
         problem = ""
         try:
-            results.add(record)
+            self.results.add(record)
         except OSError as failure:  # the other runs may still fit
             problem = f"the table could not be renewed: {failure}"
+        self.mine.give_back(task.run)
         # Last: whoever reads what is told may have gone.
-        progress.over(record)
+        self.progress.over(record)
         if problem:
-            progress.warn(problem)
-
-    _on_interrupt(signal.default_int_handler)
-    try:
-        while left or waiting:
-            while left and len(waiting) < pool.room():
-                task = left.popleft()
-                waiting[pool.submit(task)] = task
-            finished, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in finished:
-                keep(future)
-    except BaseException:
-        _on_interrupt(signal.SIG_IGN)  # once is enough: all is being ended already
-        pool.stop()
-        for future in [future for future in waiting if future.done()]:
-            with suppress(CancelledError, Interrupted, SchedulerLost):
-                keep(future)  # one may have finished meanwhile
-        raise
+            self.progress.warn(problem)
+        return record
 
 
 def _refresh(results: Results, progress: ProgressReporter) -> None:

@@ -32,9 +32,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -52,6 +52,7 @@ EXIT_CODE_LENGTH = 20  # characters, at most, of the message that tells an exit 
 IMPORT_SECONDS = 60.0  # that a kernel waits for the imports of the warm process
 PROBE_SIZE = 1 << 18  # numbers, enough for torch to share the work out to threads
 PROBE_SECONDS = 30.0
+MOST_LASTING = 4  # warm processes of one worker; each holds what it has imported
 LONGEST_FOLDER = 80  # bytes of a path; a socket's address has 108, on macOS 104
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # What every kernel imports as it starts, named here because nothing in a notebook does.
@@ -140,23 +141,36 @@ def warm_process(statements: list[str], env: dict[str, str]) -> Iterator[Path]:
 
 
 def lasting_warm_process(statements: tuple[str, ...], threads: int) -> Path:
-    """Start a warm process that lives as long as this one; return its socket's path.
+    """Start a warm process that lives on after the call; return its socket's path.
 
-    Asked for the same imports again, also by another thread, it is the same.
+    Asked for the same imports again, also by another thread, it is the same. At most
+    MOST_LASTING live at a time: the one that was asked for longest ago makes way. The
+    kernels that it has forked go on.
     """
     with _ONE_AT_A_TIME:
-        return _lasting_warm_process(statements, threads)
+        key = (statements, threads)
+        if key not in _LASTING:
+            stack = ExitStack()
+            env = kernel_env(threads)
+            path = stack.enter_context(warm_process(list(statements), env))
+            _LASTING[key] = (path, stack)
+        _LASTING.move_to_end(key)
+        while len(_LASTING) > MOST_LASTING:
+            _, (_, oldest) = _LASTING.popitem(last=False)
+            oldest.close()
+        return _LASTING[key][0]
+
+
+@atexit.register
+def _end_lasting() -> None:
+    for _, stack in _LASTING.values():
+        stack.close()
 
 
 _ONE_AT_A_TIME = threading.Lock()
-
-
-@cache
-def _lasting_warm_process(statements: tuple[str, ...], threads: int) -> Path:
-    stack = ExitStack()
-    atexit.register(stack.close)
-    env = kernel_env(threads)
-    return stack.enter_context(warm_process(list(statements), env))
+_LASTING: "OrderedDict[tuple[tuple[str, ...], int], tuple[Path, ExitStack]]" = (
+    OrderedDict()
+)
 
 
 class ForkedKernel:
