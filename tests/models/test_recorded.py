@@ -181,7 +181,7 @@ def test_a_work_is_done_once_and_its_result_found_again(
         again.result_of(longest_word, ask="never", **WORK | {"shift": 2.0})
     with pytest.raises(NotRecorded, match="is not here"):
         again.result_of(longest_word, **WORK | {"shift": 2.0})
-    with pytest.raises(ModelMissing):
+    with pytest.raises(NotRecorded, match=r"longest_word.* cannot be done"):
         again.result_of(longest_word, ask="always", **WORK)
     with pytest.raises(ValueError, match="ask must be one of"):
         again.result_of(longest_word, ask="maybe", **WORK)

@@ -150,7 +150,11 @@ recorded in none.jsonl, and is too long a work to be done here
         one_of("ask", ask, ASK)
         name = work.__name__
         if ask == "always":
-            return _as_json(work(language_model(self.name), **settings))
+            try:
+                model = language_model(self.name)
+            except ModelMissing as error:
+                raise NotRecorded(f'"{name}" cannot be done: {error}') from error
+            return _as_json(work(model, **settings))
         if ask == "never" and self._key(name, settings) not in self._answers:
             raise NotRecorded(
                 f'"{name}" with these settings is not recorded in {self.path}, and is '
