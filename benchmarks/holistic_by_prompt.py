@@ -3,13 +3,14 @@
     python benchmarks/holistic_by_prompt.py [N]
 
 It asks all that the notebook holistic-evaluation shows at small, adds what is new to
-data/language_model/holistic.jsonl, and prints the measures. What is recorded already is
-not asked again.
+data/language_model/holistic.jsonl, describes the file beside it, and prints the
+measures. What is recorded already is not asked again.
 """
 
 import sys
 
 from smallscale.evaluation.holistic.board import answer_table, board
+from smallscale.evaluation.holistic.croissant import write_description
 from smallscale.evaluation.holistic.recording import (
     COMPARED,
     RECORDED,
@@ -28,6 +29,7 @@ def main(n: int) -> None:
         print(board(table).round(3).to_string(), table.attrs["left out"], flush=True)
     for scenario in COMPARED:
         print(scenario, format_scores(model, scenario, n=2 * n).mean(), flush=True)
+    write_description(RECORDED)
     print(f"{model.asked} answers are new")
 
 

@@ -6,9 +6,12 @@ and what counts is how many are answered a second. The official runs have at lea
 queries, and at least ten minutes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from smallscale.core.validation import require
 from smallscale.evaluation.holistic.comparing import quantile_interval
@@ -78,3 +81,40 @@ def offline(
     except OSError as error:
         return Offline(0, clock() - start, str(error))
     return Offline(answered, clock() - start, "")
+
+
+def speed_table(
+    models: Mapping[str, Any], prompts: Sequence[str], *, max_new_tokens: int
+) -> pd.DataFrame:
+    """Return for each model its 90th percentile and its throughput, and what failed.
+
+    models: by name, each with `write`. Each is asked once before the clock starts, as a
+    first answer may load what later ones use, and every prompt is timed when it is new:
+    SingleStream has the first half of the prompts, Offline the rest.
+    """
+    require(len(prompts) >= 3, f"prompts must be 3 or more; got {len(prompts)}")
+    first, *others = prompts
+    half = (len(others) + 1) // 2
+    rows = {}
+    for name, model in models.items():
+        settings = {"max_new_tokens": max_new_tokens, "stop": ["\n"]}
+
+        def ask(
+            some: Sequence[str], model: Any = model, settings: Any = settings
+        ) -> Any:
+            return model.write(some, **settings)
+
+        warmed = single_stream(lambda prompt, ask=ask: ask([prompt]), [first])
+        single = single_stream(lambda prompt, ask=ask: ask([prompt]), others[:half])
+        at_once = offline(ask, others[half:])
+        p90, low, high = single.p90 if single.seconds else (np.nan, np.nan, np.nan)
+        rows[name] = {
+            "p90, s": p90,
+            "low": low,
+            "high": high,
+            "queries": len(single.seconds),
+            "samples a second": at_once.throughput,
+            "samples": at_once.answered,
+            "fault": warmed.fault or single.fault or at_once.fault,
+        }
+    return pd.DataFrame(rows).T.infer_objects()

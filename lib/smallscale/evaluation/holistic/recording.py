@@ -2,10 +2,12 @@
 there.
 """
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from smallscale.datasets.source_code import stdlib_modules
 from smallscale.evaluation.holistic.entrants import (
@@ -23,6 +25,7 @@ from smallscale.evaluation.holistic.scenarios import (
     SCENARIOS_BY_NAME,
     Format,
 )
+from smallscale.models import language_model, option_logps, write
 from smallscale.models.recorded import KEPT
 
 RECORDED = KEPT / "holistic.jsonl"
@@ -72,3 +75,27 @@ def format_scores(
             for answer, item in zip(said, items, strict=True)
         ]
     return pd.DataFrame(found).astype(np.float64)
+
+
+class LocalModel:
+    """A model of transformers with the methods that `Prompted` asks for.
+
+    name: as `smallscale.models.language_model` takes it.
+    """
+
+    def __init__(self, name: str | os.PathLike[str]) -> None:
+        self.live = language_model(name)
+
+    def write(
+        self, prompts: Sequence[str], *, max_new_tokens: int, stop: Sequence[str]
+    ) -> list[str]:
+        """Return how the model continues each prompt, greedily."""
+        return list(
+            write(*self.live, prompts, max_new_tokens=max_new_tokens, stop=stop)
+        )
+
+    def option_logps(
+        self, prompts: Sequence[str], options: Sequence[Sequence[str]]
+    ) -> Tensor:
+        """Return log p(option | prompt), (prompts, options)."""
+        return option_logps(*self.live, prompts, options)
