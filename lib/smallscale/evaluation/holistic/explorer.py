@@ -3,23 +3,18 @@
 Win rates of all draws are there, so moving a slider only averages and sorts.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import ipywidgets as widgets
 import pandas as pd
-from jinja2 import Template
 
+from smallscale.core.templates import template
 from smallscale.evaluation.holistic.board import METRICS, Draws
 from smallscale.notebook.explorer import Explorer
 
 WEIGHTS = tuple(range(11))
 OPENING = {"accuracy": 4, "calibration": 0, "efficiency": 6}
-TEMPLATE = Template(
-    Path(__file__).with_name("ranking.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-)
+TEMPLATE = template("evaluation/holistic/ranking.html.j2")
 
 
 class _Row(NamedTuple):
