@@ -1,4 +1,4 @@
-"""Does the description of the recorded answers fit the file, by Croissant's own tool?"""
+"""Does the description of the recorded answers fit the file, by Croissant's tool?"""
 
 import json
 from hashlib import sha256

@@ -60,7 +60,7 @@ def split_items(kind: str, n: int = 24, fresh: int = 0) -> Split:
     items than asked for.
 
     >>> split_items("sums").test[0].text
-    '3 + 7'
+    '6 + 7'
     """
     one_of("kind", kind, MAKERS)
     whole_number("n", n)
