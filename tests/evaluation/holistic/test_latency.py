@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from smallscale.evaluation.holistic.latency import offline, single_stream
+from smallscale.evaluation.holistic.latency import offline, single_stream, speed_table
 
 
 class Clock:
@@ -67,3 +67,22 @@ def test_throughput_is_samples_a_second() -> None:
     assert offline(fail, ["q"], clock=clock).throughput == 0
     with pytest.raises(ValueError, match="prompts"):
         offline(ask, [])
+
+
+def test_every_prompt_is_new_when_it_is_timed() -> None:
+    asked: list[list[str]] = []
+
+    class Model:
+        def write(self, prompts, *, max_new_tokens, stop):
+            asked.append(list(prompts))
+            if "bad" in prompts:
+                raise OSError("gone")
+            return ["x"] * len(prompts)
+
+    row = speed_table({"m": Model()}, list("abcde"), max_new_tokens=2).loc["m"]
+    assert asked == [["a"], ["b"], ["c"], ["d", "e"]]
+    assert (row.queries, row.samples, row.fault) == (2, 2, "")
+    row = speed_table({"m": Model()}, ["a", "b", "bad", "d", "e"], max_new_tokens=2)
+    assert (row.queries["m"], row.samples["m"], row.fault["m"]) == (1, 2, "gone")
+    with pytest.raises(ValueError, match="3 or more"):
+        speed_table({}, ["a"], max_new_tokens=2)

@@ -93,28 +93,34 @@ def speed_table(
     SingleStream has the first half of the prompts, Offline the rest.
     """
     require(len(prompts) >= 3, f"prompts must be 3 or more; got {len(prompts)}")
+    rows = {
+        name: _speed(model, prompts, max_new_tokens) for name, model in models.items()
+    }
+    return pd.DataFrame(rows).T.infer_objects()
+
+
+def _speed(model: Any, prompts: Sequence[str], tokens: int) -> dict[str, Any]:
+    """Return the row of one model."""
+
+    def ask(some: Sequence[str]) -> list[str]:
+        said: list[str] = model.write(some, max_new_tokens=tokens, stop=["\n"])
+        return said
+
+    def ask_one(prompt: str) -> list[str]:
+        return ask([prompt])
+
     first, *others = prompts
     half = (len(others) + 1) // 2
-    rows = {}
-    for name, model in models.items():
-        settings = {"max_new_tokens": max_new_tokens, "stop": ["\n"]}
-
-        def ask(
-            some: Sequence[str], model: Any = model, settings: Any = settings
-        ) -> Any:
-            return model.write(some, **settings)
-
-        warmed = single_stream(lambda prompt, ask=ask: ask([prompt]), [first])
-        single = single_stream(lambda prompt, ask=ask: ask([prompt]), others[:half])
-        at_once = offline(ask, others[half:])
-        p90, low, high = single.p90 if single.seconds else (np.nan, np.nan, np.nan)
-        rows[name] = {
-            "p90, s": p90,
-            "low": low,
-            "high": high,
-            "queries": len(single.seconds),
-            "samples a second": at_once.throughput,
-            "samples": at_once.answered,
-            "fault": warmed.fault or single.fault or at_once.fault,
-        }
-    return pd.DataFrame(rows).T.infer_objects()
+    warmed = single_stream(ask_one, [first])
+    single = single_stream(ask_one, others[:half])
+    at_once = offline(ask, others[half:])
+    p90, low, high = single.p90 if single.seconds else (np.nan, np.nan, np.nan)
+    return {
+        "p90, s": p90,
+        "low": low,
+        "high": high,
+        "queries": len(single.seconds),
+        "samples a second": at_once.throughput,
+        "samples": at_once.answered,
+        "fault": warmed.fault or single.fault or at_once.fault,
+    }
