@@ -49,6 +49,20 @@ def test_an_answer_is_asked_once_and_found_again_without_the_model(
     assert again.asked == 0
 
 
+def test_each_prompt_may_have_options_of_its_own(folder: Path, tmp_path: Path) -> None:
+    prompts = ["Say: hello", "def f(", "Say: hello"]
+    options = [[" there", "x)"], ["y)", " z"], [" you", " all"]]
+    model = RecordedModel(tmp_path / "a.jsonl", folder, record=True)
+    rows = model.option_logps(prompts, options)
+    assert model.asked == 3  # the same prompt with other options is another question
+    for prompt, row, found in zip(prompts, options, rows, strict=True):
+        alone = RecordedModel(tmp_path / "none.jsonl", folder)
+        assert torch.allclose(alone.option_logps([prompt], row)[0], found, atol=1e-5)
+    shared = model.option_logps(prompts[:1], options[0])
+    assert torch.equal(shared[0], rows[0])
+    assert model.asked == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [

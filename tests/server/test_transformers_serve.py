@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from smallscale.evaluation.holistic.latency import speed_table
+from smallscale.models.served import ServedModel
 from smallscale.simulation import Town
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.language import (
@@ -169,6 +171,30 @@ def test_real_faults_are_counted(
         ServerBrain(address, str(folder), tries=1, **settings).answer(asked[:2])
         == [fault] * 2
     )
+
+
+def test_latency_and_throughput_by_the_benchmarks_rules(
+    address: str, folder: Path, asked: list[Question]
+) -> None:
+    prompts = list(dict.fromkeys(question.text for question in asked))[:21]
+    served = ServedModel(address, str(folder), workers=2)
+    found = speed_table({"served": served}, prompts, max_new_tokens=REPLY)
+    row = found.loc["served"]
+    assert (row.queries, row.samples, row.fault) == (10, 10, "")
+    assert row.low <= row["p90, s"] <= row.high
+    assert row["p90, s"] > 0
+    assert row["samples a second"] > 0
+    assert len(served.kept) == 21
+
+
+def test_a_wrong_name_is_a_fault_and_no_measurement(
+    address: str, asked: list[Question], tmp_path: Path
+) -> None:
+    served = ServedModel(address, str(tmp_path / "nothing"))
+    prompts = [question.text for question in asked[:3]]
+    row = speed_table({"served": served}, prompts, max_new_tokens=2).loc["served"]
+    assert row.queries == row.samples == 0
+    assert "gave no reply" in row.fault
 
 
 def test_a_model_that_is_not_there(

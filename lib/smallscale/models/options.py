@@ -47,7 +47,7 @@ def option_logps(
     are longer than the model reads.
     """
     one_of("normalize", normalize, NORMALIZE)
-    table = _option_table(prompts, options)
+    table = option_table(prompts, options)
     encoded = [
         encode_answers(tokenizer, prompt, row, ended=False)
         for prompt, row in zip(prompts, table, strict=True)
@@ -88,7 +88,7 @@ def choose(
     """
     logps = option_logps(model, tokenizer, prompts, options, normalize=normalize)
     if content_free is not None:
-        table = _option_table(prompts, options)
+        table = option_table(prompts, options)
         same = all(row == table[0] for row in table)
         rows = table[:1] if same else table
         bias = option_logps(
@@ -98,7 +98,7 @@ def choose(
     return Choices(logps.argmax(1), logps.softmax(1))
 
 
-def _option_table(
+def option_table(
     prompts: Sequence[str], options: Sequence[str] | Sequence[Sequence[str]]
 ) -> list[list[str]]:
     """Return the options of each prompt, rows of one length, or refuse them."""

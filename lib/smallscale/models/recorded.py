@@ -22,7 +22,7 @@ from smallscale.models import smollm2
 from smallscale.models.generation import write
 from smallscale.models.identity import model_hash
 from smallscale.models.language_model import SMOLLM2, LanguageModel, language_model
-from smallscale.models.options import option_logps
+from smallscale.models.options import option_logps, option_table
 from smallscale.models.smollm2 import ModelMissing
 
 # Where this checkout keeps what SmolLM2 said to the notebooks; it need not be there.
@@ -90,15 +90,16 @@ class RecordedModel:
         if stop:
             settings["stop"] = list(stop)
 
-        def ask(missing: list[str]) -> list[Any]:
+        def ask(missing: list[int]) -> list[Any]:
+            asked = [prompts[i] for i in missing]
             generators = [
                 Generator().manual_seed(int(self._key(prompt, settings)[:15], 16))
-                for prompt in missing
+                for prompt in asked
             ]
             return list(
                 write(
                     *self.live,
-                    missing,
+                    asked,
                     max_new_tokens=max_new_tokens,
                     temperature=temperature,
                     stop=stop,
@@ -109,16 +110,30 @@ class RecordedModel:
         return self._answered(prompts, [settings] * len(prompts), ask)
 
     def option_logps(
-        self, prompts: Sequence[str], options: Sequence[str], *, normalize: str = "none"
+        self,
+        prompts: Sequence[str],
+        options: Sequence[str] | Sequence[Sequence[str]],
+        *,
+        normalize: str = "none",
     ) -> Tensor:
-        """Return log p(option | prompt), (prompts, options), as `option_logps` does."""
-        settings = {"options": list(options), "normalize": normalize}
+        """Return log p(option | prompt), (prompts, options), as `option_logps` does.
 
-        def ask(missing: list[str]) -> list[Any]:
-            logps = option_logps(*self.live, missing, options, normalize=normalize)
+        options: strings offered after every prompt, or for each prompt a list of as
+        many.
+        """
+        table = option_table(prompts, options)
+        settings = [{"options": row, "normalize": normalize} for row in table]
+
+        def ask(missing: list[int]) -> list[Any]:
+            logps = option_logps(
+                *self.live,
+                [prompts[i] for i in missing],
+                [table[i] for i in missing],
+                normalize=normalize,
+            )
             return [[round(value, 6) for value in row] for row in logps.tolist()]
 
-        rows = self._answered(prompts, [settings] * len(prompts), ask)
+        rows = self._answered(prompts, settings, ask)
         return torch.tensor(rows, dtype=torch.double)
 
     def result_of(
@@ -161,7 +176,7 @@ recorded in none.jsonl, and is too long a work to be done here
                 "too long a work to be done here"
             )
 
-        def do(missing: list[str]) -> list[Any]:
+        def do(missing: list[int]) -> list[Any]:
             return [_as_json(work(language_model(self.name), **settings))]
 
         (result,) = self._answered([name], [settings], do)
@@ -171,9 +186,12 @@ recorded in none.jsonl, and is too long a work to be done here
         self,
         prompts: Sequence[str],
         settings: list[dict[str, Any]],
-        ask: Callable[[list[str]], list[Any]],
+        ask: Callable[[list[int]], list[Any]],
     ) -> list[Any]:
-        """Return the recorded answers, and those of the model where there is none."""
+        """Return the recorded answers, and those of the model where there is none.
+
+        ask: the places of prompts that are new -> the model's answers to them.
+        """
         require(
             not isinstance(prompts, str),
             "prompts must be a list of strings; got one string",
@@ -184,7 +202,7 @@ recorded in none.jsonl, and is too long a work to be done here
         }  # equal questions are asked once
         if missing:
             try:
-                answers = ask([prompts[i] for i in missing.values()])
+                answers = ask(list(missing.values()))
             except ModelMissing as error:
                 raise NotRecorded(
                     f"{len(missing)} of {len(set(keys))} prompts are not recorded in "

@@ -3,6 +3,7 @@
 Attacks, proofs that none succeeds, and shifts that nobody planned.
 """
 
+from smallscale.datasets.squad_scores import exact_match, f1, normalize_answer
 from smallscale.robustness.images.attacks import fgsm, pgd
 from smallscale.robustness.images.autoattack import autoattack
 from smallscale.robustness.images.certificates import (
@@ -15,13 +16,7 @@ from smallscale.robustness.images.explorer import attack_explorer
 from smallscale.robustness.images.losses import dlr_loss
 from smallscale.robustness.images.masking import gradient_masking
 from smallscale.robustness.reading.addsent import add_sentences, worst_of
-from smallscale.robustness.reading.squad import (
-    exact_match,
-    f1,
-    load_squad,
-    normalize_answer,
-    score_squad,
-)
+from smallscale.robustness.reading.squad import load_squad, score_squad
 from smallscale.robustness.shift.groups import worst_group_accuracy
 from smallscale.training.group_losses import group_dro_weights
 

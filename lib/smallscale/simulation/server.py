@@ -12,9 +12,9 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from string import ascii_uppercase
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from smallscale.core.validation import finite_number, require, shown, whole_number
+from smallscale.core.validation import finite_number, whole_number
+from smallscale.models.served import plain_address
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.questions import Question
 from smallscale.simulation.world import plain_name
@@ -60,7 +60,7 @@ class ServerBrain:
                 "a server needs the package openai: pip install 'smallscale[llm]'"
             ) from error
         self.name = f"server model {model}"
-        self.origin = _without_password(address) if origin is None else origin
+        self.origin = plain_address(address) if origin is None else origin
         self.model = model
         self.timeout = finite_number("timeout", timeout, above=0)
         self.tries = whole_number("tries", tries)
@@ -153,20 +153,6 @@ def result_of(work: Coroutine[Any, Any, Result]) -> Result:
                 loop.call_soon_threadsafe(task.cancel)  # where it is not done
     finally:
         loop.close()  # which does not wait for a name that is still looked up
-
-
-def _without_password(address: Any) -> str:
-    """Return an address without user and password, which no checkpoint may hold."""
-    wanted = "address must be a server's, such as http://127.0.0.1:8000/v1"
-    refused = f"{wanted}; got {shown(address)}"
-    require(isinstance(address, str), refused)
-    try:
-        parts = urlsplit(address)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError as error:  # a port that is no number
-        raise ValueError(refused) from error
-    require(parts.scheme in ("http", "https") and parts.hostname, refused)
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
 def _fault_of(error: Exception) -> Fault:

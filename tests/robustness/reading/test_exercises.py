@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from smallscale.datasets.squad_scores import f1, normalize_answer
 from smallscale.robustness import add_sentences
 from smallscale.robustness.reading.dataset import asked, gold_texts, union
 from smallscale.robustness.reading.exercises import (
@@ -19,7 +20,6 @@ from smallscale.robustness.reading.exercises import (
 from smallscale.robustness.reading.reader import Reader, train_reader
 from smallscale.robustness.reading.readings import answers
 from smallscale.robustness.reading.scores import score_table
-from smallscale.robustness.reading.squad import f1, normalize_answer
 from smallscale.robustness.reading.synthetic_squad import passages
 
 UNSEEN = passages(10, seed=9, held_out=True)

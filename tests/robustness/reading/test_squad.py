@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smallscale.datasets.squad_scores import exact_match, f1, normalize_answer
 from smallscale.robustness.reading.dataset import questions
-from smallscale.robustness.reading.squad import (
-    exact_match,
-    f1,
-    load_squad,
-    normalize_answer,
-    score_squad,
-)
+from smallscale.robustness.reading.squad import load_squad, score_squad
 from tests.conftest import DATA
 
 CONTEXT = "The tower in Paris was built by Gustave Eiffel in 1889."

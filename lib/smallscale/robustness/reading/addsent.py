@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smallscale.core.validation import one_of, require, whole_number
+from smallscale.datasets.squad_scores import normalize_answer
 from smallscale.robustness.reading.contrast import asks_otherwise
 from smallscale.robustness.reading.dataset import (
     Dataset,
@@ -25,7 +26,7 @@ from smallscale.robustness.reading.dataset import (
 )
 from smallscale.robustness.reading.english import Vocabulary, denies
 from smallscale.robustness.reading.replacements import Pool, fixed_answer, pools
-from smallscale.robustness.reading.squad import Score, normalize_answer, v1_scores
+from smallscale.robustness.reading.squad import Score, v1_scores
 from smallscale.robustness.reading.statements import as_statement
 
 # Draws for each sentence. What is given up on then holds a gold answer whatever is

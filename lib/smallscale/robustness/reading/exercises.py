@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from smallscale.datasets.squad_scores import f1, normalize_answer
 from smallscale.notebook.exercises import NOT_YET
 from smallscale.robustness.reading.dataset import Dataset, asked, gold_texts
 from smallscale.robustness.reading.readings import ReaderLike, answers
-from smallscale.robustness.reading.squad import f1, normalize_answer
 
 TOLERANCE = 1e-5
 WORD = re.compile(r"\w+")

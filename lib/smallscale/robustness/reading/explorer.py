@@ -9,11 +9,11 @@ import numpy as np
 
 from smallscale.core.templates import template
 from smallscale.core.validation import require
+from smallscale.datasets.squad_scores import f1
 from smallscale.notebook.explorer import Explorer
 from smallscale.robustness.reading.addsent import original_id
 from smallscale.robustness.reading.dataset import Dataset, asked, gold_texts
 from smallscale.robustness.reading.readings import Pair, ReaderLike, Reading
-from smallscale.robustness.reading.squad import f1
 from smallscale.robustness.reading.words import Array
 
 PAGE = template("robustness/reading/reading.html.j2")

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from smallscale.datasets.squad_scores import normalize_answer
 from smallscale.robustness.reading.addsent import original_id, worst_scores
 from smallscale.robustness.reading.dataset import Dataset, asked
 from smallscale.robustness.reading.readings import ReaderLike, answers
-from smallscale.robustness.reading.squad import normalize_answer
 
 SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|\Z)", re.S)
 LONGEST_MATCH = 5  # words; a longer match counts as this long

@@ -5,6 +5,7 @@ import string
 from collections.abc import Iterable
 from typing import Any
 
+from smallscale.datasets.squad_scores import normalize_answer
 from smallscale.robustness.reading.english import (
     ADJECTIVE_ENDINGS,
     AUXILIARIES,
@@ -19,7 +20,6 @@ from smallscale.robustness.reading.english import (
     is_plural,
 )
 from smallscale.robustness.reading.numbers import MONTH, NUMBER
-from smallscale.robustness.reading.squad import normalize_answer
 
 ARTICLES = ("the", "a", "an")
 SAME_LETTERS = 4  # at the head of two names: one may be a form of the other

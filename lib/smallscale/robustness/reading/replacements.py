@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from smallscale.datasets.squad_scores import normalize_answer
 from smallscale.robustness.reading.dataset import (
     Dataset,
     Question,
@@ -49,7 +50,6 @@ from smallscale.robustness.reading.phrases import (
     shape_of,
     share_half,
 )
-from smallscale.robustness.reading.squad import normalize_answer
 from smallscale.robustness.reading.synthetic_squad import WORDS, thing
 
 ENOUGH = 5  # different entries; a list with fewer is not drawn from

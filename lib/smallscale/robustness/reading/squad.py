@@ -8,11 +8,8 @@ what two empty answers are worth. Both are here, written from their rules.
 
 import json
 import math
-import re
-import string
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from smallscale.core.validation import as_float, require, shown
+from smallscale.datasets.squad_scores import exact_match, f1, normalize_answer
 from smallscale.robustness.reading.dataset import (
     Dataset,
     Question,
@@ -29,10 +27,7 @@ from smallscale.robustness.reading.dataset import (
     questions,
 )
 
-# ASCII alone: curly quotes, dashes and accents stay.
-NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 MOST_DIGITS = 1000  # of a number in a file
-ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def load_squad(path: str | Path) -> Dataset:
@@ -79,65 +74,6 @@ def _whole_number(digits: str) -> int:
     """Return a JSON number, or refuse one that no position or version can be."""
     require(len(digits) <= MOST_DIGITS, f"a number has {len(digits):,} digits")
     return int(digits)
-
-
-def normalize_answer(text: str) -> str:
-    """Return the text as SQuAD's scripts compare it.
-
-    It is in lower case, without ASCII punctuation, without the words a, an and the, and
-    with one space between words (the official scripts' rule, v1.1 and v2.0).
-
-    >>> normalize_answer("The  Eiffel Tower!")
-    'eiffel tower'
-    """
-    text = text.lower()
-    text = text.translate(NO_PUNCTUATION)
-    text = ARTICLES.sub(" ", text)
-    return " ".join(text.split())
-
-
-def exact_match(prediction: str, golds: Sequence[str]) -> int:
-    """Return 1 if the prediction equals a gold answer, else 0.
-
-    Both are normalised (the rule of v1.1).
-    Raises ValueError if golds holds none, or is a single text, and for what is no text.
-
-    >>> exact_match("the Eiffel", ["Gustave Eiffel", "Eiffel"])
-    1
-    """
-    golds = _checked_golds(prediction, golds)
-    said = normalize_answer(prediction)
-    return int(any(said == normalize_answer(gold) for gold in golds))
-
-
-def f1(prediction: str, golds: Sequence[str]) -> float:
-    """Return the best F1 of the prediction over the gold answers, in [0, 1].
-
-        F1 = 2 * precision * recall / (precision + recall)
-
-    Precision is the share of the prediction's words that the gold answer has too,
-    recall the share of the gold answer's words that the prediction has; both are
-    normalised, and words count with repeats (the rule of v1.1). No shared word gives 0:
-    so does an empty prediction, even where the gold answer is empty too.
-    Raises ValueError if golds holds none, or is a single text, and for what is no text.
-
-    >>> round(f1("Gustave Eiffel himself", ["1889", "Gustave Eiffel"]), 3)
-    0.8
-    """
-    return max(
-        _f1_of_two(prediction, gold) for gold in _checked_golds(prediction, golds)
-    )
-
-
-def _f1_of_two(prediction: str, gold: str) -> float:
-    predicted = Counter(normalize_answer(prediction).split())
-    wanted = Counter(normalize_answer(gold).split())
-    shared = (predicted & wanted).total()
-    if shared == 0:
-        return 0.0
-    precision = shared / predicted.total()
-    recall = shared / wanted.total()
-    return (2 * precision * recall) / (precision + recall)
 
 
 class Score(NamedTuple):
@@ -304,16 +240,6 @@ def _best_threshold(
         f"best_{name}": 100.0 * float(totals.max()) / len(by_doubt),
         f"best_{name}_thresh": thresholds[totals.argmax()],
     }
-
-
-def _checked_golds(prediction: Any, golds: Any) -> list[str]:
-    require(isinstance(prediction, str), f"prediction must be text; got {prediction!r}")
-    texts = [] if isinstance(golds, str) or golds is None else list(golds)
-    require(
-        texts and all(isinstance(text, str) for text in texts),
-        f"golds must be a list of at least one text; got {golds!r}",
-    )
-    return texts
 
 
 def _checked_na_prob(

@@ -1,0 +1,37 @@
+"""What does SmolLM2 answer in the miniature of HELM? Asks it, and keeps its answers.
+
+    python benchmarks/holistic_by_prompt.py [N]
+
+It asks all that the notebook holistic-evaluation shows at small, adds what is new to
+data/language_model/holistic.jsonl, describes the file beside it, and prints the
+measures. What is recorded already is not asked again.
+"""
+
+import sys
+
+from smallscale.evaluation.holistic.board import answer_table, board
+from smallscale.evaluation.holistic.croissant import write_description
+from smallscale.evaluation.holistic.recording import (
+    COMPARED,
+    RECORDED,
+    format_scores,
+    language_entrants,
+)
+from smallscale.evaluation.holistic.scenarios import SCENARIOS
+from smallscale.models import RecordedModel
+
+
+def main(n: int) -> None:
+    """Ask, keep, print."""
+    model = RecordedModel(RECORDED, record=True)
+    for scenario in SCENARIOS:
+        table = answer_table(language_entrants(model), [scenario], n=n)
+        print(board(table).round(3).to_string(), table.attrs["left out"], flush=True)
+    for scenario in COMPARED:
+        print(scenario, format_scores(model, scenario, n=2 * n).mean(), flush=True)
+    write_description(RECORDED)
+    print(f"{model.asked} answers are new")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24)

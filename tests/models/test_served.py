@@ -1,0 +1,98 @@
+"""Is a server asked once, understood, and what it said before it failed kept?"""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+
+from smallscale.models.served import ServedModel, ServerFailed, plain_address
+
+pytest.importorskip(
+    "openai", reason="openai is not installed: pip install 'smallscale[llm]'"
+)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Replies with the prompt's last word; to some prompts, with a fault."""
+
+    asked: ClassVar[list[dict]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(body)
+        prompt = body["messages"][0]["content"]
+        if "fail" in prompt:
+            self.send_error(500)
+            return
+        content: object = f"  {prompt.split()[-1]}\nand more"
+        if "nothing" in prompt:
+            content = None
+        reply = {"choices": [{"message": {"role": "assistant", "content": content}}]}
+        data = json.dumps(reply).encode()
+        if "garbage" in prompt:
+            data = b"[]"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    Handler.asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_reply_ends_at_the_stop_and_is_asked_for_once(address: str) -> None:
+    model = ServedModel(address, "m")
+    said = model.write(["say one", "say two", "say one"], stop=["\n"])
+    assert said == ["one", "two", "one"]
+    assert model.write(["say two"], stop=["\n"]) == ["two"]
+    assert model.write(["say two"]) == ["two\nand more"]
+    assert len(Handler.asked) == 3
+    first = Handler.asked[0]
+    assert (first["model"], first["temperature"], first["max_tokens"]) == ("m", 0, 64)
+
+
+@pytest.mark.parametrize("word", ["fail", "nothing", "garbage"])
+def test_what_was_said_before_a_fault_is_kept(address: str, word: str) -> None:
+    model = ServedModel(address, "m", workers=1)
+    with pytest.raises(ServerFailed, match=r"127\.0\.0\.1"):
+        model.write(["say one", f"say {word}", "say three"])
+    asked = len(Handler.asked)
+    assert model.write(["say one", "say three"], stop=[])[0].startswith("one")
+    assert len(Handler.asked) == asked
+
+
+def test_no_server_is_told_in_one_line_without_the_password() -> None:
+    model = ServedModel("http://me:secret@127.0.0.1:9/v1", "m", timeout=5)
+    with pytest.raises(ServerFailed) as raised:
+        model.write(["hello"])
+    assert "secret" not in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["", "here", "ftp://x/v1", "http://", 3, "http://a:b"]
+)
+def test_an_address_that_is_none_is_refused(address: object) -> None:
+    with pytest.raises(ValueError, match="address must be a server's"):
+        plain_address(address)
+    with pytest.raises(ValueError, match="address must be a server's"):
+        ServedModel(address, "m")
+
+
+def test_a_model_needs_a_name() -> None:
+    with pytest.raises(ValueError, match="model must be"):
+        ServedModel("http://127.0.0.1:9/v1", "")
