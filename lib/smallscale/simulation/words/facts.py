@@ -1,0 +1,433 @@
+"""Does an utterance still say who, what, where and when? A rule on its words.
+
+The rule reads English as this town speaks it, and is sometimes wrong.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from smallscale.simulation.world import PEOPLE, PUBLIC_PLACES, WEEKDAYS
+
+SLOTS = ("who", "what", "where", "when")
+NAMES = tuple(person.name for person in PEOPLE)
+HOURS = (
+    "one two three four five six seven eight nine ten eleven twelve".split()
+)  # as the town tells the time
+# Verbs that say the same, by the stem of the first.
+SAME_VERBS = {
+    "give": {"throw", "hold", "host", "have", "organise", "organize", "invite"},
+    "hold": {"give", "host", "have", "organise", "organize"},
+    "stand": {"run", "candidate"},
+    "teach": {"give", "hold", "offer"},
+    "open": {"start"},
+    "show": {"present", "exhibit"},
+    "repair": {"fix", "mend"},
+    "play": {"give", "perform"},
+}
+EVENT_VERBS = {"give", "hold", "play", "teach"}  # "there is a party" says them
+IRREGULAR = {
+    "gave": "give",
+    "given": "give",
+    "giving": "give",
+    "threw": "throw",
+    "thrown": "throw",
+    "held": "hold",
+    "has": "have",
+    "had": "have",
+    "having": "have",
+    "stood": "stand",
+    "ran": "run",
+    "running": "run",
+    "sold": "sell",
+    "bought": "buy",
+    "taught": "teach",
+    "sang": "sing",
+    "selling": "sell",
+    "inviting": "invite",
+    "hosting": "host",
+    "fixing": "fix",
+    "baking": "bake",
+    "sharing": "share",
+    "tasting": "taste",
+    "reading": "read",
+    "racing": "race",
+    "is": "be",
+    "are": "be",
+    "was": "be",
+    "will": "be",
+}
+EMPTY_WORDS = set("a an the his her their my our its is are for to of with in".split())
+NEGATIONS = {"not", "no", "never", "nobody", "without", "cancelled", "canceled"}
+# "I cannot come to the party" does not deny the party.
+NOT_DENIED = set("miss forget come go wait know believe make only sure worry".split())
+REPORTS = set("say said says tell tells told hear heard hears think thinks".split())
+FIRST_PERSON = {"i", "my", "we", "our", "mine"}
+THIRD_PERSON = {"he", "she", "his", "her"}
+# Words that begin with a capital letter and are nobody's name.
+NO_NAMES = set(
+    "a an the there this that these those it its on at in by and but or so if as for "
+    "from to with of he she they we you i his her their our your my yes no not oh hi "
+    "hello hey well did do does have has had is are was were will would can could "
+    "should may let please thank thanks what who where when why how all everyone "
+    "everybody come also then today tomorrow tonight mr mrs ms dr good great sorry "
+    "just now next after before because don isn".split()
+)
+ENDS = set('.,;:!?"')
+_TOKEN = re.compile(r"\d{1,2}:\d\d|\d+|[^\W\d_]+|[.,;:!?\"]")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A piece of news in words: who does what, where and when.
+
+    where and when may be empty. where begins with its preposition, and so does when.
+
+    >>> PARTY.sentence()
+    'Bo Lindqvist gives a party in the café on Tuesday at five.'
+    """
+
+    who: str
+    what: str
+    where: str = ""
+    when: str = ""
+
+    def sentence(self) -> str:
+        """Return the fact as somebody else tells it."""
+        return " ".join(filter(None, (self.who, self._rest()))) + "."
+
+    def own_sentence(self) -> str:
+        """Return the fact as the one whom it is about tells it.
+
+        >>> CANDIDACY.own_sentence()
+        'I am standing for mayor.'
+        """
+        verb, _, rest = self._rest().partition(" ")
+        words = f"{_first_person(verb)} {rest}"
+        return "I " + re.sub(r"\b(his|her)\b", "my", words) + "."
+
+    def _rest(self) -> str:
+        return " ".join(filter(None, (self.what, self.where, self.when)))
+
+
+PARTY = Fact("Bo Lindqvist", "gives a party", "in the café", "on Tuesday at five")
+CANDIDACY = Fact("Ines Moreau", "is standing for mayor")
+TOWN_FACTS = {"candidacy": CANDIDACY, "party": PARTY}
+
+
+def still_says(
+    fact: Fact,
+    text: str,
+    *,
+    speaker: str = "",
+    names: Sequence[str] = NAMES,
+    places: Sequence[str] = PUBLIC_PLACES,
+) -> dict[str, bool]:
+    """Return whether a text says each of a fact's who, what, where and when.
+
+    who: the person of the fact is the one of whom it is said. "I" and "my" are the
+        speaker's; without a speaker they are somebody else's. Another person in that
+        place, also one with an unknown name, is wrong.
+    what: all of its words but the small ones, in any form; the verb may be one that
+        means the same.
+    where: the place, and no other of `places`.
+    when: the day and the hour, and no others, as "five", "5 pm" or "17:00".
+    What is denied is not said. A slot that the fact leaves empty is True.
+
+    names: who else lives there, by full name.
+
+    >>> still_says(PARTY, "Bo is throwing a party at the cafe, Wednesday at 5 pm!")
+    {'who': True, 'what': True, 'where': True, 'when': False}
+    >>> still_says(PARTY, "I give a party.", speaker="Ada Brandt")["who"]
+    False
+    """
+    words = _words(text)
+    denied = _denied(fact, words, names, places)
+    what = _find_what(fact, words)
+    return {
+        "who": _says_who(fact, words, what, speaker, names, denied),
+        "what": what.said and "what" not in denied.slots,
+        "where": _says_where(fact, words, places, denied),
+        "when": _says_when(fact, words, denied),
+    }
+
+
+class _Found(NamedTuple):
+    """Whether the what is said, and before which word its subject stands (-1: none)."""
+
+    said: bool
+    anchor: int
+
+
+class _Denied(NamedTuple):
+    """The slots that a text denies, and the positions of the words that it denies."""
+
+    slots: set[str]
+    words: set[int]
+
+
+def _first_person(verb: str) -> str:
+    """Return a verb as "I" has it: gives, give; is, am; teaches, teach.
+
+    >>> [_first_person(verb) for verb in ("is", "teaches", "races", "gives")]
+    ['am', 'teach', 'race', 'give']
+    """
+    if verb == "is":
+        return "am"
+    if verb.endswith(("ches", "shes", "sses", "xes")):
+        return verb[:-2]
+    return verb.removesuffix("s")
+
+
+def _words(text: str) -> list[str]:
+    """Return the words and marks of a text: without accents, "n't" as "not".
+
+    >>> _words("Bo's café isn't open, is it?")
+    ['Bo', 's', 'cafe', 'is', 'not', 'open', ',', 'is', 'it', '?']
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("’", "'"))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    plain = re.sub(r"\b(ca|wo)n't\b", r"\1 not", plain, flags=re.IGNORECASE)
+    plain = re.sub(r"n't\b|\bcannot\b", " not", plain, flags=re.IGNORECASE)
+    return _TOKEN.findall(plain)
+
+
+def _stem(word: str) -> str:
+    """Return a verb or a noun without its ending.
+
+    >>> [_stem(word) for word in ("gives", "parties", "opening", "repaired", "boats")]
+    ['give', 'party', 'open', 'repair', 'boat']
+    """
+    word = word.lower()
+    if word in IRREGULAR:
+        return IRREGULAR[word]
+    for ending, kept in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("ing", "")):
+        if word.endswith(ending) and len(word) > len(ending) + 2:
+            return word.removesuffix(ending) + kept
+    if word.endswith("ed") and len(word) > 4:
+        return word.removesuffix("ed")
+    return word.removesuffix("s") if not word.endswith("ss") else word
+
+
+def _content(phrase: str) -> list[str]:
+    """Return the stems of a phrase's words but the small ones."""
+    words = [word.lower() for word in _words(phrase)]
+    return [_stem(word) for word in words if word not in EMPTY_WORDS]
+
+
+def _find_what(fact: Fact, words: Sequence[str]) -> _Found:
+    verb, *objects = _content(fact.what)
+    stems = [_stem(word) for word in words]
+    verbs = {verb} | SAME_VERBS.get(verb, set())
+    there = [i for i, stem in enumerate(stems) if objects and stem == objects[-1]]
+    head = there[0] if there else -1
+    until = stems[: head + 1] if there else stems
+    acts = [i for i, stem in enumerate(until) if stem in verbs]
+    later = any(stem in verbs for stem in stems)
+    if verb in EVENT_VERBS:
+        later = later or "be" in stems or not acts
+    said = set(objects) <= set(stems) and (bool(acts) or later)
+    return _Found(said, acts[-1] if acts else head)
+
+
+class _Mention(NamedTuple):
+    """Somebody who is named at a position: a full name, "" for one unknown."""
+
+    position: int
+    name: str
+
+
+def _mentions(
+    words: Sequence[str], speaker: str, names: Sequence[str]
+) -> list[_Mention]:
+    """Return who is named as one who does something; who only tells of it is not."""
+    found: list[_Mention] = []
+    last = ""
+    for i, name, length in _named(words, names):
+        after = words[i + length].lower() if i + length < len(words) else ""
+        if name == "I":
+            name = speaker
+        elif name == "she":
+            name = last
+        else:
+            last = name
+        if after in ("have", "has", "just") and i + length + 1 < len(words):
+            after = words[i + length + 1].lower()
+        if after not in REPORTS:
+            found.append(_Mention(i, name))
+    return found
+
+
+def _named(
+    words: Sequence[str], names: Sequence[str]
+) -> Iterator[tuple[int, str, int]]:
+    """Yield position, name and number of words of each person: "I" for the speaker,
+    "she" for a person named before, "?" for one who does not live here."""
+    by_first = {_words(name)[0]: name for name in names}
+    surnames = {_words(name)[-1] for name in names}
+    days = set(WEEKDAYS)
+    i = 0
+    while i < len(words):
+        word = words[i]
+        low = word.lower()
+        second = words[i + 1] if i + 1 < len(words) else ""
+        two = second[:1].isupper() and second.lower() not in NO_NAMES
+        two = two and second not in days
+        if low in FIRST_PERSON:
+            yield i, "I", 1
+        elif low in THIRD_PERSON:
+            yield i, "she", 1
+        elif word in by_first:
+            full = by_first[word]
+            right = not two or second == _words(full)[-1]
+            yield i, full if right else "?", 1 + two
+            i += two
+        elif word in surnames:
+            owners = [name for name in names if _words(name)[-1] == word]
+            yield i, owners[0] if len(owners) == 1 else f"? {word}", 1
+        elif word[:1].isupper() and low not in NO_NAMES and word not in days:
+            yield i, "?", 1 + two
+            i += two
+        i += 1
+
+
+def _says_who(
+    fact: Fact,
+    words: Sequence[str],
+    what: _Found,
+    speaker: str,
+    names: Sequence[str],
+    denied: _Denied,
+) -> bool:
+    place_words = {_stem(word) for word in _words(f"{fact.what} {fact.where}")}
+    people = [
+        mention
+        for mention in _mentions(words, speaker, (*names, fact.who))
+        if mention.position not in denied.words
+        and _stem(words[mention.position]) not in place_words - FIRST_PERSON
+    ]
+    surname = f"? {_words(fact.who)[-1]}"
+    before = [mention for mention in people if mention.position < what.anchor]
+    after = [mention for mention in people if mention.position >= what.anchor]
+    nearest = [*before[::-1], *after] if what.anchor >= 0 else people
+    return bool(nearest) and nearest[0].name in (fact.who, surname)
+
+
+def _place_at(words: Sequence[str], place: Sequence[str]) -> list[int]:
+    """Return where a place's words stand one after the other."""
+    stems = [_stem(word) for word in words]
+    n = len(place)
+    return [i for i in range(len(stems) - n + 1) if stems[i : i + n] == list(place)]
+
+
+def _says_where(
+    fact: Fact, words: Sequence[str], places: Sequence[str], denied: _Denied
+) -> bool:
+    wanted = _content(fact.where)
+    if not wanted:
+        return True
+    own = {*wanted, *_content(fact.what)}
+    others = [_content(place) for place in places]
+    wrong = [
+        i
+        for other in others
+        if not own.intersection(other)
+        for i in _place_at(words, other)
+        if i not in denied.words
+    ]
+    right = [i for i in _place_at(words, wanted) if i not in denied.words]
+    return bool(right) and not wrong
+
+
+def _times(words: Sequence[str], denied: set[int]) -> tuple[set[str], set[float]]:
+    """Return the days and the hours, from 0 to 11.5, that are said and not denied."""
+    low = [word.lower() for word in words]
+    days = {word for i, word in enumerate(words) if word in WEEKDAYS} - {
+        words[i] for i in denied
+    }
+    hours = set()
+    for i, word in enumerate(low):
+        if i in denied:
+            continue
+        after = low[i + 1] if i + 1 < len(low) else ""
+        before = low[i - 1] if i else ""
+        told = ":" in word or after in ("o", "pm", "am", "p", "a")
+        told = told or before in (
+            "at",
+            "by",
+            "from",
+            "until",
+            "around",
+            "about",
+            "past",
+        )
+        hour = _hour(word)
+        if hour >= 0 and (told or (i and words[i - 1] in WEEKDAYS)):
+            half = low[i - 2 : i] == ["half", "past"] or after == "thirty"
+            hours.add(hour + half / 2)
+    return days, hours
+
+
+def _hour(word: str) -> float:
+    """Return the hour that a word tells, from 0 to 11.5, or -1.
+
+    >>> _hour("five"), _hour("17:00"), _hour("17"), _hour("noon"), _hour("café")
+    (5, 5.0, 5, 0, -1)
+    """
+    if word in HOURS:
+        return (HOURS.index(word) + 1) % 12
+    if word == "noon":
+        return 0
+    hour, _, minute = word.partition(":")
+    if not hour.isdigit() or int(hour) > 24:
+        return -1
+    return int(hour) % 12 + (int(minute) / 60 if minute else 0)
+
+
+def _says_when(fact: Fact, words: Sequence[str], denied: _Denied) -> bool:
+    days, hours = _times(_words(fact.when), set())
+    said_days, said_hours = _times(words, denied.words)
+    return (not days or said_days == days) and (not hours or said_hours == hours)
+
+
+def _denied(
+    fact: Fact, words: Sequence[str], names: Sequence[str], places: Sequence[str]
+) -> _Denied:
+    """Return what a text denies. A negation denies the name, the place or the time that
+    follows it at once, else the what, where it stands in the same clause."""
+    slots: set[str] = set()
+    positions: set[int] = set()
+    low = [word.lower() for word in words]
+    named = {i: length for i, _, length in _named(words, (*names, fact.who))}
+    place_words = [_content(place) for place in (*places, fact.where) if place]
+    objects = _content(fact.what)[1:]
+    skipped = {"in", "at", "on", "the", "by", "a", "is", "it", "be"}
+    for i, word in enumerate(low):
+        if word not in NEGATIONS:
+            continue
+        j = i + 1
+        while j < len(low) and low[j] in skipped:
+            j += 1
+        rest = words[j:]
+        following = low[j] if j < len(low) else "."
+        if following in ENDS and word in ("no", "not"):
+            continue
+        if following in NOT_DENIED:
+            continue
+        place = [p for p in place_words if _place_at(rest[: len(p)], p)]
+        is_time = following.capitalize() in WEEKDAYS or _hour(following) >= 0
+        if place or is_time or j in named:
+            positions.add(j)
+        elif any(_stem(other) in objects for other in _clause(low, i)):
+            slots.add("what")
+    return _Denied(slots, positions)
+
+
+def _clause(words: Sequence[str], i: int) -> Sequence[str]:
+    """Return the words between the marks and the "but"s around position i."""
+    breaks = ENDS | {"but", "because"}
+    begin = max((k for k in range(i) if words[k] in breaks), default=-1)
+    end = next((k for k in range(i, len(words)) if words[k] in breaks), len(words))
+    return words[begin + 1 : end]
