@@ -156,7 +156,7 @@ def checked_words(reply: Any) -> str | Fault:
         if letter not in '"“”„«»' and unicodedata.category(letter) != "Cs"
     )
     text = " ".join(plain.split())
-    if not any(letter.isalpha() for letter in text):
+    if not any(letter.isalnum() for letter in text):
         return Fault("empty")
     ends = [end.end() for end in ENDS.finditer(text)]
     ends = [end for end in ends if end <= MOST_LETTERS]
