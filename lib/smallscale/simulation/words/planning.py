@@ -193,6 +193,8 @@ def react(town: "WordTown", said: "list[Utterance]", heard_at: list[int]) -> Non
             IMPORTANCE_OF_DECISIONS,
             evidence=(memory_of[utterance],),
             about=town.world.facts[f - 1].source,
+            fact=f,
+            retellings=utterance.retellings,
         )
         memories.append((row, decision))
         _plan_event(town, row, f, place, hour, text, accepts)

@@ -417,14 +417,18 @@ class WordTown(TownState):
     def edited(self, person: str, position: int, text: str) -> Self:
         """Return a copy of the town in which one memory has another text.
 
-        What the copy does from here on shows what the memory was good for.
+        What the copy does from here on shows what the memory was good for. Words that
+        say a fact are as important as the fact is.
         """
         row = self.row_of(person)
         stream = self.streams[row]
         whole_number("position", position, least=0, most=len(stream) - 1)
         other = self.copied()
         old = stream.memories[position]
-        other.streams[row].memories[position] = Memory(**{**vars(old), "text": text})
+        fact = dialogue.fact_said(other, text, self.name(row))
+        news = self.world.facts[fact - 1].importance if fact else old.importance
+        change = {"text": text, "fact": fact, "importance": news}
+        other.streams[row].memories[position] = Memory(**{**vars(old), **change})
         return other
 
     def row_of(self, person: str) -> int:
