@@ -3,79 +3,41 @@
 The rule reads English as this town speaks it, and is sometimes wrong.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from smallscale.simulation.world import PEOPLE, PUBLIC_PLACES, WEEKDAYS
 
 SLOTS = ("who", "what", "where", "when")
 NAMES = tuple(person.name for person in PEOPLE)
-HOURS = (
-    "one two three four five six seven eight nine ten eleven twelve".split()
-)  # as the town tells the time
+_ENGLISH = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
+HOURS: list[str] = _ENGLISH["hours"]  # as the town tells the time, from one
 # Verbs that say the same, by the stem of the first.
-SAME_VERBS = {
-    "give": {"throw", "hold", "host", "have", "organise", "organize", "invite"},
-    "hold": {"give", "host", "have", "organise", "organize"},
-    "stand": {"run", "candidate"},
-    "teach": {"give", "hold", "offer"},
-    "open": {"start"},
-    "show": {"present", "exhibit"},
-    "repair": {"fix", "mend"},
-    "play": {"give", "perform"},
-}
-EVENT_VERBS = {"give", "hold", "play", "teach"}  # "there is a party" says them
-IRREGULAR = {
-    "gave": "give",
-    "given": "give",
-    "giving": "give",
-    "threw": "throw",
-    "thrown": "throw",
-    "held": "hold",
-    "has": "have",
-    "had": "have",
-    "having": "have",
-    "stood": "stand",
-    "ran": "run",
-    "running": "run",
-    "sold": "sell",
-    "bought": "buy",
-    "taught": "teach",
-    "sang": "sing",
-    "selling": "sell",
-    "inviting": "invite",
-    "hosting": "host",
-    "fixing": "fix",
-    "baking": "bake",
-    "sharing": "share",
-    "tasting": "taste",
-    "reading": "read",
-    "racing": "race",
-    "is": "be",
-    "are": "be",
-    "was": "be",
-    "will": "be",
-}
-EMPTY_WORDS = set("a an the his her their my our its is are for to of with in".split())
-NEGATIONS = {"not", "no", "never", "nobody", "without", "cancelled", "canceled"}
+SAME_VERBS = {stem: set(verbs) for stem, verbs in _ENGLISH["same_verbs"].items()}
+EVENT_VERBS = set(_ENGLISH["event_verbs"])  # "there is a party" says them
+IRREGULAR: dict[str, str] = _ENGLISH["irregular"]  # verbs, and their stems
+EMPTY_WORDS = set(_ENGLISH["empty_words"])
+NEGATIONS = set(_ENGLISH["negations"])
 # "I cannot come to the party" does not deny the party.
-NOT_DENIED = set("miss forget come go wait know believe make only sure worry".split())
-REPORTS = set("say said says tell tells told hear heard hears think thinks".split())
-FIRST_PERSON = {"i", "my", "we", "our", "mine"}
-THIRD_PERSON = {"he", "she", "his", "her"}
+NOT_DENIED = set(_ENGLISH["not_denied"])
+REPORTS = set(_ENGLISH["reports"])
+FIRST_PERSON = set(_ENGLISH["first_person"])
+THIRD_PERSON = set(_ENGLISH["third_person"])
 # Words that begin with a capital letter and are nobody's name.
-NO_NAMES = set(
-    "a an the there this that these those it its on at in by and but or so if as for "
-    "from to with of he she they we you i his her their our your my yes no not oh hi "
-    "hello hey well did do does have has had is are was were will would can could "
-    "should may let please thank thanks what who where when why how all everyone "
-    "everybody come also then today tomorrow tonight mr mrs ms dr good great sorry "
-    "just now next after before because don isn".split()
-)
+NO_NAMES = set(_ENGLISH["no_names"])
 ENDS = set('.,;:!?"')
+_ENDINGS = (
+    ("ies", "y"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ings", ""),
+    ("ing", ""),
+)
 _TOKEN = re.compile(r"\d{1,2}:\d\d|\d+|[^\W\d_]+|[.,;:!?\"]")
 
 
@@ -203,7 +165,7 @@ def _stem(word: str) -> str:
     word = word.lower()
     if word in IRREGULAR:
         return IRREGULAR[word]
-    for ending, kept in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("ing", "")):
+    for ending, kept in _ENDINGS:
         if word.endswith(ending) and len(word) > len(ending) + 2:
             return word.removesuffix(ending) + kept
     if word.endswith("ed") and len(word) > 4:
