@@ -61,9 +61,13 @@ def test_the_facts_are_those_of_the_town() -> None:
         ("Bo told me that there is a party in the café on Tuesday at five.", "who"),
         ("Sarah gives a party in the café on Tuesday at five.", "who"),
         ("Bo Haddad gives a party in the café on Tuesday at five.", "who"),
+        ("Lindqvist gives a party in the café on Tuesday at five.", "who"),
+        ("Al Bo Lindqvist gives a party in the café on Tuesday at five.", "who"),
+        ("Moreau gives a party in the café on Tuesday at five.", "who"),
         ("There is a party in the café on Tuesday at five.", "who"),
         ("I give a party in the café on Tuesday at five.", "who"),
         ("It is not Bo but Ada who gives a party in the café on Tuesday at 5", "who"),
+        ("Remember: Bo gives a party in the Café on Tuesday at five.", ""),
         # the event
         ("Bo gives a concert in the café on Tuesday at five.", "what"),
         ("Bo does not give a party in the café on Tuesday at five.", "what"),
@@ -133,3 +137,10 @@ def test_a_thing_that_is_done_needs_its_verb(text: str, expected: str) -> None:
 )
 def test_the_candidacy_has_neither_place_nor_time(text: str, expected: str) -> None:
     assert lost(CANDIDACY, text) == expected
+
+
+def test_who_is_called_park_is_no_park() -> None:
+    fact = Fact("Jun Park", "reads from a diary", "in the library", "on Sunday at one")
+    assert lost(fact, "Jun Park reads a diary in the library on Sunday at one.") == ""
+    assert lost(fact, "Jun reads a diary in the park on Sunday at one.") == "where"
+    assert lost(fact, "Sami Park reads a diary in the library on Sunday at 1.") == "who"

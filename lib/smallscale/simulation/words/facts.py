@@ -3,79 +3,42 @@
 The rule reads English as this town speaks it, and is sometimes wrong.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from smallscale.simulation.world import PEOPLE, PUBLIC_PLACES, WEEKDAYS
 
 SLOTS = ("who", "what", "where", "when")
 NAMES = tuple(person.name for person in PEOPLE)
-HOURS = (
-    "one two three four five six seven eight nine ten eleven twelve".split()
-)  # as the town tells the time
+_ENGLISH = json.loads(Path(__file__).with_name("english.json").read_text("utf-8"))
+HOURS: list[str] = _ENGLISH["hours"]  # as the town tells the time, from one
 # Verbs that say the same, by the stem of the first.
-SAME_VERBS = {
-    "give": {"throw", "hold", "host", "have", "organise", "organize", "invite"},
-    "hold": {"give", "host", "have", "organise", "organize"},
-    "stand": {"run", "candidate"},
-    "teach": {"give", "hold", "offer"},
-    "open": {"start"},
-    "show": {"present", "exhibit"},
-    "repair": {"fix", "mend"},
-    "play": {"give", "perform"},
-}
-EVENT_VERBS = {"give", "hold", "play", "teach"}  # "there is a party" says them
-IRREGULAR = {
-    "gave": "give",
-    "given": "give",
-    "giving": "give",
-    "threw": "throw",
-    "thrown": "throw",
-    "held": "hold",
-    "has": "have",
-    "had": "have",
-    "having": "have",
-    "stood": "stand",
-    "ran": "run",
-    "running": "run",
-    "sold": "sell",
-    "bought": "buy",
-    "taught": "teach",
-    "sang": "sing",
-    "selling": "sell",
-    "inviting": "invite",
-    "hosting": "host",
-    "fixing": "fix",
-    "baking": "bake",
-    "sharing": "share",
-    "tasting": "taste",
-    "reading": "read",
-    "racing": "race",
-    "is": "be",
-    "are": "be",
-    "was": "be",
-    "will": "be",
-}
-EMPTY_WORDS = set("a an the his her their my our its is are for to of with in".split())
-NEGATIONS = {"not", "no", "never", "nobody", "without", "cancelled", "canceled"}
+SAME_VERBS = {stem: set(verbs) for stem, verbs in _ENGLISH["same_verbs"].items()}
+EVENT_VERBS = set(_ENGLISH["event_verbs"])  # "there is a party" says them
+IRREGULAR: dict[str, str] = _ENGLISH["irregular"]  # verbs, and their stems
+EMPTY_WORDS = set(_ENGLISH["empty_words"])
+NEGATIONS = set(_ENGLISH["negations"])
 # "I cannot come to the party" does not deny the party.
-NOT_DENIED = set("miss forget come go wait know believe make only sure worry".split())
-REPORTS = set("say said says tell tells told hear heard hears think thinks".split())
-FIRST_PERSON = {"i", "my", "we", "our", "mine"}
-THIRD_PERSON = {"he", "she", "his", "her"}
+NOT_DENIED = set(_ENGLISH["not_denied"])
+REPORTS = set(_ENGLISH["reports"])
+FIRST_PERSON = set(_ENGLISH["first_person"])
+THIRD_PERSON = set(_ENGLISH["third_person"])
 # Words that begin with a capital letter and are nobody's name.
-NO_NAMES = set(
-    "a an the there this that these those it its on at in by and but or so if as for "
-    "from to with of he she they we you i his her their our your my yes no not oh hi "
-    "hello hey well did do does have has had is are was were will would can could "
-    "should may let please thank thanks what who where when why how all everyone "
-    "everybody come also then today tomorrow tonight mr mrs ms dr good great sorry "
-    "just now next after before because don isn".split()
-)
+NO_NAMES = set(_ENGLISH["no_names"])
+BEFORE_HOURS = set(_ENGLISH["before_hours"])
 ENDS = set('.,;:!?"')
+_ENDINGS = (
+    ("ies", "y"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ings", ""),
+    ("ing", ""),
+)
 _TOKEN = re.compile(r"\d{1,2}:\d\d|\d+|[^\W\d_]+|[.,;:!?\"]")
 
 
@@ -149,7 +112,7 @@ def still_says(
     return {
         "who": _says_who(fact, words, what, speaker, names, denied),
         "what": what.said and "what" not in denied.slots,
-        "where": _says_where(fact, words, places, denied),
+        "where": _says_where(fact, words, names, places, denied),
         "when": _says_when(fact, words, denied),
     }
 
@@ -203,7 +166,7 @@ def _stem(word: str) -> str:
     word = word.lower()
     if word in IRREGULAR:
         return IRREGULAR[word]
-    for ending, kept in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("ing", "")):
+    for ending, kept in _ENDINGS:
         if word.endswith(ending) and len(word) > len(ending) + 2:
             return word.removesuffix(ending) + kept
     if word.endswith("ed") and len(word) > 4:
@@ -265,32 +228,34 @@ def _named(
 ) -> Iterator[tuple[int, str, int]]:
     """Yield position, name and number of words of each person: "I" for the speaker,
     "she" for a person named before, "?" for one who does not live here."""
-    by_first = {_words(name)[0]: name for name in names}
-    surnames = {_words(name)[-1] for name in names}
-    days = set(WEEKDAYS)
+    full_names = {tuple(_words(name)): name for name in names}
+    single: dict[str, list[str]] = {}
+    for parts, name in full_names.items():
+        for part in {parts[0], parts[-1]}:
+            single.setdefault(part, []).append(name)
     i = 0
     while i < len(words):
-        word = words[i]
-        low = word.lower()
-        second = words[i + 1] if i + 1 < len(words) else ""
-        two = second[:1].isupper() and second.lower() not in NO_NAMES
-        two = two and second not in days
-        if low in FIRST_PERSON:
+        if words[i].lower() in FIRST_PERSON:
             yield i, "I", 1
-        elif low in THIRD_PERSON:
+        elif words[i].lower() in THIRD_PERSON:
             yield i, "she", 1
-        elif word in by_first:
-            full = by_first[word]
-            right = not two or second == _words(full)[-1]
-            yield i, full if right else "?", 1 + two
-            i += two
-        elif word in surnames:
-            owners = [name for name in names if _words(name)[-1] == word]
-            yield i, owners[0] if len(owners) == 1 else f"? {word}", 1
-        elif word[:1].isupper() and low not in NO_NAMES and word not in days:
-            yield i, "?", 1 + two
-            i += two
-        i += 1
+        length = 0
+        while i + length < len(words) and _may_be_a_name(words[i + length]):
+            length += 1
+        parts = tuple(words[i : i + length])
+        if parts:
+            owners = single.get(parts[0], []) if length == 1 else []
+            alone = owners[0] if len(owners) == 1 else "?"
+            yield i, full_names.get(parts, alone), length
+        i += max(1, length)
+
+
+def _may_be_a_name(word: str) -> bool:
+    return (
+        word[:1].isupper()
+        and word not in WEEKDAYS
+        and word.lower() not in NO_NAMES | FIRST_PERSON | THIRD_PERSON
+    )
 
 
 def _says_who(
@@ -308,11 +273,10 @@ def _says_who(
         if mention.position not in denied.words
         and _stem(words[mention.position]) not in place_words - FIRST_PERSON
     ]
-    surname = f"? {_words(fact.who)[-1]}"
     before = [mention for mention in people if mention.position < what.anchor]
     after = [mention for mention in people if mention.position >= what.anchor]
     nearest = [*before[::-1], *after] if what.anchor >= 0 else people
-    return bool(nearest) and nearest[0].name in (fact.who, surname)
+    return bool(nearest) and nearest[0].name == fact.who
 
 
 def _place_at(words: Sequence[str], place: Sequence[str]) -> list[int]:
@@ -323,21 +287,30 @@ def _place_at(words: Sequence[str], place: Sequence[str]) -> list[int]:
 
 
 def _says_where(
-    fact: Fact, words: Sequence[str], places: Sequence[str], denied: _Denied
+    fact: Fact,
+    words: Sequence[str],
+    names: Sequence[str],
+    places: Sequence[str],
+    denied: _Denied,
 ) -> bool:
     wanted = _content(fact.where)
     if not wanted:
         return True
-    own = {*wanted, *_content(fact.what)}
     others = [_content(place) for place in places]
+    of_places = {*wanted, *(word for other in others for word in other)}
+    told = list(words)
+    for i, _, length in _named(words, (*names, fact.who)):
+        if _stem(words[i]) not in of_places:
+            told[i : i + length] = ["-"] * length  # Jun Park is no park
+    own = {*wanted, *_content(fact.what)}
     wrong = [
         i
         for other in others
         if not own.intersection(other)
-        for i in _place_at(words, other)
+        for i in _place_at(told, other)
         if i not in denied.words
     ]
-    right = [i for i in _place_at(words, wanted) if i not in denied.words]
+    right = [i for i in _place_at(told, wanted) if i not in denied.words]
     return bool(right) and not wrong
 
 
@@ -354,15 +327,7 @@ def _times(words: Sequence[str], denied: set[int]) -> tuple[set[str], set[float]
         after = low[i + 1] if i + 1 < len(low) else ""
         before = low[i - 1] if i else ""
         told = ":" in word or after in ("o", "pm", "am", "p", "a")
-        told = told or before in (
-            "at",
-            "by",
-            "from",
-            "until",
-            "around",
-            "about",
-            "past",
-        )
+        told = told or before in BEFORE_HOURS
         hour = _hour(word)
         if hour >= 0 and (told or (i and words[i - 1] in WEEKDAYS)):
             half = low[i - 2 : i] == ["half", "past"] or after == "thirty"
