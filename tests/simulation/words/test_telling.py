@@ -18,7 +18,7 @@ from smallscale.models import (
     small_transformer,
 )
 from smallscale.models.adapters import adapter_weights, without_adapters
-from smallscale.simulation.words.facts import NAMES, PARTY, SLOTS, still_says
+from smallscale.simulation.words.facts import NAMES, PARTY, SLOTS, Fact, still_says
 from smallscale.simulation.words.telling import (
     ARMS,
     EXAMPLE_FACTS,
@@ -217,14 +217,20 @@ def test_teaching_is_the_same_for_one_seed_and_not_for_another() -> None:
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_work_holds_all_that_was_said(arm: str) -> None:
-    found = tell_chains(tiny(), arm=arm, seed=1, facts=2, length=2, steps=1)
+    found = tell_chains(tiny(), arm=arm, seeds=[1, 4], facts=2, length=2, steps=1)
     assert (len(found["losses"]) == 0) == (arm == "few-shot")
-    assert json.loads(json.dumps(found))["facts"] == [
-        [fact.who, fact.what, fact.where, fact.when]
-        for fact in held_out_facts(2, seed=1)
+    chains = json.loads(json.dumps(found))["chains"]
+    assert [(c["seed"], c["start"]) for c in chains[::2]] == [
+        (1, "own"),
+        (1, "named"),
+        (4, "own"),
+        (4, "named"),
     ]
-    for start in STARTS:
-        assert [len(told) for told in found[start]] == [3, 3]
+    for one in chains:
+        facts = held_out_facts(2, seed=one["seed"])
+        assert Fact(*one["fact"]) in facts
+        assert len(one["told"]) == 3
+        assert (one["told"][0][0] == one["fact"][0]) == (one["start"] == "own")
 
 
 def made_up_chains() -> pd.DataFrame:

@@ -69,6 +69,7 @@ OWN_SHARE = 0.5  # of training pairs in which people speak of themselves
 LR = 1e-3
 RANK = 8
 ROWS = 4  # pairs in a step
+BATCH = 72  # utterances that are written side by side
 
 Write = Callable[[list[str]], list[str]]
 
@@ -258,7 +259,7 @@ def chain(
     facts: Sequence[Fact],
     length: int,
     *,
-    start: str = "own",
+    start: str | Sequence[str] = "own",
     prompt: Callable[[str, str, str, str], str] = retelling_prompt,
     seed: int = 0,
 ) -> list[list[Utterance]]:
@@ -267,17 +268,21 @@ def chain(
     write: returns how a model continues each of some prompts. length: how often it is
     retold; each chain has one utterance more, the first, which is given.
     start: "own", where the person of the fact begins ("I give a party"), or "named",
-    where somebody else does. Nobody comes twice in a chain.
+    where somebody else does; one for all facts, or one for each. Nobody comes twice in
+    a chain.
     Raises ValueError for more retellings than there are people.
     """
-    one_of("start", start, STARTS)
+    starts = [start] * len(facts) if isinstance(start, str) else list(start)
+    for each in starts:
+        one_of("start", each, STARTS)
     whole_number("length", length, least=0, most=len(NAMES) - 3)
     random = np.random.default_rng([seed, 3])
-    people = [_tellers(fact, random, start) for fact in facts]
-    told = [
-        [Utterance(who[0], who[1], _first_words(fact, start))]
-        for fact, who in zip(facts, people, strict=True)
-    ]
+    people = []
+    told = []
+    for fact, each in zip(facts, starts, strict=True):
+        who = _tellers(fact, random, each)
+        people.append(who)
+        told.append([Utterance(who[0], who[1], _first_words(fact, each))])
     for step in range(1, length + 1):
         prompts = [
             prompt(*so_far[-1][:2], who[step + 1], so_far[-1].text)
@@ -308,96 +313,93 @@ def tell_chains(
     model: LanguageModel,
     *,
     arm: str,
-    seed: int,
+    seeds: Sequence[int],
     facts: int,
     length: int,
     steps: int,
+    training_seed: int = 0,
 ) -> dict[str, Any]:
     """Return what a model, taught or not, makes of held-out facts, as JSON holds it.
 
     arm: "few-shot" is the model as it comes, with examples; "taught" is trained on
     `training_pairs`, and "taught without I" on those alone in which nobody speaks of
-    themselves. seed: of the facts, of who tells whom and of the training.
-    Returns losses, facts, and for each of STARTS the utterances of every chain.
+    themselves. seeds: of the facts, `facts` of them a seed.
+    Returns losses, one a step of the training; and chains: for each fact and each of
+    STARTS the seed, the start, the fact and the utterances.
     """
     one_of("arm", arm, ARMS)
     losses: list[float] = []
     if arm != "few-shot":
         own = 0.0 if arm == "taught without I" else OWN_SHARE
         losses = train_teller(
-            *model, seed=seed, steps=steps, own=own, progress=f"teaching, seed {seed}"
+            *model, seed=training_seed, steps=steps, own=own, progress=arm
         )
     prompt = few_shot_prompt if arm == "few-shot" else retelling_prompt
-    told_of = held_out_facts(facts, seed=seed)
+    news = [
+        (seed, start, fact)
+        for seed in seeds
+        for start in STARTS
+        for fact in held_out_facts(facts, seed=seed)
+    ]
 
     def written(prompts: list[str]) -> list[str]:
-        return write(*model, prompts, max_new_tokens=TOKENS, stop=["\n"])
-
-    result: dict[str, Any] = {
-        "losses": losses,
-        "facts": [astuple(fact) for fact in told_of],
-    }
-    for start in STARTS:
-        result[start] = chain(
-            written, told_of, length, start=start, prompt=prompt, seed=seed
+        return write(
+            *model, prompts, max_new_tokens=TOKENS, stop=["\n"], batch_size=BATCH
         )
-    return result
+
+    told = chain(
+        written,
+        [fact for _, _, fact in news],
+        length,
+        start=[start for _, start, _ in news],
+        prompt=prompt,
+    )
+    chains = [
+        {"seed": seed, "start": start, "fact": astuple(fact), "told": utterances}
+        for (seed, start, fact), utterances in zip(news, told, strict=True)
+    ]
+    return {"losses": losses, "chains": chains}
 
 
-MEASURED = {"facts": 20, "length": 6, "steps": 60}  # of what is recorded
-SEEDS = (0, 1, 2)
+# What is recorded, with three seeds of facts and one training.
+MEASURED: dict[str, Any] = {"seeds": [0, 1, 2], "facts": 12, "length": 6, "steps": 60}
 
 
 def recorded_chains(
     model: RecordedModel | None = None,
     *,
     arms: Sequence[str] = ARMS,
-    seeds: Sequence[int] = SEEDS,
     ask: str = "if new",
 ) -> pd.DataFrame:
     """Return every utterance of `tell_chains` and what the rule finds in it.
 
-    Columns: arm, seed, start, fact (its number), retelling (0 is the first telling),
-    teller, text, who, what, where, when, and own: whether the teller takes for their
-    own what was somebody else's.
+    Columns: arm, seed, start, fact, retelling (0 is the first telling), teller, text,
+    who, what, where, when, and own: whether the teller takes for their own what was
+    somebody else's.
     Raises NotRecorded for what was not recorded, where the model is not there.
     """
     model = model or RecordedModel(RECORDED)
     rows: list[dict[str, Any]] = []
     for arm in arms:
-        for seed in seeds:
-            found = model.result_of(
-                tell_chains, ask=ask, arm=arm, seed=seed, **MEASURED
-            )
-            rows += [{"arm": arm, "seed": seed, **row} for row in _read(found)]
+        found = model.result_of(tell_chains, ask=ask, arm=arm, **MEASURED)
+        rows += [{"arm": arm, **row} for row in _read(found)]
     return pd.DataFrame(rows)
 
 
-def recorded_facts(seed: int, model: RecordedModel | None = None) -> list[Fact]:
-    """Return the facts that `recorded_chains` numbers, of one seed.
-
-    Raises NotRecorded where they were not recorded.
-    """
-    model = model or RecordedModel(RECORDED)
-    settings = {"arm": ARMS[0], "seed": seed, **MEASURED}
-    found = model.result_of(tell_chains, ask="never", **settings)
-    return [Fact(*fields) for fields in found["facts"]]
-
-
 def _read(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    facts = [Fact(*fields) for fields in found["facts"]]
-    for start in STARTS:
-        for number, (fact, told) in enumerate(zip(facts, found[start], strict=True)):
-            for retelling, (teller, _, text) in enumerate(told):
-                yield {
-                    "start": start,
-                    "fact": number,
-                    "retelling": retelling,
-                    "teller": teller,
-                    "text": text,
-                    **still_says(fact, text, speaker=teller),
-                    "own": takes_for_own(fact, text, teller),
-                }
+    for one in found["chains"]:
+        fact = Fact(*one["fact"])
+        for retelling, (teller, _, text) in enumerate(one["told"]):
+            yield {
+                "seed": one["seed"],
+                "start": one["start"],
+                "fact": fact,
+                "retelling": retelling,
+                "teller": teller,
+                "text": text,
+                **still_says(fact, text, speaker=teller),
+                "own": takes_for_own(fact, text, teller),
+            }
 
 
 def takes_for_own(fact: Fact, text: str, teller: str) -> bool:
