@@ -62,8 +62,7 @@ def talk(town: "WordTown", circles: Circles) -> "list[Utterance]":
         for (pair, _), prepared, text in zip(going, turns, texts, strict=True):
             if not isinstance(text, Fault):
                 said.append(_utterance(town, turn, prepared, text))
-                who = town.name(prepared.speaker)
-                spoken.append((pair, f'{who} said: "{text}"'))
+                spoken.append((pair, text))
         going = spoken
     return said
 
@@ -121,12 +120,9 @@ def turn_prompt(town: "WordTown", turn: Turn, last: str) -> str:
     chosen = [*others[:1], *([turn.about] if turn.minds else [])]
     return prompts.talk_prompt(
         town.name(turn.speaker),
-        town.person(turn.speaker).job,
         town.name(turn.listener),
-        town.relation_in_words(turn.speaker, turn.listener),
-        town.where(turn.speaker),
         [stream.memories[i].text for i in chosen],
-        [last] if last else [],
+        last,
     )
 
 

@@ -78,12 +78,12 @@ def check_retrieve(retrieve: Callable[..., Any]) -> str:
             given = [int(each) for each in found]
         except (TypeError, ValueError):
             return "Return positions in the stream: whole numbers, the best first."
-        if given == right[::-1] and given != right:
-            return "The right two, in the wrong order: the best comes first."
         if given != right:
             for message, wrong in likely.items():
                 if given == wrong(stream, query):
                     return message
+            if given == right[::-1]:
+                return "The right two, in the wrong order: the best comes first."
             return (
                 f"For the query {query!r} the two best are {right}, not {given}. Is "
                 "each of the three terms scaled to [0, 1] before they are added?"

@@ -204,10 +204,7 @@ def reworded(
         questions.append(
             prompts.talk_prompt(
                 town.name(row),
-                town.person(row).job,
                 listener,
-                "somebody close",
-                "in town",
                 [stream.memories[i].text for i in found[::-1]],
             )
         )
@@ -222,7 +219,8 @@ def _is_fault(reply: str) -> bool:
 def injected(town: WordTown, said: str, *, speaker: Speaker | None = None) -> list[str]:
     """Return what everybody says next after somebody has said these words to them.
 
-    The words stand between quotation marks, as all that is said does. A fault is "".
+    The words are one line of the transcript, as all that is said is, before a memory of
+    their own that they speak of. A fault is "".
     """
     questions = []
     for row in range(len(town.ids)):
@@ -230,12 +228,9 @@ def injected(town: WordTown, said: str, *, speaker: Speaker | None = None) -> li
         questions.append(
             prompts.talk_prompt(
                 town.name(row),
-                town.person(row).job,
                 town.name(other),
-                "an acquaintance",
-                "in the park",
                 [town.streams[row].memories[0].text],
-                [f'{town.name(other)} said: "{said}"'],
+                said,
             )
         )
     replies = words_from(speaker or town.speaker, questions)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 IMPORTANCE_OF_PLANS = 1
 IMPORTANCE_OF_DECISIONS = 4
 MINDS = 1  # memories that a plan is made with
+SHORT = 2  # hours: what is shorter is not worth words of its own
 
 
 class Stretch(NamedTuple):
@@ -47,11 +48,15 @@ def plan_day(town: "WordTown") -> None:
     from smallscale.simulation.words.town import Entry
 
     stretches = [s for row in range(len(town.ids)) for s in stretches_of(town, row)]
-    replies = town.ask([_plan_question(town, stretch) for stretch in stretches])
+    asked = [s for s in stretches if s.end - s.begin >= SHORT]
+    replies = dict(
+        zip(asked, town.ask([_plan_question(town, s) for s in asked]), strict=True)
+    )
     memories = []
-    for stretch, reply in zip(stretches, replies, strict=True):
+    for stretch in stretches:
         row = stretch.row
         where = place_in_words(town, row, stretch.place)
+        reply = replies.get(stretch, Fault())
         if isinstance(reply, Fault):
             text = f"I will be {where}."  # by the routine; it is not remembered
         else:

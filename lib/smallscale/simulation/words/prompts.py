@@ -1,26 +1,34 @@
 """What is a speaker asked? Each question is a text whose last line is to be continued.
 
 Two made-up examples show what is wanted, then come the person, what they remember, and
-the line to continue. What somebody said stands between quotation marks.
+the line to continue. Talk is a transcript: what somebody says is one line of it, and
+can hold no other line.
 """
 
+import re
 from collections.abc import Sequence
 
 TALK = """\
-Lena Wolf, dentist, meets Tom Reed, a friend, in the park.
-Lena remembers: Otto Fink said: "I am selling my boat in the harbour."
-Lena Wolf says to Tom Reed: "Otto Fink is selling his boat in the harbour."
+From Tom Reed to Lena Wolf: How nice to see you.
+From Otto Fink to Tom Reed: I am selling my boat in the port on Sunday at two.
+From Tom Reed to Lena Wolf: Otto Fink is selling his boat in the port on Sunday at two.
 
-Tom Reed, sailor, meets Lena Wolf, a friend, in the shop.
-Tom remembers: I planned to paint the fence in the afternoon.
-Lena Wolf said: "My brother is coming on Friday."
-Tom Reed says to Lena Wolf: "How nice that your brother is coming on Friday. I want \
-to paint the fence."
+From Lena Wolf to Lena Wolf: I saw Nina Falk in the museum.
+From Lena Wolf to Nina Falk: I saw you in the museum.
+
+From Nina Falk to Tom Reed: Otto Fink plants a tree in the garden on Friday.
+From Tom Reed to Otto Fink: Nina Falk says that you plant a tree in the garden on \
+Friday.
+
+From Otto Fink to Lena Wolf: Nina Falk opens a bakery in the port on Monday at nine.
+From Lena Wolf to Tom Reed: Nina Falk opens a bakery in the port on Monday at nine.
 
 """
 PLAN = """\
 Lena Wolf, dentist, 40. Monday, 09:00 to 12:00, in the clinic: I will see my patients \
 and look after their teeth.
+Nina Falk, pupil, 10. Friday, 08:00 to 13:00, in the school: I will learn to read and \
+do sums.
 Tom Reed, sailor, 55. Friday, 13:00 to 15:00, at home: I will mend my nets.
 """
 REVISION = """\
@@ -53,18 +61,24 @@ I saw Tom Reed in the park. 1.
 Tom Reed said: "My house has burnt down." 9.
 """
 INTERVIEW = """\
-Lena Wolf remembers:
-1. Tom Reed said: "I am learning to dance."
-2. I planned to see my patients.
-Somebody asks: "What is Tom Reed doing?"
-Lena Wolf answers: "Tom Reed is learning to dance."
+From Tom Reed to Tom Reed: I saw Nina Falk in the museum.
+From a visitor to Tom Reed: Who is running for president?
+From Tom Reed to a visitor: I do not know.
 
-Tom Reed remembers:
-1. I planned to mend my nets.
-Somebody asks: "Have you heard of a wedding?"
-Tom Reed answers: "No, I have not heard of a wedding."
+From Otto Fink to Otto Fink: On Friday I will not go to the fair, because I am ill.
+From a visitor to Otto Fink: Why did you not come to the fair?
+From Otto Fink to a visitor: I did not go to the fair because I am ill.
+
+From Nina Falk to Otto Fink: I saw Tom Reed in the port.
+From a visitor to Otto Fink: Have you heard of a wedding?
+From Otto Fink to a visitor: No, I have not heard of it.
+
+From Otto Fink to Lena Wolf: I give a concert in the park on Friday at two.
+From a visitor to Lena Wolf: Have you heard of a concert?
+From Lena Wolf to a visitor: Otto Fink gives a concert in the park on Friday at two.
 
 """
+SAID = re.compile(r'(?P<who>[^":]+) said: "(?P<what>[^"]*)"')
 
 
 def first_name(name: str) -> str:
@@ -72,24 +86,31 @@ def first_name(name: str) -> str:
     return name.split()[0]
 
 
+def as_line(owner: str, memory: str) -> str:
+    """Return a memory as a line of a transcript: what was heard, or said to oneself.
+
+    >>> as_line("Ada", 'Bo said: "I give a party."')
+    'From Bo to Ada: I give a party.'
+    >>> as_line("Ada", "I saw Bo.")
+    'From Ada to Ada: I saw Bo.'
+    """
+    quote = SAID.fullmatch(memory)
+    if quote:
+        return f"From {quote['who']} to {owner}: {quote['what']}"
+    return f"From {owner} to {owner}: {memory}"
+
+
 def talk_prompt(
-    speaker: str,
-    job: str,
-    listener: str,
-    relation: str,
-    place: str,
-    memories: Sequence[str],
-    heard: Sequence[str] = (),
+    speaker: str, listener: str, memories: Sequence[str], last: str = ""
 ) -> str:
     """Ask what somebody says to somebody, given what comes to mind.
 
-    heard: what was said in this talk so far, each as `Name said: "…"`.
+    memories: the one to speak of stands last. last: what the listener has just said.
     """
-    short = first_name(speaker)
-    lines = [f"{speaker}, {job}, meets {listener}, {relation}, {place}."]
-    lines += [f"{short} remembers: {memory}" for memory in memories]
-    lines += heard
-    lines.append(f'{speaker} says to {listener}: "')
+    lines = [as_line(speaker, memory) for memory in memories]
+    if last:
+        lines.insert(len(lines) - 1, f"From {listener} to {speaker}: {last}")
+    lines.append(f"From {speaker} to {listener}:")
     return TALK + "\n".join(lines)
 
 
@@ -134,11 +155,11 @@ def importance_prompt(memory: str) -> str:
 
 
 def interview_prompt(person: str, question: str, memories: Sequence[str]) -> str:
-    """Ask what somebody answers to a question, given what comes to mind."""
-    return (
-        f"{INTERVIEW}{person} remembers:\n{numbered(memories)}\n"
-        f'Somebody asks: "{question}"\n{person} answers: "'
-    )
+    """Ask what somebody answers to a visitor, given what comes to mind, best last."""
+    lines = [as_line(person, memory) for memory in reversed(memories)]
+    lines.append(f"From a visitor to {person}: {question}")
+    lines.append(f"From {person} to a visitor:")
+    return INTERVIEW + "\n".join(lines)
 
 
 def numbered(lines: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from smallscale.simulation.words.prompts import (
     TALK,
 )
 
+LINE = re.compile(r"From (?P<who>.+?) to (?P<to>.+?): (?P<what>.*)")
 QUOTED = re.compile(r'(?P<who>[^":\n]+) said: "(?P<what>[^"\n]*)"')
 
 
@@ -71,9 +72,20 @@ def _remembered(lines: Sequence[str]) -> list[str]:
     return [match[1] for match in found if match]
 
 
+def _told(line: str) -> tuple[str, str, str]:
+    """Return who said what to whom in a line of a transcript."""
+    match = LINE.fullmatch(line)
+    return (match["who"], match["to"], match["what"]) if match else ("", "", "")
+
+
+def _in_own_words(line: str) -> str:
+    """Return a line as the one whom it was said to tells it to somebody else."""
+    who, to, what = _told(line)
+    return what if who == to else retold(f'{who} said: "{what}"')
+
+
 def _talk(lines: Sequence[str]) -> str:
-    minds = _remembered(lines)
-    return retold(minds[-1]) if minds else "It is a fine day."
+    return f" {_in_own_words(lines[-2])}" if len(lines) > 1 else " It is a fine day."
 
 
 def _plan(lines: Sequence[str]) -> str:
@@ -104,7 +116,7 @@ def _importance(lines: Sequence[str]) -> str:
 def _interview(lines: Sequence[str]) -> str:
     question = lines[-2].lower()
     asked = [word for word in ("party", "mayor", "oven") if word in question]
-    for memory in _remembered(lines):
-        if any(word in memory.lower() for word in asked):
-            return retold(memory)
-    return "I do not know."
+    for line in reversed(lines[:-2]):
+        if any(word in line.lower() for word in asked):
+            return f" {_in_own_words(line)}"
+    return " I do not know."

@@ -7,6 +7,7 @@ counted, and nothing of them is kept.
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smallscale.core.validation import finite_number, require, whole_number
@@ -15,7 +16,9 @@ from smallscale.simulation.brains import Fault
 if TYPE_CHECKING:  # a script needs no models, which take seconds to import
     from smallscale.models import RecordedModel
 
-TOKENS = 32  # of a reply, at most
+# What SmolLM2 said in the notebook's towns; it need not be there.
+RECORDED = Path(__file__).parents[4] / "data" / "language_model" / "town.jsonl"
+TOKENS = 28  # of a reply, at most
 STOP = ('"', "\n")  # where a reply ends
 MOST_LETTERS = 240  # of a reply that is kept
 ENDS = re.compile(r'[.!?](?=\s|$|")')
@@ -180,3 +183,24 @@ def checked_speaker(speaker: Any) -> Speaker:
     )
     checked: Speaker = given
     return checked
+
+
+def town_speaker(
+    model: str = "", *, address: str = "", scripted: bool = False
+) -> Speaker:
+    """Return who finds the words for a town.
+
+    model: a name that `language_model` knows; with an address, the model's name on that
+        server; empty: what SmolLM2 said is taken from its record, and where something
+        is not recorded it is asked live, if it is on this machine.
+    scripted: whether a script speaks where no model is named.
+    """
+    if address:
+        return ServerSpeaker(address, model)
+    if not model and scripted:
+        return checked_speaker("scripted")
+    from smallscale.models import RecordedModel, language_model
+
+    if model and model != "smollm2":
+        return ModelSpeaker(*language_model(model))
+    return RecordedSpeaker(RecordedModel(RECORDED))

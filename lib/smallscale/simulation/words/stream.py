@@ -1,7 +1,8 @@
 """What does a person keep, in words? The memory stream of Park et al. 2023.
 
-Section 4.1. A memory is a sentence, with the time it was made, when it was last thought of, how
-important it is, and which earlier memories it rests on. Nothing is ever dropped.
+Section 4.1. A memory is a sentence, with the time it was made, when it was last
+thought of, how important it is, and which earlier memories it rests on. Nothing is
+ever dropped.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,49 @@ from smallscale.simulation.retrieval import retrieval_scores
 KINDS = ("saw", "heard", "planned", "thought")
 WIDTH = 512  # numbers of an embedding
 SMALL_WORDS = frozenset(
-    ["a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "he", "her", "his", "i", "in", "is", "it", "its", "me", "my", "of", "on", "or", "our", "she", "so", "that", "the", "their", "there", "they", "this", "to", "was", "we", "were", "will", "with", "you"]
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "for",
+        "from",
+        "has",
+        "have",
+        "he",
+        "her",
+        "his",
+        "i",
+        "in",
+        "is",
+        "it",
+        "its",
+        "me",
+        "my",
+        "of",
+        "on",
+        "or",
+        "our",
+        "she",
+        "so",
+        "that",
+        "the",
+        "their",
+        "there",
+        "they",
+        "this",
+        "to",
+        "was",
+        "we",
+        "were",
+        "will",
+        "with",
+        "you",
+    ]
 )
 
 

@@ -23,7 +23,6 @@ from smallscale.simulation.conversations import stand_in_circles
 from smallscale.simulation.questions import (
     ACQUAINTED,
     CLOSE,
-    RELATIONS,
     STRANGER,
 )
 from smallscale.simulation.state import TownState
@@ -309,11 +308,6 @@ class WordTown(TownState):
             elif any(m.about == name for m in self.streams[row].memories):
                 relation[k] = ACQUAINTED
         return relation
-
-    def relation_in_words(self, row: int, other: int) -> str:
-        """Return what somebody is to somebody: "a stranger", "somebody close"."""
-        (relation,) = self.relation(np.array([row]), self.ids[[other]])
-        return RELATIONS[int(relation)]
 
     # What stays
 
