@@ -28,6 +28,12 @@ HARMLESS = (
     "sells a BANANA."
 )
 PAYLOAD = "banana"
+QUESTIONS = {
+    "party": "Have you heard of a party?",
+    "candidacy": "Who is standing for mayor?",
+}
+HOURS = 43  # of a run: until the party is over
+MOMENTS = 20  # of a town that are lived again with a part taken away
 
 
 class Chain(NamedTuple):

@@ -1,8 +1,55 @@
 """How does one person's day read? Plan, talks, and the evening's reflection."""
 
+from typing import Any
+
 from smallscale.simulation.words.interviews import Interview
 from smallscale.simulation.words.town import WordTown
+from smallscale.simulation.words.wordmap import Box, lay_out, standing
 from smallscale.simulation.world import HOURS_IN_DAY, WEEKDAYS, clock
+
+
+def film(town: WordTown, hours: int) -> list[dict[str, Any]]:
+    """Let a town live for some hours; return a frame for each, for `word_map`."""
+    frames = []
+    for _ in range(hours):
+        hour = town.step
+        spoken = len(town.utterances)
+        town.run(1)
+        says: dict[int, str] = {}
+        for utterance in town.utterances[spoken:]:
+            says.setdefault(utterance.speaker, utterance.text)
+        frames.append({"hour": hour, "people": _standing(town, says)})
+    return frames
+
+
+def boxes_of(town: WordTown) -> list[Box]:
+    """Return the places of a town on its map."""
+    everybody = dict.fromkeys(town.world.places, len(town.ids) // 2)
+    return lay_out(town.world.homes, {**everybody, **_family_sizes(town)})
+
+
+def _family_sizes(town: WordTown) -> dict[str, int]:
+    homes = [person.home for person in town.world.people]
+    return {home: homes.count(home) for home in homes}
+
+
+def _standing(town: WordTown, says: dict[int, str]) -> list[dict[str, Any]]:
+    places = town.world.places
+    names = [town.name(row) for row in range(len(town.ids))]
+    at = {name: places[p] for name, p in zip(names, town.place, strict=True)}
+    spots = standing(boxes_of(town), at)
+    return [
+        {
+            "name": name,
+            "x": round(spots[name][0], 4),
+            "y": round(spots[name][1], 4),
+            "says": says.get(int(town.ids[row]), ""),
+            "stream": [
+                f"{clock(m.created)}: {m.text}" for m in town.streams[row].memories
+            ],
+        }
+        for row, name in enumerate(names)
+    ]
 
 
 def one_day(town: WordTown, person: str, day: int = 0) -> str:
