@@ -14,6 +14,7 @@ from smallscale.core.validation import one_of
 from smallscale.simulation.words import prompts
 from smallscale.simulation.words.dialogue import row_of
 from smallscale.simulation.words.facts import SLOTS, still_says
+from smallscale.simulation.words.facts import Fact as News
 from smallscale.simulation.words.speakers import Speaker, words_from
 from smallscale.simulation.words.stream import Memory
 from smallscale.simulation.words.town import Utterance, WordTown
@@ -51,7 +52,8 @@ def tellings(town: WordTown) -> pd.DataFrame:
     """Return a row for each utterance about something that goes back to a fact.
 
     Columns: hour, fact, retelling (1 is told by the source), teller, listener, text,
-    and whether the words still say who, what, where, when, and all of these.
+    and whether the words still say who, what, where, when (1 or 0; NaN where the fact
+    has none), and all of these.
     """
     rows = []
     for utterance in town.utterances:
@@ -68,7 +70,7 @@ def tellings(town: WordTown) -> pd.DataFrame:
                 "teller": teller,
                 "listener": town.world.name_of(utterance.listener),
                 "text": utterance.text,
-                **says,
+                **{slot: _told(fact, slot, says[slot]) for slot in SLOTS},
                 "all": all(says.values()),
             }
         )
@@ -76,16 +78,17 @@ def tellings(town: WordTown) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "all"])
 
 
+def _told(fact: News, slot: str, says: bool) -> float:
+    return float(says) if getattr(fact, slot) else np.nan
+
+
 def loss_by_retelling(told: pd.DataFrame, most: int = 4) -> pd.DataFrame:
     """Return the share that still says each slot, by number of retellings.
 
     told: as from `tellings`, of one town or more. The last row pools `most` and more.
-    Columns: n, who, what, where, when, all. Only facts that have a place and an hour
-    are counted, where every slot can be lost.
+    Columns: n, who, what, where, when, all. A slot is counted for facts that have it.
     """
-    event = told[told["fact"] == "party"]
-    retelling = event["retelling"].clip(upper=most)
-    groups = event.groupby(retelling)
+    groups = told.groupby(told["retelling"].clip(upper=most))
     shares = groups[[*SLOTS, "all"]].mean()
     shares.insert(0, "n", groups.size())
     return shares
@@ -203,7 +206,7 @@ def reworded(
             for position, memory in enumerate(stream.memories)
             if memory.created < max(utterance.hour, 1)
             and without != "memory"
-            and (memory.kind != kinds.get(without) or memory.created + memory.fact == 0)
+            and (memory.kind != kinds.get(without) or _is_own_news(memory))
         ]
         listener = town.world.name_of(utterance.listener)
         found = stream.retrieve(listener, utterance.hour, 2, among=among, touch=False)
@@ -216,6 +219,11 @@ def reworded(
         )
     replies = words_from(speaker or town.speaker, questions)
     return ["" if _is_fault(reply) else str(reply) for reply in replies]
+
+
+def _is_own_news(memory: Memory) -> bool:
+    """Return whether it is what a source knows from the start."""
+    return memory.fact > 0 and memory.said < 0 and not memory.evidence
 
 
 def _is_fault(reply: str) -> bool:
