@@ -49,7 +49,7 @@ def _scenes() -> list[tuple[MemoryStream, str]]:
 
 def check_retrieve(retrieve: Callable[..., Any]) -> str:
     """Check a function (stream, query, now) -> positions of the two best memories."""
-    likely = {
+    likely: dict[str, Callable[[MemoryStream, str], list[int]]] = {
         "You take the latest memories. Importance and relevance count as much.": (
             lambda stream, query: stream.latest(2)
         ),
