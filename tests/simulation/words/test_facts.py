@@ -55,6 +55,7 @@ def test_the_facts_are_those_of_the_town() -> None:
         ("No, Bo gives a party in the café on Tuesday at five, not on Friday.", ""),
         ("Do not miss Bo's party in the café on Tuesday at five.", ""),
         ("Bo gives a party in the café, not in the park, on Tuesday at five.", ""),
+        ("Ada is not there but Bo gives a party in the café on Tuesday at 5.", ""),
         # the person
         ("Ada gives a party in the café on Tuesday at five.", "who"),
         ("Bo told me that Ada gives a party in the café on Tuesday at five.", "who"),

@@ -410,8 +410,6 @@ def takes_for_own(fact: Fact, text: str, teller: str) -> bool:
     >>> takes_for_own(PARTY, "I give a party.", "Ada Brandt")
     True
     """
-    if teller == fact.who:
-        return False
     as_said = still_says(fact, text, speaker=teller)["who"]
     by_owner = still_says(fact, text, speaker=fact.who)["who"]
     return by_owner and not as_said
