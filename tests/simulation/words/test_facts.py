@@ -140,6 +140,12 @@ def test_the_candidacy_has_neither_place_nor_time(text: str, expected: str) -> N
     assert lost(CANDIDACY, text) == expected
 
 
+@pytest.mark.parametrize("verb", ["bakes", "baked", "is baking", "makes"])
+def test_bread_is_baked_in_every_tense(verb: str) -> None:
+    fact = Fact("Hana Sato", "bakes bread", "in the park", "on Friday at nine")
+    assert lost(fact, f"Hana {verb} bread in the park on Friday at nine.") == ""
+
+
 def test_who_is_called_park_is_no_park() -> None:
     fact = Fact("Jun Park", "reads from a diary", "in the library", "on Sunday at one")
     assert lost(fact, "Jun Park reads a diary in the library on Sunday at one.") == ""
