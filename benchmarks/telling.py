@@ -3,8 +3,8 @@ notebook.
 
     python benchmarks/telling.py
 
-Teaching takes two minutes on two quiet cores, twice, and the chains one minute each of
-three times. What is recorded already is not done again.
+One thread of a busy machine took a quarter of an hour for teaching and chains. What is
+recorded already is not done again.
 """
 
 import time

@@ -5,24 +5,19 @@ computed beforehand. Moving a slider writes an SVG, in a few milliseconds.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from jinja2 import Template
 
+from smallscale.core.templates import template
 from smallscale.core.validation import require
 from smallscale.dpo.optimum import optimal_policy
 from smallscale.dpo.reviews import Reviews, measure
 from smallscale.notebook.explorer import Explorer
 
-POLICY_TEMPLATE = Template(
-    Path(__file__).with_name("policy.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-)
+POLICY_TEMPLATE = template("dpo/policy.html.j2")
 TALLEST = 200  # column, in units of the SVG, which is 760 wide
 COLUMN_SPAN = 2.0  # of reward
 LISTED = 6  # of the likeliest reviews

@@ -7,21 +7,16 @@ and fills a template beside this file.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import torch
-from jinja2 import Environment, FileSystemLoader
 from torch import Tensor
 
+from smallscale.core.templates import template
 from smallscale.kernels import tiled
 from smallscale.kernels.counts import Traffic, elements_moved, fast_memory
 from smallscale.notebook.explorer import Explorer
-
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
-)
 
 
 @dataclass(frozen=True)
@@ -154,7 +149,7 @@ def _tile_scene(steps: Sequence[Step], number: int, n: int, d: int, block: int) 
         (step.rows.start // block, step.cols.start // block): at
         for at, step in enumerate(steps, 1)
     }
-    return TEMPLATES.get_template("tile_stepper.html.j2").render(
+    return template("kernels/tile_stepper.html.j2").render(
         asdict(here),
         sentence=sentence,
         count=-(-n // block),
@@ -186,7 +181,7 @@ def _traffic_scene(
         f"N²d²/M, the theorem's order, is {n * n * d * d / memory:,.0f}."
     )
     fitting = [size for size in counted if fast_memory(d, size, keys) <= memory]
-    return TEMPLATES.get_template("traffic_explorer.html.j2").render(
+    return template("kernels/traffic_explorer.html.j2").render(
         sentence=sentence,
         n=n,
         d=d,

@@ -5,23 +5,17 @@ millisecond.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import torch
-from jinja2 import Environment, FileSystemLoader, Template
 from numpy.typing import NDArray
 
 from smallscale.training.evaluation import Model, predict_logits
 
 BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
-)
 
 
 @dataclass(frozen=True)
@@ -36,11 +30,6 @@ class Picture:
     paths: dict[str, str]
     height: int
     width: int
-
-
-def template(name: str) -> Template:
-    """Return a template of this theme, by its place: "images/attack.html.j2"."""
-    return _TEMPLATES.get_template(name)
 
 
 def picture(caption: str, colours: list[list[str]]) -> Picture:

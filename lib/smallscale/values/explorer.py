@@ -5,24 +5,19 @@ Nothing is fitted when a slider moves. Groups, positions and scores are computed
 beforehand, and the view is written as SVG.
 """
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from jinja2 import Template
 
+from smallscale.core.templates import template
 from smallscale.core.validation import finite_number
 from smallscale.notebook.explorer import Explorer
 from smallscale.values.consensus import enough_votes, group_aware_consensus
 from smallscale.votes.polis import group_labels, vote_matrix
 
-VOTES_TEMPLATE = Template(
-    Path(__file__).with_name("votes.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-)
+VOTES_TEMPLATE = template("values/votes.html.j2")
 
 
 class VoteStyle(NamedTuple):

@@ -8,6 +8,7 @@ import pytest
 
 from smallscale.foundations.scaling.power_law import (
     FREE,
+    Bootstrap,
     PowerLaw,
     bootstrap,
     fit_power_law,
@@ -33,6 +34,20 @@ def test_without_scatter_the_law_itself_is_found(form: str) -> None:
     for name in ("E", "alpha", "beta", "gamma"):
         assert getattr(law, name) == pytest.approx(getattr(truth, name), rel=0.03)
     assert law.loss(*NEXT) == pytest.approx(truth.loss(*NEXT), rel=2e-3)
+
+
+def test_in_a_unit_that_makes_losses_small_the_exponents_are_the_same() -> None:
+    truth = TRUTHS["hoffmann"]
+    law = fit_power_law(N, D, truth.loss(N, D) / 100)
+    assert law.alpha == pytest.approx(truth.alpha, rel=0.03)
+    assert pytest.approx(truth.E / 100, rel=0.03) == law.E
+
+
+def test_runs_that_lay_above_the_law_raise_what_is_foretold() -> None:
+    law = TRUTHS["hoffmann"]
+    above = Bootstrap(law, (law,), np.full(len(N), 0.1))
+    foretold = above.predict(*NEXT)
+    assert foretold.low > foretold.loss == law.loss(*NEXT)
 
 
 def test_what_a_form_does_not_fit_stays_fixed() -> None:

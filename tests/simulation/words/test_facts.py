@@ -55,6 +55,7 @@ def test_the_facts_are_those_of_the_town() -> None:
         ("No, Bo gives a party in the café on Tuesday at five, not on Friday.", ""),
         ("Do not miss Bo's party in the café on Tuesday at five.", ""),
         ("Bo gives a party in the café, not in the park, on Tuesday at five.", ""),
+        ("Ada is not there but Bo gives a party in the café on Tuesday at 5.", ""),
         # the person
         ("Ada gives a party in the café on Tuesday at five.", "who"),
         ("Bo told me that Ada gives a party in the café on Tuesday at five.", "who"),
@@ -137,6 +138,12 @@ def test_a_thing_that_is_done_needs_its_verb(text: str, expected: str) -> None:
 )
 def test_the_candidacy_has_neither_place_nor_time(text: str, expected: str) -> None:
     assert lost(CANDIDACY, text) == expected
+
+
+@pytest.mark.parametrize("verb", ["bakes", "baked", "is baking", "makes"])
+def test_bread_is_baked_in_every_tense(verb: str) -> None:
+    fact = Fact("Hana Sato", "bakes bread", "in the park", "on Friday at nine")
+    assert lost(fact, f"Hana {verb} bread in the park on Friday at nine.") == ""
 
 
 def test_who_is_called_park_is_no_park() -> None:

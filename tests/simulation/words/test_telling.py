@@ -27,6 +27,7 @@ from smallscale.simulation.words.telling import (
     STARTS,
     Pair,
     answer_loss,
+    ascribed,
     chain,
     few_shot_prompt,
     held_out_facts,
@@ -243,6 +244,7 @@ def made_up_chains() -> pd.DataFrame:
                 rows.append(
                     {"arm": "taught", "start": "own", "seed": seed, "fact": fact}
                     | {"retelling": retelling, "own": not slots["who"], **slots}
+                    | {"present": False}
                 )
     return pd.DataFrame(rows)
 
@@ -263,6 +265,22 @@ def test_survival_is_the_mean_over_seeds_with_students_interval() -> None:
 def test_without_a_record_nothing_is_made_up(tmp_path: Path) -> None:
     with pytest.raises(NotRecorded):
         recorded_chains(RecordedModel(tmp_path / "none.jsonl"), ask="never")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ada Brandt gives a party.", True),
+        ("Emil is giving a party.", True),
+        ("Bo Lindqvist gives a party.", False),
+        ("Hana Sato gives a party.", False),
+        ("I give a party.", False),
+        ("", False),
+    ],
+)
+def test_a_party_is_ascribed_to_who_is_present(text: str, expected: bool) -> None:
+    present = ("", "Ada Brandt", "Bo Lindqvist", "Emil Brandt")
+    assert ascribed(PARTY, text, present) == expected
 
 
 def test_names_are_drawn_evenly() -> None:

@@ -5,12 +5,10 @@ the template escapes whatever it is given.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
 from tokenizers import ByteLevelBPETokenizer
 
 from smallscale.attribution.markets.market import Texts
@@ -21,6 +19,7 @@ from smallscale.attribution.markets.sources import (
     source_line,
     token_texts,
 )
+from smallscale.core.templates import template
 from smallscale.core.validation import require
 from smallscale.notebook.explorer import Explorer
 
@@ -39,10 +38,7 @@ AUTHOR_COLOURS = (
 COMPLETION_CENTS = 100  # paid for each completion
 REASONS = 3  # how many of a completion's tokens are given as reasons
 
-HERE = Path(__file__).parent
-TEMPLATE = Environment(
-    loader=FileSystemLoader([HERE, HERE.parent]), autoescape=True
-).get_template("statement.html.j2")
+TEMPLATE = template("attribution/markets/statement.html.j2")
 
 
 def statement_explorer(

@@ -7,19 +7,18 @@ images. Moving a slider only writes HTML.
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import torch
-from jinja2 import Environment, FileSystemLoader
 from matplotlib.image import imsave
 from torch import Generator, Tensor, nn
 
 from smallscale.attribution.scores.loss_checks import Loss
 from smallscale.attribution.scores.retraining import retrain, stack_outputs
 from smallscale.attribution.scores.training_config import TrainingConfig
+from smallscale.core.templates import template
 from smallscale.notebook.explorer import Explorer
 
 REMOVAL_ORDERS = ("most helpful", "most harmful", "random")
@@ -32,10 +31,7 @@ TEST_IMAGE_PIXELS = 120
 REMOVED_IMAGE_PIXELS = 50
 REMOVED_SHOWN = 10  # how many of the removed images are drawn
 
-HERE = Path(__file__).parent
-TEMPLATE = Environment(
-    loader=FileSystemLoader([HERE, HERE.parent]), autoescape=True
-).get_template("removal.html.j2")
+TEMPLATE = template("attribution/scores/removal.html.j2")
 
 
 def removal_order(scores: Any, *, seed: int = 0) -> Tensor:

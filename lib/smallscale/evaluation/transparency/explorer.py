@@ -4,14 +4,13 @@ A score is a mean of three shares, so moving a slider only adds and sorts.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from jinja2 import Template
 
+from smallscale.core.templates import template
 from smallscale.evaluation.transparency.editions import Edition
 from smallscale.evaluation.transparency.uncertainty import Z
 from smallscale.evaluation.transparency.weights import (
@@ -25,11 +24,7 @@ OPENING_PARTS = 6
 STAYED = "#0072B2"  # Okabe and Ito's blue, green and vermilion
 ROSE = "#009E73"
 FELL = "#D55E00"
-WEIGHTS_TEMPLATE = Template(
-    Path(__file__).with_name("weights.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-)
+WEIGHTS_TEMPLATE = template("evaluation/transparency/weights.html.j2")
 
 
 class _Row(NamedTuple):

@@ -3,19 +3,14 @@
 Everything is computed as the sliders move: a prompt is read in milliseconds.
 """
 
-from pathlib import Path
-
 import ipywidgets as widgets
 import numpy as np
 import torch
-from jinja2 import Environment, FileSystemLoader
 
+from smallscale.core.templates import template
 from smallscale.foundations.in_context.regressor import InContextRegressor
 from smallscale.notebook.explorer import Explorer
 
-HERE = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
-)
 WIDTH, HEIGHT = 460, 280  # of the picture, in its own units
 REACH = 4.0  # the picture shows inputs from -REACH to REACH
 TALLEST = 6.0  # and answers from -TALLEST to TALLEST
@@ -55,7 +50,7 @@ def line_scene(
     seen = predictions_along(model, x, y, grid)
     fitted = float(x @ y / (x @ x)) if examples else 0.0
     at_one, far = (float(seen[np.abs(grid - g).argmin()]) for g in (1.0, REACH))
-    return HERE.get_template("line.html.j2").render(
+    return template("foundations/in_context/line.html.j2").render(
         width=WIDTH,
         height=HEIGHT,
         dots=[_place(a, b) for a, b in zip(x, y, strict=True)],

@@ -1,14 +1,13 @@
 """Which way does it go? A widget: an optimizer's path on a surface, computed live."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import contourpy
 import ipywidgets as widgets
 import numpy as np
-from jinja2 import Template
 from numpy.typing import NDArray
 
+from smallscale.core.templates import template
 from smallscale.foundations.races.steps import follow, in_turn
 from smallscale.foundations.races.surfaces import (
     DESCENDERS,
@@ -20,11 +19,7 @@ from smallscale.foundations.races.surfaces import (
 )
 from smallscale.notebook.explorer import Explorer
 
-TEMPLATE = Template(
-    Path(__file__).with_name("path.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-)
+TEMPLATE = template("foundations/races/path.html.j2")
 IN_TURN = "gradients 3, -1, -1 in turn"
 STEPS = 100
 STEPS_IN_TURN = 300

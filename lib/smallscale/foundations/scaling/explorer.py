@@ -4,14 +4,13 @@ All fits are made beforehand; moving a slider draws one of them.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from jinja2 import Template
 
+from smallscale.core.templates import template
 from smallscale.core.validation import require
 from smallscale.foundations.scaling.power_law import (
     FREE,
@@ -22,11 +21,7 @@ from smallscale.foundations.scaling.power_law import (
 )
 from smallscale.notebook.explorer import Explorer
 
-LAW_TEMPLATE = Template(
-    Path(__file__).with_name("law.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-)
+LAW_TEMPLATE = template("foundations/scaling/law.html.j2")
 COLUMNS = ("inner", "tokens", "loss")
 WORDS = {
     "hoffmann": "with a floor (Hoffmann)",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from smallscale.core.templates import template
 from smallscale.core.validation import as_float, as_tensor, require
 from smallscale.notebook.explorer import Explorer
 from smallscale.robustness.images.attacks import pgd
@@ -23,7 +24,6 @@ from smallscale.robustness.pictures import (
     mixed,
     picture,
     probabilities,
-    template,
 )
 from smallscale.training.evaluation import Model
 
@@ -119,7 +119,7 @@ def attack_scene(
         caption = f"change, {1 / largest:.3g} times as strong"
         change = change / largest
     reading = f"True {truth}, read as {read} with probability {shares[read]:.2f}"
-    return template("images/attack.html.j2").render(
+    return template("robustness/images/attack.html.j2").render(
         sentence=f"{reading}{of_truth}; {size}",
         image=picture("image", mixed(seen, WHITE)),
         change=picture(caption, _signed_colours(change)),

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
-from jinja2 import Template
 
+from smallscale.core.templates import template
 from smallscale.core.validation import require
 from smallscale.notebook.explorer import Explorer
 from smallscale.robustness.reading.addsent import original_id
@@ -17,12 +16,7 @@ from smallscale.robustness.reading.readings import Pair, ReaderLike, Reading
 from smallscale.robustness.reading.squad import f1
 from smallscale.robustness.reading.words import Array
 
-PAGE = Template(
-    Path(__file__).with_name("reading.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+PAGE = template("robustness/reading/reading.html.j2")
 ANSWERS_SHOWN = 5
 SEARCHED = 20  # questions that are tried for each one that is shown
 # Where the misleading sentence may stand.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from smallscale.core.templates import template
 from smallscale.notebook.explorer import Explorer
 from smallscale.robustness.pictures import (
     WHITE,
@@ -18,7 +19,6 @@ from smallscale.robustness.pictures import (
     mixed,
     picture,
     probabilities,
-    template,
 )
 from smallscale.robustness.shift.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from smallscale.training.evaluation import Model
@@ -83,7 +83,7 @@ def corruption_scene(
     read = int(shares.argmax())
     state = f"{name.capitalize()}, severity {severity}" if severity else "Not corrupted"
     reading = f"true {truth}, read as {read} with probability {shares[read]:.2f}"
-    return template("shift/corruption.html.j2").render(
+    return template("robustness/shift/corruption.html.j2").render(
         sentence=f"{state}: {reading}.",
         image=picture("what the model sees", mixed(seen, WHITE)),
         probabilities=shares.tolist(),

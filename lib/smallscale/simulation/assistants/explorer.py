@@ -4,24 +4,19 @@ Every combination of rules is lived through beforehand; a slider only draws it.
 """
 
 from itertools import product
-from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
-from jinja2 import Template
 
 from smallscale.core.progress import ProgressBar
+from smallscale.core.templates import template
 from smallscale.notebook.explorer import Explorer
 from smallscale.simulation.assistants.life import Lived, live
 from smallscale.simulation.assistants.news import TRUTH
 from smallscale.simulation.assistants.rules import INTERVENTIONS, Rules
 from smallscale.simulation.assistants.world import LEAST, MOST, World
 
-BELIEFS_TEMPLATE = Template(
-    Path(__file__).with_name("beliefs.html.j2").read_text("utf-8"),
-    autoescape=True,
-    trim_blocks=True,
-)
+BELIEFS_TEMPLATE = template("simulation/assistants/beliefs.html.j2")
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 RANKED_BY = ("engagement", "both", "truth")
 BIN = 4.0  # million

@@ -377,8 +377,6 @@ def _denied(
             j += 1
         rest = words[j:]
         following = low[j] if j < len(low) else "."
-        if following in ENDS and word in ("no", "not"):
-            continue
         if following in NOT_DENIED:
             continue
         place = [p for p in place_words if _place_at(rest[: len(p)], p)]

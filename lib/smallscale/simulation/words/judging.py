@@ -6,12 +6,11 @@ printed form. Both see the same pairs, and neither sees which condition wrote wh
 
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment
 
+from smallscale.core.templates import template
 from smallscale.core.validation import one_of, require, same_length
 from smallscale.models import RecordedModel
 
@@ -34,9 +33,7 @@ EXAMPLES = (
         "A",
     ),
 )
-_FORM = Environment(autoescape=True, trim_blocks=True).from_string(
-    Path(__file__).with_name("form.html.j2").read_text("utf-8")
-)
+FORM_TEMPLATE = template("simulation/words/form.html.j2")
 
 
 class Pair(NamedTuple):
@@ -130,7 +127,7 @@ def blind_form(pairs: Sequence[Pair], *, title: str, seed: int = 0) -> Form:
     for number, (question, a, b) in enumerate(rows, 1):
         lines += [f"{number}. {question}", f"   A: {_line(a)}", f"   B: {_line(b)}"]
         lines += ["   [ ] A   [ ] B   [ ] =", ""]
-    html = _FORM.render(title=title, rows=rows)
+    html = FORM_TEMPLATE.render(title=title, rows=rows)
     return Form(html, "\n".join(lines), order, swapped)
 
 

@@ -7,7 +7,7 @@ other news, about other people at other places, it needs none.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +63,7 @@ EXAMPLE_FACTS = (
     Fact("Abel Ferrari", "gives a talk", "in the museum", "on Friday at six"),
 )
 STARTS = ("own", "named")  # who tells first: whom the news is about, or another
-ARMS = ("few-shot", "taught", "taught without I")
+ARMS = ("few-shot", "taught")
 TOKENS = 40  # that an utterance may have
 OWN_SHARE = 0.5  # of training pairs in which people speak of themselves
 LR = 1e-3
@@ -322,18 +322,14 @@ def tell_chains(
     """Return what a model, taught or not, makes of held-out facts, as JSON holds it.
 
     arm: "few-shot" is the model as it comes, with examples; "taught" is trained on
-    `training_pairs`, and "taught without I" on those alone in which nobody speaks of
-    themselves. seeds: of the facts, `facts` of them a seed.
+    `training_pairs`. seeds: of the facts, `facts` of them a seed.
     Returns losses, one a step of the training; and chains: for each fact and each of
     STARTS the seed, the start, the fact and the utterances.
     """
     one_of("arm", arm, ARMS)
     losses: list[float] = []
     if arm != "few-shot":
-        own = 0.0 if arm == "taught without I" else OWN_SHARE
-        losses = train_teller(
-            *model, seed=training_seed, steps=steps, own=own, progress=arm
-        )
+        losses = train_teller(*model, seed=training_seed, steps=steps, progress=arm)
     prompt = few_shot_prompt if arm == "few-shot" else retelling_prompt
     news = [
         (seed, start, fact)
@@ -374,8 +370,9 @@ def recorded_chains(
     """Return every utterance of `tell_chains` and what the rule finds in it.
 
     Columns: arm, seed, start, fact, retelling (0 is the first telling), teller, text,
-    who, what, where, when, and own: whether the teller takes for their own what was
-    somebody else's.
+    who, what, where, when; own: whether the teller takes for their own what was
+    somebody else's ("I"); and present: whether they ascribe it, by name, to one of the
+    three who were named when they heard it and to whom they tell it.
     Raises NotRecorded for what was not recorded, where the model is not there.
     """
     model = model or RecordedModel(RECORDED)
@@ -389,7 +386,8 @@ def recorded_chains(
 def _read(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for one in found["chains"]:
         fact = Fact(*one["fact"])
-        for retelling, (teller, _, text) in enumerate(one["told"]):
+        before = ""
+        for retelling, (teller, listener, text) in enumerate(one["told"]):
             yield {
                 "seed": one["seed"],
                 "start": one["start"],
@@ -399,7 +397,21 @@ def _read(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "text": text,
                 **still_says(fact, text, speaker=teller),
                 "own": takes_for_own(fact, text, teller),
+                "present": ascribed(fact, text, (before, teller, listener)),
             }
+            before = teller
+
+
+def ascribed(fact: Fact, text: str, people: Sequence[str]) -> bool:
+    """Return whether a text says by name that one of these people, and not the person
+    of the fact, is who it is about.
+
+    >>> from smallscale.simulation.words.facts import PARTY
+    >>> ascribed(PARTY, "Ada gives a party.", ["Ada Brandt", "Bo Lindqvist"])
+    True
+    """
+    others = [name for name in people if name and name != fact.who]
+    return any(still_says(replace(fact, who=name), text)["who"] for name in others)
 
 
 def takes_for_own(fact: Fact, text: str, teller: str) -> bool:
@@ -410,8 +422,6 @@ def takes_for_own(fact: Fact, text: str, teller: str) -> bool:
     >>> takes_for_own(PARTY, "I give a party.", "Ada Brandt")
     True
     """
-    if teller == fact.who:
-        return False
     as_said = still_says(fact, text, speaker=teller)["who"]
     by_owner = still_says(fact, text, speaker=fact.who)["who"]
     return by_owner and not as_said
@@ -421,14 +431,15 @@ def survival(chains: pd.DataFrame) -> pd.DataFrame:
     """Return the share of utterances that still say each slot, by number of retellings.
 
     chains: as from `recorded_chains`, two seeds or more. A row for each arm, start and
-    retelling from 1; for who, what, where, when, all four together ("all") and "own"
-    the mean over seeds, and with "_half" behind it the half of its 95 % interval by
-    Student's t, each seed with facts, listeners and a training of its own.
+    retelling from 1; for who, what, where, when, all four together ("all"), own and
+    present the mean over seeds, and with "_half" behind it the half of its 95 %
+    interval by Student's t. Each seed has facts and listeners of its own; the training
+    is one.
     """
     retold = chains[chains["retelling"] > 0].copy()
     require(retold["seed"].nunique() >= 2, "chains must be of two seeds or more")
     retold["all"] = retold[list(SLOTS)].all(axis=1)
-    columns = [*SLOTS, "all", "own"]
+    columns = [*SLOTS, "all", "own", "present"]
     keys = ["arm", "start", "retelling"]
     by_seed = retold.groupby([*keys, "seed"], sort=False)[columns].mean()
     rows = []

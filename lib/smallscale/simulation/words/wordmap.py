@@ -11,8 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment
-
+from smallscale.core.templates import template
 from smallscale.core.validation import finite_number, require, same_length
 from smallscale.simulation.world import PUBLIC_PLACES, clock
 
@@ -22,11 +21,8 @@ LEAST_LINES = 1  # of people in a place
 HEAD = 1.2  # of a place, in lines of people, for its name
 GAP = 0.02  # between places, of the map's width
 PERSON_KEYS = {"name", "x", "y", "says", "stream"}
-_HERE = Path(__file__)
-_PAGE = Environment(autoescape=True, trim_blocks=True).from_string(
-    _HERE.with_name("wordmap.html.j2").read_text("utf-8")
-)
-_SCRIPT = _HERE.with_name("wordmap.js").read_text("utf-8")
+PAGE_TEMPLATE = template("simulation/words/wordmap.html.j2")
+_SCRIPT = Path(__file__).with_name("wordmap.js").read_text("utf-8")
 
 
 class Box(NamedTuple):
@@ -126,7 +122,7 @@ def word_map(
     }
     # What ends a script or opens a comment stands nowhere in it.
     data = json.dumps(film, ensure_ascii=False).replace("<", "\\u003c")
-    page: str = _PAGE.render(title=title, film=data, script=_SCRIPT)
+    page: str = PAGE_TEMPLATE.render(title=title, film=data, script=_SCRIPT)
     return page
 
 
