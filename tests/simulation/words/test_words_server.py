@@ -53,9 +53,9 @@ def test_what_a_server_says_is_read_up_to_its_first_line(address: str) -> None:
     assert isinstance(speaker, ServerSpeaker)
     assert speaker.write(["Hello?", "Bo Lindqvist?"]) == ["I am well.", "status 400"]
     assert isinstance(speaker.write(["Bo Lindqvist?"])[0], Fault)
-    assert [
-        asked["messages"][0] for asked in ASKED
-    ] == [{"role": "system", "content": INSTRUCTION}] * 3
+    assert [asked["messages"][0] for asked in ASKED] == [
+        {"role": "system", "content": INSTRUCTION}
+    ] * 3
     texts = sorted(asked["messages"][1]["content"] for asked in ASKED)
     assert texts == ["Bo Lindqvist?", "Bo Lindqvist?", "Hello?"]
 

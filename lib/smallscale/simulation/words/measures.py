@@ -34,7 +34,7 @@ QUESTIONS = {
     "candidacy": "Who is standing for mayor?",
 }
 HOURS = 43  # of a run: until the party is over
-MOMENTS = 20  # of a town that are lived again with a part taken away
+MOMENTS = 15  # of a town that are lived again with a part taken away
 
 
 class Chain(NamedTuple):
