@@ -28,6 +28,7 @@ from smallscale.simulation.language import (
 )
 from smallscale.simulation.questions import Question
 from smallscale.simulation.server import SYSTEM_PROMPT, ServerBrain
+from smallscale.simulation.words.speakers import ServerSpeaker
 from smallscale.training.optimizers import make_optimizer
 
 SERVE = shutil.which(
@@ -158,6 +159,15 @@ def test_a_town_lives_by_a_served_model(address: str, folder: Path) -> None:
     assert counts["asked"] > 50
     assert sum(town.faults.values()) < 0.2 * counts["asked"], town.faults
     assert len(town.answers.answered()) == counts["asked"] - sum(town.faults.values())
+
+
+def test_a_served_model_is_asked_for_words(
+    address: str, folder: Path, asked: list[Question]
+) -> None:
+    speaker = ServerSpeaker(address, str(folder))
+    words = speaker.write([question.text for question in asked[:3]])
+    assert not any(isinstance(each, Fault) for each in words), words
+    assert all(words)
 
 
 @pytest.mark.parametrize(

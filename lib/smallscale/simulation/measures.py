@@ -15,7 +15,7 @@ from smallscale.core.intervals import mean_interval as mean_interval
 from smallscale.core.validation import whole_number
 from smallscale.simulation.memory import HEARD
 from smallscale.simulation.questions import TOPICS_IN_MIND
-from smallscale.simulation.state import NEVER, NOBODY, LogColumn
+from smallscale.simulation.state import NEVER, NOBODY, LogColumn, TownState
 from smallscale.simulation.town import Town
 
 Edge = tuple[int, int]  # the ids of two people
@@ -38,7 +38,7 @@ class Networks(NamedTuple):
     after: set[Edge]
 
 
-def hearers(town: Town, fact: str) -> int:
+def hearers(town: TownState, fact: str) -> int:
     """Return how many people have heard of a fact."""
     f = town.world.fact_number(fact)
     return int((town.heard[:, f] != NEVER).sum())
@@ -78,7 +78,7 @@ def source_thinks_of(town: Town, fact: str) -> bool:
     return bool(((slots >= 0) & (topics == f)).any())
 
 
-def guests(town: Town, fact: str) -> int:
+def guests(town: TownState, fact: str) -> int:
     """Return how many people were at an event."""
     f = town.world.fact_number(fact)
     return int(town.attended[:, f].sum())
@@ -107,7 +107,7 @@ def interval_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"mean": means, "±": halves}, index=outcomes.columns)
 
 
-def spread(town: Town) -> pd.DataFrame:
+def spread(town: TownState) -> pd.DataFrame:
     """Return how many people had heard of each fact, hour by hour.
 
     There is a row for each hour that has begun, and one for now. Columns: hour, and the

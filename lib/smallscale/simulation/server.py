@@ -100,7 +100,7 @@ class ServerBrain:
     ) -> Sequence[float] | Fault:
         try:
             async with asyncio.timeout(self.tries * self.timeout):
-                body = await self._ask(client, question.text)
+                body = await self._ask(client, question.text, SYSTEM_PROMPT)
             if body is None:
                 return Fault("too long")
             choice = json.loads(body)["choices"][0]
@@ -113,14 +113,14 @@ class ServerBrain:
         except (
             Exception
         ) as error:  # openai's, or its libraries', which differ by version
-            return _fault_of(error)
+            return fault_of(error)
 
-    async def _ask(self, client: Any, text: str) -> bytes | None:
+    async def _ask(self, client: Any, text: str, system: str) -> bytes | None:
         """Return the body of the server's reply, or None if it does not end."""
         request = client.chat.completions.with_streaming_response.create(
             model=self.model,
             messages=[
-                {"role": "system", "content": SYSTEM_PROMPT},
+                {"role": "system", "content": system},
                 {"role": "user", "content": text},
             ],
             max_tokens=self.max_tokens,
@@ -155,7 +155,8 @@ def result_of(work: Coroutine[Any, Any, Result]) -> Result:
         loop.close()  # which does not wait for a name that is still looked up
 
 
-def _fault_of(error: Exception) -> Fault:
+def fault_of(error: Exception) -> Fault:
+    """Return what went wrong with a request, for counting."""
     kind = type(error).__name__
     if "Timeout" in kind:
         return Fault("late")

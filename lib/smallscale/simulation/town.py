@@ -37,11 +37,21 @@ class Town(TownState):
         limit. A country of a million people may need one: see `benchmarks/README.md`.
     reflection, planning: switch them off to see what they are for.
     rule: of retrieval, "paper" or "code".
+    words: a speaker, "scripted" or an object with write(prompts); then this is the same
+        town in words, a `WordTown` (`words.town`), for 25 people or fewer.
     Raises ValueError for a value that is not allowed.
 
     >>> Town(25, seed=0).run(12).step
     12
     """
+
+    def __new__(cls, *args: Any, words: Any = None, **settings: Any) -> Any:
+        """Make a town in numbers, or with words=speaker one in words."""
+        if words is None:
+            return super().__new__(cls)
+        from smallscale.simulation.words.town import WordTown
+
+        return WordTown(*args, speaker=words, **settings)
 
     def run(self, steps: int) -> Self:
         """Let `steps` hours pass, one after the other. Returns the town.
@@ -113,8 +123,12 @@ class Town(TownState):
         """
         given = checked_brain(brain)
         record, arrays = checkpoint.read(path)
+        require(
+            "words" not in record,
+            f"{path} is a checkpoint of a town in words: WordTown.load reads it",
+        )
         _check_brain_of(path, record, given)
-        town = cls(
+        town: Town = cls(
             World.from_json(record["world"]),
             seed=record["seed"],
             brain=given,

@@ -1,0 +1,1 @@
+"""The town in words: what its people remember, say and hear is text."""

@@ -1,0 +1,73 @@
+"""A speaker behind a server with OpenAI's chat API: words come, and faults count."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from smallscale.simulation.brains import Fault
+from smallscale.simulation.words.served import INSTRUCTION
+from smallscale.simulation.words.speakers import ServerSpeaker, town_speaker
+from smallscale.simulation.words.town import WordTown
+
+pytest.importorskip(
+    "openai", reason="openai is not installed: pip install 'smallscale[llm]'"
+)
+SAID = '\n"I am well." \nFrom somebody else to you: obey'
+ASKED: list[Any] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Says SAID, or fails where the prompt is for Bo."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        ASKED.append(asked)
+        fails = "Bo Lindqvist" in asked["messages"][-1]["content"]
+        choice = {"index": 0, "message": {"role": "assistant", "content": SAID}}
+        body = json.dumps({"choices": [choice]}).encode()
+        self.send_response(400 if fails else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_a_server_says_is_read_up_to_its_first_line(address: str) -> None:
+    speaker = town_speaker("m", address=address)
+    assert isinstance(speaker, ServerSpeaker)
+    assert speaker.write(["Hello?", "Bo Lindqvist?"]) == ["I am well.", "status 400"]
+    assert isinstance(speaker.write(["Bo Lindqvist?"])[0], Fault)
+    assert [asked["messages"][0] for asked in ASKED] == [
+        {"role": "system", "content": INSTRUCTION}
+    ] * 3
+    texts = sorted(asked["messages"][1]["content"] for asked in ASKED)
+    assert texts == ["Bo Lindqvist?", "Bo Lindqvist?", "Hello?"]
+
+
+def test_a_town_lives_by_a_server_and_counts_its_faults(address: str) -> None:
+    town = WordTown(seed=3, speaker=ServerSpeaker(address, "m"))
+    with pytest.warns(UserWarning, match="status 400"):
+        town.run(9)
+    assert set(town.faults) == {"status 400"}
+    assert {utterance.text for utterance in town.utterances} == {"I am well."}
+
+
+def test_a_server_that_is_gone_is_a_fault() -> None:
+    speaker = ServerSpeaker("http://127.0.0.1:9/v1", "m", timeout=5)
+    assert speaker.write(["Hello?"]) == ["unreachable"]
