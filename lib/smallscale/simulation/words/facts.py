@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ FIRST_PERSON = set(_ENGLISH["first_person"])
 THIRD_PERSON = set(_ENGLISH["third_person"])
 # Words that begin with a capital letter and are nobody's name.
 NO_NAMES = set(_ENGLISH["no_names"])
+_NEVER_NAMES = NO_NAMES | FIRST_PERSON | THIRD_PERSON
 BEFORE_HOURS = set(_ENGLISH["before_hours"])
 ENDS = set('.,;:!?"')
 _ENDINGS = (
@@ -228,11 +230,7 @@ def _named(
 ) -> Iterator[tuple[int, str, int]]:
     """Yield position, name and number of words of each person: "I" for the speaker,
     "she" for a person named before, "?" for one who does not live here."""
-    full_names = {tuple(_words(name)): name for name in names}
-    single: dict[str, list[str]] = {}
-    for parts, name in full_names.items():
-        for part in {parts[0], parts[-1]}:
-            single.setdefault(part, []).append(name)
+    full_names, single = _name_table(tuple(names))
     i = 0
     while i < len(words):
         if words[i].lower() in FIRST_PERSON:
@@ -250,11 +248,22 @@ def _named(
         i += max(1, length)
 
 
+@lru_cache
+def _name_table(
+    names: tuple[str, ...],
+) -> tuple[dict[tuple[str, ...], str], dict[str, list[str]]]:
+    """Return names by all of their words, and by their first and by their last."""
+    full_names = {tuple(_words(name)): name for name in names}
+    single: dict[str, list[str]] = {}
+    for parts, name in full_names.items():
+        for part in {parts[0], parts[-1]}:
+            single.setdefault(part, []).append(name)
+    return full_names, single
+
+
 def _may_be_a_name(word: str) -> bool:
     return (
-        word[:1].isupper()
-        and word not in WEEKDAYS
-        and word.lower() not in NO_NAMES | FIRST_PERSON | THIRD_PERSON
+        word[:1].isupper() and word not in WEEKDAYS and word.lower() not in _NEVER_NAMES
     )
 
 

@@ -1,7 +1,9 @@
 """How often is the rule wrong? Utterances that were read one by one, and what it says.
 
 The sample is of what SmolLM2 really said in chains of retellings: see
-`smallscale.simulation.words.telling`.
+`smallscale.simulation.words.telling`. There it speaks in the short sentences that it
+was shown. What it says in a conversation is freer, and the rule's error on that is not
+known. There was one reader, who knew the rule; the rule was not changed afterwards.
 """
 
 import json
