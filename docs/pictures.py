@@ -19,6 +19,8 @@ PICTURES = {  # theme: (notebook, which of its figures, the first is 1)
     "dpo": ("dpo/direct-preference-optimization", 2),
     "values": ("values/collective-constitution", 3),
     "simulation": ("simulation/generative-agents", 2),
+    "foundations": ("foundations/in-context-learning", 3),
+    "evaluation": ("evaluation/holistic-evaluation", 2),
 }
 
 
