@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from smallscale.simulation.words.wordmap import in_a_frame, lay_out, standing, word_map
+from smallscale.simulation.words.wordmap import lay_out, standing, word_map
 from smallscale.simulation.world import World
 from tests.browser.watched import watch
 
@@ -81,7 +81,4 @@ def test_the_map_speaks_shows_names_and_tells_streams(
     assert page.title() == "The town in words"
     assert watched.complaints() == []
     assert watched.requests == [path.as_uri()]
-    page.set_content(in_a_frame(a_page()))
-    inside = page.frame_locator("iframe")
-    expect(inside.locator(".bubble:visible")).to_have_count(3)
     page.context.close()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from smallscale.simulation.words.wordmap import (
-    in_a_frame,
     in_order,
     lay_out,
     standing,
@@ -88,8 +87,6 @@ def test_what_a_model_wrote_ends_no_script() -> None:
     film = film_of(page)
     assert film["texts"] == film["names"] == [bad]
     assert film["frames"][0]["people"][0]["says"] == bad
-    assert page not in in_a_frame(page, title=bad)
-    assert bad not in in_a_frame(page, title=bad)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """The parts of the town in words, each against what can be worked out by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from smallscale.simulation import retrieval_scores
 from smallscale.simulation.brains import Fault
+from smallscale.simulation.words import pages
 from smallscale.simulation.words.objects import seen_in
 from smallscale.simulation.words.speakers import (
     checked_speaker,
@@ -128,3 +131,11 @@ def test_objects_have_states() -> None:
     assert seen_in("café", 12) == [("The oven in the café is hot.", 1)]
     assert seen_in("café", 13 + 24) == [("The oven in the café is hot.", 1)]
     assert seen_in("clinic", 12) == []
+
+
+def test_a_page_is_kept_in_the_runs_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALLSCALE_RUN_FOLDER", str(tmp_path))
+    assert pages.keep("<p>é") == "`town-in-words.html` in the run's own folder"
+    assert (tmp_path / "town-in-words.html").read_text("utf-8") == "<p>é"

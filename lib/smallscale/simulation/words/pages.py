@@ -1,5 +1,8 @@
 """How does one person's day read? Plan, talks, and the evening's reflection."""
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from smallscale.simulation.words.interviews import Interview
@@ -50,6 +53,19 @@ def _standing(town: WordTown, says: dict[int, str]) -> list[dict[str, Any]]:
         }
         for row, name in enumerate(names)
     ]
+
+
+def keep(page: str, name: str = "town-in-words.html") -> str:
+    """Write a page into the run's own folder, and return in words where it is.
+
+    By hand there is no such folder: then into the one for temporary files.
+    """
+    folder = os.environ.get("SMALLSCALE_RUN_FOLDER", "")
+    kept = bool(folder) and Path(folder).is_dir()
+    place = Path(folder) if kept else Path(tempfile.gettempdir())
+    (place / name).write_text(page, encoding="utf-8")
+    where = "the run's own folder" if kept else "the folder for temporary files"
+    return f"`{name}` in {where}"
 
 
 def one_day(town: WordTown, person: str, day: int = 0) -> str:

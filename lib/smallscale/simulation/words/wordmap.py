@@ -7,7 +7,6 @@ the keyboard is, and who is chosen shows all that they remember.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,16 +123,6 @@ def word_map(
     data = json.dumps(film, ensure_ascii=False).replace("<", "\\u003c")
     page: str = PAGE_TEMPLATE.render(title=title, film=data, script=_SCRIPT)
     return page
-
-
-def in_a_frame(
-    page: str, *, title: str = "The town in words", height: int = 900
-) -> str:
-    """Return a page as HTML that can stand inside another, such as an output's."""
-    return (
-        f'<iframe title="{escape(title)}" srcdoc="{escape(page)}" sandbox='
-        f'"allow-scripts" style="width: 100%; height: {height}px; border: 0"></iframe>'
-    )
 
 
 def _checked_film(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
