@@ -7,11 +7,14 @@ metadata of the editor and the machine.
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+
+from smallscale.core.folders import RUN_FOLDER
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # As JupyterLab writes it, so that opening and saving a notebook changes nothing.
@@ -65,6 +68,12 @@ def is_read(output: Any) -> bool:
 def main(paths: list[str]) -> None:
     """Execute and strip each of these notebooks."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[RUN_FOLDER] = folder  # no output names one of this machine
+        _renew(paths)
+
+
+def _renew(paths: list[str]) -> None:
     for path in map(Path, paths):
         print(path, flush=True)
         notebook = nbformat.read(path, as_version=4)

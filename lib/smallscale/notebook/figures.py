@@ -6,18 +6,17 @@ visible sentence and the table say it to everyone.
 """
 
 import io
-import os
 import re
 import textwrap
 import warnings
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from smallscale.core.folders import run_folder
 from smallscale.core.validation import require
 from smallscale.notebook.output import show_output
 
@@ -25,7 +24,6 @@ STYLE = "smallscale.notebook.house"  # for plt.style.use
 LONGEST_TABLE = 200  # rows; a longer table hides what it is there to show
 DOTS_DRAWN = 144  # an inch
 DOTS_SHOWN = 100  # fewer than are drawn, so that the picture is sharp on dense screens
-RUN_FOLDER = "SMALLSCALE_RUN_FOLDER"  # names the folder for a run's own files
 LONGEST_NAME = 60  # characters of a title in a file's name
 LETTERS = 9  # of a bold title in an inch
 
@@ -93,12 +91,12 @@ def _leave_files(fig: Figure, title: str, frame: pd.DataFrame) -> None:
 
     The same figure gives the same bytes. A full disk costs the files, with a warning.
     """
-    folder = os.environ.get(RUN_FOLDER)
-    if not folder or not Path(folder).is_dir():
+    folder = run_folder()
+    if folder is None:
         return
-    number = len(list(Path(folder).glob("figure-*.csv"))) + 1
+    number = len(list(folder.glob("figure-*.csv"))) + 1
     words = "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:LONGEST_NAME].strip("-")
-    stem = Path(folder) / f"figure-{number}-{words}".rstrip("-")
+    stem = folder / f"figure-{number}-{words}".rstrip("-")
     try:
         frame.to_csv(f"{stem}.csv", index=False)
         # Without these, the marks' names and the date would differ each time.

@@ -20,10 +20,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
+from smallscale.core.folders import RUN_FOLDER
 from smallscale.runs.dependencies import installed_places
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
-RUN_FOLDER = "SMALLSCALE_RUN_FOLDER"  # the variable that names a run's own folder
 # The module as an expression, so that no name of ours is left in the notebook.
 KERNEL_SIDE = "__import__('smallscale.runs.kernel_side', fromlist=['kernel_side'])"
 # An ordinary kernel's arguments, by which it ends when whoever started it is gone.

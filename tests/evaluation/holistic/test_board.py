@@ -108,7 +108,7 @@ def test_win_rates_are_those_of_the_plain_function() -> None:
     plain = board(table)
     for k, metric in enumerate(METRICS):
         expected = mean_win_rate(plain[metric].unstack())
-        assert draws.rates()[0, :, k] == pytest.approx(
+        assert draws.rates[0, :, k] == pytest.approx(
             expected[draws.entrants].to_numpy(), nan_ok=True
         )
 

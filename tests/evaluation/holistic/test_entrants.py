@@ -153,4 +153,6 @@ def test_the_ngram_models_probabilities_are_those_of_the_formula() -> None:
 def test_the_ngram_model_stops_where_it_is_told() -> None:
     model = NgramModel("one two.one two.", 3)
     assert model.write(["one"], max_new_tokens=9, stop=["."]) == [" two"]
+    assert model.write(["one"], max_new_tokens=9, stop=["two."]) == [" "]
+    assert model.write(["one t"], max_new_tokens=9, stop=["two"]) == ["wo.one "]
     assert len(model.write(["one"], max_new_tokens=2, stop=[])[0]) == 8

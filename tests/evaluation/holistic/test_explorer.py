@@ -45,7 +45,7 @@ def test_it_is_well_formed_and_escaped(draws: Draws) -> None:
 def test_it_answers_at_once_at_every_extreme(draws: Draws) -> None:
     scene, sliders = ranking_explorer(draws)
     assert list(sliders) == list(METRICS)
-    draws.rates()
+    assert draws.rates.size
     for values in ((0,) * 5, (10,) * 5, (10, 0, 0, 0, 0), (0, 0, 0, 0, 1)):
         start = perf_counter()
         scene(*values)

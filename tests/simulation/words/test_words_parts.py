@@ -1,5 +1,6 @@
 """The parts of the town in words, each against what can be worked out by hand."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,19 @@ def test_objects_have_states() -> None:
     assert seen_in("café", 12) == [("The oven in the café is hot.", 1)]
     assert seen_in("café", 13 + 24) == [("The oven in the café is hot.", 1)]
     assert seen_in("clinic", 12) == []
+
+
+def test_by_hand_a_page_is_kept_in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SMALLSCALE_RUN_FOLDER", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first, second = pages.keep("1"), pages.keep("2")
+    assert first != second
+    assert [Path(each.strip("`")).read_text("utf-8") for each in (first, second)] == [
+        "1",
+        "2",
+    ]
 
 
 def test_a_page_is_kept_in_the_runs_folder(

@@ -12,7 +12,9 @@ import pytest
 from smallscale.simulation import Town, World, measures
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.state import NEVER
+from smallscale.simulation.words.dialogue import Turn, _utterance
 from smallscale.simulation.words.script import ScriptedSpeaker, continued
+from smallscale.simulation.words.stream import Memory
 from smallscale.simulation.words.town import WordTown
 from smallscale.simulation.world import PEOPLE
 
@@ -254,3 +256,19 @@ def test_an_edited_memory_changes_the_copy_alone(lived: WordTown) -> None:
     assert town.digest() == before
     assert measures.hearers(other, "party") == 1
     assert measures.hearers(lived, "party") > 3
+
+
+def test_words_come_from_the_memory_that_says_what_they_say() -> None:
+    """Whoever speaks of one thing and says another has it from another memory."""
+    town = WordTown(seed=3)
+    candidacy, party = (town.world.fact_number(f) for f in ("candidacy", "party"))
+    stream = town.streams[0]
+    spoken_of = stream.add(Memory("…", "heard", 1, 8, fact=candidacy, retellings=1))
+    said_of = stream.add(Memory("…", "heard", 2, 8, fact=party, retellings=2))
+    words = "Bo Lindqvist gives a party in the café."
+    turn = Turn(0, 1, (spoken_of, said_of), spoken_of)
+    found = _utterance(town, 0, turn, words)
+    assert (found.says, found.fact, found.memory) == (party, party, said_of)
+    assert found.retellings == 3
+    invented = _utterance(town, 0, Turn(0, 1, (spoken_of,), spoken_of), words)
+    assert (invented.says, invented.fact) == (party, candidacy)

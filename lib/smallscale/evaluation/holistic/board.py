@@ -6,6 +6,7 @@ another, and what it costs.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ def _rows(
     training: Sequence[Item],
 ) -> list[dict[str, object]]:
     plain = entrant.answers(scenario, test, training)
-    careless = [_carelessly(item) for item in test]
+    careless = [item.carelessly() for item in test]
     rough = entrant.answers(scenario, careless, training, confident=False)
     return [
         {
@@ -78,10 +79,6 @@ def _rows(
             zip(test, plain, rough, strict=True)
         )
     ]
-
-
-def _carelessly(item: Item) -> Item:
-    return Item(item.rough, item.rough, item.answer, item.group, item.options)
 
 
 def measures(rows: pd.DataFrame) -> pd.Series:
@@ -158,7 +155,7 @@ class Draws:
         w = np.array([float(weights.get(name, 0)) for name in METRICS])
         require((w >= 0).all(), f"weights must be at least 0; got {w.tolist()}")
         w = w / w.sum() if w.sum() > 0 else np.full(len(w), 1 / len(w))
-        rates = self.rates()
+        rates = self.rates
         known = ~np.isnan(rates)
         counted = (known * w).sum(-1)
         total = np.full(counted.shape, np.nan)
@@ -182,12 +179,11 @@ class Draws:
         )
         return found.sort_values("rate", ascending=False, kind="stable")
 
+    @cached_property
     def rates(self) -> NDArray[np.float64]:
-        """Return mean win rates (draws + 1, entrants, metrics), as `mean_win_rate`."""
-        if not hasattr(self, "_rates"):
-            x = np.moveaxis(self.values, 1, -1)  # (draws, scenarios, metrics, entrants)
-            self._rates = _win_rates(x)
-        return self._rates
+        """Mean win rates (draws + 1, entrants, metrics), as `mean_win_rate`."""
+        # to (draws, scenarios, metrics, entrants)
+        return _win_rates(np.moveaxis(self.values, 1, -1))
 
 
 def _middle(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -205,12 +205,7 @@ def contamination_table(
                 training, test, fresh = splits[scenario.name]
                 pool = test if seen == "test" else fresh[n:]
                 entrant = Nearest(known={scenario.name: pool[:known]})
-                rough = [
-                    type(item)(
-                        item.rough, item.rough, item.answer, item.group, item.options
-                    )
-                    for item in test
-                ]
+                rough = [item.carelessly() for item in test]
                 asked = {"test": test, "careless test": rough, "new": fresh[:n]}
                 for where, items in asked.items():
                     said = entrant.answers(scenario, items, training)

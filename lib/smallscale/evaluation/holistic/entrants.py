@@ -292,8 +292,9 @@ class NgramModel:
             while text[len(text) - length :] not in self.counts and length:
                 length -= 1
             text += self.counts[text[len(text) - length :]].most_common(1)[0][0]
-            if any(text.endswith(end) for end in stop):
-                return text[start:-1]
+            for end in stop:
+                if text[start:].endswith(end):
+                    return text[start : len(text) - len(end)]
         return text[start:]
 
     def option_logps(

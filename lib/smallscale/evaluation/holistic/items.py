@@ -8,7 +8,7 @@ model's answers can be recorded.
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
 from itertools import combinations
@@ -40,6 +40,10 @@ class Item:
     answer: str
     group: str
     options: tuple[str, ...] = ()
+
+    def carelessly(self) -> "Item":
+        """Return the question as it is written carelessly."""
+        return replace(self, text=self.rough)
 
 
 class Split(NamedTuple):

@@ -145,11 +145,12 @@ def _utterance(town: "WordTown", turn: int, prepared: Turn, text: str) -> "Utter
     memory = stream.memories[prepared.about] if prepared.minds else None
     says = fact_said(town, text, town.name(prepared.speaker))
     fact = memory.fact if memory else 0
-    if says and not fact:  # it came from another memory of those in mind
+    if says and says != fact:  # perhaps it came from another memory of those in mind
         held = [i for i in prepared.minds if stream.memories[i].fact == says]
-        memory = stream.memories[held[0]] if held else memory
-        prepared = prepared._replace(about=held[0] if held else prepared.about)
-        fact = says if held else 0
+        if held:
+            memory = stream.memories[held[0]]
+            prepared = prepared._replace(about=held[0])
+            fact = says
     return Utterance(
         hour=town.step,
         turn=turn,

@@ -1,10 +1,10 @@
 """How does one person's day read? Plan, talks, and the evening's reflection."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from smallscale.core.folders import run_folder
 from smallscale.simulation.words.interviews import Interview
 from smallscale.simulation.words.town import WordTown
 from smallscale.simulation.words.wordmap import Box, lay_out, standing
@@ -58,14 +58,13 @@ def _standing(town: WordTown, says: dict[int, str]) -> list[dict[str, Any]]:
 def keep(page: str, name: str = "town-in-words.html") -> str:
     """Write a page into the run's own folder, and return in words where it is.
 
-    By hand there is no such folder: then into the one for temporary files.
+    By hand there is no such folder: then into a new one for temporary files, which
+    nobody else can have prepared.
     """
-    folder = os.environ.get("SMALLSCALE_RUN_FOLDER", "")
-    kept = bool(folder) and Path(folder).is_dir()
-    place = Path(folder) if kept else Path(tempfile.gettempdir())
+    kept = run_folder()
+    place = kept or Path(tempfile.mkdtemp(prefix="smallscale-"))
     (place / name).write_text(page, encoding="utf-8")
-    where = "the run's own folder" if kept else "the folder for temporary files"
-    return f"`{name}` in {where}"
+    return f"`{name}` in the run's own folder" if kept else f"`{place / name}`"
 
 
 def one_day(town: WordTown, person: str, day: int = 0) -> str:
