@@ -187,3 +187,9 @@ def test_a_real_table() -> None:
     assert accuracy["nearest example", "copying"] < 1
     with pytest.raises(ValueError, match="differ by name"):
         answer_table([Echo(), Echo()], scenarios, n=8)
+
+
+def test_an_answer_that_reads_nothing_costs_as_much_as_one_character() -> None:
+    table = answer_table([MostCommon()], [SCENARIOS_BY_NAME["sums"]], n=4)
+    assert (table.characters == 0).all()
+    assert (table.operations == MostCommon.operations).all()

@@ -89,6 +89,13 @@ def test_choosing_gains_nothing_where_prompts_are_equal() -> None:
     assert abs(np.mean(held)) < 3 * np.std(held) / 60**0.5
 
 
+def test_four_items_can_be_halved_and_three_cannot() -> None:
+    scores = pd.DataFrame(np.eye(4))
+    assert len(selection_gains(scores, 3).on_test) == 3
+    with pytest.raises(ValueError, match="at least 4 items; got 3"):
+        selection_gains(scores[:3], 3)
+
+
 def test_a_prompt_that_is_better_stays_better() -> None:
     scores = pd.DataFrame(np.zeros((20, 3)), columns=list("abc"))
     scores["b"] = 1.0
