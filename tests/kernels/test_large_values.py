@@ -141,3 +141,41 @@ def test_second_derivatives_backwards_are_refused_for_them() -> None:
     )
     with pytest.raises(RuntimeError):
         slope.sum().backward()
+
+
+@pytest.mark.parametrize("level", DIFFERENTIABLE)
+def test_the_gradient_of_lse_comes_with_them(level: str) -> None:
+    q, k, v = (some(1, 1, 40, 4, seed=i, dtype=torch.float32) for i in range(3))
+    v = 3e38 + 1e35 * v
+    weight = 1 + some(1, 1, 40, 4, seed=3, dtype=torch.float32)
+    moved = 1e36 * some(1, 1, 40, 1, seed=4, dtype=torch.float32)[..., 0]
+
+    def slopes(level: str, *inputs: Tensor) -> list[Tensor]:
+        given = [x.requires_grad_() for x in inputs]
+        out, lse = attention(*given, level=level, block=16, scale=0.5, return_lse=True)
+        heights = (weight.to(out), moved.to(out))
+        return list(torch.autograd.grad((out, lse), given, heights))
+
+    expected = slopes("naive", *(x.double() for x in (q, k, v)))
+    without = [x.double().requires_grad_() for x in (q, k, v)]
+    out = attention(*without, level="naive", scale=0.5)
+    plain = torch.autograd.grad(out, without, weight.double())
+    assert (expected[0] - plain[0]).abs().max() > 0.01 * plain[0].abs().max()
+    finite_and_close(slopes(level, q, k, v), expected, 1e-2)
+
+
+@pytest.mark.parametrize("level", DIFFERENTIABLE)
+def test_how_out_moves_where_products_overflow(level: str) -> None:
+    q, k, v = (some(1, 1, 20, 4, seed=i, dtype=torch.float32) for i in range(3))
+    v = 3e38 + 1e35 * v
+    moves = tuple(40 * some(1, 1, 20, 4, seed=i, dtype=torch.float32) for i in (3, 4))
+    still = torch.zeros_like(v)
+
+    def out_of(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        found: Tensor = attention(q, k, v, level=level, block=16, scale=0.5)
+        return found
+
+    found = torch.func.jvp(out_of, (q, k, v), (*moves, still))[1]
+    wide = [x.double() for x in (q, k, v, *moves, still)]
+    expected = torch.func.jvp(out_of, tuple(wide[:3]), tuple(wide[3:]))[1]
+    finite_and_close([found], [expected], 1e-2)
