@@ -19,26 +19,28 @@ from smallscale.models import (
 )
 from smallscale.models.adapters import adapter_weights, without_adapters
 from smallscale.simulation.words.facts import NAMES, PARTY, SLOTS, Fact, still_says
-from smallscale.simulation.words.telling import (
-    ARMS,
+from smallscale.simulation.words.retellings import (
     EXAMPLE_FACTS,
     EXAMPLES,
     LISTS,
-    STARTS,
     Pair,
+    few_shot_prompt,
+    held_out_facts,
+    retelling_prompt,
+    training_pairs,
+)
+from smallscale.simulation.words.telling import (
+    ARMS,
+    STARTS,
     answer_loss,
     ascribed,
     chain,
-    few_shot_prompt,
-    held_out_facts,
     recorded_chains,
-    retelling_prompt,
     survival,
     takes_for_own,
     teach,
     tell_chains,
     train_teller,
-    training_pairs,
 )
 from smallscale.simulation.world import PUBLIC_PLACES
 from tests.models.tokenizers_like import byte_level

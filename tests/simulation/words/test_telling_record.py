@@ -6,13 +6,15 @@ from smallscale.models import LanguageModel, ModelMissing, language_model, write
 from smallscale.models import recorded as recorded_module
 from smallscale.models.language_model import is_here
 from smallscale.simulation.words.facts import SLOTS
+from smallscale.simulation.words.retellings import (
+    few_shot_prompt,
+    held_out_facts,
+)
 from smallscale.simulation.words.telling import (
     ARMS,
     MEASURED,
     STARTS,
     TOKENS,
-    few_shot_prompt,
-    held_out_facts,
     recorded_chains,
 )
 
