@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from smallscale.simulation import Town, World, measures
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.state import NEVER
-from smallscale.simulation.words.dialogue import Turn, _utterance
+from smallscale.simulation.words import dialogue
+from smallscale.simulation.words import measures as measures_of_words
+from smallscale.simulation.words.dialogue import Last, Turn, _utterance
 from smallscale.simulation.words.script import ScriptedSpeaker, continued
 from smallscale.simulation.words.stream import Memory
 from smallscale.simulation.words.town import WordTown
@@ -267,8 +270,37 @@ def test_words_come_from_the_memory_that_says_what_they_say() -> None:
     said_of = stream.add(Memory("…", "heard", 2, 8, fact=party, retellings=2))
     words = "Bo Lindqvist gives a party in the café."
     turn = Turn(0, 1, (spoken_of, said_of), spoken_of)
-    found = _utterance(town, 0, turn, words)
+    found = _utterance(town, 0, turn, words, Last())
     assert (found.says, found.fact, found.memory) == (party, party, said_of)
     assert found.retellings == 3
-    invented = _utterance(town, 0, Turn(0, 1, (spoken_of,), spoken_of), words)
-    assert (invented.says, invented.fact) == (party, candidacy)
+    alone = Turn(0, 1, (spoken_of,), spoken_of)
+    invented = _utterance(town, 0, alone, words, Last())
+    assert (invented.says, invented.fact, invented.answers) == (party, candidacy, -1)
+    answer = _utterance(town, 1, alone, words, Last(7, found))
+    assert (answer.says, answer.fact, answer.answers) == (party, party, 7)
+    assert answer.retellings == 4
+
+
+def test_a_chain_goes_through_an_answer_to_what_was_answered(lived: WordTown) -> None:
+    """Who repeats in a talk what they have just been told has it from there."""
+    party = lived.world.fact_number("party")
+    number, told = next(
+        (k, u) for k, u in enumerate(lived.utterances) if u.says == party
+    )
+    town = lived.copied()
+    other = dialogue.row_of(town, told.speaker)
+    answer = replace(
+        told,
+        speaker=told.listener,
+        listener=told.speaker,
+        memory=-1,
+        answers=number,
+        retellings=told.retellings + 1,
+    )
+    town.utterances.append(answer)
+    said = len(town.utterances) - 1
+    heard = Memory("…", "heard", told.hour, 8, fact=party, said=said)
+    position = town.streams[other].add(heard)
+    chain = measures_of_words.chain_of(town, other, position)
+    assert chain.utterances[-2:] == (told, answer)
+    assert chain.root == "Bo Lindqvist"

@@ -46,23 +46,39 @@ class Turn(NamedTuple):
     about: int
 
 
+class Last(NamedTuple):
+    """What was said last in a talk: its position among the town's utterances, and it.
+
+    At the beginning nothing was.
+    """
+
+    number: int = -1
+    utterance: "Utterance | None" = None
+
+    @property
+    def text(self) -> str:
+        """The words, "" for none."""
+        return self.utterance.text if self.utterance else ""
+
+
 def talk(town: "WordTown", circles: Circles) -> "list[Utterance]":
     """Let neighbours talk, turn by turn; return what was said, in order.
 
     All first turns of the hour are asked in one batch, then all second ones. A talk
     ends where the speaker finds no usable words.
     """
-    going = [(pair, "") for pair in talks_of(town, circles)]
+    going = [(pair, Last()) for pair in talks_of(town, circles)]
     said: list[Utterance] = []
     for turn in range(town.turns):
         going = [(pair, last) for pair, last in going if turn == 0 or pair.replies]
-        turns = [_prepared(town, pair, turn, last) for pair, last in going]
-        texts = _worded(town, turns, [last for _, last in going])
+        turns = [_prepared(town, pair, turn, last.text) for pair, last in going]
+        texts = _worded(town, turns, [last.text for _, last in going])
         spoken = []
-        for (pair, _), prepared, text in zip(going, turns, texts, strict=True):
+        for (pair, last), prepared, text in zip(going, turns, texts, strict=True):
             if not isinstance(text, Fault):
-                said.append(_utterance(town, turn, prepared, text))
-                spoken.append((pair, text))
+                number = len(town.utterances) + len(said)
+                said.append(_utterance(town, turn, prepared, text, last))
+                spoken.append((pair, Last(number, said[-1])))
         going = spoken
     return said
 
@@ -138,19 +154,28 @@ def _worded(town: "WordTown", turns: list[Turn], lasts: list[str]) -> list[str |
     return [next(replies) if text is None else checked_words(text) for text in given]
 
 
-def _utterance(town: "WordTown", turn: int, prepared: Turn, text: str) -> "Utterance":
+def _utterance(
+    town: "WordTown", turn: int, prepared: Turn, text: str, last: Last
+) -> "Utterance":
+    """Return what was said, with where its news came from: the memory spoken of, else
+    another of those in mind, else what was just heard."""
     from smallscale.simulation.words.town import Utterance
 
     stream = town.streams[prepared.speaker]
     memory = stream.memories[prepared.about] if prepared.minds else None
     says = fact_said(town, text, town.name(prepared.speaker))
     fact = memory.fact if memory else 0
-    if says and says != fact:  # perhaps it came from another memory of those in mind
+    before = memory.retellings if memory else 0
+    answers = NOTHING
+    if says and says != fact:
         held = [i for i in prepared.minds if stream.memories[i].fact == says]
+        heard = last.utterance
         if held:
-            memory = stream.memories[held[0]]
             prepared = prepared._replace(about=held[0])
-            fact = says
+            fact, before = says, stream.memories[held[0]].retellings
+        elif heard and says in (heard.says, heard.fact):
+            answers = last.number
+            fact, before = says, heard.retellings
     return Utterance(
         hour=town.step,
         turn=turn,
@@ -161,7 +186,8 @@ def _utterance(town: "WordTown", turn: int, prepared: Turn, text: str) -> "Utter
         minds=prepared.minds,
         says=says,
         fact=fact,
-        retellings=memory.retellings + 1 if memory and fact else 0,
+        retellings=before + 1 if fact else 0,
+        answers=answers,
     )
 
 

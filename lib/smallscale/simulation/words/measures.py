@@ -98,16 +98,24 @@ def chain_of(town: WordTown, row: int, position: int) -> Chain:
     """Return how a memory came to somebody, through words, back to where it began."""
     memory = town.streams[row].memories[position]
     if memory.said >= 0:
-        utterance = town.utterances[memory.said]
-        if utterance.memory < 0:
-            return Chain((utterance,), town.world.name_of(utterance.speaker), memory)
-        before = chain_of(town, row_of(town, utterance.speaker), utterance.memory)
-        return before._replace(utterances=(*before.utterances, utterance))
+        return _chain_to(town, memory.said, memory)
     stream = town.streams[row].memories
     for evidence in memory.evidence:  # a thought goes back to what it rests on
         if memory.fact and stream[evidence].fact == memory.fact:
             return chain_of(town, row, evidence)
     return Chain((), town.name(row), memory)
+
+
+def _chain_to(town: WordTown, number: int, memory: Memory) -> Chain:
+    """Return the chain that ends with an utterance, by its position."""
+    utterance = town.utterances[number]
+    if utterance.answers >= 0:
+        before = _chain_to(town, utterance.answers, memory)
+    elif utterance.memory >= 0:
+        before = chain_of(town, row_of(town, utterance.speaker), utterance.memory)
+    else:
+        before = Chain((), town.world.name_of(utterance.speaker), memory)
+    return before._replace(utterances=(*before.utterances, utterance))
 
 
 def first_heard(town: WordTown, row: int, f: int) -> int:

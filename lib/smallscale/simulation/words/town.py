@@ -53,6 +53,8 @@ class Utterance:
     says: the number of the fact whose what the words say; 0 for none. fact: the number
         of the fact that the memory goes back to, whatever the words still say.
     retellings: how often it has been told, with this time.
+    answers: position in the town's utterances of the one just heard in this talk, whose
+        news the words repeat; -1 where they do not.
     """
 
     hour: int
@@ -65,6 +67,7 @@ class Utterance:
     says: int
     fact: int
     retellings: int
+    answers: int = -1
 
 
 class Entry(NamedTuple):
