@@ -1,7 +1,10 @@
 """Is a server asked once, understood, and what it said before it failed kept?"""
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import ClassVar
@@ -36,8 +39,18 @@ class Handler(BaseHTTPRequestHandler):
             data = b"[]"
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
+        if not {"drip", "endless"} & set(prompt.split()):
+            self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        if "drip" in prompt:  # a byte now and then, for ever
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+        if "endless" in prompt:
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b" " * 65536)
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
@@ -73,6 +86,30 @@ def test_what_was_said_before_a_fault_is_kept(address: str, word: str) -> None:
     asked = len(Handler.asked)
     assert model.write(["say one", "say three"], stop=[])[0].startswith("one")
     assert len(Handler.asked) == asked
+
+
+def test_a_reply_that_drips_takes_no_longer_than_the_timeout(address: str) -> None:
+    model = ServedModel(address, "m", timeout=0.5)
+    begin = time.monotonic()
+    with pytest.raises(ServerFailed, match=r"no whole reply within 0\.5 seconds"):
+        model.write(["say one", "drip"])
+    assert time.monotonic() - begin < 5
+    assert model.write(["say one"])[0].startswith("one")
+
+
+def test_a_reply_without_an_end_is_not_kept_in_memory(address: str) -> None:
+    model = ServedModel(address, "m", timeout=60)
+    with pytest.raises(ServerFailed, match="longer than"):
+        model.write(["endless"])
+
+
+def test_it_answers_where_an_event_loop_runs(address: str) -> None:
+    """As in a notebook."""
+
+    async def inside() -> list[str]:
+        return ServedModel(address, "m").write(["say one"], stop=["\n"])
+
+    assert asyncio.run(inside()) == ["one"]
 
 
 def test_no_server_is_told_in_one_line_without_the_password() -> None:

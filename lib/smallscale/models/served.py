@@ -3,14 +3,19 @@
 `transformers serve`, vLLM, llama.cpp and others have one.
 """
 
+import asyncio
+import json
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from smallscale.core.validation import finite_number, require, shown, whole_number
+
+Result = TypeVar("Result")
+LONGEST_WAIT = 0.2  # seconds until an interruption is noticed, also on Windows
+MOST_BYTES = 1 << 20  # of a reply's body
 
 
 class ServerFailed(OSError):
@@ -35,10 +40,47 @@ def plain_address(address: Any) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
 
 
+async def reply_body(client: Any, **request: Any) -> bytes | None:
+    """Return the body of a reply to a chat request, or None beyond `MOST_BYTES`.
+
+    client: openai's, asynchronous. Whoever awaits this bounds its time, whether the
+    server sends nothing, or byte after byte for ever.
+    """
+    body = b""
+    sent = client.chat.completions.with_streaming_response.create(**request)
+    async with sent as reply:
+        async for part in reply.iter_bytes():
+            body += part
+            if len(body) > MOST_BYTES:
+                return None
+    return body
+
+
+def result_of(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what a coroutine returns. An interruption of the caller ends it.
+
+    It runs in a thread of its own, for in a notebook the caller's has a running loop.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            task = loop.create_task(work)
+            future = pool.submit(loop.run_until_complete, task)
+            try:
+                while not future.done():  # an interruption comes between two waits
+                    wait([future], timeout=LONGEST_WAIT)
+                return future.result()
+            finally:
+                loop.call_soon_threadsafe(task.cancel)  # where it is not done
+    finally:
+        loop.close()  # which does not wait for a name that is still looked up
+
+
 class ServedModel:
     """A model at an address such as http://127.0.0.1:8000/v1, that continues texts.
 
-    model: its name there. timeout: seconds for one answer. workers: questions in flight
+    model: its name there. timeout: seconds for a whole answer, also where the server
+    sends it drop by drop. workers: questions in flight
     at a time. Where the server wants a key it is read from the environment,
     OPENAI_API_KEY. An answer is kept: what was asked once is not asked again.
     Raises ValueError for an address that is none and without the package openai.
@@ -60,18 +102,7 @@ class ServedModel:
             raise ValueError(
                 "a server needs the package openai: pip install 'smallscale[llm]'"
             ) from error
-        self._errors = openai.OpenAIError
-
-    @cached_property
-    def _client(self) -> Any:
-        import openai
-
-        return openai.OpenAI(
-            base_url=self.address,
-            api_key=os.environ.get("OPENAI_API_KEY", "none"),
-            timeout=self.timeout,
-            max_retries=0,
-        )
+        self._openai = openai
 
     def write(
         self,
@@ -88,28 +119,50 @@ class ServedModel:
         asked = [(prompt, max_new_tokens, ends) for prompt in prompts]
         new = [each for each in dict.fromkeys(asked) if each not in self.kept]
         if new:
-            with ThreadPoolExecutor(min(self.workers, len(new))) as pool:
-                faults = list(pool.map(lambda each: self._fault(*each), new))
-            for fault in faults:
+            for fault in result_of(self._ask_all(new)):
                 if fault:
-                    raise ServerFailed(fault)
+                    raise ServerFailed(f"{plain_address(self.address)} {fault}"[:300])
         return [self.kept[each] for each in asked]
 
-    def _fault(self, prompt: str, tokens: int, stop: tuple[str, ...]) -> str:
+    async def _ask_all(self, new: list[tuple[str, int, tuple[str, ...]]]) -> list[str]:
+        places = asyncio.Semaphore(self.workers)
+        async with self._openai.AsyncOpenAI(
+            base_url=self.address,
+            api_key=os.environ.get("OPENAI_API_KEY", "none"),
+            timeout=self.timeout,
+            max_retries=0,
+        ) as client:
+
+            async def ask_one(prompt: str, tokens: int, stop: tuple[str, ...]) -> str:
+                async with places:
+                    return await self._fault(client, prompt, tokens, stop)
+
+            return await asyncio.gather(*(ask_one(*each) for each in new))
+
+    async def _fault(
+        self, client: Any, prompt: str, tokens: int, stop: tuple[str, ...]
+    ) -> str:
         """Ask, keep the reply, and return "", or what went wrong."""
         try:
-            reply = self._client.chat.completions.create(
-                model=self.model,
-                messages=[{"role": "user", "content": prompt}],
-                max_tokens=tokens,
-                temperature=0,
-            )
-            text = reply.choices[0].message.content
-        except (self._errors, AttributeError, LookupError, TypeError) as error:
-            where = plain_address(self.address)
-            return f"{where} gave no reply: {type(error).__name__}: {error}"[:300]
+            async with asyncio.timeout(self.timeout):
+                body = await reply_body(
+                    client,
+                    model=self.model,
+                    messages=[{"role": "user", "content": prompt}],
+                    max_tokens=tokens,
+                    temperature=0,
+                )
+            if body is None:
+                return f"gave a reply longer than {MOST_BYTES:,} bytes"
+            text = json.loads(body)["choices"][0]["message"]["content"]
+        except TimeoutError:
+            return f"gave no whole reply within {self.timeout:g} seconds"
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+            return "gave a reply that is none of the chat API"
+        except Exception as error:  # openai's, or its libraries', which differ
+            return f"gave no reply: {type(error).__name__}: {error}"
         if not isinstance(text, str):
-            return f"{plain_address(self.address)} replied without a text"
+            return "replied without a text"
         text = text.lstrip()  # a reply begins where a continued text would have a space
         places = [text.find(end) for end in stop if end in text]
         self.kept[prompt, tokens, stop] = text[: min(places)] if places else text

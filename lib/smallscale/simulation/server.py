@@ -8,20 +8,16 @@ is stored.
 import asyncio
 import json
 import os
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from string import ascii_uppercase
-from typing import Any, TypeVar
+from typing import Any
 
 from smallscale.core.validation import finite_number, whole_number
-from smallscale.models.served import plain_address
+from smallscale.models.served import plain_address, reply_body, result_of
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.questions import Question
 from smallscale.simulation.world import plain_name
 
-Result = TypeVar("Result")
-LONGEST_WAIT = 0.2  # seconds until an interruption is noticed, also on Windows
-MOST_BYTES = 1 << 20  # of a reply's body, for one letter
 SYSTEM_PROMPT = (
     "You decide for a person in a small town. "
     "Reply with their full name, a colon and the letter of one option."
@@ -117,7 +113,8 @@ class ServerBrain:
 
     async def _ask(self, client: Any, text: str, system: str) -> bytes | None:
         """Return the body of the server's reply, or None if it does not end."""
-        request = client.chat.completions.with_streaming_response.create(
+        return await reply_body(
+            client,
             model=self.model,
             messages=[
                 {"role": "system", "content": system},
@@ -126,33 +123,6 @@ class ServerBrain:
             max_tokens=self.max_tokens,
             temperature=0,
         )
-        body = b""
-        async with request as reply:
-            async for part in reply.iter_bytes():
-                body += part
-                if len(body) > MOST_BYTES:
-                    return None
-        return body
-
-
-def result_of(work: Coroutine[Any, Any, Result]) -> Result:
-    """Return what a coroutine returns. An interruption of the caller ends it.
-
-    It runs in a thread of its own, for in a notebook the caller's has a running loop.
-    """
-    loop = asyncio.new_event_loop()
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            task = loop.create_task(work)
-            future = pool.submit(loop.run_until_complete, task)
-            try:
-                while not future.done():  # an interruption comes between two waits
-                    wait([future], timeout=LONGEST_WAIT)
-                return future.result()
-            finally:
-                loop.call_soon_threadsafe(task.cancel)  # where it is not done
-    finally:
-        loop.close()  # which does not wait for a name that is still looked up
 
 
 def fault_of(error: Exception) -> Fault:

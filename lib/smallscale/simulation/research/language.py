@@ -15,9 +15,9 @@ import numpy as np
 from smallscale.core.validation import finite_number, require, whole_number
 from smallscale.models import RecordedModel
 from smallscale.models.recorded import KEPT
+from smallscale.models.served import MOST_BYTES, reply_body, result_of
 from smallscale.simulation.research.policies import Policy
 from smallscale.simulation.research.workspace import ACTIONS, Episode
-from smallscale.simulation.server import result_of
 
 # What SmolLM2 answered in the notebook's episodes; it need not be there.
 RECORDED = KEPT / "research.jsonl"
@@ -147,13 +147,16 @@ def server_policy(
                 max_retries=0,
             ) as client,
         ):
-            answer = await client.chat.completions.create(
+            body = await reply_body(
+                client,
                 model=model,
                 messages=[{"role": "user", "content": INSTRUCTION + prompt}],
                 max_tokens=most,
                 temperature=0,
             )
-            return answer.choices[0].message.content
+            if body is None:
+                raise ServerFailed(f"the reply is longer than {MOST_BYTES:,} bytes")
+            return json.loads(body)["choices"][0]["message"]["content"]
 
     def write(prompt: str) -> str:
         try:

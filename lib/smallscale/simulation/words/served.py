@@ -8,8 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from smallscale.models.served import result_of
 from smallscale.simulation.brains import Fault
-from smallscale.simulation.server import ServerBrain, fault_of, result_of
+from smallscale.simulation.server import ServerBrain, fault_of
 
 INSTRUCTION = (
     "Continue the last line of the text, in one short sentence, and write nothing "
