@@ -79,9 +79,13 @@ class Field:
         return [(seed, int(pid)) for seed, pid in lines]
 
     def note_finished(self) -> None:
-        """Note what has finished by now: none of it may be done again."""
+        """Note what has finished by now: none of it may be done again.
+
+        The starts are counted last, since a run may start and finish between two looks.
+        """
+        records = self.records()
         counts = Counter(seed for seed, _ in self.starts())
-        for run, record in self.records().items():
+        for run, record in records.items():
             if record["status"] == "completed" and run not in self.finished:
                 self.finished[run] = str(record["started"])
                 seed = str(record["parameters"]["seed"])  # type: ignore[index]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from smallscale.core.syntax import parsed
 from smallscale.core.validation import require
 
 # Packages and modules that Python 3.11 to 3.14 all have, in groups of similar size:
@@ -69,7 +70,7 @@ def bare_code(text: str) -> str:
     >>> bare_code("def f(x):  # a comment\\n    return (x +\\n        1)\\n")
     'def f(x):\\n    return x + 1\\n'
     """
-    tree = ast.parse(text)
+    tree = parsed(text)
     for node in ast.walk(tree):
         if not isinstance(node, DOCUMENTED):
             continue

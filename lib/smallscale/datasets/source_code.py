@@ -12,6 +12,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from smallscale.core.syntax import parsed
+
 # Folders and files of the standard library that are tests, data, or hardly code.
 LEFT_OUT = {
     "test",
@@ -66,7 +68,7 @@ def _plain_source(file: Path) -> str:
     try:
         # The library's own deprecated escapes would warn.
         with warnings.catch_warnings(action="ignore"):
-            tree = ast.parse(file.read_text(encoding="utf-8"))
+            tree = parsed(file.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError):
         return ""
     for node in ast.walk(tree):

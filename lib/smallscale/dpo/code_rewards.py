@@ -5,7 +5,6 @@ machine that has Python: without comments and docstrings, one statement's head o
 line.
 """
 
-import ast
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -17,6 +16,7 @@ from scipy.stats import sem
 from tokenizers import ByteLevelBPETokenizer
 from torch import Generator, nn
 
+from smallscale.core.syntax import parsed
 from smallscale.datasets.source_code import stdlib_modules
 from smallscale.dpo.answers import Answers, all_logps, padded_answers
 from smallscale.dpo.sampling import sample_completions
@@ -57,7 +57,7 @@ def _parses_somewhere(line: str) -> bool:
     with warnings.catch_warnings(action="ignore"):
         for context in CONTEXTS:
             with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-                ast.parse(f"async def f():\n{context.format(line)}")
+                parsed(f"async def f():\n{context.format(line)}")
                 return True
     return False
 

@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from smallscale.core.syntax import parsed
+
 PACKAGE = Path(__file__).parents[1]
 HAS_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # What parsing raises where a text is no Python: bad syntax or encoding, or a null byte,
@@ -52,7 +54,7 @@ def bare(source: str | bytes) -> str:
     >>> bare("x = 1  # one") == bare("x=1")
     True
     """
-    tree = ast.parse(source)
+    tree = parsed(source)
     for node in ast.walk(tree):
         if not isinstance(node, HAS_DOCSTRING):
             continue
@@ -115,7 +117,7 @@ def imports(source: str | bytes, names: Collection[str]) -> bool:
 @lru_cache(2048)  # the notebooks of a sweep share most of the library
 def _imported_by(source: str | bytes, package: str) -> tuple[str, ...]:
     try:
-        return tuple(dict.fromkeys(imported_names(ast.parse(source), package)))
+        return tuple(dict.fromkeys(imported_names(parsed(source), package)))
     except NO_PYTHON:
         return ()
 

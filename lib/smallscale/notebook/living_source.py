@@ -6,6 +6,7 @@ import re
 import textwrap
 from typing import Any, NamedTuple
 
+from smallscale.core.syntax import parsed
 from smallscale.notebook.output import show_output
 
 COLUMNS = 88  # a docstring that is cut stays within the width of all code here
@@ -62,7 +63,7 @@ def shorten(text: str) -> Shown:
     comments, blank lines and strings stay as they are written.
     """
     try:
-        tree = ast.parse(text)
+        tree = parsed(text)
     except SyntaxError:  # a lambda's line, say, which is no statement of its own
         return Shown(text, [])
     lines = text.splitlines()

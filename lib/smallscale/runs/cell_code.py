@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from smallscale.core.syntax import parsed
 from smallscale.notebook.fingerprints import NO_PYTHON
 
 WRITES = ("writefile", "file")  # cell magics whose body becomes a file
@@ -27,19 +28,19 @@ def trees(cell: str) -> list[ast.Module]:
     A cell that is wrong has none: it says so when it is run.
     """
     try:
-        tree = ast.parse(cell)
+        tree = parsed(cell)
     except NO_PYTHON:
         try:
-            tree = ast.parse(_as_python(cell))
+            tree = parsed(_as_python(cell))
         except NO_PYTHON:
             return []
     found = [tree]
     for magic in _magics(tree):
         found += [tree for text in magic.texts for tree in _trees_of_text(text)]
         if magic.name in LOADS:
-            found += [ast.parse(f"import {name}") for name in NAME.findall(magic.line)]
+            found += [parsed(f"import {name}") for name in NAME.findall(magic.line)]
     for module in RUN_MODULE.findall(" ".join(_commands(tree))):
-        found.append(ast.parse(f"import {module}"))
+        found.append(parsed(f"import {module}"))
     return found
 
 
@@ -117,7 +118,7 @@ def _trees_of_text(text: str) -> list[ast.Module]:
 
 def _parsed(line: str) -> list[ast.Module]:
     try:
-        return [ast.parse(line.strip())]
+        return [parsed(line.strip())]
     except NO_PYTHON:
         return []
 

@@ -4,7 +4,6 @@ A kernel is forked from the warm process where there is one; otherwise it is an
 ordinary kernel of this very Python.
 """
 
-import ast
 import json
 import os
 import queue
@@ -21,6 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
 from smallscale.core.folders import RUN_FOLDER
+from smallscale.core.syntax import literal
 from smallscale.runs.dependencies import installed_places
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
@@ -121,7 +121,7 @@ async def ask_usage(client: NotebookClient) -> Usage:
     reply: Any = await client.async_wait_for_reply(message)
     try:
         answer = reply["content"]["user_expressions"]["report"]["data"]["text/plain"]
-        said = json.loads(ast.literal_eval(answer))
+        said = json.loads(literal(answer))
         return Usage(said["peak_mb"], said["gpu"], tuple(said["files"]))
     except (KeyError, TypeError, ValueError, SyntaxError):
         return Usage()

@@ -22,6 +22,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from smallscale.core.syntax import parsed
 from smallscale.notebook.fingerprints import NO_PYTHON
 from smallscale.runs import Refused, refusing
 
@@ -230,7 +231,7 @@ def read_parameters(
         *NO_PYTHON,
         tokenize.TokenError,
     ):
-        body = ast.parse(cell).body
+        body = parsed(cell).body
         comments = _comments(cell)
     found: dict[str, Parameter] = {}
     for node in body:
@@ -463,7 +464,7 @@ def _declaring_cell(inputs: Iterable[str]) -> str:
     """Return the last of these inputs that declares parameters: it declares `scale`."""
     for text in reversed(list(inputs)):
         with suppress(SyntaxError):
-            for node in ast.parse(text).body:
+            for node in parsed(text).body:
                 match node:
                     case ast.AnnAssign(target=ast.Name(id="scale")):
                         return text

@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from smallscale.core.syntax import parsed
 from smallscale.notebook import fingerprints
 from smallscale.notebook.fingerprints import (
     contents_hash,
@@ -284,7 +285,7 @@ def warm_imports(notebook: Notebook) -> list[str]:
     finder = Finder(notebook.path.parent)
     statements = []
     for statement in notebook.imports():
-        for alone, module in _one_by_one(ast.parse(statement).body[0]):
+        for alone, module in _one_by_one(parsed(statement).body[0]):
             ours = module.partition(".")[0] == fingerprints.PACKAGE.name
             if ours or not finder.find(module):
                 statements.append(ast.unparse(alone))

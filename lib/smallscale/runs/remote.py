@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -323,22 +324,23 @@ def cluster_pool(
             f"--scheduler {address}: no Dask scheduler answers there ({failure}); "
             "start one with `dask scheduler`"
         ) from None
-    executor = client.get_executor(pure=False)
-    sent: list[Future[Any]] = []
+    sent: dict[Future[Any], Any] = {}  # what is waited for, and Dask's own future of it
     if not client.nthreads():
         progress.warn(f"no worker has joined {address} yet; waiting for one")
 
     def submit(task: Task) -> "Future[Any]":
         future: Future[Any] = Future()
         try:
-            future = executor.submit(do, parcel(task, imports))
+            asked = client.submit(do, parcel(task, imports), pure=False)
         except OSError as failure:  # a module was removed since the run was planned
             future.set_exception(failure)
-        sent.append(future)
+        else:
+            sent[future] = asked
+            asked.add_done_callback(partial(_hand_on, to=future))
         return future
 
     def receive(task: Task, future: "Future[Any]") -> RunRecord:
-        sent.remove(future)
+        sent.pop(future, None)
         try:
             return _received(task, future.result())
         except distributed.KilledWorker:
@@ -356,14 +358,29 @@ def cluster_pool(
         return max(1, AHEAD * slots)
 
     def stop() -> None:
-        for future in sent:
-            future.cancel()
+        with suppress(Exception):  # a scheduler that is gone
+            client.cancel(list(sent.values()))
 
     try:
         yield Pool(submit, receive, room, stop)
     finally:
         with suppress(Exception):  # a scheduler that is gone
             client.close(timeout=2)
+
+
+def _hand_on(asked: Any, to: "Future[Any]") -> None:
+    """Hand on what has come of a run, and tell the scheduler that it is not needed.
+
+    asked: Dask's future, which is done. As long as it is held, the scheduler has the
+    run done again where the worker that did it dies, though its result is here.
+    """
+    try:
+        came = asked.result()
+    except BaseException as failure:
+        to.set_exception(failure)
+    else:
+        asked.release()
+        to.set_result(came)
 
 
 def _received(task: Task, came: tuple[str, bytes]) -> RunRecord:

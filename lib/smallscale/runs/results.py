@@ -176,10 +176,19 @@ class Results:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
             for folder in (self.folder, self.folder / "runs"):
                 tempfile.TemporaryFile(dir=folder).close()
+        with refusing(f"--out {self.folder} cannot be written: ", OSError):
+            self.clear_up()
+
+    def clear_up(self) -> None:
+        """Remove what killed commands left, and log what they had kept unlogged.
+
+        Asked before a command's first run and after its last, since another may have
+        been killed in between. Raises OSError where the folder cannot be written.
+        """
         self._sweep_up()
         sweep_up(self.folder)
-        with refusing(f"--out {self.folder} cannot be written: ", OSError):
-            self._complete_log()
+        self.reread()
+        self._complete_log()
 
     def _sweep_up(self) -> None:
         """Remove the unfinished runs of commands on this machine that were killed."""

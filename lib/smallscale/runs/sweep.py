@@ -83,7 +83,7 @@ def run_sweep(
 
     with ExitStack() as stack:
         # The last runs may finish too close together for each to renew the outputs.
-        stack.callback(_refresh, results, progress)
+        stack.callback(_written, results.refresh, progress)
         if scheduler is None:
             pool = stack.enter_context(_local_pool(plan, progress, workers, warm=warm))
         else:
@@ -94,6 +94,7 @@ def run_sweep(
             imports = plan.imports if warm else None
             pool = stack.enter_context(cluster_pool(scheduler, imports, progress))
         mine = stack.enter_context(under_way(results.folder, progress.state))
+        stack.callback(_written, results.clear_up, progress)
         sweep = _Sweep(pool, results, progress, mine, fresh=fresh)
         if search:
             first = search.first(pool.room() // 2)
@@ -220,9 +221,9 @@ class _Sweep:
         return record
 
 
-def _refresh(results: Results, progress: ProgressReporter) -> None:
+def _written(write: Callable[[], None], progress: ProgressReporter) -> None:
     try:
-        results.refresh()
+        write()
     except OSError as failure:
         progress.warn(f"the table could not be renewed: {failure}")
 

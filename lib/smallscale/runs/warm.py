@@ -41,6 +41,7 @@ from typing import Any, NoReturn
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from smallscale.core.syntax import parsed
 from smallscale.runs import Refused
 from smallscale.runs.dependencies import python_path_variable
 from smallscale.runs.kernel_side import end_all, kill_descendants
@@ -292,7 +293,7 @@ def _import(statements: str) -> None:
     By name, because `from transformers import X` is lazy until X is asked for. An
     import that fails is passed over: the notebook will say so, in its own cell.
     """
-    for node in ast.parse(statements).body:
+    for node in parsed(statements).body:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 with suppress(Exception):
