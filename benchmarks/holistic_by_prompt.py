@@ -10,7 +10,6 @@ measures. What is recorded already is not asked again.
 import sys
 
 from smallscale.evaluation.holistic.board import answer_table, board
-from smallscale.evaluation.holistic.croissant import write_description
 from smallscale.evaluation.holistic.recording import (
     COMPARED,
     RECORDED,
@@ -29,7 +28,6 @@ def main(n: int) -> None:
         print(board(table).round(3).to_string(), table.attrs["left out"], flush=True)
     for scenario in COMPARED:
         print(scenario, format_scores(model, scenario, n=2 * n).mean(), flush=True)
-    write_description(RECORDED)
     print(f"{model.asked} answers are new")
 
 
