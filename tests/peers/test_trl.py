@@ -50,7 +50,12 @@ def in_words(row: list[int]) -> str:
 
 
 def their_losses(
-    policy: Any, rows: list[dict[str, str]], folder: Path, **options: Any
+    policy: Any,
+    rows: list[dict[str, str]],
+    folder: Path,
+    *,
+    tokenizer: Any = None,
+    **options: Any,
 ) -> list[float]:
     """The losses of trl's trainer on the rows in their order, at its defaults but for
     what would hide the loss."""
@@ -69,9 +74,6 @@ def their_losses(
 
     config = trl.DPOConfig(
         output_dir=str(folder),
-        max_steps=STEPS,
-        per_device_train_batch_size=PAIRS,
-        beta=BETA,
         weight_decay=0.0,
         max_grad_norm=0.0,
         bf16=False,
@@ -80,14 +82,20 @@ def their_losses(
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        **{"learning_rate": LR} | options,
+        **{
+            "learning_rate": LR,
+            "max_steps": STEPS,
+            "per_device_train_batch_size": PAIRS,
+            "beta": BETA,
+        }
+        | options,
     )
     trainer = Noting(
         model=policy,
         ref_model=None if hasattr(policy, "peft_config") else copy.deepcopy(policy),
         args=config,
         train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=words_tokenizer(),
+        processing_class=tokenizer or words_tokenizer(),
     )
     trainer.train()
     return losses
