@@ -1,8 +1,9 @@
 """What does SmolLM2 say in the town of words? Writes the notebook's recorded answers.
 
 python benchmarks/town_in_words.py [SEED …]: two days of each town, the interviews, the
-injection and the prompts with a part taken away, added to data/language_model. What is
-recorded already is not asked again. Prints the minutes, and who heard and came.
+injection, the prompts with a part taken away and how these are judged, added to
+data/language_model. What is recorded already is not asked again. Prints the minutes,
+and who heard and came.
 """
 
 import sys
@@ -10,7 +11,7 @@ import time
 
 from smallscale.models import RecordedModel
 from smallscale.simulation import measures as numbers
-from smallscale.simulation.words import measures
+from smallscale.simulation.words import believability, measures
 from smallscale.simulation.words.interviews import interviews
 from smallscale.simulation.words.speakers import RECORDED, RecordedSpeaker
 from smallscale.simulation.words.town import WordTown
@@ -29,8 +30,16 @@ def record(seed: int, *, parts: bool) -> WordTown:
             measures.injected(town, said)
         step = max(1, len(town.utterances) // measures.MOMENTS)
         moments = town.utterances[::step][: measures.MOMENTS]
-        for part in ("", *measures.PARTS):
-            measures.reworded(town, moments, without=part)
+        whole = measures.reworded(town, moments)
+        pairs = {
+            part: believability.utterance_pairs(
+                town, moments, whole, measures.reworded(town, moments, without=part)
+            )
+            for part in measures.PARTS
+        }
+        scrambled = believability.scrambled_pairs(pairs["memory"], seed=seed)
+        judged = {**pairs, "scrambled": scrambled}
+        print(believability.verdict_table(speaker.model, judged).to_string())
     return town
 
 

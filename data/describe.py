@@ -96,6 +96,14 @@ def records() -> list[Records]:
             where=("whether it still says where", BOOLEAN),
             when=("whether it still says when", BOOLEAN),
         ),
+        rows(
+            "judged-pairs",
+            "judged_pairs.jsonl",
+            question=("who says it to whom, and what is asked of the reader", TEXT),
+            first=("what was said with all memory", TEXT),
+            second=("what was said without", TEXT),
+            choice=("first, second or neither, as the reader found", TEXT),
+        ),
         *(
             rows(f"answers-{path.stem}", f"language_model/{path.name}", **ANSWER)
             for path in sorted((HERE / "language_model").glob("*.jsonl"))

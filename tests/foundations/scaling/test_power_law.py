@@ -10,6 +10,7 @@ from smallscale.foundations.scaling.power_law import (
     FREE,
     Bootstrap,
     PowerLaw,
+    backtest,
     bootstrap,
     fit_power_law,
     log_loss,
@@ -196,3 +197,36 @@ def test_a_level_outside_0_to_1_and_no_draws_are_refused() -> None:
         fit.predict(*NEXT, level=1.0)
     with pytest.raises(ValueError, match="level must be a finite number"):
         fit.interval(lambda law: law.alpha, level=0)
+
+
+@pytest.mark.parametrize("form", ["hoffmann", "kaplan"])
+def test_the_form_that_made_the_runs_wins_the_backtest(form: str) -> None:
+    off = backtest(N, D, TRUTHS[form].loss(N, D), held=3)
+    assert min(off, key=lambda name: off[name]) == form
+    assert off[form] < 2e-3
+    others = [value for name, value in off.items() if name != form]
+    assert min(others) > 4e-3
+
+
+def test_what_is_held_back_is_the_dearest_whatever_the_order() -> None:
+    """One wrong loss at the dearest run: only a fit without it is off by all of it."""
+    loss = TRUTHS["kaplan"].loss(N, D)
+    loss[np.argmax(N * D)] *= 1.5
+    off = backtest(N, D, loss, held=1)["kaplan"]
+    assert off == pytest.approx(math.log(1.5), rel=0.02)
+    order = np.random.default_rng(0).permutation(len(N))
+    again = backtest(N[order], D[order], loss[order], held=1)["kaplan"]
+    assert again == pytest.approx(off, rel=1e-3)
+    two = backtest(N, D, loss, held=2)["kaplan"]
+    assert two == pytest.approx(off / math.sqrt(2), rel=0.02)
+
+
+@pytest.mark.parametrize("held", [0, 12, -1, 2.5])
+def test_a_backtest_holds_back_some_and_not_all(held: Any) -> None:
+    with pytest.raises(ValueError, match="held must be a whole number"):
+        backtest(N, D, TRUTHS["kaplan"].loss(N, D), held=held)
+
+
+def test_a_backtest_needs_enough_runs_that_are_left() -> None:
+    with pytest.raises(ValueError, match="at least 6 runs; got 5"):
+        backtest(N, D, TRUTHS["kaplan"].loss(N, D), held=7)

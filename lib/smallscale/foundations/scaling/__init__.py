@@ -3,9 +3,17 @@
 from smallscale.foundations.scaling.ladder import rung
 from smallscale.foundations.scaling.power_law import (
     PowerLaw,
+    backtest,
     bootstrap,
     fit_power_law,
     log_loss,
 )
 
-__all__ = ["PowerLaw", "bootstrap", "fit_power_law", "log_loss", "rung"]
+__all__ = [
+    "PowerLaw",
+    "backtest",
+    "bootstrap",
+    "fit_power_law",
+    "log_loss",
+    "rung",
+]

@@ -147,6 +147,32 @@ def fit_power_law(
     return _law(form, _numbers(best.x, form), x0, y0)
 
 
+def backtest(
+    parameters: Any, tokens: Any, loss: Any, *, held: int, delta: float = 1e-2
+) -> dict[str, float]:
+    """Return how far off each form of the law is on the dearest runs, fitted without.
+
+    The runs of the most compute, 6 N D, are held back, as the next run will be, and
+    each form is fitted to the others. What is returned for a form is the root of the
+    mean square of what log L is off by. Of equal compute the later run is held back.
+
+    parameters, tokens, loss: (n,) each. held: how many are held back.
+    Raises ValueError as `fit_power_law` does for the runs that are left.
+    """
+    n = same_length(parameters=parameters, tokens=tokens, loss=loss)
+    whole_number("held", held, most=n - 1)
+    runs = [np.asarray(given, dtype=float) for given in (parameters, tokens, loss)]
+    order = np.argsort(runs[0] * runs[1], kind="stable")
+    cheap = [values[order[:-held]] for values in runs]
+    size, text, dear = (values[order[-held:]] for values in runs)
+    found = {}
+    for form in FREE:
+        law = fit_power_law(*cheap, form=form, delta=delta)
+        off = np.log(law.loss(size, text) / dear)
+        found[form] = float(np.sqrt((off**2).mean()))
+    return found
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A loss that was foretold: the law's, and the ends of its interval."""
