@@ -258,6 +258,15 @@ def test_deffuant_by_hand() -> None:
     assert 0 < quarter[1] - quarter[0] <= 1e-6
 
 
+def test_a_few_who_seldom_meet_settle_too() -> None:
+    """Three on a wing agree after some twenty meetings, each of one round in 500."""
+    start = np.random.default_rng([1, 5]).random(1000)
+    end = deffuant(start, 0.05, seed=5)
+    gaps = np.diff(np.sort(end))
+    assert ((gaps <= 1e-6) | (gaps >= 0.05)).all()
+    assert end.mean() == pytest.approx(start.mean(), abs=1e-12)
+
+
 def test_two_at_a_distance_of_eps_do_not_meet() -> None:
     assert deffuant([0, 1], 1).tolist() == [0, 1]
     assert deffuant([0, 1], 1.001).tolist() == [0.5, 0.5]
