@@ -99,6 +99,21 @@ def test_without_a_prompt_it_is_the_common_start(tmp_path: Path) -> None:
             {"prompt": "Why? ", "chosen": "\nWhy?", "rejected": "no"},
             "line 2: chosen begins with the prompt",
         ),
+        *(
+            (
+                {"prompt": "Is it  so, café?", "chosen": chosen, "rejected": "no"},
+                "line 2: chosen begins with the prompt",
+            )
+            for chosen in (
+                "Is it so, cafe\u0301? Yes",
+                "Is it\xa0so,\ncafé? Yes",
+                "\n\nHuman: Is it  so, café?\n\nAssistant: Yes",
+                "### Instruction:\nIs it so, café?\n### Response:\nYes",
+                "<s>[INST] Is it so, café? [/INST] Yes",
+                "<|im_start|>user\nIs it so, café?<|im_end|>\n",
+                "<|start|><|user|> Is it so, café? Yes",
+            )
+        ),
         (
             '{"chosen": "a", "rejected": "so \\ud83d"}',
             r"line 2: rejected holds '\\ud83d', half of a surrogate pair",
@@ -160,8 +175,10 @@ def test_an_answer_may_go_on_with_a_word_of_the_prompt(tmp_path: Path) -> None:
         {"prompt": "def f", "chosen": "def foo", "rejected": "def f"},
         {"prompt": "", "chosen": "a", "rejected": "b"},
         {"prompt": "Why? ", "chosen": "Because.", "rejected": "Why? "},
+        {"prompt": "Rome", "chosen": "# Rome\n\nIt was", "rejected": "no"},
+        {"prompt": "hi", "chosen": "Well: hi", "rejected": "no"},
     )
-    assert len(read_preferences(path).prompts) == 3
+    assert len(read_preferences(path).prompts) == 5
 
 
 def test_a_file_in_the_home_folder_is_found(

@@ -1,6 +1,7 @@
 """Is the reward that explains the choices found, and maximised as it is?"""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from torch import nn
 
 from smallscale.dpo import best_of_n, kl_divergence, optimal_policy, padded_answers
 from smallscale.dpo.frontier import PreferenceData, collect_preferences
-from smallscale.dpo.policies import END, START
+from smallscale.dpo.policies import END, START, small_policy
 from smallscale.dpo.reviews import WORDS, Reviews, measure, review_model
 from smallscale.dpo.reward_models import (
     ProxyWorld,
+    TransformerReward,
     WordPairReward,
     agreement,
     bradley_terry_loss,
@@ -47,6 +49,26 @@ def test_word_pairs_are_added_up_and_padding_counts_for_nothing() -> None:
         model.weights[0, 1], model.weights[1, 2], model.weights[1, 1] = 1.0, 10.0, 100.0
     texts = padded_answers([[0], [0]], [[1, 1, 2], [1]], pad=1)
     assert model(texts).tolist() == [111.0, 1.0]
+
+
+@pytest.mark.parametrize("body", ["word pairs", "transformer", "bfloat16"])
+def test_padding_on_either_side_leaves_a_reward_as_it_is(body: str) -> None:
+    model: Any = WordPairReward(16)
+    if body != "word pairs":
+        policy: Any = small_policy(16, length=8)
+        policy = policy.bfloat16() if body == "bfloat16" else policy
+        model = TransformerReward(policy)
+        assert model.head.weight.dtype == next(model.body.parameters()).dtype
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(0))
+    prompts, answers = [[2], [2, 3, 4]], [[5, 1], [6, 7, 1]]
+    alone = [
+        model(padded_answers([prompt], [answer])).item()
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    for side in ("right", "left"):
+        texts = padded_answers(prompts, answers, pad=3, side=side)
+        assert model(texts).tolist() == pytest.approx(alone, rel=1e-4)
 
 
 def test_two_words_are_valued_as_bradley_and_terry_say() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, processors
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from smallscale.models.encoding import encode_answers
+from smallscale.models.encoding import encode_answers, encode_prompts
+from smallscale.models.generation import chat_prompt
 from tests.models.tokenizers_like import byte_level, sentencepiece_like
 
 START, END = 1, 2
@@ -155,3 +156,23 @@ def test_the_beginning_is_found_by_a_tokenizer_that_knows_no_a(known: str) -> No
     assert tokenizer.encode("a", add_special_tokens=False) == []
     found = encode_answers(tokenizer, known, [known * 2])
     assert found == ([START, 3], [[3, 3, END]])
+
+
+@pytest.mark.parametrize("make", [lambda: byte_level(start=True), sentencepiece_like])
+def test_a_template_that_is_to_be_continued_is_begun_once(
+    make: Callable[[], Any],
+) -> None:
+    """The tokenizer's own `encode` begins what the template has begun."""
+    tokenizer = make()
+    prompt = chat_prompt(tokenizer, "What shall I do?")
+    assert tokenizer.encode(prompt)[:2] == [START, START]
+    (ids,) = encode_prompts(tokenizer, [prompt])
+    assert ids == tokenizer.encode(prompt, add_special_tokens=False)
+    assert ids.count(START) == prompt.count("<s>")
+
+
+def test_a_text_that_is_to_be_continued_is_begun_and_not_ended() -> None:
+    byt5 = TOKENIZERS["bytes"]
+    assert encode_prompts(byt5, ["ab", "c"]) == [[100, 101], [102]]
+    assert encode_prompts(TOKENIZERS["Metaspace"], [""]) == [[START]]
+    assert encode_prompts(byt5, []) == []

@@ -1,6 +1,8 @@
 """Is a text the same, whatever is written beside it and wherever padding stands?"""
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from smallscale.models.generation import (
     left_padded,
     read_prompts,
 )
+from tests.models.tokenizers_like import byte_level, sentencepiece_like
 
 END = 2
 WORDS = st.lists(st.integers(3, 30), min_size=1, max_size=12)
@@ -176,6 +179,26 @@ def test_both_ends_of_a_chat_model_end_its_text(tiny: LanguageModel) -> None:
 def test_a_message_is_written_as_the_template_writes_it(tiny: LanguageModel) -> None:
     prompt = chat_prompt(tiny.tokenizer, "Rest", system="Be kind")
     assert prompt == ("<s>system\nBe kind</s>\n<s>user\nRest</s>\n<s>assistant\n")
+
+
+@pytest.mark.parametrize("make", [partial(byte_level, start=True), sentencepiece_like])
+def test_a_template_is_read_with_one_beginning_and_no_end(
+    make: Callable[[], Any],
+) -> None:
+    tokenizer = make()
+    model = small_transformer(len(tokenizer), length=64, width=16, heads=2, seed=0)
+    prompt = chat_prompt(tokenizer, "What shall I do?")
+    once = tokenizer.encode(prompt, add_special_tokens=False)
+    ends = [tokenizer.eos_token_id]
+    (ids,) = continue_tokens(model, [once], max_new_tokens=9, end_tokens=ends)
+    expected = tokenizer.decode(ids, skip_special_tokens=True)
+    read = []
+    hook = model.model.embed_tokens.register_forward_hook(
+        lambda _, args, __: read.append(args[0].tolist())
+    )
+    assert write(model, tokenizer, [prompt], max_new_tokens=9) == [expected]
+    hook.remove()
+    assert read[0] == [once]
 
 
 def test_a_model_is_left_in_the_mode_it_was_in(tiny: LanguageModel) -> None:

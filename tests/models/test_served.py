@@ -33,6 +33,8 @@ class Handler(BaseHTTPRequestHandler):
         content: object = f"  {prompt.split()[-1]}\nand more"
         if "nothing" in prompt:
             content = None
+        if "half" in prompt:
+            content = "a\ud83d b\U0001f600 \ude00"
         reply = {"choices": [{"message": {"role": "assistant", "content": content}}]}
         data = json.dumps(reply).encode()
         if "garbage" in prompt:
@@ -65,6 +67,12 @@ def address() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}/v1"
     server.shutdown()
     server.server_close()
+
+
+def test_half_of_a_surrogate_pair_is_no_part_of_a_reply(address: str) -> None:
+    (said,) = ServedModel(address, "m").write(["half"])
+    assert said == "a\ufffd b\U0001f600 \ufffd"
+    said.encode()
 
 
 def test_a_reply_ends_at_the_stop_and_is_asked_for_once(address: str) -> None:

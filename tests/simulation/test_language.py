@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import pre_tokenizers
+from tokenizers import pre_tokenizers, processors
 from torch.nn.utils import prune
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -305,3 +305,32 @@ def test_a_model_is_taught_where_it_is() -> None:
         model = untrained_diarist(tokenizer).to(device)
         found = train_diarist(model, tokenizer, entries, epochs=3)
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_question_is_not_ended_where_the_tokenizer_ends_texts(asked: list) -> None:
+    """A letter is looked for after the question, and not after an end of text."""
+    questions = [question for question, _ in asked[:5]]
+    plain = word_tokenizer([question.text for question, _ in asked])
+    ending = deepcopy(plain)
+    ending.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <pad>", special_tokens=[("<pad>", 0)]
+    )
+    assert ending(questions[0].text).input_ids[-1] == 0
+    model = untrained_diarist(plain)
+    expected = LanguageBrain(model, plain).answer(questions)
+    assert LanguageBrain(model, ending).answer(questions) == expected
+    entries = diary_entries(asked[:5], 40)
+    losses = train_diarist(deepcopy(model), plain, entries)
+    assert train_diarist(deepcopy(model), ending, entries) == losses
+
+
+def test_a_diary_is_learnt_in_single_precision(asked: list) -> None:
+    """In bfloat16 a step of 1e-4 rounds away, and little would be learnt."""
+    tokenizer = word_tokenizer([question.text for question, _ in asked])
+    entries = diary_entries(asked[:20], 40)
+    model = untrained_diarist(tokenizer).bfloat16()
+    rounded = [each.detach().float().clone() for each in model.parameters()]
+    train_diarist(model, tokenizer, entries, epochs=5, lr=1e-4)
+    for before, after in zip(rounded, model.parameters(), strict=True):
+        assert after.dtype == torch.float32
+        assert not torch.equal(before, after.detach())

@@ -350,6 +350,18 @@ def test_a_single_vote_does_not_outrank_many() -> None:
     pd.testing.assert_series_equal(count[kept], alone, check_names=False)
 
 
+@pytest.mark.parametrize("people", range(2, 12))
+def test_what_one_person_saw_is_not_ranked_in_a_small_group(people: int) -> None:
+    """A tenth of nine votes is less than one, and one of one is 2/3."""
+    votes = np.full((people, 3), np.nan)
+    votes[:, 0] = -1
+    votes[0, 1] = 1
+    votes[:2, 2] = 1
+    assert pooled_agreement(votes).tolist() == pytest.approx(
+        [1 / (people + 2), 0, 3 / 4]
+    )
+
+
 def test_a_sparse_conversation_is_counted_all_the_same() -> None:
     """Each person sees one statement of many; none is set aside for it."""
     votes = np.full((300, 100), np.nan)

@@ -1,5 +1,6 @@
 """Do the lists hold what their rule says, and does the threshold end one of them?"""
 
+import numpy as np
 import pytest
 
 from smallscale.values import (
@@ -32,3 +33,12 @@ def test_where_nothing_is_helpful_bridging_has_no_list() -> None:
     lists = constitutions([[1, -1]] * 5 + [[-1, 1]] * 5, [0] * 5 + [1] * 5, length=1)
     assert lists["by bridging"] == []
     assert len(lists["by count"]) == len(lists["by consensus"]) == 1
+
+
+def test_what_too_few_people_saw_is_no_article_by_count() -> None:
+    """A list may be shorter: what nobody can rank does not fill it up."""
+    votes = np.full((40, 5), np.nan)
+    votes[:, :2] = [1, -1]
+    votes[0, 2:] = 1
+    lists = constitutions(votes, [0] * 20 + [1] * 20)
+    assert lists["by count"] == [0, 1]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from difflib import get_close_matches
 from operator import eq
 from pathlib import Path
@@ -11,6 +12,13 @@ from smallscale.core.validation import require, shown
 
 FIELDS = ("prompt", "chosen", "rejected")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MARK = r"(?:<s>|<bos>|<\|\w+\|>|<start_of_turn>|\[INST\])"  # of a chat template
+ROLE = r"(?:human|user|question|instruction|prompt|q)\b"
+# What stands before the prompt in the text of a whole talk: "Human:", "<|user|>".
+TALK_BEGINS = re.compile(
+    rf"(?:{MARK}\s*)+(?:{ROLE}\s*:?\s*)?(?:{MARK}\s*)*|#*\s*{ROLE}\s*:\s*",
+    re.IGNORECASE,
+)
 SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character beyond U+FFFF
 
 
@@ -36,8 +44,8 @@ def read_preferences(path: str | Path) -> Preferences:
     path is the home folder.
     Raises ValueError, in one line with the number of the file's line, for what is not
     such an object; for any other field, or one twice; for a chosen text that begins
-    with the prompt, which the text would then hold twice; and for half of a surrogate
-    pair.
+    with the prompt, which the text would then hold twice, also behind a role ("Human:")
+    or the marks of a chat template; and for half of a surrogate pair.
     """
     try:
         lines = Path(path).expanduser().read_bytes().split(b"\n")
@@ -81,12 +89,24 @@ def _read_pair(line: bytes, where: str) -> tuple[str, str, str]:
 
 
 def _begins_with(prompt: str, answer: str) -> bool:
-    """Say whether an answer begins with the prompt, and not with part of a word."""
-    words = prompt.strip()
-    text = answer.strip()
+    """Say whether an answer begins with the prompt, and not with part of a word.
+
+    Spaces may be other ones, letters decomposed, and a role or a chat template's mark
+    may stand in front.
+    """
+    words = _plain(prompt)
+    text = _plain(answer)
+    if not text.startswith(words):
+        begins = TALK_BEGINS.match(text)
+        text = text[begins.end() :] if begins else text
     rest = text[len(words) :]
     inside_a_word = words[-1:].isalnum() and rest[:1].isalnum()
     return bool(words) and text.startswith(words) and not inside_a_word
+
+
+def _plain(text: str) -> str:
+    """Return a text with one space between words, and no decomposed letters."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def _common_start(first: str, second: str) -> str:

@@ -22,7 +22,8 @@ from smallscale.dpo.optimum import best_of_n, optimal_policy
 from smallscale.dpo.policies import END, START
 from smallscale.dpo.policy_training import PairOrder
 from smallscale.dpo.reviews import Reviews, measure
-from smallscale.training.loop import minimise
+from smallscale.models.generation import positions
+from smallscale.training.loop import in_single_precision, minimise
 from smallscale.training.optimizers import linear_decay, make_optimizer
 
 NEWTON_STEPS = 100  # at most, of L-BFGS
@@ -54,7 +55,8 @@ class WordPairReward(nn.Module):
     def forward(self, texts: Answers) -> Tensor:
         """Return the reward of each text, (texts,)."""
         terms = self.weights[texts.ids[:, :-1], texts.ids[:, 1:]]  # (texts, length - 1)
-        return (terms * texts.mask[:, 1:]).sum(1)
+        both = texts.mask[:, :-1] * texts.mask[:, 1:]  # words, and no padding
+        return (terms * both).sum(1)
 
 
 def fit_word_pairs(
@@ -90,13 +92,13 @@ def fit_word_pairs(
 class TransformerReward(nn.Module):
     """A reward that a language model's last hidden state gives, by one linear layer.
 
-    body: a transformers model, whose weights are copied. The layer starts at 0, so
-    before training all texts are worth the same.
+    body: a transformers model, whose weights are copied, in float32 or finer. The layer
+    starts at 0, so before training all texts are worth the same.
     """
 
     def __init__(self, body: Any) -> None:
         super().__init__()
-        self.body = copy.deepcopy(body.model)
+        self.body = in_single_precision(copy.deepcopy(body.model))
         self.head = nn.Linear(body.config.hidden_size, 1, bias=False)
         nn.init.zeros_(self.head.weight)
         self.head.to(next(self.body.parameters()).device)
@@ -104,8 +106,12 @@ class TransformerReward(nn.Module):
     def forward(self, texts: Answers) -> Tensor:
         """Return the reward of each text, (texts,), read at its last token."""
         texts = texts.to(self.head.weight.device)
-        output = self.body(input_ids=texts.ids, attention_mask=texts.mask)
-        last = texts.mask.sum(1) - 1  # (texts,); padding is on the right
+        output = self.body(
+            input_ids=texts.ids,
+            attention_mask=texts.mask,
+            position_ids=positions(texts.mask),
+        )
+        last = positions(texts.mask).argmax(1)  # (texts,), wherever padding stands
         hidden = output.last_hidden_state[torch.arange(len(last)), last]
         rewards: Tensor = self.head(hidden)[:, 0]
         return rewards

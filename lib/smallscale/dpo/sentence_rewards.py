@@ -19,6 +19,7 @@ from smallscale.dpo.answers import Answers, all_logps, padded_answers
 from smallscale.dpo.code_rewards import code_pairs
 from smallscale.dpo.policy_training import train_preferences
 from smallscale.models.adapters import add_adapters, without_adapters
+from smallscale.models.encoding import encode_prompts
 from smallscale.models.generation import continue_tokens
 from smallscale.models.language_model import LanguageModel
 from smallscale.models.recorded import KEPT
@@ -94,11 +95,8 @@ def write_answers(
     """Draw answers to each question at temperature 1, to the end of the line."""
     policy, tokenizer = model
     ends = _line_ends(tokenizer)
-    prompts = [
-        tokenizer.encode(answer_prompt(question))
-        for question in questions
-        for _ in range(tries)
-    ]
+    asked = encode_prompts(tokenizer, list(map(answer_prompt, questions)))
+    prompts = [ids for ids in asked for _ in range(tries)]
     rows = continue_tokens(
         policy,
         prompts,

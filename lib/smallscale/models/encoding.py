@@ -60,6 +60,21 @@ def encode_answers(
     )
 
 
+def encode_prompts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of texts that are to be continued, by a transformers
+    tokenizer: begun as the tokenizer begins a text, where they do not begin so already,
+    as a chat template writes them; and not ended.
+
+    A tokenizer's own `encode` begins the text of a template twice, and some end a text
+    that should go on.
+    """
+    if not texts:
+        return []
+    rows = tokenizer(list(texts), add_special_tokens=False).input_ids
+    start = _start_tokens(tokenizer, texts)
+    return [_begun(list(ids), start) for ids in rows]
+
+
 def _start_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Return the ids that a tokenizer itself puts in front of a text; often none.
 

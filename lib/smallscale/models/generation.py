@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from smallscale.core.modes import eval_mode
 from smallscale.core.validation import finite_number, require, whole_number
-from smallscale.models.encoding import common_length
+from smallscale.models.encoding import common_length, encode_prompts
 
 Rows = Sequence[Sequence[int]]  # token ids, a list for each text
 SHARED = 8  # prompts that begin with fewer equal tokens are read one by one
@@ -217,6 +217,7 @@ def write(
 ) -> list[str]:
     """Return how a language model continues each prompt, a text for each.
 
+    A prompt may come from `chat_prompt`: it is begun once, see `encode_prompts`.
     stop: a text ends before the first of these strings; `("\\n",)` asks for one line.
     The end-of-text token ends it as well, and special tokens are left out. The other
     arguments are those of `continue_tokens`.
@@ -226,7 +227,7 @@ def write(
         not isinstance(prompts, str) and not isinstance(stop, str),
         "prompts and stop must be lists of strings; put a single string into a list",
     )
-    encoded = [tokenizer.encode(prompt) for prompt in prompts]
+    encoded = encode_prompts(tokenizer, prompts)
 
     def text_of(tokens: list[int]) -> str:
         text: str = tokenizer.decode(tokens, skip_special_tokens=True)

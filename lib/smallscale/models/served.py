@@ -142,7 +142,10 @@ class ServedModel:
     async def _fault(
         self, client: Any, prompt: str, tokens: int, stop: tuple[str, ...]
     ) -> str:
-        """Ask, keep the reply, and return "", or what went wrong."""
+        """Ask, keep the reply, and return "", or what went wrong.
+
+        Half of a surrogate pair, which no file can hold, becomes U+FFFD.
+        """
         try:
             async with asyncio.timeout(self.timeout):
                 body = await reply_body(
@@ -163,6 +166,7 @@ class ServedModel:
             return f"gave no reply: {type(error).__name__}: {error}"
         if not isinstance(text, str):
             return "replied without a text"
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = text.lstrip()  # a reply begins where a continued text would have a space
         places = [text.find(end) for end in stop if end in text]
         self.kept[prompt, tokens, stop] = text[: min(places)] if places else text

@@ -8,6 +8,7 @@ questions.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from smallscale.core.validation import require
 from smallscale.simulation.questions import UNPLANNED, Question
 from smallscale.simulation.world import DESTINATIONS, OUTINGS, ROUTINE_LETTERS, TONES
 
@@ -114,14 +115,36 @@ class Uniform:
         return [[1.0] * len(question.options) for question in questions]
 
 
-def identity_of(brain: Brain) -> str:
-    """Return what a checkpoint remembers of a brain: its identity, else its name."""
+def identity_of(brain: Any) -> str:
+    """Return what a checkpoint remembers of a brain or a speaker: its identity, else
+    its name."""
     return str(getattr(brain, "identity", brain.name))
 
 
-def origin_of(brain: Brain) -> str:
-    """Return where a brain's model is, as a checkpoint remembers it; empty for here."""
+def origin_of(brain: Any) -> str:
+    """Return where the model of a brain or a speaker is, as a checkpoint remembers it;
+    empty for here."""
     return str(getattr(brain, "origin", ""))
+
+
+def check_same(
+    path: object, what: str, ran: tuple[str, str], given: tuple[str, str], loader: str
+) -> None:
+    """Refuse a brain or a speaker that is not the one which ran a checkpoint's town.
+
+    path: the checkpoint. what: "brain" or "speaker". ran, given: what each is, and
+    where its model is. loader: what reads the checkpoint, for the message.
+    """
+    require(
+        ran[0] == given[0],
+        f"{path} was run by the {what} {ran[0]!r}, not {given[0]!r}; "
+        f"give a {what} that is the same: {loader}(path, {what}=…)",
+    )
+    require(
+        ran[1] == given[1],
+        f"{path} was run by {ran[0]!r} at {ran[1]!r}, not at {given[1]!r}; if the same "
+        f"model has moved, give its {what} origin={ran[1]!r}",
+    )
 
 
 def checked_brain(brain: Any) -> Brain:

@@ -22,12 +22,14 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
 from smallscale.core.validation import require, whole_number
+from smallscale.models.encoding import encode_prompts
 from smallscale.models.identity import model_hash
 from smallscale.models.transformer import small_transformer
 from smallscale.simulation.answers import replies_of
 from smallscale.simulation.brains import Brain, Fault
 from smallscale.simulation.questions import Question
 from smallscale.simulation.town import Town
+from smallscale.training.loop import in_single_precision
 from smallscale.training.optimizers import make_optimizer
 
 Situation = tuple[Question, np.ndarray]  # a question, and the weights of its options
@@ -88,7 +90,7 @@ class LanguageBrain:
 
     def _next_token_logits(self, texts: list[str]) -> Tensor:
         """Return the logits of the token after each text, (texts, vocabulary)."""
-        ids, lengths = _padded(self.tokenizer(texts).input_ids)
+        ids, lengths = _padded(encode_prompts(self.tokenizer, texts))
         mask = torch.arange(ids.shape[1]) < lengths[:, None]
         device = self.model.device
         output = self.model(input_ids=ids.to(device), attention_mask=mask.to(device))
@@ -200,11 +202,13 @@ def train_diarist(
     The loss is the letters' cross-entropy, among the letters that were offered, as the
     brain decides among them; and half the mean of all other words', so that the model
     stays a model of language. Returns the letters' loss of each batch, and leaves the
-    model in eval mode. Where the training is interrupted, the model gets its old
-    weights back. progress: what to call a progress bar; empty for none.
+    model in eval mode, its weights in float32 or finer. Where the training is
+    interrupted, the model gets its old weights back. progress: what to call a progress
+    bar; empty for none.
     """
+    in_single_precision(model)
     before = {name: each.clone() for name, each in model.state_dict().items()}
-    rows = tokenizer([entry.text for entry in entries]).input_ids
+    rows = encode_prompts(tokenizer, [entry.text for entry in entries])
     letters = _letter_tokens(tokenizer)
     optimizer = make_optimizer("adamw", model.parameters(), lr=lr, weight_decay=0.01)
     losses = []

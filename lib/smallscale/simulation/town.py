@@ -16,7 +16,13 @@ import numpy as np
 
 from smallscale.core.validation import require, whole_number
 from smallscale.simulation import checkpoint
-from smallscale.simulation.brains import Brain, checked_brain, identity_of, origin_of
+from smallscale.simulation.brains import (
+    Brain,
+    check_same,
+    checked_brain,
+    identity_of,
+    origin_of,
+)
 from smallscale.simulation.conversations import stand_in_circles, talk
 from smallscale.simulation.perception import notice
 from smallscale.simulation.plans import go_somewhere
@@ -127,7 +133,9 @@ class Town(TownState):
             "words" not in record,
             f"{path} is a checkpoint of a town in words: WordTown.load reads it",
         )
-        _check_brain_of(path, record, given)
+        was = (record["brain"], record.get("origin", ""))
+        now = (identity_of(given), origin_of(given))
+        check_same(path, "brain", was, now, "Town.load")
         town: Town = cls(
             World.from_json(record["world"]),
             seed=record["seed"],
@@ -172,22 +180,4 @@ def warn_of_faults(brain: Brain, faults: Counter[str]) -> None:
         f"{faults.total()} answers of the brain {brain.name!r} could not be used "
         f"({reasons}); people kept to their plans or stayed silent, see town.faults",
         stacklevel=3,
-    )
-
-
-def _check_brain_of(path: str | Path, record: dict[str, Any], brain: Brain) -> None:
-    """Refuse a brain that is not the one which ran the town of this checkpoint."""
-    ran = record["brain"]
-    given = identity_of(brain)
-    require(
-        ran == given,
-        f"{path} was run by the brain {ran!r}, not {given!r}; "
-        "give a brain that is the same: Town.load(path, brain=…)",
-    )
-    was = record.get("origin", "")
-    now = origin_of(brain)
-    require(
-        was == now,
-        f"{path} was run by {ran!r} at {was!r}, not at {now!r}; if the same model has "
-        f"moved, give its brain origin={was!r}",
     )

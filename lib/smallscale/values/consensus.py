@@ -13,7 +13,7 @@ from smallscale.votes.polis import group_labels, sorted_by_id, vote_matrix
 
 SIGNIFICANT = 1.2816  # one-sided, at 90 %
 MOST_STATEMENTS = 5  # that represent a group
-FEWEST_VOTES = 1 / 10  # of the most that a statement has; with fewer none is counted
+FEWEST_VOTES = 1 / 10  # of the most that a statement has; with fewer it counts 0
 STATISTICS = ("p", "p_test", "r", "r_test")
 
 
@@ -222,7 +222,8 @@ def pooled_agreement(matrix: Any) -> pd.Series:
     value it is if everybody is in one group. Smoothing is not enough where statements
     differ much in how many people saw them: one vote that agrees makes 2/3, which is
     more than most statements get that a thousand people voted on. So a statement with
-    fewer than a tenth of the votes of the one with the most has 0, below all others.
+    fewer than a tenth of the votes of the one with the most has 0, below all others,
+    and so has one that a single person saw, where others were seen by more.
 
     >>> pooled_agreement([[1, 1], [0, 1], [-1, None], [1, None]]).tolist()
     [0.5, 0.75]
@@ -236,6 +237,6 @@ def pooled_agreement(matrix: Any) -> pd.Series:
 
 def enough_votes(votes: pd.DataFrame) -> pd.Series:
     """Return which statements have at least a tenth of the votes of the one with the
-    most, True or False by statement."""
+    most, and more than one unless none has, True or False by statement."""
     cast = votes.notna().sum()
-    return cast >= FEWEST_VOTES * cast.max()
+    return cast >= max(FEWEST_VOTES * cast.max(), min(2, cast.max()))

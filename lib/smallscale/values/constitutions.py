@@ -17,7 +17,8 @@ def constitutions(
 ) -> dict[str, list[Any]]:
     """Return three constitutions, lists of statements' ids, the best first.
 
-        by count      the `length` statements that `pooled_agreement` puts first
+        by count      the `length` statements that `pooled_agreement` puts first, at
+                      most: none that too few people saw
         by consensus  the `length` statements of the largest group-aware consensus
         by bridging   the helpful statements, the `length` of the largest intercept at
                       most: as many as pass the threshold, and none if none does
@@ -30,8 +31,9 @@ def constitutions(
     """
     bridging = bridging_scores(matrix, seed=seed)
     helpful = bridging["intercept"][bridging["helpful"]]
+    by_count = pooled_agreement(matrix)
     scores = {
-        "by count": pooled_agreement(matrix),
+        "by count": by_count[by_count > 0],
         "by consensus": group_aware_consensus(matrix, groups),
         "by bridging": helpful,
     }

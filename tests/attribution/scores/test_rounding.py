@@ -104,6 +104,25 @@ def test_training_points_are_named_where_all_are_rounding(method: Any) -> None:
         method(certain(40), cross_entropy, MIXED, doubtful())  # their scores are near 0
 
 
+@pytest.mark.parametrize("width", [40, 5000])
+@pytest.mark.parametrize("method", [grad_dot, tracin, influence, by_influence])
+def test_a_model_through_all_training_points_is_named(method: Any, width: int) -> None:
+    """The residuals of the shortest weights through 20 points are rounding."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(25, width, generator=generator, dtype=torch.float64)
+    y = torch.randn(25, generator=generator, dtype=torch.float64)
+    train, test = (x[:20], y[:20]), (x[20:], y[20:])
+    model = nn.Linear(width, 1, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_((torch.linalg.pinv(train[0]) @ train[1])[None])
+
+    def half_square(outputs: Tensor, targets: Tensor) -> Tensor:
+        return 0.5 * (outputs[..., 0] - targets) ** 2
+
+    with pytest.warns(UserWarning, match="20 of 20 training points"):
+        method(model, half_square, train, test)
+
+
 def test_one_certain_training_point_is_enough_where_all_scores_rest_on_it() -> None:
     with pytest.warns(UserWarning, match="3 of 7 training points.*training point 4"):
         by_trak(certain(40), cross_entropy, MIXED, doubtful())

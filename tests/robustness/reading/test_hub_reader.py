@@ -10,13 +10,13 @@ from smallscale.robustness.reading.dataset import paragraphs, questions
 from smallscale.robustness.reading.hub_reader import HubReader
 from smallscale.robustness.reading.readings import Pair, answers
 from smallscale.robustness.reading.synthetic_squad import passages
+from tests.fake_device import fake_device
 
 UNSEEN = passages(10, seed=9, held_out=True)
 
 
-def test_a_hub_model_reads_long_passages_in_windows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def save_reader(folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Save a small reader with random weights, and its tokenizer."""
     from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
 
     words = sorted(
@@ -26,10 +26,10 @@ def test_a_hub_model_reads_long_passages_in_windows(
             for w in p["context"].lower().replace(".", " .").split()
         }
     )
-    (tmp_path / "vocab.txt").write_text(
+    (folder / "vocab.txt").write_text(
         "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "?", *words])
     )
-    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(words) + 7,
         hidden_size=16,
@@ -39,7 +39,13 @@ def test_a_hub_model_reads_long_passages_in_windows(
         max_position_embeddings=64,
     )
     torch.manual_seed(0)
-    BertForQuestionAnswering(config).save_pretrained(tmp_path)
+    BertForQuestionAnswering(config).to(dtype).save_pretrained(folder)
+
+
+def test_a_hub_model_reads_long_passages_in_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_reader(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
     monkeypatch.setenv("USERPROFILE", str(tmp_path.parent))
     model = HubReader(f"~/{tmp_path.name}")
@@ -84,3 +90,20 @@ def test_a_hub_model_reads_long_passages_in_windows(
     (tmp_path / "model.safetensors").write_bytes(b"not tensors")
     with pytest.raises(ValueError, match="cannot be loaded as a question-answering"):
         HubReader(str(tmp_path))
+
+
+def test_a_reader_runs_in_float32_where_models_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is stored in: in bfloat16 two spans are soon equally likely."""
+    save_reader(tmp_path, torch.bfloat16)
+    pair = Pair(next(iter(paragraphs(UNSEEN)))["context"], "who ?")
+    here = HubReader(str(tmp_path))
+    assert {weight.dtype for weight in here.model.parameters()} == {torch.float32}
+    (expected,) = here.read([pair])
+    with fake_device() as device:
+        monkeypatch.setenv("SMALLSCALE_DEVICE", device)
+        there = HubReader(str(tmp_path))
+        assert there.model.device.type == device
+        (found,) = there.read([pair])
+    assert found.starts == pytest.approx(expected.starts, abs=1e-6)

@@ -84,6 +84,21 @@ def test_every_fault_is_told_and_costs_a_step(judge: Judge) -> None:
         assert len(episode.trace) == 6
 
 
+@pytest.mark.parametrize("text", ["x = '\ud800'", "\udcff"])
+def test_a_text_that_cannot_be_written_leaves_the_file_as_it_was(
+    judge: Judge, text: str
+) -> None:
+    with Episode(judge) as episode:
+        before = episode.code
+        told = episode.act("write", {"file": "train.py", "text": text})
+        assert told == "refused: the text holds half of a surrogate pair"
+        first = before.splitlines()[0]
+        given = {"file": "train.py", "old": first + "\n", "new": text}
+        assert "half of a surrogate pair" in episode.act("edit", given)
+        assert episode.code == before
+        assert episode.act("undo") == "refused: nothing to undo"
+
+
 def test_undo_takes_back_an_edit_and_a_new_file(judge: Judge) -> None:
     with Episode(judge) as episode:
         episode.act("edit", LEAK)

@@ -4,11 +4,13 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smallscale.simulation.brains import Fault
+from smallscale.simulation.server import ServerBrain
 from smallscale.simulation.words.served import INSTRUCTION
 from smallscale.simulation.words.speakers import ServerSpeaker, town_speaker
 from smallscale.simulation.words.town import WordTown
@@ -37,6 +39,28 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *words: Any) -> None:
         pass
+
+
+def test_a_checkpoint_knows_where_its_speaker_and_its_brain_are(
+    address: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "town"
+    brain = ServerBrain("http://127.0.0.1:9/v1", "m")
+    secret = address.replace("http://", "http://me:word@")
+    town = WordTown(3, speaker=ServerSpeaker(secret, "m"), brain=brain)
+    town.save(path)
+    assert b"word@" not in path.read_bytes()
+    speaker = ServerSpeaker(f"{address}/", "m")
+    again = WordTown.load(path, speaker=speaker, brain=brain)
+    assert again.digest() == town.digest()
+    elsewhere = "http://127.0.0.1:10/v1"
+    other = ServerSpeaker(elsewhere, "m")
+    with pytest.raises(ValueError, match=r"by 'server model m.* at 'h.*its speaker or"):
+        WordTown.load(path, speaker=other, brain=brain)
+    with pytest.raises(ValueError, match=r"by 'server model m.* at 'h.*its brain orig"):
+        WordTown.load(path, speaker=speaker, brain=ServerBrain(elsewhere, "m"))
+    moved = ServerSpeaker(elsewhere, "m", origin=address)
+    assert WordTown.load(path, speaker=moved, brain=brain).digest() == town.digest()
 
 
 @pytest.fixture(scope="module")

@@ -244,6 +244,29 @@ def test_importance_can_be_asked_for_and_a_bad_rating_is_a_fault() -> None:
         bad.run(9)
 
 
+def odd_words() -> list[str]:
+    """What a model may say, with digits that are no numbers, and no letters at all."""
+    return [
+        "²",
+        "⑦.",
+        "A party in the park on Friday at ² o'clock, 17:² or ٥.",
+        "The party is at 99999999999999999999:99 on Friday.",
+        "17:00:30 on Friday in the park is the party.",
+        "\ud800 Hello.",
+        "\x00.",
+    ]
+
+
+@pytest.mark.parametrize("words", odd_words())
+def test_whatever_is_said_the_town_goes_on(words: str, tmp_path: Path) -> None:
+    town = WordTown(6, importance="speaker", speaker=Says(lambda p: [words] * len(p)))
+    with pytest.warns(UserWarning, match="could not be used"):
+        town.run(12)
+    town.save(tmp_path / "town")
+    again = WordTown.load(tmp_path / "town", speaker=town.speaker)
+    assert again.digest() == town.digest()
+
+
 def test_what_is_put_into_a_mouth_is_said() -> None:
     told = WordTown(seed=3).run(12).utterances[-1]
     name = World().name_of(told.speaker)

@@ -69,7 +69,8 @@ def influence(
     would do. So is, at any size, what rounding hides: where a model is nearly certain
     of training targets, H has directions that are rounding, and a test gradient with a
     part in them has no score. A warning names a test point that the model fits so
-    exactly that its own gradient is rounding. Raises ValueError for the others, for
+    exactly that its gradient is rounding, and says where all training points are fitted
+    so, as by a model that passes through them. Raises ValueError for the others, for
     examples that do not fit, a loss that is not one finite value per example, and a
     weight_decay or damping below 0.
 
@@ -84,6 +85,7 @@ def influence(
     """
     shift = _checked_shift(weight_decay, damping)
     flat = FlatModel(model, loss, train, test, torch.float64)
+    flat.check_train_slopes()
     test_gradients = flat.test_gradients()  # g_j: (n_test, p)
     n, p = len(flat.train[0]), len(flat.parameters)
     if p <= LARGEST_DENSE:

@@ -26,7 +26,7 @@ from smallscale.attribution.scores.model_checks import (
     copied,
     explained,
 )
-from smallscale.attribution.scores.rounding import rounding_slopes
+from smallscale.attribution.scores.rounding import ROUGH, Rounded, slope_noise
 from smallscale.core.validation import require
 
 BY_FUNC = "model and loss must be differentiable by torch.func"
@@ -129,14 +129,15 @@ class FlatModel:
 
     def check_test_slopes(self, parameters: Tensor | None = None) -> None:
         """Warn of test points the slope of whose loss is rounding."""
-        rough = self.rounding_points(self.test, parameters)
+        noise, sizes = self.slope_noise(self.test, parameters)
+        rough = noise > ROUGH * sizes
         if rough.any():
             self._warn_of_rounding("test", rough)
 
-    def rounding_points(
+    def slope_noise(
         self, examples: Examples, parameters: Tensor | None = None
-    ) -> Tensor:
-        """Return of which examples the slope of the loss is mostly rounding, (n,)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return how much of each example's slope is rounding, and the slope's size."""
         at = self.parameters if parameters is None else parameters
         found = []
         with explained(BY_FUNC):
@@ -144,16 +145,22 @@ class FlatModel:
             for inputs, targets in zip(*blocks, strict=True):
                 with torch.no_grad():
                     outputs = self.outputs(at, inputs)
-                found.append(rounding_slopes(self.loss, outputs, targets))
-        return torch.cat(found)
+                with torch.no_grad(), Rounded():  # the parameters are rounded too
+                    again = self.outputs(at * 1, inputs)
+                found.append(slope_noise(self.loss, outputs, targets, again))
+        noise, sizes = map(torch.cat, zip(*found, strict=True))
+        return noise, sizes
 
     def check_train_slopes(self, *, all_of_them: bool = True) -> None:
         """Warn where the slope of the loss is rounding for all training points.
 
         all_of_them: False where one such point is enough to spoil the others' scores.
         """
-        rough = self.rounding_points(self.train)
-        if rough.all() if all_of_them else rough.any():
+        noise, sizes = self.slope_noise(self.train)
+        rough = noise > ROUGH * sizes
+        if all_of_them:  # also where one happens to be rounded twice alike
+            rough = (noise.norm() > ROUGH * sizes.norm()).expand(len(rough))
+        if rough.any():
             self._warn_of_rounding("train", rough)
 
     def _warn_of_rounding(self, name: str, rough: Tensor) -> None:

@@ -44,13 +44,25 @@ class Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def rounding_slopes(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     """Return which examples' slopes d loss / d outputs are mostly rounding, (n,).
 
-    loss: a value per example. The outputs are taken to be rounded too. A slope of 0 is
+    loss: a value per example. The outputs are taken to be rounded once. A slope of 0 is
     not rounding where rounding leaves it 0, as beyond a hinge.
 
     >>> square = lambda outputs, targets: (outputs - targets) ** 2
     >>> targets = torch.tensor([1 + 1e-7, 1.1, 0.0])
     >>> rounding_slopes(square, torch.ones(3), targets)
     tensor([ True, False, False])
+    """
+    noise, sizes = slope_noise(loss, outputs, targets)
+    rough: Tensor = noise > ROUGH * sizes
+    return rough
+
+
+def slope_noise(
+    loss: Loss, outputs: Tensor, targets: Tensor, again: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the size of rounding in each example's slope, and of the slope, (n,) each.
+
+    again: the outputs with other rounding on their way; None: rounded once.
     """
 
     def loss_of_one(out: Tensor, y: Tensor) -> Tensor:
@@ -59,7 +71,6 @@ def rounding_slopes(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     slopes_of = vmap(grad(loss_of_one))
     plain = slopes_of(outputs, targets)
     with Rounded():
-        rounded = slopes_of(outputs * 1, targets)
+        rounded = slopes_of(outputs * 1 if again is None else again, targets)
     noise = ROUNDING * (rounded - plain).reshape(len(plain), -1).norm(dim=1)
-    rough: Tensor = noise > ROUGH * plain.reshape(len(plain), -1).norm(dim=1)
-    return rough
+    return noise, plain.reshape(len(plain), -1).norm(dim=1)

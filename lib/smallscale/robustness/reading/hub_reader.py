@@ -12,6 +12,7 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
+from smallscale.core.devices import place
 from smallscale.core.validation import require
 from smallscale.models.language_model import NOT_LOADED
 from smallscale.robustness.reading.readings import Pair, Reading
@@ -24,6 +25,8 @@ class HubReader:
     is then downloaded.
     window: tokens that are read at once; a longer passage is read in windows that
     overlap by a quarter, and of two opinions on a word the stronger counts.
+    Weights are float32 whatever they are stored in, on the device that
+    `core.devices.place` chooses.
     Raises ValueError where there is no such model, or its tokenizer cannot say where in
     the text its tokens stand.
     """
@@ -36,13 +39,15 @@ class HubReader:
         source = str(folder) if folder.is_dir() else name
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
-            model: Any = AutoModelForQuestionAnswering.from_pretrained(source)
+            model: Any = AutoModelForQuestionAnswering.from_pretrained(
+                source, dtype=torch.float32
+            )
         except NOT_LOADED as error:
             raise ValueError(
                 f"model {name!r} cannot be loaded as a question-answering model: "
                 f"{_first_line(error)}"
             ) from error
-        self.model = model.eval()
+        self.model = place(model).eval()
         require(
             self.tokenizer.is_fast,
             f"model {name!r} has a slow tokenizer, which cannot say where its tokens "
@@ -70,8 +75,8 @@ class HubReader:
         places = encoded.pop("offset_mapping")  # (windows, tokens, 2)
         encoded.pop("overflow_to_sample_mapping")
         with torch.no_grad():
-            out = self.model(**encoded)
-        logits = torch.stack([out.start_logits, out.end_logits], 2).double()
+            out = self.model(**encoded.to(self.model.device))
+        logits = torch.stack([out.start_logits, out.end_logits], 2).double().cpu()
         ours = _passage_tokens(encoded, places)  # (windows, tokens)
         # A token that two windows hold keeps its larger logits. groupby sorts by place.
         by_place = pd.DataFrame(logits[ours].numpy()).groupby(places[ours].T.tolist())

@@ -164,7 +164,11 @@ class Episode:
         if len(text) > MOST_TEXT:
             raise Refused(f"a file has at most {MOST_TEXT} characters")
         old = path.read_text(encoding="utf-8") if path.is_file() else None
-        path.write_text(text, encoding="utf-8")
+        try:
+            content = text.encode()
+        except UnicodeEncodeError as error:
+            raise Refused("the text holds half of a surrogate pair") from error
+        path.write_bytes(content)  # which empties the file first
         self._undo.append((path, old))
         return "written"
 

@@ -79,6 +79,7 @@ From Lena Wolf to a visitor: Otto Fink gives a concert in the park on Friday at 
 
 """
 SAID = re.compile(r'(?P<who>[^":]+) said: "(?P<what>[^"]*)"')
+MOST_IMPORTANT = 10  # a memory's importance
 
 
 def first_name(name: str) -> str:
@@ -152,6 +153,17 @@ def insight_prompt(person: str, question: str, memories: Sequence[str]) -> str:
 def importance_prompt(memory: str) -> str:
     """Ask how important a memory is, from 1 to 10."""
     return f"{IMPORTANCE}{memory}"
+
+
+def rating_in(reply: str) -> int | None:
+    """Return the number from 1 to 10 in a reply to it; None for another reply.
+
+    >>> rating_in("7. It matters"), rating_in("10 of 10"), rating_in("²")
+    (7, None, None)
+    """
+    digits = "".join(letter for letter in reply.split(".")[0] if letter.isdecimal())
+    value = int(digits) if len(digits) in (1, 2) else 0
+    return value if 1 <= value <= MOST_IMPORTANT else None
 
 
 def interview_prompt(person: str, question: str, memories: Sequence[str]) -> str:

@@ -23,7 +23,6 @@ RECENT = 30  # the latest memories, of which the most important are thought abou
 SALIENT = 3  # of these
 EVIDENCE = 3  # memories that a question brings to mind
 LEAST = 2  # memories that one can conclude from
-MOST_IMPORTANT = 10
 
 
 def reflect(town: "WordTown") -> None:
@@ -86,7 +85,7 @@ def _thought(town: "WordTown", row: int, found: list[int], insight: str) -> Memo
         insight,
         "thought",
         town.step,
-        min(MOST_IMPORTANT, max(memory.importance for memory in memories)),
+        min(prompts.MOST_IMPORTANT, max(memory.importance for memory in memories)),
         evidence=tuple(found),
         about=about,
         fact=news[0].fact if news else 0,

@@ -83,7 +83,9 @@ class RecordedSpeaker:
 class ServerSpeaker:
     """A model behind a server with OpenAI's chat API, asked through several threads.
 
-    address: such as http://127.0.0.1:8000/v1. timeout: seconds for a whole reply.
+    address: such as http://127.0.0.1:8000/v1. timeout: seconds for a try. origin: what
+    a checkpoint remembers of the server, by default its address without a password;
+    give the old address where the same model has moved.
     Where the server wants a key, OPENAI_API_KEY is read from the environment.
     Raises ValueError without the package openai.
     """
@@ -96,6 +98,7 @@ class ServerSpeaker:
         timeout: float = 60,
         workers: int = 4,
         tokens: int = TOKENS,
+        origin: str | None = None,
     ) -> None:
         from smallscale.simulation.words.served import ChatServer
 
@@ -106,7 +109,9 @@ class ServerSpeaker:
             timeout=finite_number("timeout", timeout, above=0),
             workers=whole_number("workers", workers),
             max_tokens=whole_number("tokens", tokens),
+            origin=origin,
         )
+        self.origin = self._server.origin
 
     def write(self, prompts: Sequence[str]) -> list[str | Fault]:
         """Return what the server says to each prompt, up to a closing quote or line."""

@@ -18,13 +18,15 @@ import numpy as np
 
 from smallscale.core.validation import one_of, require, whole_number
 from smallscale.simulation import checkpoint
-from smallscale.simulation.brains import Brain, Fault, identity_of
-from smallscale.simulation.conversations import stand_in_circles
-from smallscale.simulation.questions import (
-    ACQUAINTED,
-    CLOSE,
-    STRANGER,
+from smallscale.simulation.brains import (
+    Brain,
+    Fault,
+    check_same,
+    identity_of,
+    origin_of,
 )
+from smallscale.simulation.conversations import stand_in_circles
+from smallscale.simulation.questions import ACQUAINTED, CLOSE, STRANGER
 from smallscale.simulation.state import TownState
 from smallscale.simulation.words import (
     dialogue,
@@ -39,7 +41,6 @@ from smallscale.simulation.words.speakers import Speaker, checked_speaker, words
 from smallscale.simulation.words.stream import Memory, MemoryStream
 from smallscale.simulation.world import HOURS_IN_DAY, Person, World
 
-MOST_IMPORTANT = 10
 RATED = ("rule", "speaker")  # who says how important a memory is
 
 
@@ -276,11 +277,10 @@ class WordTown(TownState):
         rated = []
         asked = zip(memories, words_from(self.speaker, questions), strict=True)
         for (row, memory), reply in asked:
-            digits = "".join(c for c in reply.split(".")[0] if c.isdigit())
-            value = int(digits) if len(digits) in (1, 2) else 0
-            if isinstance(reply, Fault) or not 1 <= value <= MOST_IMPORTANT:
-                why = str(reply) if isinstance(reply, Fault) else "no rating"
-                self.speech_faults[f"importance: {why}"] += 1
+            fault = str(reply) if isinstance(reply, Fault) else "no rating"
+            value = None if isinstance(reply, Fault) else prompts.rating_in(reply)
+            if value is None:
+                self.speech_faults[f"importance: {fault}"] += 1
                 value = memory.importance
             record = {**vars(memory), "importance": value}
             rated.append((row, Memory(**record)))
@@ -329,12 +329,14 @@ class WordTown(TownState):
         """Return a hash of the whole state, in 64 hexadecimal digits.
 
         It is equal for two towns that will go on alike, and another after any change.
+        At which address a server has the model makes no difference.
         """
         return checkpoint.digest(self._record(), self.arrays())
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, whole or not at all."""
-        checkpoint.write(path, self._record(), self.arrays())
+        origins = {what: origin_of(mind) for what, mind in self._minds().items()}
+        checkpoint.write(path, self._record(origins=origins), self.arrays())
 
     @classmethod
     def load(
@@ -346,8 +348,8 @@ class WordTown(TownState):
     ) -> "WordTown":
         """Read a checkpoint; running on from it equals never having stopped.
 
-        speaker, brain: those that ran the town. Raises FileNotFoundError, and
-        ValueError for a file that is damaged, of another kind or of another speaker.
+        speaker, brain: those that ran the town, with their servers. Raises ValueError
+        for others and for a file that is none, and FileNotFoundError.
         """
         record, arrays = checkpoint.read(path)
         words: Any = record.get("words")
@@ -363,8 +365,11 @@ class WordTown(TownState):
             news={name: News(**fact) for name, fact in words["news"].items()},
             **record["settings"],
         )
-        _check_same(path, "speaker", words["speaker"], town.speaker.name)
-        _check_same(path, "brain", record["brain"], identity_of(town.brain))
+        ran = {"speaker": words["speaker"], "brain": record["brain"]}
+        for what, given in town._minds().items():
+            was = (ran[what], record.get("origins", {}).get(what, ""))
+            now = (identity_of(given), origin_of(given))
+            check_same(path, what, was, now, "WordTown.load")
         town.step = record["step"]
         for name in cls.ARRAYS:
             setattr(town, name, arrays[name])
@@ -380,7 +385,11 @@ class WordTown(TownState):
         town.speech_faults = Counter(words["faults"])
         return town
 
-    def _record(self) -> str:
+    def _minds(self) -> dict[str, Any]:
+        """Return who finds the words and who decides: a speaker and a brain."""
+        return {"speaker": self.speaker, "brain": self.brain}
+
+    def _record(self, **more: Any) -> str:
         """Return all that is not an array, as JSON."""
         settings = {
             "reflection": self.reflection,
@@ -392,7 +401,7 @@ class WordTown(TownState):
         names = [fact.name for fact in self.world.facts]
         news = {n: asdict(f) for n, f in zip(names, self.news[1:], strict=True)}
         words = {
-            "speaker": self.speaker.name,
+            "speaker": identity_of(self.speaker),
             "news": news,
             "say": [[*key, text] for key, text in sorted(self.say.items())],
             "streams": [stream.to_json() for stream in self.streams],
@@ -408,6 +417,7 @@ class WordTown(TownState):
             "settings": settings,
             "world": self.world.to_json(),
             "words": words,
+            **more,
         }
         return json.dumps(record, sort_keys=True)
 
@@ -443,12 +453,3 @@ def _utterance(record: list[Any]) -> Utterance:
     values = copy.copy(record)
     values[6] = tuple(values[6])  # minds
     return Utterance(*values)
-
-
-def _check_same(path: Any, what: str, ran: str, given: str) -> None:
-    """Refuse a speaker or brain that is not the one which ran the town."""
-    require(
-        ran == given,
-        f"{path} was run by the {what} {ran!r}, not {given!r}; give the same one: "
-        f"WordTown.load(path, {what}=…)",
-    )
