@@ -30,10 +30,12 @@ def test_a_table_for_readers_and_a_record_for_the_bench(
     claims.add("a < b", measured=0.123456, holds=np.bool_(False))
     claims.metric("acc", torch.tensor(0.5)).metric("n", 3).metric("gap", float("nan"))
     claims.metric("all", 1.0)  # written as JupyterLab writes it
+    claims.metric("vast", 10**400, low=0, high=10**400)  # larger than any float
     claims.show()
     bundle = shown[0].data
     record = bundle[CLAIMS]
-    assert record["metrics"] == {"acc": 0.5, "n": 3, "gap": None, "all": 1}
+    metrics = {"acc": 0.5, "n": 3, "gap": None, "all": 1, "vast": None}
+    assert record["metrics"] == metrics
     assert isinstance(record["metrics"]["all"], int)
     assert [(c["holds"], c["judged"]) for c in record["claims"]] == [
         (True, True),

@@ -1,6 +1,7 @@
 """Are a sweep's curves the means and intervals of its runs, and of nothing else?"""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,3 +142,22 @@ def test_nothing_hostile_comes_through_a_curve() -> None:
     assert "<polyline" in text
     assert "<script>alert" not in text
     assert_closed(Page(text))
+
+
+def test_numbers_near_the_end_of_all_floats_are_left_to_the_table() -> None:
+    swept = runs(
+        *(
+            {"eps": eps, "seed": seed, "value": value}
+            for eps in (0.1, 0.2, 0.3)
+            for seed, value in enumerate((1.7e308, -1.7e308, 1.2e308))
+        )
+    )
+    both = [replace(run, metrics={**run.metrics, "sane": 1.0}) for run in swept]
+    assert curves(swept, ["eps", "seed"]) is None
+    found = curves(both, ["eps", "seed"])
+    assert found is not None
+    assert [panel.metric for panel in found.panels] == ["sane"]
+    assert gallery(both)
+    vast = runs(*({"steps": steps, "value": 1} for steps in (1, 2, 10**400)))
+    assert curves(vast, ["steps"]) is None
+    assert gallery(vast)

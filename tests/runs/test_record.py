@@ -90,6 +90,11 @@ def test_what_a_later_version_adds_is_passed_over() -> None:
             {"seconds": float("nan")},
             "'seconds' of the record must be a number; got NaN",
         ),
+        (
+            {"metrics": {"steps": 10**309}},
+            "'steps' of 'metrics' of the record must be a number or null; "
+            f"got 1{38 * '0'}…",
+        ),
         ({"claims": {}}, "'claims' of the record must be a list; got {}"),
         ({"metrics": []}, "'metrics' of the record must be an object; got []"),
         (

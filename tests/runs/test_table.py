@@ -110,14 +110,16 @@ def test_types_survive_parquet(tmp_path: Path) -> None:
 
 def test_runs_that_disagree_on_a_type_keep_their_values(tmp_path: Path) -> None:
     huge = 2**70
+    vast = 10**400  # larger than any float
     runs = [
-        record(run="a", parameters={"x": 1, "y": huge}),
-        record(run="b", parameters={"x": "one", "y": 1}),
+        record(run="a", parameters={"x": 1, "y": huge, "z": vast}),
+        record(run="b", parameters={"x": "one", "y": 1, "z": 0.5}),
     ]
     keep(tmp_path, runs)
     frame = load(tmp_path).set_index("run").sort_index()
     assert list(frame.x) == [1, "one"]
     assert list(frame.y) == [huge, 1]
+    assert list(frame.z) == [vast, 0.5]
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

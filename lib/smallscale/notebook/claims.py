@@ -100,7 +100,8 @@ class Claims:
     ) -> Self:
         """Record a number for the table of runs (`runs.csv`).
 
-        name: its column. value: a number; NaN and infinity become an empty field.
+        name: its column. value: a number; NaN, infinity and what no float can
+        hold become an empty field.
         unit: what it counts, such as "s" or "points". n: how many it is measured on.
         low, high: the ends of its interval. They get columns of their own,
         `<name>_low`, `<name>_high` and `<name>_n`, and the unit stands in
@@ -226,7 +227,14 @@ def _number(name: str, value: Any) -> int | float:
 
 
 def _finite(number: float | None) -> float | None:
-    return None if number is None or not math.isfinite(number) else number
+    """Return the number; None for NaN, infinity and a whole number beyond all floats.
+
+    Nothing that computes with what a notebook measured could take one.
+    """
+    try:
+        return None if number is None or not math.isfinite(number) else number
+    except OverflowError:
+        return None
 
 
 def _as_json(number: Any) -> Any:

@@ -5,16 +5,19 @@ over the seeds against the parameter that was swept, with a 95 % t-interval. Whe
 point is one run, its own interval is drawn, if the notebook gave one.
 """
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Any
 
 from smallscale.runs.parameters import Value
 from smallscale.runs.record import MetricDetail, RunRecord
 
 MOST_METRICS = 12  # that are drawn
 MOST_SETTINGS = 6  # of the other parameters; beyond, panels would not be looked at
+LARGEST = 1e100  # a number beyond it is not drawn: its square is no float any more
 WIDTH, HEIGHT, MARGIN = 220, 120, 8  # of a panel's field, in the page's units
 
 
@@ -116,15 +119,26 @@ def curves(runs: list[RunRecord], varied: Iterable[str]) -> Curves | None:
 def _numbers(runs: list[RunRecord], name: str) -> set[float]:
     """Return a parameter's values; none where one of them is no number."""
     values: list[Value | None] = [run.parameters.get(name) for run in runs]
-    if all(type(value) in (int, float) for value in values):
-        return {float(value) for value in values}  # type: ignore[arg-type]
-    return set()
+    numbers: list[Any] = [value for value in values if type(value) in (int, float)]
+    if len(numbers) < len(values) or not _can_be_drawn(numbers):
+        return set()
+    return {float(number) for number in numbers}
+
+
+def _can_be_drawn(numbers: Iterable[Any]) -> bool:
+    """Tell whether sums and squares of these numbers are floats too."""
+    return all(abs(number) <= LARGEST for number in numbers)
 
 
 def _of_metric(
     metric: str, swept: str, settings: dict[str, list[RunRecord]]
 ) -> list[Panel]:
-    """Return a metric's panels, all on one scale."""
+    """Return a metric's panels, all on one scale; none for numbers beyond drawing."""
+    for run in itertools.chain(*settings.values()):
+        detail = run.details.get(metric, MetricDetail())
+        numbers = (run.metrics.get(metric), detail.low, detail.high)
+        if not _can_be_drawn(number or 0 for number in numbers):
+            return []
     lines = {
         setting: _points(metric, swept, runs) for setting, runs in settings.items()
     }

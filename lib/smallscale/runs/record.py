@@ -198,13 +198,29 @@ def _has_default(kind: Any, name: str) -> bool:
 def _is_a(content: Any, kind: type) -> bool:
     """Tell whether a JSON value has this type; a whole number is also a float.
 
-    NaN and infinity, which Python writes into JSON, are no JSON and no number.
+    NaN and infinity, which Python writes into JSON, are no JSON and no number. A whole
+    number beyond all floats is none of them.
     """
     if isinstance(content, bool):
         return kind is bool
     if isinstance(content, float) and not math.isfinite(content):
         return False
-    return isinstance(content, kind) or (kind is float and isinstance(content, int))
+    if kind is float and isinstance(content, int):
+        return is_float(content)
+    return isinstance(content, kind)
+
+
+def is_float(number: float) -> bool:
+    """Tell whether a number can be made a float; some whole ones are too large.
+
+    >>> is_float(10**308), is_float(10**309)
+    (True, False)
+    """
+    try:
+        float(number)
+    except OverflowError:
+        return False
+    return True
 
 
 def _in_words(kind: Any) -> str:

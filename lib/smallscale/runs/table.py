@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smallscale.runs.record import MetricDetail, RunRecord, claims_held
+from smallscale.runs.record import MetricDetail, RunRecord, claims_held, is_float
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,8 @@ class Column:
         """What its values are: one of KINDS, or mixed; number where there are none."""
         kinds = {type(value) for value in self.values if value is not None}
         if kinds <= {int, float} and kinds != {int}:
-            return "number"
+            numbers = (value for value in self.values if value is not None)
+            return "number" if all(map(is_float, numbers)) else "mixed"
         if kinds == {int} and any(abs(value or 0) >= SAFE for value in self.values):
             return "mixed"
         return KINDS[kinds.pop()] if len(kinds) == 1 else "mixed"
