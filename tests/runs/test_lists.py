@@ -47,6 +47,12 @@ def test_yaml_is_a_list_of_runs_or_a_grid(tmp_path: Path) -> None:
     ]
 
 
+# Each list holds the one before it nine times: 9 ** 20 items, if each is looked at.
+BOMB = "- &a0 [x]\n" + "".join(
+    f"- &a{k} [{', '.join(9 * [f'*a{k - 1}'])}]\n" for k in range(1, 20)
+)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -70,7 +76,14 @@ def test_yaml_is_a_list_of_runs_or_a_grid(tmp_path: Path) -> None:
         ("runs.yaml", "seed: [[1]]", "seed in the grid must be text, a number"),
         ("runs.yaml", "seed: 1\nseed: 2", "seed is given twice"),
         ("runs.yaml", "- seed: 1\n  seed: 2", "seed is given twice"),
-        ("runs.yaml", "seed: [1", "it is not YAML"),
+        ("runs.yaml", "# only a comment", "a list of runs, or a mapping"),
+        ("runs.yaml", "- {seed: 010}", "010 is another number in YAML than it"),
+        ("runs.yaml", "seed: [1, 1:30]", "1:30 is another number in YAML than it"),
+        ("runs.yaml", "eps: [1:30.5]", "1:30.5 is another number in YAML than it"),
+        ("runs.yaml", BOMB, "item 1 must be a mapping"),
+        ("runs.yaml", "seed: [1", "it is not YAML: expected ',' or ']'"),
+        ("runs.yaml", "- {}\n--- 1", "but found another document, line 2"),
+        ("runs.yaml", "- {? [a] : 1}", "found unhashable key, line 1"),
         ("runs.yaml", "!!python/object/apply:os.system ['true']", "it is not YAML"),
         ("runs.yaml", "a: &a [1,2]\nb: *a\nc: !!set {x}", "must be text, a number"),
         (
@@ -86,6 +99,7 @@ def test_a_slip_is_one_line(
     with pytest.raises(Refused) as refusal:
         read_rows(file(tmp_path, name, text))
     assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
     assert str(refusal.value).startswith(f"--params {tmp_path / name}")
     with pytest.raises(Refused, match=r"nothing.csv cannot be read"):
         read_rows(tmp_path / "nothing.csv")

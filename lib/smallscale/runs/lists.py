@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ from smallscale.runs import Refused, refusing
 from smallscale.runs.parameters import MOST_VALUES, TYPES, Parameter, Value
 
 Row = Mapping[str, Value]  # what one run is given; the rest stays at its default
+ODD_NUMBER = re.compile(r":|^[-+]?0[0-7_]+$")  # in base 60, or in base 8
 FORMATS = "give a .csv, .yaml or .yml file"
 
 
@@ -67,9 +69,16 @@ def _from_csv(text: str) -> list[Row]:
 def _from_yaml(text: str) -> list[Row]:
     import yaml  # takes a while to import
 
-    with refusing("it is not YAML: ", yaml.YAMLError, RecursionError, ValueError):
-        _no_name_twice(yaml.compose(text, Loader=yaml.SafeLoader))
+    try:
+        _no_surprise(yaml.compose(text, Loader=yaml.SafeLoader), set())
         content = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise Refused(f"it is not YAML: {error.problem}{where}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise Refused(f"it is not YAML: {why}") from None
     if isinstance(content, dict):
         return _grid(content)
     if not isinstance(content, list):
@@ -77,15 +86,31 @@ def _from_yaml(text: str) -> list[Row]:
     return [_row(item, f"item {number}") for number, item in enumerate(content, 1)]
 
 
-def _no_name_twice(node: Any) -> None:
-    """Refuse a mapping with a name twice, of which YAML would take the last."""
-    if isinstance(getattr(node, "value", None), list):
-        names = [pair[0].value for pair in node.value if isinstance(pair, tuple)]
-        for name in names:
-            if names.count(name) > 1:
-                raise Refused(f"{name} is given twice in one mapping")
-        for inner in node.value:
-            _no_name_twice(inner)
+def _no_surprise(node: Any, seen: set[int]) -> None:
+    """Refuse what YAML would silently take for something else than it looks like.
+
+    Of a name that a mapping gives twice it takes the last, 1:30 is 90 to it, and 010
+    is 8. seen: the nodes that are known; one may stand in a file many times.
+    """
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node.value, str):
+        if node.tag.endswith((":int", ":float")) and ODD_NUMBER.search(node.value):
+            raise Refused(
+                f"{node.value} is another number in YAML than it looks like; write it "
+                "plainly, or put it in quotes"
+            )
+        return
+    names: set[Any] = set()
+    for inner in node.value:
+        pair = inner if isinstance(inner, tuple) else ()
+        if pair and isinstance(pair[0].value, str):
+            if pair[0].value in names:
+                raise Refused(f"{pair[0].value} is given twice in one mapping")
+            names.add(pair[0].value)
+        for part in pair or (inner,):
+            _no_surprise(part, seen)
 
 
 def _row(item: Any, where: str) -> Row:
