@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 import xml.dom
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from smallscale.runs import warm
@@ -224,6 +227,30 @@ def test_a_fork_that_cannot_compute_is_noticed() -> None:
         [sys.executable, "-c", computes], capture_output=True, text=True, check=True
     )
     assert done.stdout == "True False\n"
+
+
+def test_a_fork_that_waits_for_ever_ends_with_the_warm_process() -> None:
+    waits = (
+        "import torch\n"
+        "from smallscale.runs import warm\n"
+        "torch.set_num_threads(2)\n"
+        "torch.ones(1 << 20).exp().sum()\n"
+        "warm._forks_can_compute()"
+    )
+    with subprocess.Popen([sys.executable, "-c", waits]) as process:
+        it = psutil.Process(process.pid)
+        while not it.children() and process.poll() is None:
+            time.sleep(0.02)
+        (fork,) = it.children()
+        time.sleep(1)  # until it waits for threads
+        assert fork.is_running()
+        process.kill()
+    with suppress(psutil.NoSuchProcess):
+        fork.wait(10)
+    left = fork.is_running()
+    if left:
+        fork.kill()
+    assert not left
 
 
 def test_a_long_path_for_temporary_files_is_no_hindrance(

@@ -55,7 +55,7 @@ PROBE_SIZE = 1 << 18  # numbers, enough for torch to share the work out to threa
 PROBE_SECONDS = 30.0
 MOST_LASTING = 4  # warm processes of one worker; each holds what it has imported
 LONGEST_FOLDER = 80  # bytes of a path; a socket's address has 108, on macOS 104
-PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 # What every kernel imports as it starts, named here because nothing in a notebook does.
 KERNEL_IMPORTS = """\
 import ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, ipykernel.debugger
@@ -315,10 +315,14 @@ def _forks_can_compute() -> bool:
     """Tell whether torch works in a fork of this process, by trying it in one.
 
     Where something that was imported has computed with torch, a fork waits for ever for
-    threads that it does not have.
+    threads that it does not have; it ends with this process, should that be killed.
     """
+    warm = os.getpid()
     pid = os.fork()
     if pid == 0:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != warm:  # killed before that
+            os._exit(0)
         torch = sys.modules.get("torch")
         if torch:
             torch.ones(PROBE_SIZE).exp().sum()
