@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from smallscale.runs.record import RunRecord
 from smallscale.runs.results import Results
 from smallscale.runs.table import rows, table
+from smallscale.runs.under_way import State, under_way
 from tests.runs.samples import record
 
 
@@ -26,6 +27,11 @@ def keep(folder: Path, run: RunRecord, *, asked: str = "") -> RunRecord:
     if asked:
         (place / "asked").write_text(asked)
     return run
+
+
+def state() -> State:
+    """What a command that has nothing to do tells of itself."""
+    return State("here", 1, started=0, total=0, done=0, failed=0, before=0)
 
 
 def runs_in_table(folder: Path) -> list[str]:
@@ -45,6 +51,31 @@ def test_two_commands_in_one_folder_lose_no_row(tmp_path: Path) -> None:
     second.refresh()
     assert len(runs_in_table(tmp_path)) == 20
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 20
+
+
+def test_a_full_disk_and_a_killed_command_leave_no_half_of_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path)
+    results.add(keep(tmp_path, record(run="a")))
+    results.refresh()
+    names = {path.name for path in tmp_path.iterdir()}
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            results.refresh()
+        with under_way(tmp_path, state):
+            pass
+    assert {path.name for path in tmp_path.iterdir()} == names
+    for half in (".runs.csv.123-456", ".columns.csv.1-2", "..last-asked.3-4"):
+        (tmp_path / half).write_text("ru")
+    (tmp_path / ".runs.csv.mine").write_text("a copy")
+    results.prepare()
+    assert {path.name for path in tmp_path.iterdir()} == names | {".runs.csv.mine"}
 
 
 def test_commands_at_the_same_time_lose_no_row(tmp_path: Path) -> None:

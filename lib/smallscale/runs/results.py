@@ -7,6 +7,7 @@ dictionary `columns.csv` and `index.html` are made from the records and replaced
 
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -31,6 +32,8 @@ OUTPUTS = (
     "runs.jsonl",
     "index.html",
 )  # made from the records
+# The half of an output, or of LAST_ASKED, that `_replace` is writing.
+HALF = re.compile(r"\.(?:runs\.csv|columns\.csv|index\.html|\.last-asked)\.\d+-\d+")
 ASKED = "asked"  # the file in a run's folder that tells when it was last asked for
 ALIVE = "alive"  # the lock, in an unfinished run's folder, of the command that runs it
 LAST_ASKED = ".last-asked"  # the file, beside them, that tells when any was
@@ -191,8 +194,15 @@ class Results:
         self._complete_log()
 
     def _sweep_up(self) -> None:
-        """Remove the unfinished runs of commands on this machine that were killed."""
+        """Remove what commands that were killed left half written.
+
+        Of unfinished runs, only those of this machine. Whoever writes the outputs holds
+        the lock, so a half of one is nobody's now.
+        """
         with results_lock(self.folder):
+            for path in self.folder.glob(".*"):
+                if HALF.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
             for path in self.folder.glob("runs/.partial-*"):
                 if _is_left_over(path):
                     for old in path.glob("old-*"):  # killed amid a replacement
@@ -358,5 +368,10 @@ def _replace(path: Path, text: str) -> None:
     The text is written as it is; what UTF-8 cannot hold becomes a question mark.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    part.write_bytes(text.encode("utf-8", errors="replace"))
-    part.replace(path)
+    try:
+        part.write_bytes(text.encode("utf-8", errors="replace"))
+        part.replace(path)
+    except OSError:  # on a full disk, the half of it takes room
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

@@ -93,9 +93,12 @@ class UnderWay:
         self._beaten = time.monotonic()
         target = self._own.with_suffix(".json")
         part = self._own.with_suffix(f".{threading.get_ident()}.part")
-        with suppress(OSError):
+        try:
             part.write_text(json.dumps(asdict(self._state())), encoding="utf-8")
             part.replace(target)
+        except OSError:  # a full disk: the half of it must not stay
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 @contextmanager
