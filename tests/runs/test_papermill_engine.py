@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
 import pytest
 from papermill.engines import papermill_engines
 
@@ -102,6 +104,16 @@ def test_an_error_is_papermills_own_and_what_was_done_is_kept(
         if output.output_type == "stream"
     ]
     assert streams == ["1\n"]
+
+
+def test_a_kernel_ends_with_its_notebook(notebook: Path, tmp_path: Path) -> None:
+    """In a program that executes a thousand of them, none may stay."""
+    for name in ("first", "second"):
+        execute(notebook, tmp_path / f"{name}.ipynb")
+        left = psutil.Process().children(recursive=True)
+        # What stays is the warm processes, of this notebook and of other tests'.
+        assert all("smallscale.runs.warm" in child.cmdline() for child in left)
+        assert all(child.ppid() == os.getpid() for child in left)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -43,21 +43,26 @@ class Usage:
 
 
 def kernel_manager(folder: Path) -> AsyncKernelManager:
-    """Return a manager for a kernel of this Python, whatever kernels are installed.
+    """Return a manager for a kernel of this Python, whatever kernels are installed."""
+    manager = AsyncKernelManager()
+    set_up(manager, folder)
+    return manager
+
+
+def set_up(manager: AsyncKernelManager, folder: Path) -> None:
+    """Let a manager that has started no kernel yet be one for a kernel of this Python.
 
     Kernel and manager talk through files in the folder where the system has sockets
     that are files: without ports, there can be no race for a port.
     """
     spec = get_kernel_dict()
     spec["metadata"] = {"kernel_provisioner": {"provisioner_name": "smallscale-warm"}}
-    manager = AsyncKernelManager(
-        kernel_name="python3", connection_file=str(folder / "kernel.json")
-    )
+    manager.kernel_name = "python3"
+    manager.connection_file = str(folder / "kernel.json")
     manager._kernel_spec = KernelSpec(resource_dir="", **spec)
     if os.name == "posix":
         manager.transport = "ipc"
         manager.ip = str(folder / "kernel")
-    return manager
 
 
 async def start_kernel(

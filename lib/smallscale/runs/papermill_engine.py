@@ -14,9 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.manager import AsyncKernelManager
+
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.execute import read_shown
-from smallscale.runs.kernel import END_WITH_PARENT, kernel_manager
+from smallscale.runs.kernel import END_WITH_PARENT, set_up
 from smallscale.runs.plan import warm_imports
 from smallscale.runs.record import DamagedRecord
 from smallscale.runs.warm import (
@@ -72,10 +74,8 @@ def _engine() -> Any:
             if (language or "python").lower() != "python":
                 return super().execute_managed_notebook(nb_man, kernel_name, **options)
             with socket_folder() as folder:
-                manager = kernel_manager(Path(folder))
-                specification: Any = manager.kernel_spec
-                specification.env = _environment(notebook)
-                options["km"] = manager
+                manager = _manager_class(Path(folder), _environment(notebook))
+                options["kernel_manager_class"] = manager
                 if os.name == "posix":
                     options["extra_arguments"] = list(END_WITH_PARENT)
                 super().execute_managed_notebook(nb_man, kernel_name, **options)
@@ -83,6 +83,22 @@ def _engine() -> Any:
             return notebook
 
     return Engine
+
+
+def _manager_class(folder: Path, environment: dict[str, str]) -> Any:
+    """Return the class of a notebook's kernel manager, as nbclient makes its own.
+
+    A kernel whose manager is made elsewhere is left alive when its notebook is over.
+    """
+
+    class Manager(AsyncKernelManager):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            set_up(self, folder)
+            specification: Any = self.kernel_spec
+            specification.env = environment
+
+    return Manager
 
 
 def _environment(notebook: Any) -> dict[str, str]:
