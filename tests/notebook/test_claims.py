@@ -99,12 +99,16 @@ def test_a_metric_takes_its_unit_size_and_interval_along(
     claims = Claims()
     claims.metric("gain", np.float32(2), unit="points", n=40, low=1, high=np.float64(3))
     claims.metric("count", np.int64(7)).metric("open", 1.5, low=-math.inf, high=2)
+    claims.metric("share", 0.1, low=0.0, high=0.3).metric("loss", -1, low=-2, high=0)
     claims.show()
-    assert shown[0][CLAIMS]["metrics"] == {"gain": 2, "count": 7, "open": 1.5}
+    metrics = {"gain": 2, "count": 7, "open": 1.5, "share": 0.1, "loss": -1}
+    assert shown[0][CLAIMS]["metrics"] == metrics
     assert shown[0][CLAIMS]["details"] == {
         "gain": {"unit": "points", "n": 40, "low": 1, "high": 3},
         "count": {"whole": True},
         "open": {"high": 2},
+        "share": {"low": 0, "high": 0.3},
+        "loss": {"whole": True, "low": -2, "high": 0},
     }
 
 

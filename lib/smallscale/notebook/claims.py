@@ -139,11 +139,11 @@ class Claims:
             "low": _as_json(_finite(ends[0])),
             "high": _as_json(_finite(ends[1])),
         }
-        # What was not said is left out: the bench knows it.
+        # What was not said is left out: the bench knows it. An end at 0 is said.
         self._details[name] = {
             key: value
             for key, value in detail.items()
-            if value not in (None, "", False)
+            if value is not None and value is not False and value != ""
         }
         return self
 
