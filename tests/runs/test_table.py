@@ -120,6 +120,11 @@ def test_runs_that_disagree_on_a_type_keep_their_values(tmp_path: Path) -> None:
     assert list(frame.x) == [1, "one"]
     assert list(frame.y) == [huge, 1]
     assert list(frame.z) == [vast, 0.5]
+    pytest.importorskip("pyarrow", reason="pyarrow, which writes Parquet, is missing")
+    # As the page on sweeps has it.
+    texts = frame.astype(dict.fromkeys("xyz", "string"))
+    texts.to_parquet(tmp_path / "runs.parquet")
+    assert list(pd.read_parquet(tmp_path / "runs.parquet").z) == [str(vast), "0.5"]
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

@@ -227,9 +227,11 @@ def load(folder: str | Path = "results") -> "pd.DataFrame":
     folder: where `smallscale run` kept its results. The columns are those of
     `runs.csv`: whole numbers, numbers, texts and truth values, with NA where a run has
     none, and `started` as a time in UTC. `frame.attrs["units"]` holds the unit of each
-    column that has one. A column whose runs disagree on the type keeps Python's values.
-    The frame is made from the runs' own records, so it needs no runs.csv, and
-    `frame.to_parquet(file)` keeps its types.
+    column that has one. A column whose runs disagree on the type keeps Python's values,
+    as does one with whole numbers beyond 64 bits. The frame is made from the runs' own
+    records, so it needs no runs.csv. `frame.to_parquet(file)` keeps its types; Parquet
+    has no place for a column of Python's values, so make that one text before, with
+    `frame.astype({"name": "string"})`.
 
     Raises ValueError for a folder that holds no results.
     """
