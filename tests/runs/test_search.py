@@ -120,3 +120,20 @@ def test_a_failed_run_is_no_best_and_ends_no_search(
     assert done.returncode == 1
     (best,) = [entry for entry in entries(done) if entry["event"] == "best"]
     assert best["parameters"]["rule"] == "a"
+
+
+def test_a_run_without_a_finite_metric_counts_and_is_no_best(
+    write: Write, smallscale: Smallscale, tmp_path: Path
+) -> None:
+    gap = MEASURES[1].replace("'loss': loss", "'loss': loss if eps > 0.5 else None")
+    write("theme/nb", MEASURES[0], gap, parameters=PARAMETERS)
+    words = ("run", "all", "--metric", "loss", "--json", "--search", "8")
+    first = entries(smallscale(*words))
+    lost = [run for run in first if run.get("metrics", {"loss": 0})["loss"] is None]
+    assert 1 <= len(lost) < 8
+    (best,) = [entry for entry in first if entry["event"] == "best"]
+    assert best["parameters"]["eps"] > 0.5
+    again = entries(smallscale(*words))
+    assert [entry["event"] for entry in again] == ["best", "summary"]
+    assert again[0]["run"] == best["run"]
+    assert len((tmp_path / "results" / "runs.csv").read_text().splitlines()) == 9

@@ -179,8 +179,10 @@ def search_for(
     for record in known:
         value = measured(record, goal)
         params = {name: record.parameters[name] for name in space}
+        # A run whose metric is no number counts, though it says nothing of where to go.
+        outcome = {"state": _state("FAIL")} if value is None else {"value": value}
         study.add_trial(
-            optuna.trial.create_trial(params=params, distributions=space, value=value)
+            optuna.trial.create_trial(params=params, distributions=space, **outcome)
         )
     return Search(goal, identifier, fixed, space, results, study, known)
 
@@ -218,7 +220,6 @@ def _known(
             and all(_within(space[name], given[name]) for name in space)
             and is_done(record)
             and identifier.run(given)[0] == record.run
-            and measured(record, goal) is not None
         ):
             found.append(record)
     return found
