@@ -69,7 +69,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
         ),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=560,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return out
