@@ -47,6 +47,9 @@ def test_an_element_that_is_left_alone_stays_as_it_was() -> None:
         lambda half: half(r"\\("),
         lambda half: half(r"\begin{a}"),
         lambda half: half("[a]("),
+        lambda half: f"<div {half('style= ')}>",
+        lambda half: f"<h2{half(' ')}>x</h2>",
+        lambda half: f"<table><th{half(' ')}></th></table>",
     ],
 )
 @pytest.mark.parametrize("kind", ["text/html", "text/markdown", "text/latex"])

@@ -62,16 +62,17 @@ LONGEST_MARKDOWN = 20_000  # characters of an output that are read as Markdown
 # White space in every spelling, and elements in which nothing is shown.
 NOTHING = r"(?:\s|&nbsp;|&#160;|&#[xX]0*[aA]0;|<(?!/?th\b|img\b|svg\b|input\b)[^<>]*>)*"
 EMPTY_HEADER = re.compile(rf"<th\b([^<>]*)>{NOTHING}</th>", re.I)
-SCOPE = re.compile(r"""\s+scope=(?:"[^"]*"|'[^']*'|[^\s>]+)""")  # for headers alone
+# Of a header alone. What begins with white space begins only at the first of it.
+SCOPE = re.compile(r"""(?<!\s)\s+scope=(?:"[^"]*"|'[^']*'|[^\s>]+)""")
 IMAGE = re.compile(r"<img\b(?![^<>]*\salt\s*=)", re.I)
 NO_ALT = 'alt="An image without a description"'
 # What an output brings along that scrolls on its own.
 UNREACHED_PRE = re.compile(r"<pre\b(?![^<>]*\btabindex\b)", re.I)
-UNREACHED_BOX = re.compile(
-    r"<(?:div|section|ul|ol|p|code)\b(?![^<>]*\btabindex\b)"
-    r"(?=[^<>]*\bstyle\s*=[^<>]*\boverflow(?:-[xy])?\s*:\s*(?:auto|scroll))",
-    re.I,
-)
+BOX = re.compile(r"(<(?:div|section|ul|ol|p|code)\b)([^<>]*)", re.I)
+REACHED = re.compile(r"\btabindex\b", re.I)
+STYLE = re.compile(r"\bstyle\s*=", re.I)
+SCROLLS = re.compile(r"\boverflow(?:-[xy])?\s*:\s*(?:auto|scroll)", re.I)
+ID = re.compile(r"""(?<!\s)\s+id\s*=\s*("[^"]*"|'[^']*'|\S+)""", re.I)
 EMPTY_ROW = re.compile(
     r"<thead>\s*<tr\b[^<>]*>\s*(<td[^<>]*></td>\s*)+</tr>\s*</thead>"
 )
@@ -364,8 +365,9 @@ def outline(body: str) -> Outline:
         return len(above)
 
     def anchor(text: str, attributes: str) -> str:
-        given = re.search(r"""\bid\s*=\s*["']?([^"'\s>]+)""", attributes)
-        name = unescape(given[1]) if given else text.replace(" ", "-") or "section"
+        given = ID.search(attributes)
+        named = given[1].strip("\"'") if given else ""
+        name = unescape(named) if named else text.replace(" ", "-") or "section"
         seen[name] += 1
         return f"{name}-{seen[name]}" if seen[name] > 1 else name
 
@@ -376,7 +378,7 @@ def outline(body: str) -> Outline:
             return ""
         section = Section(level(int(heading.name[1])), anchor(text, attributes), text)
         sections.append(section)
-        kept = re.sub(r"""\s*\bid\s*=\s*("[^"]*"|'[^']*'|\S+)""", "", attributes)
+        kept = ID.sub("", attributes)
         opening = f'h{section.level}{kept} id="{escape(section.anchor)}"'
         link = _anchor_link(section) if section.level > 1 else ""
         return f"<{opening}>{link}{html}</h{section.level}>"
@@ -400,7 +402,17 @@ def _reachable(html: str) -> Markup:
     """
     html = IMAGE.sub(f"<img {NO_ALT}", html)
     html = UNREACHED_PRE.sub(f"<pre {FOCUSABLE.format('Text')}", html)
-    return Markup(UNREACHED_BOX.sub(r'\g<0> tabindex="0"', html))
+    return Markup(BOX.sub(_reached, html))
+
+
+def _reached(box: re.Match[str]) -> str:
+    """Return the opening of a box as it was, or made reachable where it scrolls."""
+    name, attributes = box.groups()
+    style = STYLE.search(attributes)
+    scrolls = style and SCROLLS.search(attributes, style.end())
+    if not scrolls or REACHED.search(attributes):
+        return box[0]
+    return f'{name} tabindex="0"{attributes}'
 
 
 def _script_hash(script: str) -> str:
