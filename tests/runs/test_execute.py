@@ -458,12 +458,17 @@ def test_a_notebook_with_a_byte_order_mark_runs(
         (lambda d: d["cells"].append(7), "its cell 4 is no cell"),
         (lambda d: d["cells"][2].pop("source"), "its cell 3 is no cell"),
         (lambda d: d["cells"][2].update(source=5), "its cell 3 is no cell"),
+        (lambda d: d["cells"][2].update(source={"1": 2}), "its cell 3 is no cell"),
         (lambda d: d["cells"][2].update(cell_type="heading"), "its cell 3 is no cell"),
         (lambda d: d.update(cells=None), "has no list of cells"),
         (lambda d: d.update(nbformat=3), "is in notebook format 3"),
         (
             lambda d: d["metadata"].update(kernelspec={"name": "ir", "language": "R"}),
             "is written for a kernel of R; only notebooks in Python can be run",
+        ),
+        (
+            lambda d: d["metadata"].update(kernelspec={"name": "ihaskell"}),
+            "is written for a kernel of ihaskell",
         ),
         (
             lambda d: d["metadata"].update(kernelspec={"name": "ir"}),
@@ -485,6 +490,12 @@ def test_what_is_no_notebook_in_python_is_refused(
     rewritten(path, change)
     with pytest.raises(Refused, match=message):
         bench.plan(path)
+
+
+def test_a_format_that_is_written_as_4_point_0_runs(write: Write, bench: Bench) -> None:
+    path = write("theme/nb", "x = 1")
+    rewritten(path, lambda document: document.update(nbformat=4.0))
+    assert bench.run(path).status == "completed"
 
 
 @pytest.mark.parametrize(

@@ -314,3 +314,9 @@ def test_a_folder_whose_place_is_not_text_is_refused_in_a_line(
     (tmp_path / "link").symlink_to(caller / "d")
     with pytest.raises(Refused, match=r"^data=link lies at"):
         grid({"data": kind}, {"data": "link"}, tmp_path)
+
+
+def test_a_refusal_does_not_repeat_a_value_of_any_length():
+    with pytest.raises(Refused, match=r"^seed='999.* 4,802 characters .*whole") as it:
+        Parameter("seed", int, 0).parse("9" * 5000)
+    assert len(str(it.value)) < 300

@@ -29,7 +29,10 @@ INJECTED = "injected-parameters"  # papermill's tag, for the cell that a run put
 # Kernels that run another language, for notebooks that do not name their language.
 OTHER_KERNELS = re.compile(
     r"(?:ir|julia|bash|sos|octave|scilab|sas|stata|matlab|deno|tslab|java|kotlin|scala|"
-    r"rust|go|gophernotes|ruby|iruby|xcpp|xeus-(?!python)|\.net)\b.*",
+    r"rust|go|gophernotes|ruby|iruby|xcpp|xeus-(?!python)|\.net|i?haskell|ocaml|"
+    r"i?clojure|i?perl|raku|i?lua|php|i?typescript|i?javascript|nodejs|elixir|erlang|"
+    r"powershell|pwsh|evcxr|l?fortran|prolog|racket|common-lisp|wolframlanguage|"
+    r"maxima)\b.*",
     re.I,
 )
 
@@ -184,6 +187,8 @@ def _cell(content: dict[str, Any]) -> Cell:
     kind = content["cell_type"]
     if kind not in KINDS:
         raise ValueError(kind)
+    if not isinstance(content["source"], str | list):
+        raise TypeError(content["source"])
     tags = (content.get("metadata") or {}).get("tags") or []
     return Cell(kind, "".join(content["source"]), [str(tag) for tag in tags])
 

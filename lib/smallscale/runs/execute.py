@@ -179,6 +179,7 @@ def executable(notebook: Notebook) -> Any:
     document = copy.deepcopy(notebook.document)
     metadata = document.get("metadata")
     document["metadata"] = metadata if isinstance(metadata, dict) else {}
+    document["nbformat"] = int(document["nbformat"])  # 4.0 is no whole number
     minor = document.get("nbformat_minor")
     document["nbformat_minor"] = max(minor, 5) if isinstance(minor, int) else 5
     ids: set[str] = set()

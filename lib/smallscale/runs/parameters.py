@@ -25,6 +25,7 @@ from typing import Any
 from smallscale.core.syntax import parsed
 from smallscale.notebook.fingerprints import NO_PYTHON
 from smallscale.runs import Refused, refusing
+from smallscale.runs.terminal_text import shortened
 
 Value = str | int | float | bool
 TYPES: dict[str, type[Value]] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -48,6 +49,7 @@ CONVERTERS: dict[type[Value], Callable[[str], Value]] = {
     float: lambda text: float(_ascii(text)),
     bool: lambda text: {"true": True, "false": False}[text.lower()],
 }
+LONGEST_GIVEN = 200  # characters of a value that a refusal repeats
 MOST_VALUES = 100_000  # a longer list, or a larger grid, is a slip of the finger
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -112,7 +114,8 @@ class Parameter:
         return value
 
     def _refusal(self, given: str, wrong: str, hint: str = "") -> Refused:
-        return Refused(f"{self.name}={given} {wrong}; allowed is {self.allowed}{hint}")
+        short = shortened(given, LONGEST_GIVEN)
+        return Refused(f"{self.name}={short} {wrong}; allowed is {self.allowed}{hint}")
 
     def parse(self, text: str) -> list[Value]:
         """Return the values that a text of the command line asks for.
