@@ -105,6 +105,24 @@ def test_three_exercises_each_with_difficulty_and_minutes(notebook: Notebook) ->
     assert len(re.findall(r"Difficulty: [●○]{3}, about \d+ minutes", text)) == 3
 
 
+def test_every_figures_title_says_what_was_measured_with_its_sign(
+    notebook: Notebook,
+) -> None:
+    calls = [
+        node
+        for text in notebook.code
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "figure"
+    ]
+    words = [word for call in calls for word in call.keywords]
+    titles = [word.value for word in words if word.arg == "title"]
+    for title in titles:
+        parts = list(ast.walk(title))
+        assert any(isinstance(part, ast.FormattedValue | ast.Name) for part in parts)
+        called = [ast.unparse(p.func) for p in parts if isinstance(p, ast.Call)]
+        assert "abs" not in called, "a loss would be told as a gain"
+
+
 def test_every_figure_has_alt_text_and_a_visible_sentence(node: Any) -> None:
     shown = outputs(node)
     pictures = [
