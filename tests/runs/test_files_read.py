@@ -1,12 +1,15 @@
 """What a notebook ran or read, though no import names it, must be what it was."""
 
 import json
+import sqlite3
 import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 Write = Callable[..., Path]
 Smallscale = Callable[..., subprocess.CompletedProcess[str]]
@@ -30,6 +33,17 @@ CELLS = {
     "by-table-elsewhere": (
         "import sys\nsys.path.insert(0, '../elsewhere')\nimport far"
     ),
+    "by-path-above": "open('../elsewhere/table.json').read()",
+    "by-listing": "from pathlib import Path\nprint(len(list(Path('many').glob('*'))))",
+    "by-walk": "import os\nprint(sum(len(names) for _, _, names in os.walk('many')))",
+    "by-another-language": (
+        "from safetensors.numpy import load_file\nload_file('gain.safetensors')"
+    ),
+    "by-database": (
+        "import sqlite3\nname = 'gain'\n"
+        "sqlite3.connect(f'{name}.sqlite').execute('select * from t').fetchall()"
+    ),
+    "by-line": "!sort table.json > /dev/null",
 }
 WRITES = {
     "writes": "open('made.txt', 'w').write('1')\nopen('made.txt').read()",
@@ -42,6 +56,30 @@ WRITES = {
         "subprocess.run('echo 1 > of-a-child.txt', shell=True)\n"
         "open('of-a-child.txt').read()"
     ),
+    "lists-what-it-writes": (
+        "from pathlib import Path\nPath('own').mkdir(exist_ok=True)\n"
+        "Path(f'own/{seed}.txt').write_text('1')\nlist(Path('own').iterdir())"
+    ),
+    "lists-what-it-moves": (
+        "import os\nos.makedirs(f'moved/{seed}', exist_ok=True)\n"
+        "os.rmdir(f'moved/{seed}')\nos.listdir('moved')"
+    ),
+    "writes-in-another-language": (
+        "import numpy as np\nfrom safetensors.numpy import load_file, save_file\n"
+        "save_file({'a': np.ones(1)}, 'made.safetensors')\n"
+        "load_file('made.safetensors')"
+    ),
+    "writes-a-database": (
+        "import sqlite3\nwith sqlite3.connect('made.sqlite') as made:\n"
+        "    made.execute('create table if not exists t (x)')\n"
+        "    made.execute('insert into t values (1)')"
+    ),
+    "imports": "import importlib.metadata\nimportlib.metadata.version('numpy')",
+    "reads-the-system": "import os\nopen('/proc/uptime').read()\nos.listdir('/proc')",
+    "lists-temporary-files": (
+        "import os, tempfile\nos.listdir(tempfile.gettempdir())\n"
+        "tempfile.mkstemp(prefix='smallscale-')"
+    ),
     "reads-results": "open('../../results/runs.csv').read() if seed else ''",
 }
 
@@ -51,6 +89,12 @@ def write_helpers(folder: Path, gain: int) -> None:
         "from pathlib import Path\n"
         "gain = (Path(__file__).parent / 'table.json').read_text()\n"
     )
+    save_file({"gain": np.full(1, gain)}, folder / "gain.safetensors")
+    with sqlite3.connect(folder / "gain.sqlite") as database:
+        database.execute("create table if not exists t (gain)")
+        database.execute("insert into t values (?)", (gain,))
+    (folder / "many").mkdir(exist_ok=True)
+    (folder / "many" / f"{gain}.txt").touch()
     elsewhere = folder.parent / "elsewhere"
     elsewhere.mkdir(exist_ok=True)
     (folder / "helper.py").write_text(f"print('gain', {gain})\n")

@@ -5,8 +5,10 @@ imports, and `%run helper.py` runs a file.
 """
 
 import ast
+import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from smallscale.core.syntax import parsed
@@ -62,6 +64,23 @@ def scripts(cells: Iterable[str]) -> set[str]:
 def written_files(cells: Iterable[str]) -> set[str]:
     """Return the names of the files that these cells write with `%%writefile`."""
     return {name for cell in cells for tree in trees(cell) for name in _written(tree)}
+
+
+def named_files(cells: Iterable[str], folder: Path) -> set[str]:
+    """Return the files that texts in these cells name, as seen from this folder.
+
+    A text names a file, or, as a line for a shell does, one of its words does. What
+    reads a file in another language than Python tells nobody.
+    """
+    found = set()
+    for cell in cells:
+        for tree in trees(cell):
+            for text in _texts(ast.walk(tree)):
+                for word in {text, *text.split()}:
+                    path = os.path.abspath(os.path.join(folder, word.strip("'\"")))
+                    if os.path.isfile(path):
+                        found.add(path)
+    return found
 
 
 class _Magic:

@@ -6,6 +6,7 @@ rename when the run is over, so that a half-written run is never taken for a who
 
 import asyncio
 import copy
+import os
 import platform
 import re
 import threading
@@ -27,7 +28,7 @@ from smallscale.notebook.claims import CLAIMS
 from smallscale.notebook.fingerprints import versions
 from smallscale.runs import pages
 from smallscale.runs.catalogue import INJECTED, Notebook
-from smallscale.runs.cell_code import written_files
+from smallscale.runs.cell_code import named_files, written_files
 from smallscale.runs.kernel import (
     Usage,
     ask_usage,
@@ -36,6 +37,7 @@ from smallscale.runs.kernel import (
     kernel_manager,
     start_kernel,
 )
+from smallscale.runs.kernel_side import is_own
 from smallscale.runs.long_outputs import FrugalClient
 from smallscale.runs.plan import (
     State,
@@ -327,13 +329,16 @@ def _code_beside_the_name(
     written = {str(beside / name) for name in written_files(task.notebook.code)}
     written |= {str(task.folder.parents[1] / name) for name in OUTPUTS}
     elsewhere = [task.folder.parent, *(task.parameters[name] for name in task.data)]
+    noted = {*files, *_named_files(task, started)}
     others = [
         file
-        for file in set(files) - task.files.keys() - written
+        for file in noted - task.files.keys() - written
         if not any(Path(file).is_relative_to(str(place)) for place in elsewhere)
     ]
     hashes = code_hashes(others)
     for file in others:
+        if os.path.isdir(file):
+            continue
         with suppress(OSError):
             stat = Path(file).stat()
             times = (stat.st_mtime, stat.st_ctime)
@@ -341,6 +346,19 @@ def _code_beside_the_name(
             if any(started.timestamp() <= when <= time.time() for when in times):
                 hashes[file] = WRITTEN_MEANWHILE
     return hashes
+
+
+def _named_files(task: Task, started: datetime) -> set[str]:
+    """Return the user's own files that the cells name, and that were there before.
+
+    What was written since the run started may be what it has made itself.
+    """
+    folder = task.notebook.path.parent
+    return {
+        file
+        for file in named_files(task.notebook.code, folder)
+        if is_own(file, str(folder)) and os.stat(file).st_mtime < started.timestamp()
+    }
 
 
 def _hardware(gpu: str | None) -> Hardware:

@@ -1,7 +1,9 @@
 """What runs inside a kernel: a report on itself, and its end when the command ends.
 
-An audit hook notes the files that the notebook reads: code that is run by `exec`, by a
-command, or from an archive is named by no import, and neither is a table of numbers.
+An audit hook notes the files that the notebook reads, and the folders that it lists:
+code that is run by `exec`, by a command, or from an archive is named by no import, and
+neither is a table of numbers. Databases and libraries that are opened in C are noted
+too.
 """
 
 import atexit
@@ -10,13 +12,25 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_dir
+
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+IN_C = ("sqlite3.connect", "ctypes.dlopen")  # events of what C opens, maybe to write
+LISTS = ("os.listdir", "os.scandir")
+LOOKING = ("importlib", "pkgutil")  # what lists folders to find modules
+# Places that hold nothing of the user's own, unless the notebook itself lies there.
+ROOTS = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys")
+SYSTEM = (*ROOTS, "/usr", "/var", sys.prefix, sys.base_prefix)
+METADATA = (".egg-info", ".dist-info")  # end the names of installers' folders
+MAKES = ("os.mkdir", "os.remove", "os.rmdir")  # events that change what a folder lists
+CACHES = ("SMALLSCALE_CACHE", "SMALLSCALE_MODELS")  # variables that name more of them
 STARTS = ("subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn")
 
 
@@ -27,6 +41,8 @@ class FileWatch:
         self.folder = os.getcwd()  # the notebook's
         self.since = time.time()
         self.read: set[str] = set()
+        self.opened: set[str] = set()  # in C, where nobody tells what for
+        self.listed: set[str] = set()
         self.written: set[str] = set()
         self.has_started_processes = False
 
@@ -37,8 +53,16 @@ class FileWatch:
                 path, _, flags = arguments
                 if not isinstance(path, int):
                     self._note(path, writes=bool(flags & WRITING))
+            elif event in IN_C:
+                self.opened.add(os.path.abspath(os.fsdecode(arguments[0])))
+            elif event in LISTS:
+                if not _is_import():
+                    self.listed.add(os.path.abspath(os.fsdecode(arguments[0] or ".")))
             elif event == "os.rename":
+                self._note(arguments[0], writes=True)
                 self._note(arguments[1], writes=True)
+            elif event in MAKES:
+                self._note(arguments[0], writes=True)
             elif event in STARTS:
                 self.has_started_processes = True
             if event == "subprocess.Popen":
@@ -62,26 +86,67 @@ class FileWatch:
         (self.written if writes else self.read).add(file)
 
     def files(self, beside: set[str]) -> list[str]:
-        """Return the files read that lie below the notebook's folder, or in these.
+        """Return the files read and the folders listed that are the user's own.
 
-        Left out are those that the notebook, or a process it started, has written, and
-        those in hidden folders.
+        Those in `beside`, the folders of the user's modules, are. Left out are files
+        that the notebook, or a process it started, has written, what C opened and has
+        changed since, and folders that it has written into.
         """
+        files = {file for file in self.read if not self._may_be_a_childs(file)}
+        files |= {file for file in self.opened if not self._is_new(file)}
+        folders = self.listed - {os.path.dirname(file) for file in self.written}
+        folders = {path for path in folders if not self._may_be_a_childs(path)}
+        found = [path for path in files - self.written if os.path.isfile(path)]
+        found += [path for path in folders if os.path.isdir(path)]
         return [
-            file
-            for file in self.read - self.written
-            if (self._is_below(file) or os.path.dirname(file) in beside)
-            and os.path.isfile(file)
-            and not (
-                self.has_started_processes
-                and self.since <= os.stat(file).st_mtime <= time.time()
-            )
+            path
+            for path in found
+            if is_own(path, self.folder) or os.path.dirname(path) in beside
         ]
 
-    def _is_below(self, file: str) -> bool:
-        start = os.path.join(self.folder, "")
-        parts = file.removeprefix(start).split(os.sep)
-        return file.startswith(start) and not any(part[0] == "." for part in parts)
+    def _may_be_a_childs(self, file: str) -> bool:
+        return self.has_started_processes and self._is_new(file)
+
+    def _is_new(self, file: str) -> bool:
+        """Tell whether a file has been written since this process started, or is gone.
+
+        A time to come is of a clock that has been set back since.
+        """
+        if not os.path.exists(file):
+            return True
+        return self.since <= os.stat(file).st_mtime <= time.time()
+
+
+def _is_import() -> bool:
+    """Tell whether it is the search for a module that now lists a folder."""
+    frame = sys._getframe(2)
+    for _ in range(4):
+        if any(word in frame.f_code.co_filename for word in LOOKING):
+            return True
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
+
+
+def is_own(path: str, folder: str) -> bool:
+    """Tell whether a path leads to what is the user's own, seen from a notebook.
+
+    What the system or an installer keeps, and what is hidden, is not. folder: the
+    notebook's; whatever it lies in, such as a hidden folder, does not count against
+    what lies there too.
+    """
+    rest = path.split(os.sep)
+    for above in folder.split(os.sep):
+        if rest[:1] != [above]:
+            break
+        rest = rest[1:]
+    if any(part.startswith(".") or part.endswith(METADATA) for part in rest):
+        return False
+    made = (tempfile.gettempdir(), user_cache_dir())  # by programs, for a while
+    places = [*SYSTEM, *made, *map(os.environ.get, CACHES)]
+    kept = [place for place in places if place and not _is_below(folder, [place])]
+    return path not in kept and not _is_below(path, kept)
 
 
 watch: FileWatch | None = None

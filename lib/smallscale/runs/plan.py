@@ -251,8 +251,26 @@ def _state(path: str) -> State:
 
 
 def code_hashes(files: Iterable[str]) -> dict[str, str]:
-    """Return a hash of each of these files; it is empty where one cannot be read."""
-    return {file: _hash_in_state(file, _state(file)) for file in files}
+    """Return a hash of each of these files; it is empty where one cannot be read.
+
+    A folder counts by the names of what lies in it, as one who lists it is told them.
+    """
+    return {
+        file: _names_hash(file)
+        if os.path.isdir(file)
+        else _hash_in_state(file, _state(file))
+        for file in files
+    }
+
+
+def _names_hash(folder: str) -> str:
+    """Return a hash of the names in a folder; hidden ones and Python's own aside."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name[0] not in "._")
+    except OSError:
+        return ""
+    whole = "\0".join(names).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(whole).hexdigest()
 
 
 @lru_cache(2048)  # the runs of a sweep share their files
