@@ -13,7 +13,7 @@ from nbval.plugin import comment_markers, metadata_tags
 
 from smallscale.notebook.explorer import WHERE_IT_STARTS
 from smallscale.runs.catalogue import Notebook, find_all
-from smallscale.runs.execute import read_claims
+from smallscale.runs.document import read_claims
 from smallscale.runs.pages import folded
 from tests.conftest import ROOT
 from tests.renew import METADATA, WIDGET, main

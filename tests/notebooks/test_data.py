@@ -8,7 +8,7 @@ import papermill
 import pytest
 
 from smallscale.runs.catalogue import find_all
-from smallscale.runs.execute import read_claims
+from smallscale.runs.document import read_claims
 from tests.conftest import ROOT
 
 NOTEBOOKS = find_all(ROOT)

@@ -17,7 +17,7 @@ import pytest
 
 from smallscale.runs import Refused, execute
 from smallscale.runs.catalogue import Notebook
-from smallscale.runs.execute import Outcome
+from smallscale.runs.drive import Outcome
 from smallscale.runs.kernel import Usage
 from smallscale.runs.plan import Task, plan
 from smallscale.runs.record import RunRecord

@@ -17,7 +17,7 @@ from typing import Any
 from jupyter_client.manager import AsyncKernelManager
 
 from smallscale.runs.catalogue import Notebook
-from smallscale.runs.execute import read_shown
+from smallscale.runs.document import read_shown
 from smallscale.runs.kernel import END_WITH_PARENT, set_up
 from smallscale.runs.plan import warm_imports
 from smallscale.runs.record import DamagedRecord

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from smallscale.runs.execute import Interrupted, execute
+from smallscale.runs.drive import Interrupted
+from smallscale.runs.execute import execute
 from smallscale.runs.plan import Plan, Task, is_done
 from smallscale.runs.progress import ProgressReporter
 from smallscale.runs.record import RunRecord
