@@ -33,7 +33,7 @@ class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.kernel: Kernel = lambda notebook, files: None
-        monkeypatch.setattr(execute, "_drive", self._drive)
+        monkeypatch.setattr(execute, "drive", self._drive)
 
     async def _drive(
         self, notebook: Any, task: Task, files: Path, *rest: object
