@@ -15,6 +15,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from smallscale.notebook.claims import CLAIMS
 from smallscale.runs import Refused, execute
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.drive import Outcome
@@ -347,7 +348,7 @@ def test_malformed_claims_fail_their_run(
     path = write("theme/nb", "x = 1")
 
     def kernel(notebook: Any, files: Path) -> None:
-        data = {execute.CLAIMS: shown}
+        data = {CLAIMS: shown}
         output = {"output_type": "display_data", "metadata": {}, "data": data}
         notebook.cells[-1].outputs = [nbformat.from_dict(output)]
 
