@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from smallscale.core.seeds import seeded
+from smallscale.core.seeds import replicate_seeds, seeded
 
 
 def test_seeded_draws_the_same_and_puts_back():
@@ -26,3 +28,20 @@ def test_seeded_puts_back_after_an_error() -> None:
     with pytest.raises(KeyError):
         interrupted()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(0, 10**6), st.integers(1, 1000))
+def test_replicates_of_two_seeds_have_no_run_in_common(one, other, n) -> None:
+    first, second = set(replicate_seeds(one, n)), set(replicate_seeds(other, n))
+    assert len(first) == len(second) == n
+    assert first == second if one == other else not first & second
+
+
+@given(st.integers(1, 1000))
+def test_replicates_of_seed_zero_are_the_first_numbers(n) -> None:
+    assert list(replicate_seeds(0, n)) == list(range(n))
+
+
+def test_replicates_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="n must be a whole number, at least 1"):
+        replicate_seeds(0, 0)

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
+from smallscale.core.validation import whole_number
+
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
@@ -28,3 +30,17 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
             with torch.cuda.device(each):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def replicate_seeds(seed: int, n: int) -> range:
+    """Return the seeds of the n runs that one `seed` stands for.
+
+    Two values of `seed` have no run in common, so that what holds at both was seen
+    twice; range(seed, seed + n) would share n - 1 runs with the next one's.
+    Raises ValueError where `n` is no whole number of at least 1.
+
+    >>> replicate_seeds(0, 3), replicate_seeds(1, 3)
+    (range(0, 3), range(3, 6))
+    """
+    n = whole_number("n", n)
+    return range(seed * n, (seed + 1) * n)

@@ -21,6 +21,7 @@ from smallscale.attribution.markets.ngram_model import (
     log_likelihood,
 )
 from smallscale.attribution.markets.valuation import coalition_values, diagonal
+from smallscale.core.seeds import replicate_seeds
 from smallscale.core.validation import (
     as_array,
     finite,
@@ -172,9 +173,10 @@ def effort_options(
 
     windows: (n, length); the first `sold` are paid for, the others judge the model.
     """
+    seeds = replicate_seeds(seed, len(libraries))
     delivered = [
-        deliver(documents, effort, vocabulary, seed=seed + i)
-        for i, documents in enumerate(libraries)
+        deliver(documents, effort, vocabulary, seed=own)
+        for own, documents in zip(seeds, libraries, strict=True)
         for effort in EFFORTS
     ]
     tokens = [sum(len(document) for document in option) for option in delivered]

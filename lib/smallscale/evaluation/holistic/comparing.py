@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
 from smallscale.core.intervals import MeanInterval, mean_interval
+from smallscale.core.seeds import replicate_seeds
 from smallscale.core.validation import as_array, require, same_length, whole_number
 from smallscale.evaluation.holistic.entrants import Nearest
 from smallscale.evaluation.holistic.items import split_items
@@ -169,8 +170,8 @@ def prompt_range(scores: pd.DataFrame, draws: int, *, seed: int = 0) -> pd.DataF
     found = np.ptp(scores.mean())
     dealt = np.array(
         [
-            np.ptp(equal_prompts(scores, seed=seed + k).mean())
-            for k in range(whole_number("draws", draws))
+            np.ptp(equal_prompts(scores, seed=each).mean())
+            for each in replicate_seeds(seed, whole_number("draws", draws))
         ]
     )
     p = (1 + (dealt >= found - 1e-12).sum()) / (1 + draws)
