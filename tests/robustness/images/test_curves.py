@@ -1,10 +1,11 @@
 """Does a curve count what is read right, and bring its interval?"""
 
+import pytest
 import torch
 
-from smallscale.core.intervals import binomial_interval
+from smallscale.core.intervals import binomial_interval, mean_interval
 from smallscale.robustness import accuracy_curve, random_signs
-from smallscale.robustness.images.curves import gaussian
+from smallscale.robustness.images.curves import gaussian, mean_curve
 from tests.robustness.images.helpers import some_images
 
 
@@ -27,6 +28,29 @@ def test_a_curve_by_hand():
     assert curve.accuracy.tolist() == [1, 0.5, 0]
     for row, kept in zip(curve.itertuples(), (4, 2, 0), strict=True):
         assert (row.low, row.high) == binomial_interval(kept, 4)
+
+
+def dark(images):
+    """Read 1 in an image whose mean is above .75, else 0."""
+    return bright(images - 0.25)
+
+
+def test_a_mean_curve_by_hand():
+    """Of four images one model reads all, the other two: 1 and .5, with t(.975, 1)."""
+    images = torch.tensor([0.6, 0.7, 0.8, 0.9]).view(4, 1, 1, 1)
+    curve = mean_curve([bright, dark], images, [1] * 4, [0.0, 0.5], darken)
+    assert list(curve.columns) == ["eps", "accuracy", "low", "high"]
+    assert curve.accuracy.tolist() == [0.75, 0]
+    interval = mean_interval([1.0, 0.5])
+    assert interval.low < 0 < 1 < interval.high
+    assert (curve.low[0], curve.high[0]) == (0, 1)
+    narrow = mean_curve([dark, dark, dark], images, [1] * 4, [0.0], darken)
+    assert narrow.iloc[0].tolist() == [0, 0.5, 0.5, 0.5]
+
+
+def test_a_mean_curve_needs_two_models():
+    with pytest.raises(ValueError, match="two or more"):
+        mean_curve([bright], some_images(2), [1, 1], [0.1], darken)
 
 
 def test_random_signs_move_every_pixel_by_eps_and_stay_in_the_unit_interval():

@@ -4,14 +4,15 @@ An attack at several radii, with the uncertainty of a finite test set, and the t
 changes that it is compared with: random signs and Gaussian noise.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from smallscale.core.intervals import share_interval
+from smallscale.core.intervals import mean_interval, share_interval
 from smallscale.core.validation import as_tensor
 from smallscale.robustness.images.norms import random_signs_like
 from smallscale.training.evaluation import Model, correct
@@ -45,6 +46,42 @@ def accuracy_curve(
     for eps in eps_grid:
         kept = correct(model, attack(model, images, labels, eps), labels)
         rows.append((eps, *share_interval(kept)))
+    return pd.DataFrame(rows, columns=["eps", "accuracy", "low", "high"])
+
+
+def mean_curve(
+    models: Sequence[Model],
+    images: Any,
+    labels: Any,
+    eps_grid: Iterable[float],
+    attack: Attack,
+) -> pd.DataFrame:
+    """Return the mean of the models' `accuracy_curve`s: of one way, from several seeds.
+
+    models: two or more. images, labels, eps_grid and attack are those of
+    `accuracy_curve`. Returns columns eps, accuracy, and low, high: the 95 % interval by
+    Student's t, cut to [0, 1]. It speaks of what other seeds would have trained, on
+    these images.
+
+    >>> def two_pixels_as_logits(images):
+    ...     return images.flatten(1)
+    >>> def turned_round(images):
+    ...     return images.flatten(1).flip(1)
+    >>> def leave(model, images, labels, eps):
+    ...     return images
+    >>> both = [two_pixels_as_logits, turned_round]
+    >>> mean_curve(both, [[[[0.75, 0.5]]]], [0], [0.1], leave).accuracy.tolist()
+    [0.5]
+    """
+    grid = list(eps_grid)
+    of_each = [accuracy_curve(each, images, labels, grid, attack) for each in models]
+    shares = np.array([curve.accuracy for curve in of_each])  # (models, radii)
+    rows = []
+    for eps, of_eps in zip(grid, shares.T, strict=True):
+        interval = mean_interval(of_eps)
+        rows.append(
+            (eps, interval.mean, max(0.0, interval.low), min(1.0, interval.high))
+        )
     return pd.DataFrame(rows, columns=["eps", "accuracy", "low", "high"])
 
 
