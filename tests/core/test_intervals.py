@@ -8,6 +8,7 @@ import torch
 
 from smallscale.core.intervals import (
     binomial_interval,
+    mean_in_words,
     mean_interval,
     share_interval,
 )
@@ -56,3 +57,10 @@ def test_it_covers_the_mean_as_often_as_it_says():
 def test_an_interval_of_one_value_is_refused(values):
     with pytest.raises(ValueError, match="values must be two or more numbers; got"):
         mean_interval(values)
+
+
+def test_a_mean_in_words_brings_its_interval_where_it_has_one():
+    interval = mean_interval([1, 2, 3])
+    ends = f"({interval.low:.2f} to {interval.high:.2f})"
+    assert mean_in_words([1, 2, 3], digits=2) == f"2.00 {ends}"
+    assert mean_in_words([1.6]) == "2"

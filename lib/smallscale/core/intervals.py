@@ -46,6 +46,23 @@ def mean_interval(values: Any) -> MeanInterval:
     return MeanInterval(float(np.mean(numbers)), float(half))
 
 
+def mean_in_words(values: Any, digits: int = 0) -> str:
+    """Return the mean of one value a seed, with its 95 % interval if there are several.
+
+    values: (n,), n at least 1. digits: behind the point. Of one value, which has no
+    interval, only the value is said.
+
+    >>> mean_in_words([20.0, 21.0, 22.0]), mean_in_words([0.25], digits=2)
+    ('21 (19 to 23)', '0.25')
+    """
+    numbers = as_array("values", values, dtype=float)
+    if len(numbers) == 1:
+        return f"{numbers[0]:.{digits}f}"
+    interval = mean_interval(numbers)
+    ends = f"({interval.low:.{digits}f} to {interval.high:.{digits}f})"
+    return f"{interval.mean:.{digits}f} {ends}"
+
+
 def binomial_interval(successes: int, n: int) -> tuple[float, float]:
     """Return the ends of a probability's 95 % Wilson score interval (Wilson 1927).
 
