@@ -11,6 +11,7 @@ from smallscale.core.intervals import (
     mean_in_words,
     mean_interval,
     share_interval,
+    span_in_words,
 )
 
 
@@ -64,3 +65,7 @@ def test_a_mean_in_words_brings_its_interval_where_it_has_one():
     ends = f"({interval.low:.2f} to {interval.high:.2f})"
     assert mean_in_words([1, 2, 3], digits=2) == f"2.00 {ends}"
     assert mean_in_words([1.6]) == "2"
+
+
+def test_a_span_holds_nine_values_of_ten():
+    assert span_in_words([1.0, 2.0, 3.0], digits=1) == "2.0 (1.1 to 2.9)"

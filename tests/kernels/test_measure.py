@@ -1,6 +1,7 @@
 """Are times, memory and operations those of what was called?"""
 
 import sys
+from itertools import product
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from smallscale.kernels.measure import (
     memory_kept,
     page_faults,
     peak_bytes,
+    range_confidence,
     seconds,
 )
 
@@ -56,3 +58,16 @@ def test_memory_is_given_back_whatever_ran_before_and_kept_where_asked() -> None
         assert kept < 100
         assert back > 7 * kept
         assert back >= 8  # huge pages of 2 MiB at the least
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 5, 6])
+def test_a_range_misses_the_median_where_all_lie_on_one_side(rounds: int) -> None:
+    """Each time is above or below the median with the same chance: count the cases."""
+    cases = list(product((True, False), repeat=rounds))
+    holds = sum(any(case) and not all(case) for case in cases)
+    assert range_confidence(rounds) == holds / len(cases)
+
+
+def test_a_range_of_no_round_is_refused() -> None:
+    with pytest.raises(ValueError, match="rounds must be a whole number"):
+        range_confidence(0)

@@ -63,6 +63,20 @@ def mean_in_words(values: Any, digits: int = 0) -> str:
     return f"{interval.mean:.{digits}f} {ends}"
 
 
+def span_in_words(values: Any, digits: int = 3) -> str:
+    """Return the median of the values, and between what ends 90 % of them lie.
+
+    values: (n,), n at least 1. digits: behind the point. It is about these values, and
+    no interval of anything else.
+
+    >>> span_in_words(range(101), digits=0)
+    '50 (5 to 95)'
+    """
+    numbers = as_array("values", values, dtype=float)
+    low, middle, high = np.quantile(numbers, [0.05, 0.5, 0.95])
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
 def binomial_interval(successes: int, n: int) -> tuple[float, float]:
     """Return the ends of a probability's 95 % Wilson score interval (Wilson 1927).
 

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch.autograd.profiler import profile
 
+from smallscale.core.validation import whole_number
+
 
 def seconds(ways: Sequence[Callable[[], Any]], rounds: int = 5) -> list[float]:
     """Return each function's median time in seconds; a first call warms it up.
@@ -50,6 +52,20 @@ def ratio(above: Any, below: Any) -> tuple[float, float, float]:
     """
     each = np.asarray(above) / np.asarray(below)
     return float(np.median(each)), float(each.min()), float(each.max())
+
+
+def range_confidence(rounds: int) -> float:
+    """Return how surely the range of so many independent times holds their median.
+
+        1 - 2 * (1/2)^rounds: not all on one side of the median (David and Nagaraja
+        2003, section 7.1)
+
+    It is 0 for a single round.
+
+    >>> range_confidence(1), range_confidence(6)
+    (0.0, 0.96875)
+    """
+    return 1 - 2 * 0.5 ** whole_number("rounds", rounds)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from smallscale.attribution import (
     margins,
     random_subsets,
 )
-from smallscale.attribution.scores.lds import as_masks, correlations
+from smallscale.attribution.scores.lds import as_masks, column_slopes, correlations
 
 RANDOM = np.random.default_rng(0)
 
@@ -202,3 +202,10 @@ def test_subsets_have_one_size_no_repeats_and_their_seed() -> None:
     for keep in (0, 1, 0.01, 0.99, math.nan):
         with pytest.raises(ValueError, match="keep must lie strictly between 0 and 1"):
             random_subsets(10, 5, keep)
+
+
+def test_slopes_are_those_of_a_fitted_line():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 30, 4))
+    lines = [np.polyfit(a, b, 1)[0] for a, b in zip(x.T, y.T, strict=True)]
+    np.testing.assert_allclose(column_slopes(x, y), lines)

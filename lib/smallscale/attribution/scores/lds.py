@@ -169,6 +169,19 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return rho
 
 
+def column_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the slope of y on x by least squares, column by column, (columns,).
+
+    x, y: (n, columns), n at least 2, and no column of x constant.
+
+    >>> column_slopes(np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]]))
+    array([2.])
+    """
+    from_mean = x - x.mean(0)
+    slopes: np.ndarray = (from_mean * y).sum(0) / (from_mean * from_mean).sum(0)
+    return slopes
+
+
 def _predicted_and_actual(
     scores: Any, masks: Any, outputs: Any
 ) -> tuple[np.ndarray, np.ndarray]:
