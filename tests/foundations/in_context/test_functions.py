@@ -15,7 +15,9 @@ from smallscale.foundations.in_context.baselines import (
 from smallscale.foundations.in_context.functions import (
     NOISE,
     draw_prompts,
+    half_way,
     relative_error,
+    share_solved,
 )
 
 
@@ -119,3 +121,23 @@ def test_what_cannot_be_drawn_is_refused(wrong: dict[str, object], words: str) -
     prompts = draw_prompts(2, 3, 4, generator=seeded())
     with pytest.raises(ValueError, match="predictions must be"):
         relative_error(torch.zeros(2, 4), prompts)
+
+
+def test_a_function_is_solved_if_all_of_its_last_answers_are_close():
+    prompts = draw_prompts(4, 5, 2, generator=seeded())
+    said = prompts.asked.clone()
+    said[:, 0] += 9  # not among the last
+    said[1, 2] += 0.4
+    said[2, 4] -= 0.6
+    said[3, 3] += 9
+    assert share_solved(said, prompts) == 0.5
+    assert share_solved(said, prompts, within=0.3) == 0.25
+    assert share_solved(said, prompts, last=1) == 0.75
+    with pytest.raises(ValueError, match="within must be"):
+        share_solved(said, prompts, within=0)
+
+
+def test_half_way_is_the_first_step_at_or_beyond_it():
+    assert half_way([0, 1, 2, 3], [0, 0.5, 0.4, 1]) == 1
+    assert half_way([0, 1, 2, 3], [3, 2, 1, 1]) == 1
+    assert half_way([5, 6], [1, 1]) == 5

@@ -21,7 +21,9 @@ from smallscale.foundations.in_context.functions import (
     SHIFTS,
     Prompts,
     draw_prompts,
+    half_way,
     relative_error,
+    share_solved,
 )
 from smallscale.foundations.in_context.prompts import (
     RECORDED,
@@ -46,6 +48,7 @@ __all__ = [
     "copying_loss",
     "draw_prompts",
     "draw_questions",
+    "half_way",
     "labels_table",
     "lasso",
     "least_squares",
@@ -53,6 +56,7 @@ __all__ = [
     "prompt_of",
     "relative_error",
     "repeated_tokens",
+    "share_solved",
     "shots_table",
     "train_copier",
     "train_regressor",

@@ -4,12 +4,20 @@ Garg, Tsipras, Liang and Valiant 2022: a prompt is x_1, f(x_1), x_2, f(x_2), …
 function f that nobody has seen before.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from smallscale.core.validation import one_of, require, whole_number
+from smallscale.core.validation import (
+    as_array,
+    finite_number,
+    one_of,
+    require,
+    same_length,
+    whole_number,
+)
 
 KINDS = ("linear", "sparse")
 SHIFTS = ("as trained", "inputs twice as large", "noisy examples", "half the inputs 0")
@@ -89,3 +97,33 @@ def relative_error(predictions: Tensor, prompts: Prompts) -> Tensor:
         f"{tuple(predictions.shape)}",
     )
     return (predictions - asked).square().mean(0) / asked.square().mean()
+
+
+def share_solved(
+    predictions: Tensor, prompts: Prompts, *, within: float = 0.5, last: int = 3
+) -> float:
+    """Return the share of the functions whose last answers are all within a distance.
+
+    predictions: (n, points), as for `relative_error`. It judges a function as solved or
+    not, where an error falls bit by bit (Schaeffer et al. 2023).
+    Raises ValueError for a distance that is not above 0, and for no answer.
+    """
+    finite_number("within", within, above=0)
+    gap = (predictions - prompts.asked)[:, -whole_number("last", last) :].abs()
+    return float((gap < within).all(1).double().mean())
+
+
+def half_way(steps: Any, values: Any) -> float:
+    """Return the first step at which a measure has come half of its way or more.
+
+    steps, values: (n,), the way going from the first value to the last. Where these
+    two are equal there is no way to go: the first step.
+
+    >>> half_way([0, 10, 20, 30], [1.0, 0.9, 0.4, 0.2])
+    20.0
+    """
+    same_length(steps=steps, values=values)
+    reached = as_array("values", values, dtype=float)
+    way = reached[-1] - reached[0]
+    come = (reached - reached[0]) / way if way else np.ones_like(reached)
+    return float(as_array("steps", steps, dtype=float)[(come >= 0.5).argmax()])
