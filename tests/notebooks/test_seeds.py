@@ -10,9 +10,11 @@ from tests.conftest import ROOT
 NOTEBOOKS = find_all(ROOT)
 # range(seed, seed + n), or seed + k in a loop: n - 1 of n runs are the next seed's too.
 SHARED = re.compile(r"range\(\s*seed\b|\[seed, seed\b|\bseed \+ [a-z]\w*\b")
-# Its towns are recorded for three seeds alone, and its page says that they are shared.
-RECORDED = "simulation/town-in-words"
-ON_THE_PAGE = "neighbouring values of `seed` share towns"
+# What a language model says is recorded for three seeds alone, and the page says so.
+RECORDED = {
+    "robustness/adversarial-reading": "neighbouring values of `seed` share questions",
+    "simulation/town-in-words": "neighbouring values of `seed` share towns",
+}
 
 
 def shared(code: list[str]) -> list[str]:
@@ -23,9 +25,9 @@ def shared(code: list[str]) -> list[str]:
 def test_neighbouring_seeds_share_no_run(name: str) -> None:
     notebook = NOTEBOOKS[name]
     found = shared([cell.text for cell in notebook.cells if cell.kind == "code"])
-    if name == RECORDED:
+    if name in RECORDED:
         assert len(found) == 1
-        assert ON_THE_PAGE in " ".join(notebook.markdown)
+        assert RECORDED[name] in " ".join(" ".join(notebook.markdown).split())
     else:
         assert not found, f"replicate_seeds in {found}"
 
