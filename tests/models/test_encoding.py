@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, processors
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from smallscale.models.encoding import encode_answers, encode_prompts
+from smallscale.models.encoding import encode_answers, encode_prompts, turn_end
 from smallscale.models.generation import chat_prompt
-from tests.models.tokenizers_like import byte_level, sentencepiece_like
+from tests.models.tokenizers_like import (
+    GEMMA,
+    LLAMA_3,
+    PHI,
+    byte_level,
+    sentencepiece_like,
+    with_turns,
+)
 
 START, END = 1, 2
 TOKENIZERS = {
@@ -118,6 +125,45 @@ def test_text_from_a_chat_template_is_begun_and_ended_once(
     assert ids[0] == START
     assert ids[1] != START
     assert ids.count(END) == text.count("</s>")
+
+
+@pytest.mark.parametrize("make", [byte_level, sentencepiece_like])
+@pytest.mark.parametrize("template", [GEMMA, LLAMA_3, PHI])
+@pytest.mark.parametrize("start", ["with the prompt apart", "as one text"])
+def test_a_turn_that_its_template_has_ended_is_not_ended_again(
+    make: Callable[[], Any], template: str, start: str
+) -> None:
+    """Behind <end_of_turn> no model has seen an end of text."""
+    tokenizer = make()
+    turn = with_turns(tokenizer, template)
+    assert turn_end(tokenizer) == turn != END
+    text = tokenizer.apply_chat_template([*CHAT, REPLY], tokenize=False)
+    prompt = chat_prompt(tokenizer, "What shall I do?")
+    assert text.startswith(prompt)
+    answer = text[len(prompt) :]
+    asked = prompt if start == "with the prompt apart" else ""
+    found = encode_answers(tokenizer, asked, [text[len(asked) :]])
+    ids = [*found.prompt, *found.answers[0]]
+    if ids[:1] != tokenizer.encode(text, add_special_tokens=False)[:1]:
+        ids = ids[1:]  # of a prompt that is empty: predicted from something
+    assert ids == tokenizer.encode(text, add_special_tokens=False)
+    assert ids.count(turn) == 2
+    # A reply that was written by hand ends as the template would end it.
+    by_hand, from_template = encode_answers(tokenizer, prompt, ["Rest", answer]).answers
+    assert by_hand == from_template[: len(by_hand)]
+    assert by_hand[-1] == turn
+    # In a text that is no talk, the end is that of a text.
+    (plain,) = encode_answers(tokenizer, "Say: ", ["hello"]).answers
+    assert plain[-1] == END
+    assert turn not in plain
+
+
+@pytest.mark.parametrize("template", [None, "", "{{ 1 / 0 }}", "{{ nothing.at.all }}"])
+def test_a_template_that_says_nothing_of_a_turn(template: str | None) -> None:
+    tokenizer = byte_level()
+    tokenizer.chat_template = template
+    assert turn_end(tokenizer) is None
+    assert encode_answers(tokenizer, "Say: ", ["hello"]).answers[0][-1] == END
 
 
 def test_an_end_within_an_answer_is_not_its_end() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,13 +13,21 @@ from hypothesis import strategies as st
 from torch import Generator
 
 from smallscale.models import LanguageModel, chat_prompt, small_transformer, write
+from smallscale.models.encoding import encode_prompts
 from smallscale.models.generation import (
     continue_tokens,
     end_tokens,
     left_padded,
     read_prompts,
 )
-from tests.models.tokenizers_like import byte_level, sentencepiece_like
+from tests.models.tokenizers_like import (
+    GEMMA,
+    LLAMA_3,
+    PHI,
+    byte_level,
+    sentencepiece_like,
+    with_turns,
+)
 
 END = 2
 WORDS = st.lists(st.integers(3, 30), min_size=1, max_size=12)
@@ -174,6 +183,28 @@ def test_both_ends_of_a_chat_model_end_its_text(tiny: LanguageModel) -> None:
     model = small_transformer(30, length=8, eos_token_id=[7, 9])
     model.generation_config.eos_token_id = [7, 9]
     assert end_tokens(model, tiny.tokenizer) == [2, 7, 9]
+
+
+@pytest.mark.parametrize("template", [GEMMA, LLAMA_3, PHI])
+def test_a_text_ends_where_the_template_ends_a_turn(template: str) -> None:
+    """Also where a model's settings name the end of text alone, or nothing."""
+    tokenizer = byte_level(start=True)
+    turn = with_turns(tokenizer, template)
+    model = small_transformer(len(tokenizer), length=64, width=16, heads=2, seed=0)
+    model.generation_config.eos_token_id = None
+    assert end_tokens(model, tokenizer) == [END, turn]
+    prompt = chat_prompt(tokenizer, "Rest")
+    (free,) = encode_prompts(tokenizer, [prompt])
+    (ids,) = continue_tokens(model, [free], max_new_tokens=9, end_tokens=[])
+    step = count()
+
+    def ends_turn(_: Any, __: Any, output: Any) -> None:
+        if next(step) == 3:
+            output.logits[..., turn] = 1e9
+
+    model.register_forward_hook(ends_turn)
+    (written,) = write(model, tokenizer, [prompt], max_new_tokens=9)
+    assert written == tokenizer.decode(ids[:3], skip_special_tokens=True)
 
 
 def test_a_message_is_written_as_the_template_writes_it(tiny: LanguageModel) -> None:

@@ -35,7 +35,14 @@ class Handler(BaseHTTPRequestHandler):
             content = None
         if "half" in prompt:
             content = "a\ud83d b\U0001f600 \ude00"
-        reply = {"choices": [{"message": {"role": "assistant", "content": content}}]}
+        message = {"role": "assistant", "content": content}
+        choice: dict = {"message": message}
+        reply: dict = {"choices": [choice]}
+        if prompt.startswith("{"):  # what the server is to say
+            wanted = json.loads(prompt)
+            choice["finish_reason"] = wanted.pop("finish", "stop")
+            reply["usage"] = wanted.pop("usage", None)
+            message.update(wanted)
         data = json.dumps(reply).encode()
         if "garbage" in prompt:
             data = b"[]"
@@ -73,6 +80,64 @@ def test_half_of_a_surrogate_pair_is_no_part_of_a_reply(address: str) -> None:
     (said,) = ServedModel(address, "m").write(["half"])
     assert said == "a\ufffd b\U0001f600 \ufffd"
     said.encode()
+
+
+CALL = [{"id": "1", "type": "function", "function": {"name": "look"}}]
+FILTERED = {"finish": "content_filter"}
+CUT = {"finish": "length"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        (FILTERED | {"content": "Sorry"}, "did not finish its reply: content_filter"),
+        (FILTERED | {"content": ""}, "did not finish its reply: content_filter"),
+        (FILTERED | {"content": None}, "did not finish its reply: content_filter"),
+        ({"finish": "tool_calls", "content": ""}, "did not finish its.*: tool_calls"),
+        ({"content": "", "tool_calls": CALL}, "did not finish its.*: tool_calls"),
+        ({"content": "", "function_call": CALL[0]}, "did not.*: function_call"),
+        ({"finish": "abort", "content": "So"}, "did not finish its reply: abort"),
+        ({"finish": "error", "content": "So"}, "did not finish its reply: error"),
+        ({"content": None, "refusal": "I will not."}, "replied without a text"),
+        (CUT | {"content": ""}, "cut its reply after 64 of the 64 tokens"),
+        (CUT | {"content": None}, "replied without a text"),
+        (
+            CUT | {"content": "So it", "usage": {"completion_tokens": 16}},
+            "cut its reply after 16 of the 64 tokens asked for, behind 5 characters",
+        ),
+    ],
+)
+def test_a_reply_that_is_not_whole_is_none(
+    address: str, reply: dict, word: str
+) -> None:
+    model = ServedModel(address, "m")
+    with pytest.raises(ServerFailed, match=word) as raised:
+        model.write([json.dumps(reply)])
+    assert len(str(raised.value).splitlines()) == 1
+    with pytest.raises(ServerFailed):  # nor was it kept
+        model.write([json.dumps(reply)])
+
+
+@pytest.mark.parametrize(
+    ("reply", "stop"),
+    [
+        ({"content": "So it", "usage": None}, []),
+        ({"content": "So it", "tool_calls": [], "function_call": None}, []),
+        ({"content": "So it", "finish": "eos_token"}, []),
+        (CUT | {"content": "So it"}, []),  # at max_new_tokens, as a model that is here
+        (CUT | {"content": "So it", "usage": {"completion_tokens": 64}}, []),
+        (CUT | {"content": "So it\nis", "usage": {"completion_tokens": 9}}, ["\n"]),
+    ],
+)
+def test_a_reply_that_is_whole_as_far_as_it_was_asked_for(
+    address: str, reply: dict, stop: list[str]
+) -> None:
+    said = ServedModel(address, "m").write([json.dumps(reply)], stop=stop)
+    assert said == ["So it"]
+
+
+def test_a_model_may_have_nothing_to_say(address: str) -> None:
+    assert ServedModel(address, "m").write([json.dumps({"content": ""})]) == [""]
 
 
 def test_a_reply_ends_at_the_stop_and_is_asked_for_once(address: str) -> None:

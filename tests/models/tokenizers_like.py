@@ -31,6 +31,38 @@ LLAMA = (
     "{% endif %}{% endfor %}"
 )
 
+# Templates that end a turn otherwise than the tokenizer ends a text.
+GEMMA = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}"
+    "{{ raise_exception('no system') }}{% endif %}<start_of_turn>"
+    "{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}"
+    "<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+LLAMA_3 = (
+    "{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}<|end|>\n\n"
+    "{{ m.content }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant<|end|>\n\n{% endif %}"
+)
+PHI = (
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}"
+)
+TURNS = {  # from a template to its special tokens, the end of a turn last
+    GEMMA: ["<start_of_turn>", "<end_of_turn>"],
+    LLAMA_3: ["<|start|>", "<|end|>", "<|eot_id|>"],
+    PHI: ["<|user|>", "<|assistant|>", "<|end|>"],
+}
+
+
+def with_turns(tokenizer: PreTrainedTokenizerFast, template: str) -> int:
+    """Give a tokenizer one of these templates; return the token that ends a turn."""
+    tokenizer.add_tokens(TURNS[template], special_tokens=True)
+    if tokenizer.unk_token_id in tokenizer.encode("\n", add_special_tokens=False):
+        tokenizer.add_tokens(["\n"])  # in which such templates part turns
+    tokenizer.chat_template = template
+    return int(tokenizer.convert_tokens_to_ids(TURNS[template][-1]))
+
 
 def byte_level(*, start: bool = False) -> PreTrainedTokenizerFast:
     """As GPT-2's: bytes, a space belongs to the word behind it; start: as Llama 3's."""

@@ -1,8 +1,10 @@
 """What a notebook ran or read, though no import names it, must be what it was."""
 
 import json
+import os
 import sqlite3
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+
+from smallscale.runs.kernel_side import FileWatch
 
 Write = Callable[..., Path]
 Smallscale = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,9 +47,22 @@ CELLS = {
         "import sqlite3\nname = 'gain'\n"
         "sqlite3.connect(f'{name}.sqlite').execute('select * from t').fetchall()"
     ),
+    "by-database-address": (
+        "import sqlite3\nname = 'gain'\n"
+        "sqlite3.connect(f'file:{name}.sqlite?mode=ro', uri=True).execute('select 1')"
+    ),
+    "by-memory-map": (
+        "import numpy as np\nname = 'gain'\n"
+        "print(np.memmap(name + '.dat')[0])  # to read and write, unless asked else"
+    ),
     "by-line": "!sort table.json > /dev/null",
 }
 WRITES = {
+    "maps-what-it-makes": (
+        "import numpy as np\n"
+        "np.memmap('mapped.dat', dtype=float, mode='w+', shape=(3,))[:] = 1\n"
+        "np.memmap('mapped.dat', dtype=float, mode='r+')[0] += 1"
+    ),
     "writes": "open('made.txt', 'w').write('1')\nopen('made.txt').read()",
     "renames": (
         "import os\nopen('.part', 'w').write('1')\n"
@@ -90,6 +107,7 @@ def write_helpers(folder: Path, gain: int) -> None:
         "gain = (Path(__file__).parent / 'table.json').read_text()\n"
     )
     save_file({"gain": np.full(1, gain)}, folder / "gain.safetensors")
+    (folder / "gain.dat").write_bytes(bytes([gain]))
     with sqlite3.connect(folder / "gain.sqlite") as database:
         database.execute("create table if not exists t (gain)")
         database.execute("insert into t values (?)", (gain,))
@@ -123,6 +141,51 @@ def test_whatever_it_ran_or_read_is_noticed_and_what_it_wrote_is_not(
     assert not missing
     assert again.count(" completed: ") == len(chosen)
     assert "nothing to do" in smallscale(*words).stdout
+
+
+def opened_by(watch: FileWatch, path: Path, how: str) -> None:
+    """Tell the watch what Python tells when a file is opened so."""
+    address = f"file:{path}?mode=ro"
+    events = {
+        "database": ("sqlite3.connect", (str(path),)),
+        "database to read": ("sqlite3.connect", (address,)),
+        "to read and write": ("open", (str(path), "r+", os.O_RDWR | os.O_CLOEXEC)),
+        "library": ("ctypes.dlopen", (str(path),)),
+    }
+    watch.hear(*events[how])
+
+
+KINDS = ["database", "database to read", "to read and write", "library"]
+
+
+@pytest.mark.parametrize("how", KINDS)
+def test_a_file_that_was_edited_before_it_was_opened_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The kernel had begun, so it is told as written meanwhile, and not passed over."""
+    monkeypatch.chdir(tmp_path)
+    watch = FileWatch()
+    file = tmp_path / "table"
+    time.sleep(0.01)
+    file.write_text("edited")
+    opened_by(watch, file, how)
+    assert watch.files(set()) == [str(file)]
+
+
+@pytest.mark.parametrize("how", KINDS)
+def test_of_what_is_edited_while_it_is_open_only_what_is_read_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The others may have been written by the notebook itself."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "table"
+    file.write_text("before")
+    watch = FileWatch()
+    opened_by(watch, file, how)
+    assert watch.files(set()) == [str(file)]
+    time.sleep(0.01)
+    file.write_text("edited since")
+    assert watch.files(set()) == ([str(file)] if how == "database to read" else [])
 
 
 def test_a_notebook_that_ends_its_own_kernel_has_failed_in_plain_words(

@@ -101,6 +101,9 @@ def test_a_reply_in_the_grammar_decides(text: str, serve: Any) -> None:
     ("reply", "fault"),
     [
         (said("Maya Okoro: B", finish="length"), "cut off"),
+        (said("Maya Okoro: B", finish="content_filter"), "not finished"),
+        (said("Maya Okoro: B", finish="abort"), "not finished"),
+        (said(None, finish="tool_calls"), "not finished"),
         (said(None), "empty"),
         (said("  \n"), "empty"),
         (said("I would rather stay at home."), "not in the grammar"),

@@ -20,7 +20,7 @@ from smallscale.dpo.code_rewards import code_pairs
 from smallscale.dpo.policy_training import train_preferences
 from smallscale.models.adapters import add_adapters, without_adapters
 from smallscale.models.encoding import encode_prompts
-from smallscale.models.generation import continue_tokens
+from smallscale.models.generation import continue_tokens, end_tokens
 from smallscale.models.language_model import LanguageModel
 from smallscale.models.recorded import KEPT
 
@@ -94,7 +94,7 @@ def write_answers(
 ) -> WrittenAnswers:
     """Draw answers to each question at temperature 1, to the end of the line."""
     policy, tokenizer = model
-    ends = _line_ends(tokenizer)
+    ends = _line_ends(tokenizer).union(end_tokens(policy, tokenizer))
     asked = encode_prompts(tokenizer, list(map(answer_prompt, questions)))
     prompts = [ids for ids in asked for _ in range(tries)]
     rows = continue_tokens(
@@ -125,16 +125,15 @@ def _without_end(row: list[int], ends: set[int]) -> list[int]:
 
 
 def _line_ends(tokenizer: Any) -> set[int]:
-    """Return the tokens that end a line, or the text: all that begin with a line end.
+    """Return the tokens that end a line: all that begin with a line end.
 
     That a token begins so is read off what it decodes to.
     """
     tokens = range(len(tokenizer))
     texts = tokenizer.batch_decode([[token] for token in tokens])
-    found = {
+    return {
         token for token, text in zip(tokens, texts, strict=True) if text[:1] == "\n"
     }
-    return found | {tokenizer.eos_token_id}
 
 
 def measure_answers(model: LanguageModel, written: WrittenAnswers) -> dict[str, float]:

@@ -24,8 +24,10 @@ def encode_answers(
     """Return a prompt and answers to it as token ids, by a transformers tokenizer.
 
     prompt + answer are the ids of the whole text, with what the tokenizer itself puts
-    in front of a text, and with the end of text behind it, each only where the text
-    has it not yet; a chat template may have written them. An end that only white space
+    in front of a text, and with an end behind it, each only where the text has it not
+    yet; a chat template may have written them. The end is the end of text; or the end
+    of a turn (see `turn_end`), which a text from a template may end with, and which is
+    put behind an answer to a prompt that holds one. An end that only white space
     follows is an end. ended: False adds no end, for an answer that a text goes on
     from.
     The prompt is what the ids of all these texts have in common with the prompt's own.
@@ -51,13 +53,13 @@ def encode_answers(
         start = _start_tokens(tokenizer, texts) or [beginning]
         begun = [_begun(ids, start) for ids in bare]
         shared = common_length(begun)
-    return EncodedAnswers(
-        prompt=begun[0][:shared],
-        answers=[
-            _ended(ids[shared:], tokenizer) if ended else ids[shared:]
-            for ids in begun[1:]
-        ],
-    )
+    answers_ids = [ids[shared:] for ids in begun[1:]]
+    if ended:
+        turn = turn_end(tokenizer)
+        ends = {end, end if turn is None else turn}
+        added = turn if turn in begun[0] else end
+        answers_ids = [_ended(ids, tokenizer, ends, added) for ids in answers_ids]
+    return EncodedAnswers(prompt=begun[0][:shared], answers=answers_ids)
 
 
 def encode_prompts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
@@ -96,15 +98,37 @@ def _begun(ids: list[int], start: list[int]) -> list[int]:
     return ids if ids[: len(start)] == start else [*start, *ids]
 
 
-def _ended(answer: list[int], tokenizer: Any) -> list[int]:
-    """Return an answer's ids with the end of text behind, unless it is there."""
-    end = tokenizer.eos_token_id
-    if end in answer:
-        behind = answer[::-1].index(end)  # how many tokens follow the last end
-        rest = answer[len(answer) - behind :]
-        if not rest or not tokenizer.decode(rest).strip():
-            return answer
-    return [*answer, end]
+def _ended(ids: list[int], tokenizer: Any, ends: set[int], added: int) -> list[int]:
+    """Return an answer's ids with `added` behind, unless one of the ends is there."""
+    places = [place for place, token in enumerate(ids) if token in ends]
+    if places:
+        behind = ids[places[-1] + 1 :]
+        if not behind or not tokenizer.decode(behind).strip():
+            return ids
+    return [*ids, added]
+
+
+def turn_end(tokenizer: Any) -> int | None:
+    """Return the token by which a chat template ends a reply, or None.
+
+    It need not be the tokenizer's end of text: it is `<end_of_turn>` in Gemma's
+    template and `<|eot_id|>` in Llama 3's. It is the first special token behind a reply
+    that the template writes.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return None
+    reply = "reply"
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": reply}]
+    try:
+        text = tokenizer.apply_chat_template(talk, tokenize=False)
+    except Exception:  # a template's, which may refuse whatever it likes
+        return None
+    behind = text.rpartition(reply)[2]
+    known = tokenizer.added_tokens_decoder
+    special = {token for token, added in known.items() if added.special}
+    special.update(tokenizer.all_special_ids)
+    ids = tokenizer.encode(behind, add_special_tokens=False)
+    return next((token for token in ids if token in special), None)
 
 
 def common_length(rows: Sequence[Sequence[int]]) -> int:

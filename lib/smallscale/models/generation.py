@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from smallscale.core.modes import eval_mode
 from smallscale.core.validation import finite_number, require, whole_number
-from smallscale.models.encoding import common_length, encode_prompts
+from smallscale.models.encoding import common_length, encode_prompts, turn_end
 
 Rows = Sequence[Sequence[int]]  # token ids, a list for each text
 SHARED = 8  # prompts that begin with fewer equal tokens are read one by one
@@ -219,8 +219,8 @@ def write(
 
     A prompt may come from `chat_prompt`: it is begun once, see `encode_prompts`.
     stop: a text ends before the first of these strings; `("\\n",)` asks for one line.
-    The end-of-text token ends it as well, and special tokens are left out. The other
-    arguments are those of `continue_tokens`.
+    The end of text or of a turn ends it as well, and special tokens are left out. The
+    other arguments are those of `continue_tokens`.
     Raises ValueError for one string in place of a list, and as `continue_tokens` does.
     """
     require(
@@ -259,12 +259,13 @@ def _before(text: str, stop: Sequence[str]) -> str:
 def end_tokens(model: Any, tokenizer: Any) -> list[int]:
     """Return the tokens that end a text, as the tokenizer and the model's settings say.
 
-    A chat model may end its turn with another token than its tokenizer's.
+    A chat model may end its turn with another token than its tokenizer's: one of the
+    settings, which may name several, or that of its template.
     """
     configured = getattr(model, "generation_config", None)
     named = getattr(configured, "eos_token_id", None)
     ends = named if isinstance(named, list) else [named]
-    return sorted({*ends, tokenizer.eos_token_id} - {None})
+    return sorted({*ends, tokenizer.eos_token_id, turn_end(tokenizer)} - {None})
 
 
 def chat_prompt(tokenizer: Any, text: str, *, system: str | None = None) -> str:

@@ -16,6 +16,8 @@ from smallscale.core.validation import finite_number, require, shown, whole_numb
 Result = TypeVar("Result")
 LONGEST_WAIT = 0.2  # seconds until an interruption is noticed, also on Windows
 MOST_BYTES = 1 << 20  # of a reply's body
+# Why a text ended by itself: the API's word, none at all, and other servers' words.
+WHOLE = (None, "stop", "eos", "eos_token", "stop_sequence", "end_turn")
 
 
 class ServerFailed(OSError):
@@ -54,6 +56,29 @@ async def reply_body(client: Any, **request: Any) -> bytes | None:
             if len(body) > MOST_BYTES:
                 return None
     return body
+
+
+def unfinished(choice: dict[str, Any]) -> str:
+    """Return how a reply ended that is not the model's own text, or "".
+
+    choice: the first in the body of a reply. A text that was cut at a limit of tokens
+    is the model's own: whoever asked set the limit, or asks `was_cut`.
+
+    >>> unfinished({"finish_reason": "content_filter", "message": {"content": "So"}})
+    'content_filter'
+    >>> unfinished({"finish_reason": "stop", "message": {"content": "So."}})
+    ''
+    """
+    for calls in ("tool_calls", "function_call"):
+        if choice["message"].get(calls):
+            return calls
+    reason = choice.get("finish_reason")
+    return "" if reason in WHOLE or was_cut(choice) else str(reason)[:40]
+
+
+def was_cut(choice: dict[str, Any]) -> bool:
+    """Say whether a reply ended at a limit of tokens."""
+    return choice.get("finish_reason") == "length"
 
 
 def result_of(work: Coroutine[Any, Any, Result]) -> Result:
@@ -113,6 +138,10 @@ class ServedModel:
     ) -> list[str]:
         """Return what the model replies to each prompt, greedily, up to a stop.
 
+        As with a model that is here, a text is cut at max_new_tokens. Cut before that
+        and before a stop, by a limit of the server's, held back by a filter, or without
+        a text, for a tool is called or all tokens went into a reasoning that is not
+        shown, it is no reply.
         Raises ServerFailed for the first that got no reply; replies that came are kept.
         """
         ends = tuple(stop)
@@ -157,17 +186,29 @@ class ServedModel:
                 )
             if body is None:
                 return f"gave a reply longer than {MOST_BYTES:,} bytes"
-            text = json.loads(body)["choices"][0]["message"]["content"]
+            reply = json.loads(body)
+            choice = reply["choices"][0]
+            text = choice["message"]["content"]
+            ended = unfinished(choice)
+            written = (reply.get("usage") or {}).get("completion_tokens") or tokens
+            early = was_cut(choice) and (written < tokens or text == "")
         except TimeoutError:
             return f"gave no whole reply within {self.timeout:g} seconds"
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
             return "gave a reply that is none of the chat API"
         except Exception as error:  # openai's, or its libraries', which differ
             return f"gave no reply: {type(error).__name__}: {error}"
+        if ended:
+            return f"did not finish its reply: {ended}"
         if not isinstance(text, str):
             return "replied without a text"
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = text.lstrip()  # a reply begins where a continued text would have a space
         places = [text.find(end) for end in stop if end in text]
+        if early and not places:
+            return (
+                f"cut its reply after {written} of the {tokens} tokens asked for, "
+                f"behind {len(text)} characters of text"
+            )
         self.kept[prompt, tokens, stop] = text[: min(places)] if places else text
         return ""

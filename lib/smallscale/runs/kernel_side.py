@@ -3,7 +3,8 @@
 An audit hook notes the files that the notebook reads, and the folders that it lists:
 code that is run by `exec`, by a command, or from an archive is named by no import, and
 neither is a table of numbers. Databases and libraries that are opened in C are noted
-too.
+too. What another language opens without a word to Python, such as safetensors, is not:
+`execute.py` adds the files that cells name.
 """
 
 import atexit
@@ -18,11 +19,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from platformdirs import user_cache_dir
 
+Stamp = tuple[int, int, int]  # of a file: when it was written, its size, its place
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-IN_C = ("sqlite3.connect", "ctypes.dlopen")  # events of what C opens, maybe to write
 LISTS = ("os.listdir", "os.scandir")
 LOOKING = ("importlib", "pkgutil")  # what lists folders to find modules
 # Places that hold nothing of the user's own, unless the notebook itself lies there.
@@ -41,7 +43,8 @@ class FileWatch:
         self.folder = os.getcwd()  # the notebook's
         self.since = time.time()
         self.read: set[str] = set()
-        self.opened: set[str] = set()  # in C, where nobody tells what for
+        # Opened where nobody tells whether to read or to write, and as they were then.
+        self.opened: dict[str, Stamp | None] = {}
         self.listed: set[str] = set()
         self.written: set[str] = set()
         self.has_started_processes = False
@@ -51,10 +54,20 @@ class FileWatch:
         with suppress(Exception):
             if event == "open":
                 path, _, flags = arguments
-                if not isinstance(path, int):
+                if isinstance(path, int):
+                    return
+                if _may_be_to_read(path, flags):
+                    self._note_opened(path)
+                else:
                     self._note(path, writes=bool(flags & WRITING))
-            elif event in IN_C:
-                self.opened.add(os.path.abspath(os.fsdecode(arguments[0])))
+            elif event == "sqlite3.connect":
+                path, only_read = _database(os.fsdecode(arguments[0]))
+                if only_read:
+                    self._note(path, writes=False)
+                else:
+                    self._note_opened(path)
+            elif event == "ctypes.dlopen":
+                self._note_opened(arguments[0])
             elif event in LISTS:
                 if not _is_import():
                     self.listed.add(os.path.abspath(os.fsdecode(arguments[0] or ".")))
@@ -85,15 +98,24 @@ class FileWatch:
             file = importlib.util.source_from_cache(file)
         (self.written if writes else self.read).add(file)
 
+    def _note_opened(self, path: str | bytes) -> None:
+        file = os.path.abspath(os.fsdecode(path))
+        self.opened.setdefault(file, _stamp(file))
+
     def files(self, beside: set[str]) -> list[str]:
         """Return the files read and the folders listed that are the user's own.
 
         Those in `beside`, the folders of the user's modules, are. Left out are files
-        that the notebook, or a process it started, has written, what C opened and has
-        changed since, and folders that it has written into.
+        that the notebook, or a process it started, has written, what was opened to read
+        or write and has changed since, and folders that it has written into.
         """
-        files = {file for file in self.read if not self._may_be_a_childs(file)}
-        files |= {file for file in self.opened if not self._is_new(file)}
+        files = set(self.read)
+        files |= {
+            file
+            for file, stamp in self.opened.items()
+            if not self._is_new(file) or (stamp and stamp == _stamp(file))
+        }
+        files = {file for file in files if not self._may_be_a_childs(file)}
         folders = self.listed - {os.path.dirname(file) for file in self.written}
         folders = {path for path in folders if not self._may_be_a_childs(path)}
         found = [path for path in files - self.written if os.path.isfile(path)]
@@ -115,6 +137,36 @@ class FileWatch:
         if not os.path.exists(file):
             return True
         return self.since <= os.stat(file).st_mtime <= time.time()
+
+
+def _may_be_to_read(path: str | bytes, flags: int) -> bool:
+    """Tell whether a file that is there is opened to read or write, as by np.memmap."""
+    return bool(flags & os.O_RDWR) and not flags & os.O_TRUNC and os.path.isfile(path)
+
+
+def _database(name: str) -> tuple[str, bool]:
+    """Return the path of a database that sqlite is given, and whether it only reads.
+
+    >>> _database("file:my%20votes.db?mode=ro")
+    ('my votes.db', True)
+    >>> _database("votes.db")
+    ('votes.db', False)
+    """
+    if not name.startswith("file:"):
+        return name, False
+    parts = urlsplit(name)
+    asked = parse_qs(parts.query)
+    only_read = asked.get("mode") == ["ro"] or asked.get("immutable") == ["1"]
+    return unquote(parts.path), only_read
+
+
+def _stamp(file: str) -> Stamp | None:
+    """Return what tells that a file was written, or None where there is none."""
+    try:
+        stat = os.stat(file)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _is_import() -> bool:

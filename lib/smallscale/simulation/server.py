@@ -13,7 +13,13 @@ from string import ascii_uppercase
 from typing import Any
 
 from smallscale.core.validation import finite_number, whole_number
-from smallscale.models.served import plain_address, reply_body, result_of
+from smallscale.models.served import (
+    plain_address,
+    reply_body,
+    result_of,
+    unfinished,
+    was_cut,
+)
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.questions import Question
 from smallscale.simulation.world import plain_name
@@ -100,8 +106,10 @@ class ServerBrain:
             if body is None:
                 return Fault("too long")
             choice = json.loads(body)["choices"][0]
-            was_cut = choice.get("finish_reason") == "length"
-            return parse(choice["message"]["content"], question, cut=was_cut)
+            said = choice["message"]["content"]
+            if unfinished(choice):
+                return Fault("not finished")
+            return parse(said, question, cut=was_cut(choice))
         except TimeoutError:
             return Fault("late")
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError):

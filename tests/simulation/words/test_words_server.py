@@ -29,7 +29,12 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         ASKED.append(asked)
         fails = "Bo Lindqvist" in asked["messages"][-1]["content"]
-        choice = {"index": 0, "message": {"role": "assistant", "content": SAID}}
+        filtered = "Zoe" in asked["messages"][-1]["content"]
+        choice = {
+            "index": 0,
+            "finish_reason": "content_filter" if filtered else "stop",
+            "message": {"role": "assistant", "content": SAID},
+        }
         body = json.dumps({"choices": [choice]}).encode()
         self.send_response(400 if fails else 200)
         self.send_header("Content-Type", "application/json")
@@ -90,6 +95,10 @@ def test_a_town_lives_by_a_server_and_counts_its_faults(address: str) -> None:
         town.run(9)
     assert set(town.faults) == {"status 400"}
     assert {utterance.text for utterance in town.utterances} == {"I am well."}
+
+
+def test_a_reply_that_was_held_back_is_a_fault(address: str) -> None:
+    assert ServerSpeaker(address, "m").write(["Zoe?"]) == ["not finished"]
 
 
 def test_a_server_that_is_gone_is_a_fault() -> None:

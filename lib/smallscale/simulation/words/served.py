@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from smallscale.models.served import result_of
+from smallscale.models.served import result_of, unfinished
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.server import ServerBrain, fault_of
 
@@ -42,7 +42,10 @@ class ChatServer(ServerBrain):
                 body = await self._ask(client, text, INSTRUCTION)
             if body is None:
                 return Fault("too long")
-            said = json.loads(body)["choices"][0]["message"]["content"]
+            choice = json.loads(body)["choices"][0]
+            said = choice["message"]["content"]
+            if unfinished(choice):
+                return Fault("not finished")
             return said if isinstance(said, str) else Fault("no words")
         except TimeoutError:
             return Fault("late")
