@@ -104,15 +104,27 @@ def as_line(owner: str, memory: str) -> str:
 def talk_prompt(
     speaker: str, listener: str, memories: Sequence[str], last: str = ""
 ) -> str:
-    """Ask what somebody says to somebody, given what comes to mind.
+    """Ask what somebody says to somebody: `talk_lines` behind examples."""
+    return TALK + talk_lines(speaker, listener, memories, last)
+
+
+def talk_lines(
+    speaker: str, listener: str, memories: Sequence[str], last: str = ""
+) -> str:
+    """Return the same without examples, for a model that was taught.
 
     memories: the one to speak of stands last. last: what the listener has just said.
+
+    >>> print(talk_lines("Ada", "Bo", ['Jun said: "I give a party."'], last="Hello."))
+    From Bo to Ada: Hello.
+    From Jun to Ada: I give a party.
+    From Ada to Bo:
     """
     lines = [as_line(speaker, memory) for memory in memories]
     if last:
         lines.insert(len(lines) - 1, f"From {listener} to {speaker}: {last}")
     lines.append(f"From {speaker} to {listener}:")
-    return TALK + "\n".join(lines)
+    return "\n".join(lines)
 
 
 def plan_prompt(

@@ -69,7 +69,7 @@ def few_shot_prompt(teller: str, listener: str, third: str, heard: str) -> str:
     """Return the same behind three examples, for a model that was not taught."""
     shown = []
     for (a, b, c, told, passed), fact in zip(EXAMPLES, EXAMPLE_FACTS, strict=True):
-        words = _words_of(fact)
+        words = words_of(fact)
         prompt = retelling_prompt(a, b, c, told.format(**words))
         shown.append(f"{prompt} {passed.format(**words)}\n\n")
     return "".join(shown) + retelling_prompt(teller, listener, third, heard)
@@ -81,7 +81,7 @@ def held_out_facts(n: int, *, seed: int = 0) -> list[Fact]:
     places = [f"in the {place}" for place in PUBLIC_PLACES]
     random = np.random.default_rng([seed, 1])
     return [
-        _draw_fact(random, list(NAMES), LISTS["held_out"], places)
+        draw_fact(random, list(NAMES), LISTS["held_out"], places)
         for _ in range(whole_number("n", n))
     ]
 
@@ -96,12 +96,12 @@ def training_pairs(n: int, *, own: float = OWN_SHARE, seed: int = 0) -> list[Pai
     random = np.random.default_rng([seed, 2])
     pairs = []
     for _ in range(whole_number("n", n)):
-        people = _other_people(random, 4)
-        fact = _draw_fact(random, people[:1], LISTS["whats"], LISTS["places"])
+        people = other_people(random, 4)
+        fact = draw_fact(random, people[:1], LISTS["whats"], LISTS["places"])
         of_oneself = random.random() < own
         told = HEARD_OWN if of_oneself else HEARD
         teller = people[0] if of_oneself else people[1]
-        words = _words_of(fact)
+        words = words_of(fact)
         heard = str(random.choice(told)).format(**words)
         passed = str(random.choice(PASSED_ON)).format(**words)
         prompt = retelling_prompt(teller, people[2], people[3], heard)
@@ -109,12 +109,13 @@ def training_pairs(n: int, *, own: float = OWN_SHARE, seed: int = 0) -> list[Pai
     return pairs
 
 
-def _draw_fact(
+def draw_fact(
     random: np.random.Generator,
     people: Sequence[str],
     whats: Sequence[str],
     places: Sequence[str],
 ) -> Fact:
+    """Return a made-up piece of news about one of these people."""
     day = random.choice(WEEKDAYS)
     hour = random.choice(LISTS["hours"])
     return Fact(
@@ -125,14 +126,14 @@ def _draw_fact(
     )
 
 
-def _other_people(random: np.random.Generator, n: int) -> list[str]:
+def other_people(random: np.random.Generator, n: int) -> list[str]:
     """Return n full names that nobody in the town has."""
     first = random.choice(LISTS["first_names"], n, replace=False)
     last = random.choice(LISTS["surnames"], n, replace=False)
     return [f"{a} {b}" for a, b in zip(first, last, strict=True)]
 
 
-def _words_of(fact: Fact) -> dict[str, str]:
+def words_of(fact: Fact) -> dict[str, str]:
     """Return what the templates name."""
     own = fact.own_sentence().removesuffix(".")
     return {

@@ -74,14 +74,35 @@ def train_teller(
     step, each pair read once. Returns the loss of each step. The model's own weights
     stay as they were: see `without_adapters` and `adapter_weights`.
     """
-    parameters = add_adapters(model, rank=RANK, alpha=2.0 * RANK, seed=seed)
-    pairs = iter(
-        training_pairs(ROWS * whole_number("steps", steps), own=own, seed=seed)
+    count = ROWS * whole_number("steps", steps)
+    pairs = training_pairs(count, own=own, seed=seed)
+    return train_on_pairs(model, tokenizer, pairs, seed=seed, lr=lr, progress=progress)
+
+
+def train_on_pairs(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[Pair],
+    *,
+    seed: int = 0,
+    lr: float = LR,
+    progress: str = "",
+) -> list[float]:
+    """Teach a language model what to write, by adapters, in place; see `train_teller`.
+
+    pairs: a whole number of steps' of them, in the order in which they are read.
+    """
+    require(
+        len(pairs) > 0 and len(pairs) % ROWS == 0,
+        f"pairs must be a multiple of {ROWS}, the pairs of a step; got {len(pairs)}",
     )
+    steps = len(pairs) // ROWS
+    parameters = add_adapters(model, rank=RANK, alpha=2.0 * RANK, seed=seed)
+    unread = iter(pairs)
     losses: list[float] = []
 
     def loss(_: Generator) -> Tensor:
-        batch = [next(pairs) for _ in range(ROWS)]
+        batch = [next(unread) for _ in range(ROWS)]
         value = answer_loss(model, tokenizer, batch)
         losses.append(round(float(value.detach()), 4))
         return value
