@@ -17,6 +17,7 @@ from smallscale.evaluation.holistic.code_model import (
     held,
     read_more,
     readings,
+    right_lines,
     train_code_model,
 )
 from smallscale.evaluation.holistic.entrants import NgramModel
@@ -103,3 +104,16 @@ def test_bits_per_byte_by_hand() -> None:
         for before, after in zip("\nabc\nd", "abc\nde", strict=True)
     )
     assert bits_per_byte(ngram, [item])[0] == pytest.approx(-logp / math.log(2) / 6)
+
+
+def test_a_right_line_is_the_likeliest_one() -> None:
+    class Last:
+        def option_logps(
+            self, prompts: Sequence[str], options: Sequence[Sequence[str]]
+        ) -> Tensor:
+            return torch.arange(4.0).double().expand(len(prompts), 4)
+
+    _, test, _ = split_items(ASKED, 12)
+    right = right_lines(Last(), test, [])
+    assert right.tolist() == [item.options[3] == item.answer for item in test]
+    assert right.any()

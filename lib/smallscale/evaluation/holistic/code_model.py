@@ -19,7 +19,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from smallscale.core.validation import require, whole_number
 from smallscale.datasets.source_code import stdlib_modules
+from smallscale.evaluation.holistic.entrants import Prompted
 from smallscale.evaluation.holistic.items import SOURCE, Item, split_items
+from smallscale.evaluation.holistic.scenarios import SCENARIOS_BY_NAME
 from smallscale.models import option_logps, small_transformer, write
 from smallscale.training.language import next_token_loss, random_windows
 from smallscale.training.loop import minimise
@@ -229,3 +231,13 @@ def bits_per_byte(model: Any, items: Sequence[Item]) -> NDArray[np.float64]:
     sizes = np.array([len(text.encode()) for text in texts])
     bits: NDArray[np.float64] = -logps.numpy()[:, 0] / math.log(2) / sizes
     return bits
+
+
+def right_lines(
+    model: Any, items: Sequence[Item], training: Sequence[Item]
+) -> NDArray[np.bool_]:
+    """Return which questions of the scenario a model answers rightly, (items,), asked
+    as the scenario says."""
+    scenario = SCENARIOS_BY_NAME[ASKED]
+    said = Prompted(ASKED, model).answers(scenario, items, training)
+    return np.array([a.text == i.answer for a, i in zip(said, items, strict=True)])
