@@ -113,7 +113,7 @@ def test_a_right_line_is_the_likeliest_one() -> None:
         ) -> Tensor:
             return torch.arange(4.0).double().expand(len(prompts), 4)
 
-    _, test, _ = split_items(ASKED, 12)
+    _, test, _ = split_items(ASKED, 60)
     right = right_lines(Last(), test, [])
     assert right.tolist() == [item.options[3] == item.answer for item in test]
     assert right.any()
