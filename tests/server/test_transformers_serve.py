@@ -1,24 +1,19 @@
 """The server brain against `transformers serve`, with a model made on the spot."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from smallscale.evaluation.holistic.latency import speed_table
-from smallscale.models.served import ServedModel
+from smallscale.evaluation.holistic.latency import served_speed, speed_table
+from smallscale.models.language_model import language_model
+from smallscale.models.served import ServedModel, ServerFailed
+from smallscale.models.serving import serve_command, serving
 from smallscale.simulation import Town
 from smallscale.simulation.brains import Fault
 from smallscale.simulation.language import (
@@ -31,12 +26,9 @@ from smallscale.simulation.server import SYSTEM_PROMPT, ServerBrain
 from smallscale.simulation.words.speakers import ServerSpeaker
 from smallscale.training.optimizers import make_optimizer
 
-SERVE = shutil.which(
-    "transformers",
-    path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-)
 pytestmark = pytest.mark.skipif(
-    SERVE is None, reason="transformers serve is missing: pip install 'smallscale[llm]'"
+    serve_command() is None,
+    reason="transformers serve is missing: pip install 'smallscale[llm]'",
 )
 pytest.importorskip(
     "openai", reason="openai is not installed: pip install 'smallscale[llm]'"
@@ -104,38 +96,10 @@ def overfit(model: Any, tokenizer: Any, lines: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(folder: Path) -> Iterator[str]:
     """The server's address, once it answers; it is stopped afterwards."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("hf")
-    (home / "hub").mkdir()
-    command = [str(SERVE), "serve", str(folder)]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    command += ["--device", "cpu", "--dtype", "float32"]
-    log = home / "log"
-    with log.open("w") as stream:
-        server = subprocess.Popen(
-            command,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(home)},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        for _ in range(600):
-            assert server.poll() is None, log.read_text()
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/v1/models", timeout=1)
-                break
-            except httpx.HTTPError:
-                time.sleep(0.2)
-        else:
-            pytest.fail(f"the server did not answer:\n{log.read_text()}")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    with serving(folder) as found:
+        yield found
 
 
 def test_the_model_is_asked_and_understood(
@@ -195,6 +159,25 @@ def test_latency_and_throughput_by_the_benchmarks_rules(
     assert row["p90, s"] > 0
     assert row["samples a second"] > 0
     assert len(served.kept) == 21
+
+
+def test_a_model_is_served_timed_and_the_server_ended(
+    folder: Path, asked: list[Question]
+) -> None:
+    prompts = list(dict.fromkeys(question.text for question in asked))[:7]
+    row = served_speed(language_model(folder), prompts=prompts, max_new_tokens=2)
+    assert (row["queries"], row["samples"], row["fault"]) == (3, 3, "")
+    assert row["p90, s"] > 0
+    assert "cores" in row["where"]
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "no model").write_text("")
+    with (
+        pytest.raises(ServerFailed, match="did not answer"),
+        serving(tmp_path / "no model"),
+    ):
+        pass
 
 
 def test_a_wrong_name_is_a_fault_and_no_measurement(

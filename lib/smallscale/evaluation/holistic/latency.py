@@ -6,8 +6,12 @@ and what counts is how many are answered a second. The official runs have at lea
 queries, and at least ten minutes.
 """
 
+import os
+import platform
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter
+from importlib.metadata import version
+from time import gmtime, perf_counter, strftime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +19,11 @@ import pandas as pd
 
 from smallscale.core.validation import require
 from smallscale.evaluation.holistic.comparing import quantile_interval
+from smallscale.models.language_model import LanguageModel, quiet_loading
+from smallscale.models.served import ServedModel
+from smallscale.models.serving import serving
+
+PATIENCE = 300  # seconds for one answer, on a busy machine
 
 
 class SingleStream(NamedTuple):
@@ -124,3 +133,34 @@ def _speed(model: Any, prompts: Sequence[str], tokens: int) -> dict[str, Any]:
         "samples": at_once.answered,
         "fault": warmed.fault or single.fault or at_once.fault,
     }
+
+
+def served_speed(
+    live: LanguageModel, *, prompts: Sequence[str], max_new_tokens: int
+) -> dict[str, Any]:
+    """Return the row of `speed_table` for a model that `transformers serve` serves on
+    this machine, and under "where" the machine and the day.
+
+    live: a model and its tokenizer. They are saved to a folder that is removed.
+    Raises ServerFailed where the server does not start.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with quiet_loading():
+            live.model.save_pretrained(folder)
+        live.tokenizer.save_pretrained(folder)
+        with serving(folder) as address:
+            model = ServedModel(address, folder, timeout=PATIENCE)
+            row = _speed(model, prompts, max_new_tokens)
+    return row | {"where": _where()}
+
+
+def _where() -> str:
+    """Return what a time depends on: processor cores, how busy, versions, day."""
+    busy = ""
+    if hasattr(os, "getloadavg"):
+        busy = f", {os.getloadavg()[0]:.1f} processes at work"
+    return (
+        f"{os.cpu_count()} cores of {platform.machine()}{busy}, torch "
+        f"{version('torch')}, transformers {version('transformers')}, "
+        f"{strftime('%d %B %Y', gmtime())}"
+    )

@@ -4,12 +4,12 @@ there.
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from smallscale.datasets.source_code import stdlib_modules
 from smallscale.evaluation.holistic.entrants import (
     Echo,
     Entrant,
@@ -24,6 +24,7 @@ from smallscale.evaluation.holistic.scenarios import (
     FORMATS_BY_NAME,
     SCENARIOS_BY_NAME,
     Format,
+    prompt,
 )
 from smallscale.models import language_model, option_logps, write
 from smallscale.models.recorded import KEPT
@@ -32,6 +33,8 @@ RECORDED = KEPT / "holistic.jsonl"
 NGRAM_TEXT = 100_000  # characters of the standard library
 COMPARED = ("reviews", "status")  # scenarios whose prompts are compared
 COMPARED_EXAMPLES = 2
+TIMED = 80  # prompts that SmolLM2 is timed on behind a server
+TOKENS = 8  # that an answer has then, at most
 
 
 def language_entrants(model: object, name: str = "SmolLM2") -> list[Entrant]:
@@ -44,10 +47,13 @@ def language_entrants(model: object, name: str = "SmolLM2") -> list[Entrant]:
     ]
 
 
-def simple_entrants() -> list[Entrant]:
-    """Return the entrants that anybody has: an n-gram model and three rules."""
-    text = "\n".join(stdlib_modules(NGRAM_TEXT))[:NGRAM_TEXT]
-    ngram = NgramModel(text)
+def simple_entrants(texts: Sequence[str]) -> list[Entrant]:
+    """Return the entrants that anybody has: an n-gram model and three rules.
+
+    texts: what the n-gram model counts, up to `NGRAM_TEXT` characters. The standard
+    library's modules hold the questions of "next line": give it such as do not.
+    """
+    ngram = NgramModel("\n".join(texts)[:NGRAM_TEXT])
     return [
         Prompted("n-grams of code", ngram, operations=ngram.order + 1),
         Nearest(),
@@ -75,6 +81,18 @@ def format_scores(
             for answer, item in zip(said, items, strict=True)
         ]
     return pd.DataFrame(found).astype(np.float64)
+
+
+def speed_queries(n: int) -> list[str]:
+    """Return n sums at most, each with two examples, as a model is timed on them."""
+    sums = SCENARIOS_BY_NAME["sums"]
+    pool = split_items(sums.name, n)
+    return [prompt(sums, item.text, pool.training[:2]) for item in pool.test]
+
+
+def served_settings() -> dict[str, Any]:
+    """Return the settings of `latency.served_speed` that are recorded."""
+    return {"prompts": speed_queries(TIMED), "max_new_tokens": TOKENS}
 
 
 class LocalModel:
