@@ -123,6 +123,62 @@ def test_a_model_through_all_training_points_is_named(method: Any, width: int) -
         method(model, half_square, train, test)
 
 
+def least_squares(kind: torch.dtype, n: int, width: int = 40) -> tuple[nn.Module, Any]:
+    """The shortest weights on n random points, stored in this type, and the points."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n + 5, width, generator=generator, dtype=torch.float64)
+    y = torch.randn(n + 5, generator=generator, dtype=torch.float64)
+    model = nn.Linear(width, 1, bias=False).to(kind)
+    with torch.no_grad():
+        model.weight.copy_((torch.linalg.pinv(x[:n]) @ y[:n])[None])
+    return model, (x.float(), y.float())
+
+
+def half_square(outputs: Tensor, targets: Tensor) -> Tensor:
+    return 0.5 * (outputs[..., 0] - targets) ** 2
+
+
+def in_double(model: nn.Module, loss: Any, train: Any, test: Any) -> Tensor:
+    return grad_dot(model.double(), loss, train, test)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("method", [by_influence, in_double])
+def test_weights_through_all_points_are_rounded_as_they_are_stored(
+    method: Any, kind: torch.dtype
+) -> None:
+    """Double precision tells residuals of 1e-7 well: those of weights in single.
+
+    A model in half precision that is made double looks as if it were a single one."""
+    if (method, kind) == (in_double, torch.bfloat16):
+        method = grad_dot
+    model, (x, y) = least_squares(kind, 20)
+    match = f"20 of 20 training points.*{str(kind)[6:]} tells.*train in double"
+    with pytest.warns(UserWarning, match=match):
+        method(model, half_square, (x[:20], y[:20]), (x[20:], y[20:]))
+    with pytest.warns(UserWarning, match="5 of 5 test points.*train in double"):
+        method(model, half_square, (x[20:], y[20:]), (x[:5], y[:5]))
+
+
+@pytest.mark.parametrize("method", [by_influence, in_double])
+def test_weights_that_leave_residuals_are_not_named(method: Any) -> None:
+    """By hand: 100 points for 40 weights; single precision moves slopes by 1e-7."""
+    model, (x, y) = least_squares(torch.float32, 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        method(model, half_square, (x[:100], y[:100]), (x[100:], y[100:]))
+
+
+def test_a_run_from_weights_in_half_precision_does_not_end_at_such_weights() -> None:
+    """Its last weights are single ones, though the test points fit the first ones."""
+    model, (x, y) = least_squares(torch.bfloat16, 20)
+    config = TrainingConfig(epochs=1, lr=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train, test = (x[20:], y[20:]), (x[:5], y[:5])
+        metagradient(model, half_square, train, test, config=config)
+
+
 def test_one_certain_training_point_is_enough_where_all_scores_rest_on_it() -> None:
     with pytest.warns(UserWarning, match="3 of 7 training points.*training point 4"):
         by_trak(certain(40), cross_entropy, MIXED, doubtful())

@@ -26,7 +26,14 @@ from smallscale.attribution.scores.model_checks import (
     copied,
     explained,
 )
-from smallscale.attribution.scores.rounding import ROUGH, Rounded, slope_noise
+from smallscale.attribution.scores.rounding import (
+    ROUGH,
+    Rounded,
+    moved_as_stored,
+    slope_change,
+    slope_noise,
+    stored_type,
+)
 from smallscale.core.validation import require
 
 BY_FUNC = "model and loss must be differentiable by torch.func"
@@ -70,6 +77,7 @@ class FlatModel:
         self._shapes = {name: value.shape for name, value in trained.items()}
         flat = torch.cat([value.detach().flatten() for value in trained.values()])
         self.parameters = flat.to(dtype or scores_type(model))
+        self._stored = [stored_type(value.detach()) for value in trained.values()]
         self.loss = loss
         self.train = as_examples("train", train, self.parameters)
         self.test = as_examples("test", test, self.parameters)
@@ -129,45 +137,65 @@ class FlatModel:
 
     def check_test_slopes(self, parameters: Tensor | None = None) -> None:
         """Warn of test points the slope of whose loss is rounding."""
-        noise, sizes = self.slope_noise(self.test, parameters)
-        rough = noise > ROUGH * sizes
-        if rough.any():
-            self._warn_of_rounding("test", rough)
+        computed, stored, sizes = self.slope_noise(self.test, parameters)
+        self._warn_of_rounding("test", computed > ROUGH * sizes, stored > ROUGH * sizes)
 
     def slope_noise(
         self, examples: Examples, parameters: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return how much of each example's slope is rounding, and the slope's size."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return how much of each example's slope is rounding, and the slope's size.
+
+        That is rounding as it is computed here, and by the type that the parameters
+        were stored in, where it is a coarser one: no training ends between its numbers.
+        Other parameters than the model's are taken to be as fine as they are.
+        """
         at = self.parameters if parameters is None else parameters
+        kinds = self._stored if parameters is None else [at.dtype] * len(self._shapes)
+        is_coarser = any(kind != at.dtype for kind in kinds)
+        sizes = [shape.numel() for shape in self._shapes.values()]
+        moved = moved_as_stored(torch.split(at, sizes), kinds) if is_coarser else []
         found = []
         with explained(BY_FUNC):
             blocks = [torch.split(part, AT_ONCE) for part in examples]
             for inputs, targets in zip(*blocks, strict=True):
                 with torch.no_grad():
                     outputs = self.outputs(at, inputs)
+                    others = [self.outputs(values, inputs) for values in moved]
                 with torch.no_grad(), Rounded():  # the parameters are rounded too
                     again = self.outputs(at * 1, inputs)
-                found.append(slope_noise(self.loss, outputs, targets, again))
-        noise, sizes = map(torch.cat, zip(*found, strict=True))
-        return noise, sizes
+                noise, size = slope_noise(self.loss, outputs, targets, again)
+                change = slope_change(self.loss, outputs, targets, others)
+                found.append((noise, change, size))
+        computed, stored, slopes = map(torch.cat, zip(*found, strict=True))
+        return computed, stored, slopes
 
     def check_train_slopes(self, *, all_of_them: bool = True) -> None:
         """Warn where the slope of the loss is rounding for all training points.
 
         all_of_them: False where one such point is enough to spoil the others' scores.
         """
-        noise, sizes = self.slope_noise(self.train)
-        rough = noise > ROUGH * sizes
+        computed, stored, sizes = self.slope_noise(self.train)
+        rough = [noise > ROUGH * sizes for noise in (computed, stored)]
         if all_of_them:  # also where one happens to be rounded twice alike
-            rough = (noise.norm() > ROUGH * sizes.norm()).expand(len(rough))
-        if rough.any():
-            self._warn_of_rounding("train", rough)
+            rough = [
+                (noise.norm() > ROUGH * sizes.norm()).expand(len(sizes))
+                for noise in (computed, stored)
+            ]
+        self._warn_of_rounding("train", *rough)
 
-    def _warn_of_rounding(self, name: str, rough: Tensor) -> None:
+    def _warn_of_rounding(self, name: str, computed: Tensor, stored: Tensor) -> None:
+        """computed, stored: which points are rounding (n,), as computed and stored."""
+        rough = computed | stored
+        if not rough.any():
+            return
         which = "training" if name == "train" else name
-        kind = str(self.parameters.dtype).removeprefix("torch.")
+        types = [*self._stored, self.parameters.dtype] if stored.any() else []
+        coarsest = max(types, key=lambda kind: torch.finfo(kind).eps, default=None)
+        kind = str(coarsest or self.parameters.dtype).removeprefix("torch.")
         cure = "leave them out" if name == "test" else "train with more weight_decay"
-        if kind != "float64":
+        if stored.any():
+            cure += ", or train in double precision"
+        elif kind != "float64":
             cure += ", or compute in double precision"
         warnings.warn(
             f"the scores of {int(rough.sum())} of {len(rough)} {which} points, such as "

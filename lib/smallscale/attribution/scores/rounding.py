@@ -4,6 +4,7 @@ Of a nearly certain prediction 1 - p is rounding, and so is the slope of the los
 gradient made of it is still a vector, and a score made of that gradient still a number.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from smallscale.attribution.scores.loss_checks import Loss
 
 ROUNDING = 8  # times what rounding each step once does to a derivative
+MOVES = 3  # of parameters: one alone may leave a point's slope nearly as it was
 ROUGH = 0.1  # of a slope: what rounding may make of it, unsaid
 
 
@@ -65,12 +67,65 @@ def slope_noise(
     again: the outputs with other rounding on their way; None: rounded once.
     """
 
-    def loss_of_one(out: Tensor, y: Tensor) -> Tensor:
-        return loss(out[None], y[None]).sum()
-
-    slopes_of = vmap(grad(loss_of_one))
+    slopes_of = _slopes_of(loss)
     plain = slopes_of(outputs, targets)
     with Rounded():
         rounded = slopes_of(outputs * 1 if again is None else again, targets)
     noise = ROUNDING * (rounded - plain).reshape(len(plain), -1).norm(dim=1)
     return noise, plain.reshape(len(plain), -1).norm(dim=1)
+
+
+def slope_change(
+    loss: Loss, outputs: Tensor, targets: Tensor, others: Sequence[Tensor]
+) -> Tensor:
+    """Return by how much each example's slope is another one at other outputs, (n,).
+
+    others: any number of outputs; the root mean square of their changes counts.
+    """
+    total = outputs.new_zeros(len(outputs))
+    slopes_of = _slopes_of(loss)
+    for moved in others:
+        change = slopes_of(moved, targets) - slopes_of(outputs, targets)
+        total += change.reshape(len(change), -1).square().sum(dim=1) / len(others)
+    return total.sqrt()
+
+
+def _slopes_of(loss: Loss) -> Any:
+    """Return the function d loss / d outputs of outputs and targets."""
+
+    def loss_of_one(out: Tensor, y: Tensor) -> Tensor:
+        return loss(out[None], y[None]).sum()
+
+    return vmap(grad(loss_of_one))
+
+
+def stored_type(values: Tensor) -> torch.dtype:
+    """Return the type that parameters were stored in: their own, or single precision
+    for doubles that all are single ones, as `model.double()` makes them.
+
+    >>> stored_type(torch.tensor([0.1]).double())
+    torch.float32
+    """
+    if values.dtype == torch.float64 and torch.equal(values.float().double(), values):
+        return torch.float32
+    return values.dtype
+
+
+def moved_as_stored(
+    parts: Sequence[Tensor], kinds: Sequence[torch.dtype]
+) -> list[Tensor]:
+    """Return parameters (p,), MOVES times, each number moved up or down by as much as
+    storing it may have moved it: half an eps.
+
+    parts: tensors (k,). kinds: the type that each was stored in.
+    """
+    generator = torch.Generator().manual_seed(0)
+    halves = [torch.finfo(kind).eps / 2 for kind in kinds]
+    found = []
+    for _ in range(MOVES):
+        moved = []
+        for part, half in zip(parts, halves, strict=True):
+            signs = torch.randint(0, 2, part.shape, generator=generator).to(part)
+            moved.append(part * (1 + (2 * signs - 1) * half))
+        found.append(torch.cat(moved))
+    return found
