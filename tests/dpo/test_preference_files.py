@@ -218,6 +218,50 @@ def test_the_same_pair_is_in_one_part_of_the_split() -> None:
     assert set(map(tuple, split.pairs)) == pairs
 
 
+def ranked(prompts: list[str]) -> Preferences:
+    """As many different pairs as prompts, which may repeat."""
+    chosen = tuple(f"yes {i}" for i in range(len(prompts)))
+    rejected = tuple(f"no {i}" for i in range(len(prompts)))
+    return Preferences(tuple(prompts), chosen, rejected, identical=0)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "held_out"),
+    [
+        (["a? "] * 4 + ["b? "] * 4 + ["c? ", "c?", " c?  ", "d? "], [11]),  # 1 of 2.4
+        (["a? ", "b? ", "c? ", "d? ", "e? "] * 2, [4, 9]),  # scattered
+        (["a? "] * 5 + ["b? "] * 5, [5, 6, 7, 8, 9]),  # nothing is nearer to 2
+        (["a? "] * 2 + ["b? "] * 8, [0, 1]),  # and not the last 8
+        (["a? "] * 7 + ["b? "] * 3, [7, 8, 9]),  # 3 are nearer to 2 than none
+        (["a? "] * 10, [8, 9]),  # one prompt for all tells nothing apart
+        (["", " "] * 5, [8, 9]),  # nor does none
+        (list("abcdefghij"), [8, 9]),
+    ],
+)
+def test_all_pairs_of_a_prompt_are_in_one_part(
+    prompts: list[str], held_out: list[int]
+) -> None:
+    """By hand: from the last prompt on, each where it leads nearer to a fifth."""
+    model, words = starting_policy(length=32)
+    split = split_preferences(ranked(prompts), model, words, max_length=32)
+    assert [chosen for chosen, _ in split.held_out] == held_out
+    learnt_from = [i for i in range(len(prompts)) if i not in held_out]
+    assert [chosen for chosen, _ in split.pairs] == learnt_from
+
+
+def test_a_pair_of_one_text_is_not_learnt_from_where_its_prompt_is_held_out() -> None:
+    given = ranked([*"abcde", "e", "toolong" * 5, "e"])
+    same = (*given.rejected[:5], given.chosen[5], *given.rejected[6:])
+    model, words = starting_policy(length=32)
+    given = given._replace(rejected=same, identical=1)
+    split = split_preferences(given, model, words, max_length=32)
+    assert (split.dropped, split.held_out) == (1, [[3, 10]])  # 1 of 6, and e has two
+    given = given._replace(prompts=(*"eabcd", "d", "toolong" * 5, "e"))
+    split = split_preferences(given, model, words, max_length=32)
+    assert split.held_out == [[4, 11]]
+    assert [chosen for chosen, _ in split.pairs] == [0, 1, 2, 3, 6]
+
+
 def test_texts_are_the_same_where_what_is_read_of_them_is() -> None:
     """They differ after max_length: the model cannot tell them apart."""
     model, words = starting_policy(length=32)

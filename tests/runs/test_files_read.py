@@ -200,3 +200,14 @@ def test_a_notebook_that_ends_its_own_kernel_has_failed_in_plain_words(
     assert "the kernel ended (exit code 0)" in done.stdout
     assert "out of memory" not in done.stdout
     assert not (tmp_path / "reached").exists()
+
+
+@pytest.mark.parametrize("kind", [(), ("--cold",)])
+def test_a_notebook_that_leaves_its_kernel_without_words_has_failed_soon(
+    write: Write, smallscale: Smallscale, kind: tuple[str, ...]
+) -> None:
+    write("theme/json", "import json", "json.dumps = None", "1")
+    done = smallscale("run", "all", "--timeout", "20", *kind)
+    assert "1 run, 1 failed" in done.stdout
+    assert "the kernel could not answer: a cell replaced" in done.stdout
+    assert "stopped after" not in done.stdout

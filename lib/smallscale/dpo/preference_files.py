@@ -1,7 +1,8 @@
 """What does a model learn from a file of preferences? From its pairs to a number."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from smallscale.dpo.policies import small_policy
 from smallscale.dpo.policy_training import check_training_options, train_preferences
 from smallscale.dpo.preference_reader import Preferences, read_preferences
 from smallscale.dpo.supervised import fit_texts
-from smallscale.models.encoding import encode_answers
+from smallscale.models.encoding import EncodedAnswers, encode_answers
 from smallscale.models.language_model import language_model
 from smallscale.training.loop import in_single_precision
 
@@ -76,30 +77,50 @@ def encode_preferences(
     leaves nothing of an answer.
     Raises ValueError if no pair is left.
     """
+    kept = _kept(preferences, tokenizer, max_length)
+    return _as_texts(kept, len(preferences.prompts), tokenizer, max_length)
+
+
+def _kept(
+    preferences: Preferences, tokenizer: Any, max_length: int | None
+) -> list[tuple[str, EncodedAnswers]]:
+    """Return the pairs that are not dropped, each with its prompt as it was given."""
     if max_length is not None:
         whole_number("max_length", max_length)
     encoded = [
-        encode_answers(tokenizer, prompt, answers)
+        (prompt, encode_answers(tokenizer, prompt, answers))
         for prompt, *answers in zip(
             preferences.prompts, preferences.chosen, preferences.rejected, strict=True
         )
     ]
     kept = [
-        pair for pair in encoded if max_length is None or len(pair.prompt) < max_length
+        (prompt, pair)
+        for prompt, pair in encoded
+        if max_length is None or len(pair.prompt) < max_length
     ]
     require(
         kept,
         f"max_length={max_length} leaves nothing of any completion; the prompts alone "
         "are longer",
     )
+    return kept
+
+
+def _as_texts(
+    kept: list[tuple[str, EncodedAnswers]],
+    given: int,
+    tokenizer: Any,
+    max_length: int | None,
+) -> EncodedPreferences:
+    """Return the pairs kept, of as many as were given, as padded texts."""
     texts = padded_answers(
-        [pair.prompt for pair in kept] * 2,
-        [pair.answers[side] for side in (0, 1) for pair in kept],
+        [pair.prompt for _, pair in kept] * 2,
+        [pair.answers[side] for side in (0, 1) for _, pair in kept],
         pad=tokenizer.eos_token_id,
         max_length=max_length,
     )
     pairs = [[i, len(kept) + i] for i in range(len(kept))]
-    return EncodedPreferences(texts, pairs, dropped=len(encoded) - len(kept))
+    return EncodedPreferences(texts, pairs, dropped=given - len(kept))
 
 
 class SplitPreferences(NamedTuple):
@@ -124,8 +145,10 @@ def split_preferences(
     measure on. What `learn` refuses of preferences and model is refused here, at once.
 
     All pairs of the same two texts, in either order, are in one part; texts are the
-    same where the first max_length tokens are. Held out are pairs of two different
-    texts, each once.
+    same where the first max_length tokens are. All pairs of one prompt are in one part
+    too, unless they are all there is; prompts are the same where their words are, and
+    pairs with none share none. Held out are pairs of two different texts, each once:
+    those of the last prompts, each where it brings their number nearer to a fifth.
     Raises ValueError where max_length is more than the model's positions, for a
     tokenizer with more tokens than the model, and for fewer than 5 different pairs.
     """
@@ -135,14 +158,18 @@ def split_preferences(
         f"max_length must be at most {most}, the positions of the model; got "
         f"{max_length}",
     )
-    texts, pairs, dropped = encode_preferences(
-        preferences, tokenizer, max_length=max_length
-    )
+    kept = _kept(preferences, tokenizer, max_length)
+    given = len(preferences.prompts)
+    texts, pairs, dropped = _as_texts(kept, given, tokenizer, max_length)
     check_readable(model, texts)
     alike = defaultdict(list)  # from two texts to the pairs of them
-    for pair in pairs:
+    prompts: dict[Any, set[str]] = defaultdict(
+        set
+    )  # from two texts to the prompts they are answers to
+    for pair, (prompt, _) in zip(pairs, kept, strict=True):
         both = frozenset(_text(texts, position) for position in pair)
         alike[both].append(pair)
+        prompts[both] |= {" ".join(prompt.split())} - {""}
     repeated = len(pairs) - len(alike)
     different = [both for both in alike if len(both) == 2]
     held = len(different) // 5
@@ -151,15 +178,60 @@ def split_preferences(
         "preferences must hold at least 5 pairs of different texts within "
         f"max_length={max_length}, no two pairs alike; got {len(different)}",
     )
-    held_out = {both: alike.pop(both) for both in different[-held:]}
-    learnt_from = [pair for same in alike.values() for pair in same]
+    group_of = _groups(prompts)
+    if len({group_of[both] for both in different}) == 1:
+        group_of = {both: both for both in alike}
+    last_first = [group_of[both] for both in reversed(different)]
+    held_groups = _nearest(Counter(last_first), held)
+    learnt_from = [both for both in alike if group_of[both] not in held_groups]
+    held_out = [both for both in different if group_of[both] in held_groups]
     return SplitPreferences(
         texts,
-        pairs=sorted(learnt_from),
-        held_out=[same[0] for same in held_out.values()],
+        pairs=sorted(pair for both in learnt_from for pair in alike[both]),
+        held_out=[alike[both][0] for both in held_out],
         dropped=dropped,
         repeated=repeated,
     )
+
+
+def _groups(prompts: Mapping[Any, set[str]]) -> dict[Any, Any]:
+    """Return for each key what is the same for all keys that share a prompt.
+
+    Keys that share none, but one with a third key, are together too.
+
+    >>> _groups({1: {"a"}, 2: {"a", "b"}, 3: {"b"}, 4: {"c"}, 5: set()})
+    {1: 'a', 2: 'a', 3: 'a', 4: 'c', 5: 5}
+    """
+    above: dict[str, str] = {}  # a prompt's group is named by the topmost above it
+
+    def topmost(prompt: str) -> str:
+        while above.setdefault(prompt, prompt) != prompt:
+            prompt = above[prompt]
+        return prompt
+
+    for asked in prompts.values():
+        first, *others = sorted(map(topmost, asked)) or [""]
+        above.update(dict.fromkeys(others, first))
+    return {
+        key: topmost(min(asked)) if asked else key for key, asked in prompts.items()
+    }
+
+
+def _nearest(sizes: Mapping[Any, int], goal: int) -> set[Any]:
+    """Return some of these groups, at least one, with about `goal` members together.
+
+    A group is taken, in the order given, where it brings their number nearer to goal.
+
+    >>> sorted(_nearest({"a": 9, "b": 2, "c": 2, "d": 1}, 4)), _nearest({"a": 9}, 1)
+    (['b', 'c'], {'a'})
+    """
+    taken = set()
+    total = 0
+    for group, size in sizes.items():
+        if abs(total + size - goal) < abs(total - goal):
+            taken.add(group)
+            total += size
+    return taken or {min(sizes, key=lambda group: sizes[group])}
 
 
 def _text(texts: Answers, position: int) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from nbclient.exceptions import DeadKernelError
 from smallscale.core.folders import RUN_FOLDER
 from smallscale.core.syntax import literal
 from smallscale.runs.dependencies import installed_places
+from smallscale.runs.kernel_side import SPEECHLESS
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
 # The module as an expression, so that no name of ours is left in the notebook.
@@ -80,7 +81,10 @@ async def start_kernel(
     kernel. Raises DeadKernelError where the kernel dies early.
     """
     env = {**kernel_env(threads), RUN_FOLDER: str(files)}
-    first_lines = [f"{KERNEL_SIDE}.watch_files()"]
+    first_lines = [
+        f"{KERNEL_SIDE}.watch_files()",
+        f"{KERNEL_SIDE}.end_when_speechless()",
+    ]
     if warm:
         env[SOCKET] = str(warm)
     elif os.name == "posix":
@@ -137,6 +141,11 @@ async def how_it_died(manager: AsyncKernelManager) -> str:
     code = await manager.provisioner.poll() if manager.provisioner else None
     if code is None:
         return "the kernel died: out of memory, or a crash in native code"
+    if code == SPEECHLESS:
+        return (
+            "the kernel could not answer: a cell replaced what it needs to, such as a "
+            "function of a standard module (json.dumps = None does)"
+        )
     if code >= 0:
         return (
             f"the kernel ended (exit code {code}) before the notebook did: "

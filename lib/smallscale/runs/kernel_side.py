@@ -33,6 +33,8 @@ SYSTEM = (*ROOTS, "/usr", "/var", sys.prefix, sys.base_prefix)
 METADATA = (".egg-info", ".dist-info")  # end the names of installers' folders
 MAKES = ("os.mkdir", "os.remove", "os.rmdir")  # events that change what a folder lists
 CACHES = ("SMALLSCALE_CACHE", "SMALLSCALE_MODELS")  # variables that name more of them
+NEEDED = ("execute_reply", "status")  # messages without which a client waits
+SPEECHLESS = 113  # the exit code of a kernel that cannot send these
 STARTS = ("subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn")
 
 
@@ -285,6 +287,29 @@ def end_with_parent() -> None:
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
     atexit.register(kill_descendants)
+
+
+def end_when_speechless() -> None:
+    """End this kernel where it cannot answer, as after `json.dumps = None`.
+
+    It would log that and go on, while whoever asked waits for an answer.
+    """
+    from IPython import get_ipython
+
+    session = get_ipython().kernel.session
+    send, end = session.send, os._exit  # kept: a cell may break what modules hold
+
+    def send_or_end(stream: Any, message: Any, *rest: Any, **options: Any) -> Any:
+        try:
+            return send(stream, message, *rest, **options)
+        except Exception:
+            if message not in NEEDED:
+                raise
+            with suppress(Exception):
+                kill_descendants()
+            end(SPEECHLESS)
+
+    session.send = send_or_end
 
 
 def end_all() -> None:
