@@ -58,7 +58,7 @@ def test_croissants_own_tool_reads_every_record(described: dict[str, Any]) -> No
     )
     dataset = mlcroissant.Dataset(jsonld=DESCRIPTION)
     assert not dataset.metadata.ctx.issues.errors
-    assert len(described["recordSet"]) == 19
+    assert len(described["recordSet"]) == 20
     for each in described["recordSet"]:
         records = list(dataset.records(each["@id"]))
         file = each["field"][0]["source"]["fileObject"]["@id"]
