@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from smallscale.evaluation.holistic import code_model
 from smallscale.evaluation.holistic.code_model import (
     ASKED,
     CONTEXT,
@@ -21,7 +22,7 @@ from smallscale.evaluation.holistic.code_model import (
     train_code_model,
 )
 from smallscale.evaluation.holistic.entrants import NgramModel
-from smallscale.evaluation.holistic.items import Item, split_items
+from smallscale.evaluation.holistic.items import SOURCE, Item, split_items
 from smallscale.evaluation.holistic.recording import simple_entrants
 
 N = 8
@@ -46,6 +47,23 @@ def test_no_question_stands_in_what_the_clean_model_reads(read: Readings) -> Non
     assert not any(held(everything, read.clean + read.more))
     assert not set(read.clean) & set(read.more)
     assert sum(map(len, read.clean)) >= 60_000
+
+
+def test_a_later_module_that_repeats_a_question_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = every_question()[-1]  # asked before the library is another
+    test = split_items(ASKED, N).test
+    assert other not in test
+    first = tuple(f"{item.text}\n{item.answer}" for item in test)
+    repeats = f"x = 1\n{other.text}\n{other.answer}\n"
+    clean = ("y = 2\n" * 500, "z = 3\n" * 500)
+
+    def library(characters: int) -> tuple[str, ...]:
+        return first if characters == SOURCE else (*first, repeats, *clean)
+
+    monkeypatch.setattr(code_model, "stdlib_modules", library)
+    assert readings(N, 100) == Readings(clean[1:], clean[:1], first)
 
 
 def test_the_twin_reads_every_question_of_the_test_and_as_much(read: Readings) -> None:

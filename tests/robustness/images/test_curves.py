@@ -46,6 +46,10 @@ def test_a_mean_curve_by_hand():
     assert (curve.low[0], curve.high[0]) == (0, 1)
     narrow = mean_curve([dark, dark, dark], images, [1] * 4, [0.0], darken)
     assert narrow.iloc[0].tolist() == [0, 0.5, 0.5, 0.5]
+    # Three models that read 4, 2 and 2 of 4: every one of them counts.
+    three = mean_curve([bright, dark, dark], images, [1] * 4, [0.0], darken)
+    assert three.accuracy[0] == pytest.approx(2 / 3)
+    assert three.low[0] == max(0, mean_interval([1.0, 0.5, 0.5]).low)
 
 
 def test_a_mean_curve_needs_two_models():

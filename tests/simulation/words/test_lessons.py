@@ -30,6 +30,7 @@ def test_what_is_said_is_the_last_memory_and_whose_it_is_stays_clear() -> None:
         match = LINE.fullmatch(last)
         assert match
         teller, speaker, heard = match.groups()
+        assert teller == speaker or teller not in heard  # of oneself one says I
         listener = asked.removeprefix(f"From {speaker} to ").removesuffix(":")
         heard = heard.removeprefix("Have you heard? ").removesuffix(" Will you come?")
         said = answer.strip().removeprefix("Have you heard? ")
