@@ -12,6 +12,7 @@ import nbformat
 import papermill
 import psutil
 import pytest
+from nbclient.exceptions import DeadKernelError
 from papermill.engines import papermill_engines
 
 from smallscale.runs.papermill_engine import SmallscaleEngine
@@ -117,6 +118,21 @@ def test_a_kernel_ends_with_its_notebook(notebook: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("broken", ["json.dumps = None", "pass"])
+def test_a_notebook_that_leaves_its_kernel_without_words_ends(
+    notebook: Path, tmp_path: Path, broken: str
+) -> None:
+    content = nbformat.read(notebook, as_version=4)
+    content.cells.append(nbformat.v4.new_code_cell(f"import json\n{broken}"))
+    nbformat.write(content, notebook)
+    out = tmp_path / "out.ipynb"
+    if broken == "pass":
+        execute(notebook, out)
+    else:
+        with pytest.raises(DeadKernelError):
+            execute(notebook, out)
+
+
 def test_nothing_outlives_the_program_that_used_papermill(
     notebook: Path, tmp_path: Path
 ) -> None:

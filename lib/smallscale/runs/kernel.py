@@ -27,11 +27,12 @@ from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
 # The module as an expression, so that no name of ours is left in the notebook.
 KERNEL_SIDE = "__import__('smallscale.runs.kernel_side', fromlist=['kernel_side'])"
-# An ordinary kernel's arguments, by which it ends when whoever started it is gone.
-END_WITH_PARENT = (
+EVERY_KERNEL = (
     "--HistoryManager.enabled=False",
-    f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_with_parent()",
+    f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_when_speechless()",
 )
+# By which an ordinary kernel ends when whoever started it is gone.
+END_WITH_PARENT = f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_with_parent()"
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,14 @@ async def start_kernel(
     kernel. Raises DeadKernelError where the kernel dies early.
     """
     env = {**kernel_env(threads), RUN_FOLDER: str(files)}
-    first_lines = [
-        f"{KERNEL_SIDE}.watch_files()",
-        f"{KERNEL_SIDE}.end_when_speechless()",
+    arguments = [
+        *EVERY_KERNEL,
+        f"--IPKernelApp.exec_lines={KERNEL_SIDE}.watch_files()",
     ]
     if warm:
         env[SOCKET] = str(warm)
     elif os.name == "posix":
-        first_lines.append(f"{KERNEL_SIDE}.end_with_parent()")
-    arguments = [
-        "--HistoryManager.enabled=False",
-        *(f"--IPKernelApp.exec_lines={line}" for line in first_lines),
-    ]
+        arguments.append(END_WITH_PARENT)
     await manager.start_kernel(cwd=str(folder), env=env, extra_arguments=arguments)
     client = manager.client()
     client.start_channels()

@@ -18,7 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from smallscale.runs.catalogue import Notebook
 from smallscale.runs.document import read_shown
-from smallscale.runs.kernel import END_WITH_PARENT, set_up
+from smallscale.runs.kernel import END_WITH_PARENT, EVERY_KERNEL, set_up
 from smallscale.runs.plan import warm_imports
 from smallscale.runs.record import DamagedRecord
 from smallscale.runs.warm import (
@@ -76,8 +76,10 @@ def _engine() -> Any:
             with socket_folder() as folder:
                 manager = _manager_class(Path(folder), _environment(notebook))
                 options["kernel_manager_class"] = manager
-                if os.name == "posix":
-                    options["extra_arguments"] = list(END_WITH_PARENT)
+                options["extra_arguments"] = [
+                    *EVERY_KERNEL,
+                    *([END_WITH_PARENT] if os.name == "posix" else []),
+                ]
                 super().execute_managed_notebook(nb_man, kernel_name, **options)
             _keep_claims(notebook)
             return notebook
