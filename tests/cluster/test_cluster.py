@@ -10,13 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 
 import psutil
 import pytest
 
-from tests.conftest import command, environment
-
 pytest.importorskip("distributed", reason="Dask, for clusters, is not installed")
+
+from smallscale.runs.progress import ProgressReporter
+from smallscale.runs.remote import cluster_pool
+from smallscale.runs.sweep import SchedulerLost
+from tests.conftest import command, environment
 
 Write = Callable[..., Path]
 CELLS = (
@@ -217,6 +221,16 @@ def test_a_lost_scheduler_is_a_line_and_what_was_done_is_kept(
     assert code == 0
     assert f"{4 - kept} run" in out.splitlines()[0]
     assert len(table(tmp_path)) == 4
+
+
+def test_a_scheduler_lost_while_it_is_asked_for_room_is_named(
+    cluster: Cluster,
+) -> None:
+    """Its death breaks the connection in the middle of a question, mostly."""
+    with cluster_pool(cluster.address, None, ProgressReporter(1)) as pool:
+        Timer(0.2, cluster.scheduler.kill).start()
+        with pytest.raises(SchedulerLost, match=f"at {cluster.address} is gone"):
+            list(iter(pool.room, 0))  # again and again
 
 
 def test_what_a_worker_lacks_fails_the_run_in_words(

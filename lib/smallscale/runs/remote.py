@@ -325,8 +325,18 @@ def cluster_pool(
             "start one with `dask scheduler`"
         ) from None
     sent: dict[Future[Any], Any] = {}  # what is waited for, and Dask's own future of it
-    if not client.nthreads():
-        progress.warn(f"no worker has joined {address} yet; waiting for one")
+
+    def slots() -> int:
+        gone = SchedulerLost(f"the scheduler at {address} is gone")
+        if client.status != "running":
+            raise gone
+        try:
+            return sum(client.nthreads().values())
+        except OSError:  # it went before the client has noticed; Dask's errors are such
+            raise gone from None
+
+    def room() -> int:
+        return max(1, AHEAD * slots())
 
     def submit(task: Task) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -351,17 +361,13 @@ def cluster_pool(
             why = f"{type(failure).__name__}: {failure}"
         return broken_off(task, why)
 
-    def room() -> int:
-        if client.status != "running":
-            raise SchedulerLost(f"the scheduler at {address} is gone")
-        slots: int = sum(client.nthreads().values())
-        return max(1, AHEAD * slots)
-
     def stop() -> None:
         with suppress(Exception):  # a scheduler that is gone
             client.cancel(list(sent.values()))
 
     try:
+        if not slots():
+            progress.warn(f"no worker has joined {address} yet; waiting for one")
         yield Pool(submit, receive, room, stop)
     finally:
         with suppress(Exception):  # a scheduler that is gone
