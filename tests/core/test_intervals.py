@@ -65,6 +65,8 @@ def test_a_mean_in_words_brings_its_interval_where_it_has_one():
     ends = f"({interval.low:.2f} to {interval.high:.2f})"
     assert mean_in_words([1, 2, 3], digits=2) == f"2.00 {ends}"
     assert mean_in_words([1.6]) == "2"
+    assert mean_in_words([-0.2]) == "0", "not -0"
+    assert mean_in_words([-0.2, -0.2]) == "0 (0 to 0)"
 
 
 def test_a_span_holds_nine_values_of_ten():

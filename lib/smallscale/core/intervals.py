@@ -50,17 +50,17 @@ def mean_in_words(values: Any, digits: int = 0) -> str:
     """Return the mean of one value a seed, with its 95 % interval if there are several.
 
     values: (n,), n at least 1. digits: behind the point. Of one value, which has no
-    interval, only the value is said.
+    interval, only the value is said. What rounds to zero has no sign.
 
     >>> mean_in_words([20.0, 21.0, 22.0]), mean_in_words([0.25], digits=2)
     ('21 (19 to 23)', '0.25')
     """
     numbers = as_array("values", values, dtype=float)
     if len(numbers) == 1:
-        return f"{numbers[0]:.{digits}f}"
+        return f"{numbers[0]:z.{digits}f}"
     interval = mean_interval(numbers)
-    ends = f"({interval.low:.{digits}f} to {interval.high:.{digits}f})"
-    return f"{interval.mean:.{digits}f} {ends}"
+    ends = f"({interval.low:z.{digits}f} to {interval.high:z.{digits}f})"
+    return f"{interval.mean:z.{digits}f} {ends}"
 
 
 def span_in_words(values: Any, digits: int = 3) -> str:
