@@ -198,6 +198,33 @@ def test_tensors_come_back_in_shape_and_dtype(value: torch.Tensor) -> None:
         assert torch.equal(back, value)
 
 
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("kind", [torch.Tensor, torch.nn.Parameter])
+def test_what_takes_gradients_comes_back_as_it_was(
+    kind: type[torch.Tensor], requires_grad: bool
+) -> None:
+    def learnt() -> list[Any]:
+        x = kind(torch.ones(2)).requires_grad_(requires_grad)
+        if requires_grad:
+            (3 * x).sum().backward()
+        return [x]
+
+    for _ in range(2):
+        (back,) = remember(learnt)()
+        assert type(back) is kind
+        assert back.requires_grad == requires_grad
+        assert back.tolist() == [1, 1]
+        assert (back.grad is None) if not requires_grad else (back.grad == 3).all()
+
+
+def test_a_result_with_its_graph_is_handed_back_with_a_warning() -> None:
+    def product() -> torch.Tensor:
+        return 3 * torch.ones(1, requires_grad=True)
+
+    with pytest.warns(UserWarning, match=r"of product: a tensor with the graph .*\)$"):
+        assert remember(product)().grad_fn is not None
+
+
 @pytest.mark.parametrize(
     "value", [np.arange(3), np.float32(1.5), np.zeros((2, 0)), np.array(2.0)]
 )
