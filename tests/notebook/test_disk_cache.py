@@ -560,6 +560,56 @@ def test_a_patched_library_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value_hash(torch.nn.ReLU) != before[1]
 
 
+def forgetting(self: Any, x: torch.Tensor) -> torch.Tensor:
+    return x * 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import torch.nn.functional as F; return F.relu(x)",
+        "from torch.nn import functional as F; return F.relu(x)",
+        "from torch.nn.functional import relu; return relu(x)",
+        "from torch.nn.functional import relu as r, gelu; return r(x)",
+        "import torch.nn.functional; return torch.nn.functional.relu(x)",
+        "import torch; return (lambda y: torch.nn.functional.relu(y))(x)",
+        "from torch import nn; return nn.ReLU()(x)",
+        "from torch.nn import ReLU; return ReLU()(x)",
+    ],
+)
+def test_a_patched_library_that_is_imported_within_a_function_counts(
+    body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = made(f"def f(x):\n    {body}")
+    assert remember(step)(torch.ones(1)) == 1
+    if "ReLU" in body:
+        monkeypatch.setattr(torch.nn.ReLU, "forward", forgetting)
+    else:
+        monkeypatch.setattr(torch.nn.functional, "relu", lambda x: x * 0)
+    assert remember(step)(torch.ones(1)) == 0
+
+
+def test_a_value_that_was_set_on_an_imported_library_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = made("def f(x):\n    import torch as t\n    return t.GAIN * x")
+    for gain in (2, 3):
+        monkeypatch.setattr(torch, "GAIN", gain, raising=False)
+        assert remember(step)(3) == 3 * gain
+
+
+def test_an_import_within_a_function_is_the_same_step_before_and_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = made(
+        "def f(x):\n    from calendar import Calendar, isleap\n    return isleap(x)"
+    )
+    monkeypatch.delitem(sys.modules, "calendar", raising=False)
+    before = value_hash(step)
+    assert step(2024)
+    assert value_hash(step) == before
+
+
 class Scaled(torch.nn.Module):
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
@@ -846,7 +896,7 @@ def test_what_a_text_or_a_docstring_says_counts(code: str, argument: Any) -> Non
     ],
 )
 def test_code_that_hides_what_it_uses_is_refused(body: str, name: str) -> None:
-    step = made(f"cut = 1\ndef f(x):\n    {body}")
+    step = made(f"import sys, builtins\ncut = 1\ndef f(x):\n    {body}")
     with pytest.raises(TypeError, match=rf"a function .*\(f\); .* {name} cannot be"):
         remember(step)(3)
 
@@ -892,6 +942,16 @@ def test_an_edited_package_that_is_imported_within_a_function_counts(
     (package / "sub.py").touch()
     for gain in (1, 22):
         (package / f"{edited}.py").write_text(f"gain = {gain}\n")
+        ("import inspect\n    return inspect.getmodule(x).cut", "getmodule"),
+        ("import sys\n    return sys.modules['made'].cut", r"sys\.modules"),
+        ("from sys import modules\n    return modules['made'].cut", r"sys\.modules"),
+        ("return sys.modules['made'].cut", r"sys\.modules"),
+        ("return builtins.__dict__['cut']", "__dict__"),
+        ("import pkgutil\n    return pkgutil.resolve_name('made:cut')", "resolve_name"),
+        ("import pickle\n    return pickle.loads(b'cmade\\nf\\n.')()", "loads"),
+        ("import builtins\n    return builtins.__dict__['cut']", "__dict__"),
+        ("import builtins\n    return builtins.globals()['cut']", "globals"),
+        ("import gc\n    return gc.get_objects()", "get_objects"),
         for module in ("made_pack", "made_pack.sub"):
             monkeypatch.delitem(sys.modules, module, raising=False)
         importlib.invalidate_caches()
