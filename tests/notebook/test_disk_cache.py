@@ -839,6 +839,55 @@ def test_the_modes_of_torch_count() -> None:
         assert remember(product)(x) == "torch.float32 True"
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        torch.backends,
+        torch.backends.mkldnn.matmul,
+        torch.backends.mkldnn.conv,
+        torch.backends.cuda.matmul,
+        torch.backends.cudnn,
+    ],
+    ids=["all", "matmul", "conv", "cuda matmul", "cudnn"],
+)
+def test_the_precision_of_each_part_of_torch_counts(
+    part: Any, count: Callable[[], int]
+) -> None:
+    remember(double)(1.0)
+    before = part.fp32_precision
+    part.fp32_precision = "tf32"  # torch now has no one precision for matmul to tell
+    try:
+        for _ in range(2):
+            remember(double)(1.0)
+            assert count() == 2
+    finally:
+        part.fp32_precision = before
+
+
+def test_the_modes_of_floating_point_numbers_count() -> None:
+    def half(x: torch.Tensor) -> float:
+        return float(x / 2)
+
+    smallest = torch.tensor(torch.finfo(torch.float32).tiny)
+    assert remember(half)(smallest) > 0
+    torch.set_flush_denormal(True)
+    try:
+        assert remember(half)(smallest) == 0
+    finally:
+        torch.set_flush_denormal(False)
+
+    def by_nothing() -> str:
+        try:
+            return str(np.float64(1) / np.float64(0))
+        except FloatingPointError:
+            return "an error"
+
+    with np.errstate(divide="ignore"):
+        assert remember(by_nothing)() == "inf"
+    with np.errstate(divide="raise"):
+        assert remember(by_nothing)() == "an error"
+
+
 def test_an_open_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a").open("w") as file, pytest.raises(TypeError, match="TextIO"):
         value_hash(file)
@@ -893,6 +942,16 @@ def test_what_a_text_or_a_docstring_says_counts(code: str, argument: Any) -> Non
         ("return [(lambda: eval('cut'))() for _ in x]", "eval"),
         ("return x.__doc__", "__doc__"),
         ("import inspect\n    return inspect.getdoc(x)", "getdoc"),
+        ("import inspect\n    return inspect.getmodule(x).cut", "getmodule"),
+        ("import sys\n    return sys.modules['made'].cut", r"sys\.modules"),
+        ("from sys import modules\n    return modules['made'].cut", r"sys\.modules"),
+        ("return sys.modules['made'].cut", r"sys\.modules"),
+        ("return builtins.__dict__['cut']", "__dict__"),
+        ("import pkgutil\n    return pkgutil.resolve_name('made:cut')", "resolve_name"),
+        ("import pickle\n    return pickle.loads(b'cmade\\nf\\n.')()", "loads"),
+        ("import builtins\n    return builtins.__dict__['cut']", "__dict__"),
+        ("import builtins\n    return builtins.globals()['cut']", "globals"),
+        ("import gc\n    return gc.get_objects()", "get_objects"),
     ],
 )
 def test_code_that_hides_what_it_uses_is_refused(body: str, name: str) -> None:
@@ -942,16 +1001,6 @@ def test_an_edited_package_that_is_imported_within_a_function_counts(
     (package / "sub.py").touch()
     for gain in (1, 22):
         (package / f"{edited}.py").write_text(f"gain = {gain}\n")
-        ("import inspect\n    return inspect.getmodule(x).cut", "getmodule"),
-        ("import sys\n    return sys.modules['made'].cut", r"sys\.modules"),
-        ("from sys import modules\n    return modules['made'].cut", r"sys\.modules"),
-        ("return sys.modules['made'].cut", r"sys\.modules"),
-        ("return builtins.__dict__['cut']", "__dict__"),
-        ("import pkgutil\n    return pkgutil.resolve_name('made:cut')", "resolve_name"),
-        ("import pickle\n    return pickle.loads(b'cmade\\nf\\n.')()", "loads"),
-        ("import builtins\n    return builtins.__dict__['cut']", "__dict__"),
-        ("import builtins\n    return builtins.globals()['cut']", "globals"),
-        ("import gc\n    return gc.get_objects()", "get_objects"),
         for module in ("made_pack", "made_pack.sub"):
             monkeypatch.delitem(sys.modules, module, raising=False)
         importlib.invalidate_caches()
