@@ -1,8 +1,12 @@
 """Is what a model said kept, found again, and never taken for another's answer?"""
 
+import functools
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -212,3 +216,52 @@ def test_a_work_has_a_model_of_its_own(folder: Path, tmp_path: Path) -> None:
     assert len(store.read_text("utf-8").splitlines()) == 1
     assert torch.equal(model.live.model.lm_head.weight, before)
     assert RecordedModel(store, folder).identity == identity
+
+
+def longest_of(model: LanguageModel, *, words: list[str]) -> str:
+    return max(words, key=len)
+
+
+def twice(model: LanguageModel, *, max_new_tokens: int) -> str:
+    """A work whose settings may be those of a prompt."""
+    return "not a continuation"
+
+
+def test_another_work_or_prompt_is_not_given_a_works_result(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = RecordedModel(tmp_path / "a.jsonl", folder, record=True)
+    assert model.result_of(longest_of, words=["a", "bcd"]) == "bcd"
+
+    def shortest_of(model: LanguageModel, *, words: list[str]) -> str:
+        return min(words, key=len)
+
+    for other in (
+        shortest_of,
+        lambda model, words: "",
+        functools.partial(longest_of),
+        [].append,
+    ):
+        with pytest.raises(ValueError, match="work must be a function that its module"):
+            model.result_of(other, words=["a", "bcd"])
+    # A function of another module that has the same name is another work.
+    shortest_of.__module__ = "made_works"
+    shortest_of.__qualname__ = shortest_of.__name__ = "longest_of"
+    module = ModuleType("made_works")
+    module.longest_of = shortest_of  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "made_works", module)
+    assert model.result_of(shortest_of, words=["a", "bcd"]) == "a"
+    # So is a prompt, even one that is the work's name.
+    assert model.result_of(twice, max_new_tokens=3) == "not a continuation"
+    for prompt in ("twice", f"{__name__}.twice"):
+        assert model.write([prompt], max_new_tokens=3) != ["not a continuation"]
+
+
+@pytest.mark.parametrize("words", [{1: "one"}, [{1, 2}], object(), np.ones(2)])
+def test_settings_that_json_would_change_are_refused(
+    words: object, folder: Path, tmp_path: Path
+) -> None:
+    model = RecordedModel(tmp_path / "a.jsonl", folder)
+    with pytest.raises(ValueError, match=r"words must be what JSON can hold: .* text"):
+        model.result_of(longest_of, words=words)
+    assert model.result_of(longest_of, words=("a", "bc")) == "bc"

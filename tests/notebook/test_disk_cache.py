@@ -198,6 +198,33 @@ def test_tensors_come_back_in_shape_and_dtype(value: torch.Tensor) -> None:
         assert torch.equal(back, value)
 
 
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("kind", [torch.Tensor, torch.nn.Parameter])
+def test_what_takes_gradients_comes_back_as_it_was(
+    kind: type[torch.Tensor], requires_grad: bool
+) -> None:
+    def learnt() -> list[Any]:
+        x = kind(torch.ones(2)).requires_grad_(requires_grad)
+        if requires_grad:
+            (3 * x).sum().backward()
+        return [x]
+
+    for _ in range(2):
+        (back,) = remember(learnt)()
+        assert type(back) is kind
+        assert back.requires_grad == requires_grad
+        assert back.tolist() == [1, 1]
+        assert (back.grad is None) if not requires_grad else (back.grad == 3).all()
+
+
+def test_a_result_with_its_graph_is_handed_back_with_a_warning() -> None:
+    def product() -> torch.Tensor:
+        return 3 * torch.ones(1, requires_grad=True)
+
+    with pytest.warns(UserWarning, match=r"of product: a tensor with the graph .*\)$"):
+        assert remember(product)().grad_fn is not None
+
+
 @pytest.mark.parametrize(
     "value", [np.arange(3), np.float32(1.5), np.zeros((2, 0)), np.array(2.0)]
 )
@@ -533,6 +560,56 @@ def test_a_patched_library_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value_hash(torch.nn.ReLU) != before[1]
 
 
+def forgetting(self: Any, x: torch.Tensor) -> torch.Tensor:
+    return x * 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import torch.nn.functional as F; return F.relu(x)",
+        "from torch.nn import functional as F; return F.relu(x)",
+        "from torch.nn.functional import relu; return relu(x)",
+        "from torch.nn.functional import relu as r, gelu; return r(x)",
+        "import torch.nn.functional; return torch.nn.functional.relu(x)",
+        "import torch; return (lambda y: torch.nn.functional.relu(y))(x)",
+        "from torch import nn; return nn.ReLU()(x)",
+        "from torch.nn import ReLU; return ReLU()(x)",
+    ],
+)
+def test_a_patched_library_that_is_imported_within_a_function_counts(
+    body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = made(f"def f(x):\n    {body}")
+    assert remember(step)(torch.ones(1)) == 1
+    if "ReLU" in body:
+        monkeypatch.setattr(torch.nn.ReLU, "forward", forgetting)
+    else:
+        monkeypatch.setattr(torch.nn.functional, "relu", lambda x: x * 0)
+    assert remember(step)(torch.ones(1)) == 0
+
+
+def test_a_value_that_was_set_on_an_imported_library_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = made("def f(x):\n    import torch as t\n    return t.GAIN * x")
+    for gain in (2, 3):
+        monkeypatch.setattr(torch, "GAIN", gain, raising=False)
+        assert remember(step)(3) == 3 * gain
+
+
+def test_an_import_within_a_function_is_the_same_step_before_and_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = made(
+        "def f(x):\n    from calendar import Calendar, isleap\n    return isleap(x)"
+    )
+    monkeypatch.delitem(sys.modules, "calendar", raising=False)
+    before = value_hash(step)
+    assert step(2024)
+    assert value_hash(step) == before
+
+
 class Scaled(torch.nn.Module):
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
@@ -762,6 +839,55 @@ def test_the_modes_of_torch_count() -> None:
         assert remember(product)(x) == "torch.float32 True"
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        torch.backends,
+        torch.backends.mkldnn.matmul,
+        torch.backends.mkldnn.conv,
+        torch.backends.cuda.matmul,
+        torch.backends.cudnn,
+    ],
+    ids=["all", "matmul", "conv", "cuda matmul", "cudnn"],
+)
+def test_the_precision_of_each_part_of_torch_counts(
+    part: Any, count: Callable[[], int]
+) -> None:
+    remember(double)(1.0)
+    before = part.fp32_precision
+    part.fp32_precision = "tf32"  # torch now has no one precision for matmul to tell
+    try:
+        for _ in range(2):
+            remember(double)(1.0)
+            assert count() == 2
+    finally:
+        part.fp32_precision = before
+
+
+def test_the_modes_of_floating_point_numbers_count() -> None:
+    def half(x: torch.Tensor) -> float:
+        return float(x / 2)
+
+    smallest = torch.tensor(torch.finfo(torch.float32).tiny)
+    assert remember(half)(smallest) > 0
+    torch.set_flush_denormal(True)
+    try:
+        assert remember(half)(smallest) == 0
+    finally:
+        torch.set_flush_denormal(False)
+
+    def by_nothing() -> str:
+        try:
+            return str(np.float64(1) / np.float64(0))
+        except FloatingPointError:
+            return "an error"
+
+    with np.errstate(divide="ignore"):
+        assert remember(by_nothing)() == "inf"
+    with np.errstate(divide="raise"):
+        assert remember(by_nothing)() == "an error"
+
+
 def test_an_open_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a").open("w") as file, pytest.raises(TypeError, match="TextIO"):
         value_hash(file)
@@ -816,10 +942,20 @@ def test_what_a_text_or_a_docstring_says_counts(code: str, argument: Any) -> Non
         ("return [(lambda: eval('cut'))() for _ in x]", "eval"),
         ("return x.__doc__", "__doc__"),
         ("import inspect\n    return inspect.getdoc(x)", "getdoc"),
+        ("import inspect\n    return inspect.getmodule(x).cut", "getmodule"),
+        ("import sys\n    return sys.modules['made'].cut", r"sys\.modules"),
+        ("from sys import modules\n    return modules['made'].cut", r"sys\.modules"),
+        ("return sys.modules['made'].cut", r"sys\.modules"),
+        ("return builtins.__dict__['cut']", "__dict__"),
+        ("import pkgutil\n    return pkgutil.resolve_name('made:cut')", "resolve_name"),
+        ("import pickle\n    return pickle.loads(b'cmade\\nf\\n.')()", "loads"),
+        ("import builtins\n    return builtins.__dict__['cut']", "__dict__"),
+        ("import builtins\n    return builtins.globals()['cut']", "globals"),
+        ("import gc\n    return gc.get_objects()", "get_objects"),
     ],
 )
 def test_code_that_hides_what_it_uses_is_refused(body: str, name: str) -> None:
-    step = made(f"cut = 1\ndef f(x):\n    {body}")
+    step = made(f"import sys, builtins\ncut = 1\ndef f(x):\n    {body}")
     with pytest.raises(TypeError, match=rf"a function .*\(f\); .* {name} cannot be"):
         remember(step)(3)
 

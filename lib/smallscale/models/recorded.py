@@ -7,6 +7,7 @@ changed prompt is another question.
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -17,7 +18,7 @@ import torch
 from filelock import FileLock
 from torch import Generator, Tensor
 
-from smallscale.core.validation import one_of, require
+from smallscale.core.validation import one_of, require, shown
 from smallscale.models import smollm2
 from smallscale.models.generation import write
 from smallscale.models.identity import model_hash
@@ -148,29 +149,41 @@ class RecordedModel:
 
         For what takes minutes, such as a training and what the model writes after it.
         work is given a model of its own, which it may change; settings and result must
-        be what JSON can hold. In the store its name stands in place of a prompt: a
-        change of its code is not seen, so a test should do a short part of it again.
+        be what JSON can hold, and tuples among them become lists. In the store its
+        module and name stand in place of a prompt: a change of its code is not seen, so
+        a test should do a short part of it again.
         ask: "never" gives what is recorded and starts no work; "if new" does the work
         where nothing is recorded; "always" does it whatever is recorded, and records
         nothing.
         Raises NotRecorded where there is no record, and no model or ask is "never".
+        Raises ValueError for a work that its module does not have under its name, such
+        as a lambda or a function within another: others have that name too. Raises it
+        for settings that JSON cannot hold, such as a dict whose keys are numbers.
 
         >>> model = RecordedModel("none.jsonl")
         >>> model.result_of(len, ask="never", steps=2)
         Traceback (most recent call last):
         ...
-        smallscale.models.recorded.NotRecorded: "len" with these settings is not \
-recorded in none.jsonl, and is too long a work to be done here
+        smallscale.models.recorded.NotRecorded: "builtins.len" with these settings is \
+not recorded in none.jsonl, and is too long a work to be done here
         """
         one_of("ask", ask, ASK)
-        name = work.__name__
+        for setting, value in settings.items():
+            require(
+                _is_json(value),
+                f"{setting} must be what JSON can hold: numbers, text, True, False, "
+                "None, and lists and dicts of these whose keys are text; got "
+                f"{shown(value)}",
+            )
+        settings = _as_json(settings)
+        name, question = _work_question(work, settings)
         if ask == "always":
             try:
                 model = language_model(self.name)
             except ModelMissing as error:
                 raise NotRecorded(f'"{name}" cannot be done: {error}') from error
             return _as_json(work(model, **settings))
-        if ask == "never" and self._key(name, settings) not in self._answers:
+        if ask == "never" and self._key(name, question) not in self._answers:
             raise NotRecorded(
                 f'"{name}" with these settings is not recorded in {self.path}, and is '
                 "too long a work to be done here"
@@ -179,7 +192,7 @@ recorded in none.jsonl, and is too long a work to be done here
         def do(missing: list[int]) -> list[Any]:
             return [_as_json(work(language_model(self.name), **settings))]
 
-        (result,) = self._answered([name], [settings], do)
+        (result,) = self._answered([name], [question], do)
         return result
 
     def _answered(
@@ -229,9 +242,38 @@ recorded in none.jsonl, and is too long a work to be done here
         return question_key(self.identity, prompt, settings)
 
 
-def _as_json(result: Any) -> Any:
-    """Return a result as it comes back from a store: tuples as lists."""
-    return json.loads(json.dumps(result))
+def _work_question(
+    work: Callable[..., Any], settings: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return what stands in a store as the prompt and the settings of a work.
+
+    No prompt has these settings. Those of this package's works are recorded as they
+    are, under the bare name, which one of its works has.
+    """
+    module = str(getattr(work, "__module__", None))
+    name = str(getattr(work, "__qualname__", None))
+    require(
+        getattr(sys.modules.get(module), name, None) is work,
+        "work must be a function that its module has under its own name, not a lambda "
+        f"or a function within another; got {shown(name)} of {module}",
+    )
+    if module.partition(".")[0] == __name__.partition(".")[0]:
+        return name, settings
+    return f"{module}.{name}", {"work": settings}
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value as it comes back from a store: tuples as lists."""
+    return json.loads(json.dumps(value))
+
+
+def _is_json(value: Any) -> bool:
+    """Tell whether JSON holds this value as it is, but for tuples."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(value[key]) for key in value)
+    if isinstance(value, list | tuple):
+        return all(_is_json(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def question_key(model: str, prompt: str, settings: dict[str, Any]) -> str:

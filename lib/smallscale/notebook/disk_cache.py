@@ -7,6 +7,7 @@ A step is known by a hash of the code that runs and of its arguments by content 
 import decimal
 import inspect
 import os
+import sys
 import types
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
@@ -52,12 +54,14 @@ def remember(function: Callable[P, R]) -> Callable[P, R]:
     return what it makes.
 
     Results are tensors, arrays, tables, numbers, text, None, and lists, tuples and
-    dicts of these: return a model's `state_dict()`, not the model. Another result, or
-    one for which there is no place, is handed back with a warning, and is not kept.
+    dicts of these: return a model's `state_dict()`, not the model. Another result, such
+    as a tensor with the graph that computed it, or one for which there is no place, is
+    handed back with a warning, and is not kept.
 
     Raises TypeError for an argument that has no content to go by, such as a generator
     or an open file; pass a seed instead. Raises it too for code that hides what it uses
-    behind `eval`, `exec`, `globals` or a computed import.
+    behind `eval`, `exec`, `globals`, `sys.modules`, `pickle.loads` or a computed
+    import.
     """
 
     @wraps(function)
@@ -133,14 +137,44 @@ def _modes() -> list[Any]:
     return [
         torch.get_default_dtype(),
         torch.get_default_device(),
-        torch.get_float32_matmul_precision(),
+        *_precisions(),
+        _flushes_denormals(),
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.are_deterministic_algorithms_enabled(),
         *(_autocast(device) for device in ("cpu", "cuda")),
         *_hooks_of_all_modules(),
         *_decimal_context(),
+        np.geterr(),
     ]
+
+
+def _precisions() -> list[str]:
+    """Return with how many bits each backend of torch computes in float32.
+
+    They tell what `torch.set_float32_matmul_precision` has set, too. Its own getter
+    raises an error where a backend was set by itself.
+    """
+    backends: Any = torch.backends
+    return [
+        part.fp32_precision
+        for part in (
+            backends,
+            backends.mkldnn,
+            backends.mkldnn.matmul,
+            backends.mkldnn.conv,
+            backends.mkldnn.rnn,
+            backends.cuda.matmul,
+            backends.cudnn,
+            backends.cudnn.conv,
+            backends.cudnn.rnn,
+        )
+    ]
+
+
+def _flushes_denormals() -> bool:
+    """Tell whether the smallest numbers are taken for 0; torch has no getter for it."""
+    return sys.float_info.min / 2 == 0
 
 
 def _hooks_of_all_modules() -> list[Any]:

@@ -15,6 +15,8 @@ import importlib.util
 import inspect
 import itertools
 import operator
+import pickle
+import pkgutil
 import re
 import sys
 import types
@@ -31,6 +33,7 @@ from smallscale.notebook.libraries import (
     home,
     is_library,
     library_name,
+    library_object,
     top_package,
 )
 
@@ -64,12 +67,19 @@ HIDING = {
     for function in (
         *(getattr(builtins, name) for name in ("eval", "exec", "globals")),
         builtins.__import__,
+        gc.get_objects,
+        gc.get_referrers,
         importlib.import_module,
         importlib.reload,
         inspect.currentframe,
         inspect.getdoc,
+        inspect.getmodule,
         inspect.getsource,
         inspect.stack,
+        pickle.load,
+        pickle.loads,
+        pickle.Unpickler,
+        pkgutil.resolve_name,
         sys._getframe,
         typing.get_type_hints,
     )
@@ -87,6 +97,14 @@ HIDING_NAMES = {
 IMPORTERS = {"__import__", "import_module"}
 # Of code, these count only where they are read.
 READ_AS_TEXT = {"__doc__", "__annotations__"}
+PLAIN = (bool, int, float, str)
+MADE_BY_ANYONE = (
+    type,
+    types.FunctionType,
+    types.MethodType,
+    functools.partial,
+    functools._lru_cache_wrapper,
+)
 # These compute what a text says, with the names that stand in it.
 EVALUATING = {"eval", "evaluate"}
 Parts = tuple[list[Any], list[Any]]
@@ -275,6 +293,27 @@ def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     for level, name, members in sorted(lookups.imports):
         for member in members or ("",):
             yield f"{name}.{member}", _imported(package, level, name, member)
+    yield from _found_in_imports(lookups, package)
+
+
+def _found_in_imports(lookups: "Lookups", package: str) -> Iterator[tuple[str, Any]]:
+    """Yield what the function takes from the modules that it imports itself.
+
+    What is as its library has it is left out: the module's name counts already. A
+    library's module that is not loaded yet is as the library has it.
+    """
+    for local, level, name, member in sorted(lookups.bound):
+        module = sys.modules.get(_full_name(package, level, name))
+        for path in sorted(lookups.paths | lookups.local_paths):
+            attributes = [member, *path[1:]] if member else [*path[1:]]
+            if path[0] != local or not attributes:
+                continue
+            # What is not there yet may be loaded when it is asked for.
+            if module is None or attributes[0] not in {"__dict__", *vars(module)}:
+                continue
+            value = _seen(module, attributes)
+            if not _is_the_librarys(value):
+                yield ".".join(path), value
 
 
 def _found_global(function: types.FunctionType, path: tuple[str, ...]) -> list[Any]:
@@ -287,9 +326,18 @@ def _found_global(function: types.FunctionType, path: tuple[str, ...]) -> list[A
     if name == "__file__" or not (own or hasattr(builtins, name)):
         return []
     start = function.__globals__[name] if own else getattr(builtins, name)
-    value = _followed(start, attributes)
-    _refuse_hiding(HIDING.get(id(value), ""))
+    value = _seen(start, attributes)
     return [value] if own or not _is_pythons(value) else []
+
+
+def _seen(start: Any, attributes: Iterable[str]) -> Any:
+    """Return what these attributes lead to; raise NeedsCure if that hides what is used.
+
+    See `_followed`.
+    """
+    value = _followed(start, attributes)
+    _refuse_hiding("sys.modules" if value is sys.modules else HIDING.get(id(value), ""))
+    return value
 
 
 def _is_pythons(value: Any) -> bool:
@@ -298,6 +346,18 @@ def _is_pythons(value: Any) -> bool:
     if isinstance(value, types.FunctionType):
         return is_library(home(value))
     return bool(library_name(value))
+
+
+def _is_the_librarys(value: Any) -> bool:
+    """Tell whether a value is a library's own, of which nothing has been changed."""
+    if type(value) in PLAIN:
+        return False
+    if isinstance(value, type) and any(map(_own_methods, value.__mro__)):
+        return False
+    if library_name(value):
+        return True
+    # Whoever puts one of these into a library may have made it.
+    return not isinstance(value, MADE_BY_ANYONE) and bool(library_object(value))
 
 
 def _refuse_hiding(name: str) -> None:
@@ -319,14 +379,18 @@ def _followed(value: Any, attributes: Iterable[str]) -> Any:
         if isinstance(value, type) and from_library(value):
             # What was set on a library's class counts if it is plain.
             inner = vars(value).get(attribute)
-            return inner if type(inner) in (bool, int, float, str) else value
+            return inner if type(inner) in PLAIN else value
         if not isinstance(value, types.ModuleType):
             break
         try:
             inner = getattr(value, attribute)
         except AttributeError:
             break
-        # A library's own state, such as `sys.modules`, is not the step's.
+        if inner is sys.modules:
+            return inner
+        if attribute == "__dict__" and is_library(value.__name__):
+            _refuse_hiding(attribute)
+        # A library's own state, such as `warnings.filters`, is not the step's.
         is_state = not callable(inner) and not isinstance(
             inner, types.ModuleType | bool | int | float | str
         )
@@ -338,7 +402,7 @@ def _followed(value: Any, attributes: Iterable[str]) -> Any:
 
 def _imported(package: str, level: int, name: str, member: str) -> Any:
     """Return what an import inside a function gives it, or None where it fails."""
-    full = importlib.util.resolve_name("." * level + name, package) if level else name
+    full = _full_name(package, level, name)
     if is_library(full):
         return full
     with suppress(ImportError):
@@ -351,6 +415,11 @@ def _imported(package: str, level: int, name: str, member: str) -> Any:
     return None
 
 
+def _full_name(package: str, level: int, name: str) -> str:
+    """Return a module's name with the dots of a relative import resolved."""
+    return importlib.util.resolve_name("." * level + name, package) if level else name
+
+
 @dataclass
 class Lookups:
     """What code looks up outside itself; that of the code within it is included."""
@@ -359,6 +428,10 @@ class Lookups:
     paths: set[tuple[str, ...]] = field(default_factory=set)
     # The level of an import, its module and its members.
     imports: set[tuple[int, str, tuple[str, ...]]] = field(default_factory=set)
+    # A local's name, and the level, the module and the member that an import gives it.
+    bound: set[tuple[str, int, str, str]] = field(default_factory=set)
+    # A local's name and the attributes that are taken from it at once.
+    local_paths: set[tuple[str, ...]] = field(default_factory=set)
     hiding: set[str] = field(default_factory=set)  # names that hide what is used
     texts: set[str] = field(default_factory=set)
     evaluates: bool = False  # whether it may compute what a text says
@@ -388,20 +461,26 @@ def _lookups(code: types.CodeType) -> Lookups:
     for place, step in enumerate(steps):
         after = steps[place + 1 : place + 3]
         name = step.argval
-        if "GLOBAL" in step.opname or step.opname == "LOAD_NAME":
+        is_global = "GLOBAL" in step.opname or step.opname == "LOAD_NAME"
+        if is_global or _loads_local(step):
             end = place + 1
             while end < len(steps) and _takes_attribute(steps[end]):
                 end += 1
-            path = tuple(part.argval for part in steps[place:end])
-            in_paths.update(range(place, end))
+            attributes = tuple(part.argval for part in steps[place + 1 : end])
+            # Where one step handles two locals, the last is the one that is loaded.
+            path = (name[-1] if isinstance(name, tuple) else name, *attributes)
+            if is_global:
+                in_paths.update(range(place, end))
             if not (path[-1] in IMPORTERS and _text_given(steps[end : end + 2])):
-                found.paths.add(path)
+                (found.paths if is_global else found.local_paths).add(path)
         elif step.opname == "IMPORT_NAME":
             level, members = (before.argval for before in steps[place - 2 : place])
             # `import a.b` gives the code `a`, and `import a.b as c` does not.
             only = bool(members) or after[0].opname == "IMPORT_FROM"
             for module in [name] if only else _outer_and_inner(name):
                 found.imports.add((level or 0, module, tuple(members or ())))
+            for local, module, member in _bindings(steps[place:], bool(members)):
+                found.bound.add((local, level or 0, module, member))
             continue
         if not _names_something(step):
             continue
@@ -422,11 +501,45 @@ def _lookups(code: types.CodeType) -> Lookups:
             inner = _lookups(constant)
             found.paths |= inner.paths
             found.imports |= inner.imports
+            found.bound |= inner.bound
+            found.local_paths |= inner.local_paths
             found.hiding |= inner.hiding
             found.texts |= inner.texts
             found.evaluates |= inner.evaluates
             found.queries |= inner.queries
     return found
+
+
+def _loads_local(step: dis.Instruction) -> bool:
+    """Tell whether a step loads a local, or what an outer function has as a local."""
+    if "LOAD_FAST" in step.opname:
+        return True
+    return step.opname.startswith("LOAD_") and "DEREF" in step.opname
+
+
+def _bindings(
+    steps: list[dis.Instruction], has_members: bool
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the locals that an import binds, each with its module and the member.
+
+    steps: from the import on. `import a.b` binds `a`. `import a.b as c` binds `a.b`,
+    and takes `b` from `a` for it.
+    """
+    module = steps[0].argval
+    for before, step in itertools.pairwise(steps):
+        if step.opname.startswith("STORE_"):
+            # One step may store this local and then handle another.
+            local = step.argval[0] if isinstance(step.argval, tuple) else step.argval
+            if has_members:
+                yield local, module, before.argval
+                continue
+            is_outermost = before.opname == "IMPORT_NAME"
+            yield local, top_package(module) if is_outermost else module, ""
+            return
+        if step.opname not in ("IMPORT_FROM", "SWAP", "POP_TOP"):
+            return
+        if has_members and step.opname == "POP_TOP":
+            return
 
 
 def _outer_and_inner(module: str) -> Iterable[str]:
@@ -481,12 +594,17 @@ def _patches(value: Any) -> list[Any]:
     """Return what of a library's class and its bases is not the library's."""
     if not isinstance(value, type):
         return []
-    patched = [
+    bases = [base for base in value.__bases__ if library_name(base)]
+    return [*_own_methods(value), *bases]
+
+
+def _own_methods(cls: type) -> list[Any]:
+    """Return the names and the functions of a class that no library has put there."""
+    return [
         [name, member]
-        for name, member in sorted(vars(value).items())
+        for name, member in sorted(vars(cls).items())
         if isinstance(member, types.FunctionType) and not is_library(home(member))
     ]
-    return [*patched, *(base for base in value.__bases__ if library_name(base))]
 
 
 def _namespace(module: types.ModuleType) -> dict[str, Any]:

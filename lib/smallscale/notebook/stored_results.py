@@ -79,7 +79,9 @@ def _pack(value: Any, tensors: Tensors) -> Any:
     if kind in (dict, OrderedDict):
         pairs = [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]
         return {kind.__name__: pairs}
-    if kind in (torch.Tensor, torch.nn.Parameter):
+    if kind is torch.nn.Parameter or (kind is torch.Tensor and value.requires_grad):
+        return _pack_learnt(value, tensors)
+    if kind is torch.Tensor:
         return {"tensor": _add(value, tensors)}
     if kind is np.ndarray:
         return {"array": _add(_tensor_of(value), tensors)}
@@ -88,6 +90,21 @@ def _pack(value: Any, tensors: Tensors) -> Any:
     if kind.__module__.split(".")[0] == "pandas":
         return _pack_table(value, tensors)
     raise TypeError(f"a {kind.__name__} cannot be stored; {ADVICE}")
+
+
+def _pack_learnt(tensor: torch.Tensor, tensors: Tensors) -> Any:
+    """Return a tensor that takes gradients, or a parameter, as JSON, with its gradient.
+
+    Raises TypeError where it carries the graph that computed it.
+    """
+    if not tensor.is_leaf:
+        raise TypeError(
+            "a tensor with the graph that computed it cannot be stored; return "
+            "x.detach()"
+        )
+    kind = type(tensor).__name__
+    gradient = _pack(tensor.grad, tensors)
+    return {"learnt": [kind, _add(tensor, tensors), tensor.requires_grad, gradient]}
 
 
 def _add(tensor: torch.Tensor, tensors: Tensors) -> str:
@@ -117,6 +134,7 @@ def _made(packed: dict[str, Any], tensors: Tensors) -> Any:
         "dict": dict,
         "OrderedDict": OrderedDict,
         "tensor": lambda name: tensors[name],
+        "learnt": lambda packed: _made_learnt(packed, tensors),
         "array": lambda name: tensors[name].numpy(),
         "scalar": lambda name: tensors[name].numpy()[()],
         "column": _made_column,
@@ -126,6 +144,16 @@ def _made(packed: dict[str, Any], tensors: Tensors) -> Any:
     }
     ((kind, inside),) = packed.items()
     return makers[kind](inside)
+
+
+def _made_learnt(packed: list[Any], tensors: Tensors) -> torch.Tensor:
+    kind, name, requires_grad, gradient = packed
+    if kind == "Parameter":
+        made: torch.Tensor = torch.nn.Parameter(tensors[name], requires_grad)
+    else:
+        made = tensors[name].requires_grad_(requires_grad)
+    made.grad = gradient
+    return made
 
 
 # ---- tables --------------------------------------------------------------------------
