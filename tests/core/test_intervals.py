@@ -60,6 +60,13 @@ def test_an_interval_of_one_value_is_refused(values):
         mean_interval(values)
 
 
+@pytest.mark.parametrize("function", [mean_interval, mean_in_words, span_in_words])
+@pytest.mark.parametrize("values", [[[1.0], [2.0]], 1.0])
+def test_values_are_a_list(function, values):
+    with pytest.raises(ValueError, match=r"values must be a list of numbers, \(n,\)"):
+        function(values)
+
+
 def test_a_mean_in_words_brings_its_interval_where_it_has_one():
     interval = mean_interval([1, 2, 3])
     ends = f"({interval.low:.2f} to {interval.high:.2f})"

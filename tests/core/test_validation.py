@@ -20,6 +20,7 @@ from smallscale.core.validation import (
     same_length,
     shown,
     type_and_shape,
+    vectors,
     whole_number,
 )
 
@@ -233,6 +234,16 @@ def test_same_length_returns_it_or_lists_what_was_given() -> None:
     for given, text in ((3, "3"), (None, "None"), (torch.tensor(3), "tensor(3)")):
         with refused(f"y must be a tensor, an array or a list; got {text}"):
             same_length(x=[1], y=given)
+
+
+def test_vectors_are_of_one_length_and_one_dimension() -> None:
+    one, two = vectors(one=[True, False], two=torch.tensor([1, 2]))
+    assert (one.tolist(), two.tolist()) == ([1.0, 0.0], [1.0, 2.0])
+    with refused("x and y must have the same length, at least 1; got 2 and 1"):
+        vectors(x=[1, 2], y=[1])
+    words = "y must be a list of numbers, (n,); got shape (2, 1): flatten it"
+    with refused(words):
+        vectors(x=[1, 2], y=[[1], [2]])
 
 
 def test_as_tensor_takes_every_library_and_shares_memory() -> None:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 from scipy.stats import t as student
 from torch import Tensor
@@ -39,7 +40,7 @@ def mean_interval(values: Any) -> MeanInterval:
     >>> print(f"{mean:.2f} -+ {half:.2f}")
     2.00 -+ 2.48
     """
-    numbers = as_array("values", values, dtype=float)
+    numbers = _list_of_numbers(values)
     n = len(numbers)
     require(n >= 2, f"values must be two or more numbers; got {n}")
     half = student.ppf(0.975, n - 1) * np.std(numbers, ddof=1) / np.sqrt(n)
@@ -55,7 +56,7 @@ def mean_in_words(values: Any, digits: int = 0) -> str:
     >>> mean_in_words([20.0, 21.0, 22.0]), mean_in_words([0.25], digits=2)
     ('21 (19 to 23)', '0.25')
     """
-    numbers = as_array("values", values, dtype=float)
+    numbers = _list_of_numbers(values, least=1)
     if len(numbers) == 1:
         return f"{numbers[0]:.{digits}f}"
     interval = mean_interval(numbers)
@@ -72,7 +73,7 @@ def span_in_words(values: Any, digits: int = 3) -> str:
     >>> span_in_words(range(101), digits=0)
     '50 (5 to 95)'
     """
-    numbers = as_array("values", values, dtype=float)
+    numbers = _list_of_numbers(values, least=1)
     low, middle, high = np.quantile(numbers, [0.05, 0.5, 0.95])
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
@@ -104,3 +105,12 @@ def share_interval(right: Tensor) -> tuple[float, float, float]:
     share = float(right.double().mean())
     low, high = binomial_interval(int(right.sum()), len(right))
     return share, low, high
+
+
+def _list_of_numbers(values: Any, *, least: int = 0) -> NDArray[np.float64]:
+    """Return the values as float64 (n,), at least so many, or refuse them."""
+    numbers = as_array("values", values, dtype=float)
+    good = numbers.ndim == 1 and len(numbers) >= least
+    wanted = "values must be a list of numbers, (n,)"
+    require(good, f"{wanted}; got shape {numbers.shape}")
+    return numbers

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 LARGEST_SHOWN = 60  # characters of a given value in a message
@@ -127,6 +128,22 @@ def same_length(**arguments: Any) -> int:
     got = _listed([str(length) for length in lengths])
     require(good, f"{names} must have the same length, at least 1; got {got}")
     return lengths[0]
+
+
+def vectors(**arguments: Any) -> list[NDArray[np.float64]]:
+    """Return these arguments as float64 arrays (n,) of one length, at least 1.
+
+    A column (n, 1) is refused: beside (n,) it would be broadcast to (n, n).
+
+    >>> vectors(first=[1, 0], second=torch.tensor([1.0, 1.0]))
+    [array([1., 0.]), array([1., 1.])]
+    """
+    same_length(**arguments)
+    arrays = [as_array(name, values, dtype=float) for name, values in arguments.items()]
+    for name, array in zip(arguments, arrays, strict=True):
+        wanted = f"{name} must be a list of numbers, (n,)"
+        require(array.ndim == 1, f"{wanted}; got shape {array.shape}: flatten it")
+    return arrays
 
 
 def as_tensor(name: str, values: Any) -> Tensor:

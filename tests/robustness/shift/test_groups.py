@@ -330,3 +330,8 @@ def test_training_that_cannot_be_says_why(
     }
     with pytest.raises(ValueError, match=message):
         train_groups(small_cnn((1, 8, 8), 2), **given_all)
+
+
+def test_a_column_of_digits_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"digits must be \(n,\); got \(2, 1\)"):
+        striped(torch.zeros(2, 1, 8, 8), [[1], [7]], agree=1.0)

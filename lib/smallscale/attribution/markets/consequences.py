@@ -74,6 +74,8 @@ def removals(
     """
     writer, size = np.asarray(author), as_array("sizes", sizes, dtype=float)
     same_length(documents=documents, author=writer, sizes=size)
+    for name, values in (("author", writer), ("sizes", size)):
+        require(values.ndim == 1, f"{name} must be (documents,); got {values.shape}")
     finite("sizes", size)
     require((size >= 0).all(), "sizes must be tokens, at least 0; some are negative")
     whole_number("draws", draws)

@@ -219,6 +219,7 @@ def _checked_digits(images: Any, digits: Any, agree: Any) -> tuple[Tensor, Tenso
     images = as_tensor("images", images).clone()
     digits = as_tensor("digits", digits)
     same_length(images=images, digits=digits)
+    require(digits.ndim == 1, f"digits must be (n,); got {tuple(digits.shape)}")
     finite_number("agree", agree, least=0, most=1)
     least, most = int(digits.min()), int(digits.max())
     inside = least >= 0 and most <= 9
