@@ -125,8 +125,9 @@ def train_classifier(
     """
     images, labels = as_tensor("images", images), as_tensor("labels", labels).long()
     n = same_length(images=images, labels=labels)
-    whole_number("epochs", epochs)
-    batches = -(-n // whole_number("batch_size", batch_size))
+    epochs = whole_number("epochs", epochs)
+    batch_size = whole_number("batch_size", batch_size)
+    batches = -(-n // batch_size)
     like = next(in_single_precision(model).parameters())
     # The penalty belongs to the loss (Adam's weight_decay, not AdamW's): what is
     # minimised has a name and a Hessian.

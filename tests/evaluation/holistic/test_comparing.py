@@ -160,3 +160,10 @@ def test_a_quantile_of_few_values_has_no_upper_end() -> None:
     assert quantile_interval([3.0, 1.0, 2.0], 0.9) == (3.0, 1.0, np.inf)
     with pytest.raises(ValueError, match="values"):
         quantile_interval([], 0.9)
+
+
+def test_draws_are_counted_beyond_a_byte() -> None:
+    """p is at least 1 / (1 + 127); 1 + 127 in eight bits is -128."""
+    scores = pd.DataFrame(np.eye(4))
+    one, other = (prompt_range(scores, draws) for draws in (127, np.int8(127)))
+    assert one.p.iloc[0] == other.p.iloc[0] > 0

@@ -130,7 +130,7 @@ def selection_gains(scores: pd.DataFrame, splits: int, *, seed: int = 0) -> Gain
     scores: (items, prompts). splits: how often the items are halved at random. The
     first of equally good prompts is chosen, in an order that is drawn.
     """
-    whole_number("splits", splits)
+    splits = whole_number("splits", splits)
     x = scores.to_numpy(float)
     require(len(x) >= 4, f"scores must have at least 4 items; got {len(x)}")
     random = np.random.default_rng(seed)
@@ -163,11 +163,12 @@ def prompt_range(scores: pd.DataFrame, draws: int, *, seed: int = 0) -> pd.DataF
     (its 95th percentile over draws), p: the share of draws with at least this range,
     with the scores themselves counted as one.
     """
+    draws = whole_number("draws", draws)
     found = np.ptp(scores.mean())
     dealt = np.array(
         [
             np.ptp(equal_prompts(scores, seed=each).mean())
-            for each in replicate_seeds(seed, whole_number("draws", draws))
+            for each in replicate_seeds(seed, draws)
         ]
     )
     p = (1 + (dealt >= found - 1e-12).sum()) / (1 + draws)

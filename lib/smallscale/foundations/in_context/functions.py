@@ -60,8 +60,9 @@ def draw_prompts(
     >>> prompts.x.shape, prompts.shown.shape
     (torch.Size([2, 3, 5]), torch.Size([2, 3]))
     """
-    for name, size in (("n", n), ("points", points), ("dimensions", dimensions)):
-        whole_number(name, size)
+    n = whole_number("n", n)
+    points = whole_number("points", points)
+    dimensions = whole_number("dimensions", dimensions)
     one_of("kind", kind, KINDS)
     one_of("shift", shift, SHIFTS)
     x = torch.randn(n, points, dimensions, generator=generator)

@@ -176,7 +176,7 @@ def steps_within(passes: int, name: str) -> int:
     >>> steps_within(110, "adamw"), steps_within(110, "sophiag")
     (110, 100)
     """
-    whole_number("passes", passes, least=2)
+    passes = whole_number("passes", passes, least=2)
     if one_of("name", name, SETTINGS) != "sophiag":
         return passes
     rounds, left = divmod(passes, CURVATURE_EVERY + 1)

@@ -251,7 +251,7 @@ def bootstrap(
     Raises ValueError as `fit_power_law` does.
     """
     _, _, z = _checked_runs(parameters, tokens, loss, law.form, delta)
-    whole_number("draws", draws)
+    draws = whole_number("draws", draws)
     foretold = np.log(law.loss(parameters, tokens))
     off = z - foretold
     residuals = (off - off.mean()) * np.sqrt(len(z) / (len(z) - FREE[law.form].sum()))
