@@ -321,6 +321,38 @@ def test_as_array_refuses_what_cannot_become_its_type() -> None:
         as_array("x", {}, dtype=float)
 
 
+MASKED = np.ma.array([1.0, 0.0, 3.0], mask=[False, True, True])
+
+
+@pytest.mark.parametrize("masked", [MASKED, [MASKED, MASKED], MASKED[:, None]])
+@pytest.mark.parametrize(
+    "take",
+    [as_array, as_tensor, finite, lambda name, values: vectors(**{name: values})],
+)
+def test_what_is_masked_is_not_brought_back(take: Any, masked: Any) -> None:
+    words = (
+        "x must not be masked, 2 of 3 are: leave these out with .compressed(), or say "
+        "what they are with .filled(value)"
+    )
+    with refused(words):
+        take("x", masked)
+
+
+def test_a_mask_that_hides_nothing_is_no_matter() -> None:
+    whole = np.ma.array([1.0, 2.0])
+    assert as_array("x", whole).tolist() == as_tensor("x", whole).tolist() == [1, 2]
+    assert as_array("x", MASKED.compressed()).tolist() == [1]
+
+
+def test_a_masked_number_is_no_number() -> None:
+    five = np.ma.array(5, mask=True)
+    for number in (np.ma.masked, five):
+        with pytest.raises(ValueError, match="steps must be a whole number"):
+            whole_number("steps", number)
+        with pytest.raises(ValueError, match="eps must be a finite number"):
+            finite_number("eps", number)
+
+
 # the words of a message
 
 

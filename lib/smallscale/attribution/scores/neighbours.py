@@ -10,6 +10,7 @@ from torch import Tensor
 from smallscale.attribution.scores.examples import finite_points
 from smallscale.core.validation import (
     as_array,
+    is_masked,
     require,
     same_length,
     whole_number,
@@ -81,6 +82,7 @@ def _points(name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _labels(name: str, y: Any) -> np.ndarray:
     """Return labels (n,), which may be words; ValueError for what equals nothing."""
+    require(not is_masked(y), f"{name} must not be masked; leave masked points out")
     labels = as_array(name, y) if isinstance(y, Tensor) else np.asarray(y)
     require(
         labels.ndim == 1, f"{name} must be a list of labels; got shape {labels.shape}"
