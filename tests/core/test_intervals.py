@@ -36,6 +36,20 @@ def test_an_interval_of_nothing_is_refused(arguments):
         binomial_interval(*arguments)
 
 
+def test_a_count_that_was_rounded_is_the_count():
+    """0.29 * 100 is 28.999999999999996, and int of that is 28."""
+    assert binomial_interval(0.29 * 100, 100) == binomial_interval(29, 100)
+    assert binomial_interval(np.float64(9), torch.tensor(10.0)) == binomial_interval(
+        9, 10
+    )
+
+
+@pytest.mark.parametrize("arguments", [(1.5, 3), (1, 2.5), (28.99, 100), (math.nan, 3)])
+def test_a_count_is_whole(arguments):
+    with pytest.raises(ValueError, match="must be a whole number; got"):
+        binomial_interval(*arguments)
+
+
 def test_students_interval_by_hand():
     """The mean of 1, 2, 3 is 2, their deviation 1, and t of two degrees 4.303."""
     interval = mean_interval([1, 2, 3])
