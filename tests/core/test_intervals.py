@@ -36,6 +36,20 @@ def test_an_interval_of_nothing_is_refused(arguments):
         binomial_interval(*arguments)
 
 
+def test_a_count_that_was_rounded_is_the_count():
+    """0.29 * 100 is 28.999999999999996, and int of that is 28."""
+    assert binomial_interval(0.29 * 100, 100) == binomial_interval(29, 100)
+    assert binomial_interval(np.float64(9), torch.tensor(10.0)) == binomial_interval(
+        9, 10
+    )
+
+
+@pytest.mark.parametrize("arguments", [(1.5, 3), (1, 2.5), (28.99, 100), (math.nan, 3)])
+def test_a_count_is_whole(arguments):
+    with pytest.raises(ValueError, match="must be a whole number; got"):
+        binomial_interval(*arguments)
+
+
 def test_students_interval_by_hand():
     """The mean of 1, 2, 3 is 2, their deviation 1, and t of two degrees 4.303."""
     interval = mean_interval([1, 2, 3])
@@ -58,6 +72,13 @@ def test_it_covers_the_mean_as_often_as_it_says():
 def test_an_interval_of_one_value_is_refused(values):
     with pytest.raises(ValueError, match="values must be two or more numbers; got"):
         mean_interval(values)
+
+
+@pytest.mark.parametrize("function", [mean_interval, mean_in_words, span_in_words])
+@pytest.mark.parametrize("values", [[[1.0], [2.0]], 1.0])
+def test_values_are_a_list(function, values):
+    with pytest.raises(ValueError, match=r"values must be a list of numbers, \(n,\)"):
+        function(values)
 
 
 def test_a_mean_in_words_brings_its_interval_where_it_has_one():

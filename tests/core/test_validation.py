@@ -20,6 +20,7 @@ from smallscale.core.validation import (
     same_length,
     shown,
     type_and_shape,
+    vectors,
     whole_number,
 )
 
@@ -235,6 +236,16 @@ def test_same_length_returns_it_or_lists_what_was_given() -> None:
             same_length(x=[1], y=given)
 
 
+def test_vectors_are_of_one_length_and_one_dimension() -> None:
+    one, two = vectors(one=[True, False], two=torch.tensor([1, 2]))
+    assert (one.tolist(), two.tolist()) == ([1.0, 0.0], [1.0, 2.0])
+    with refused("x and y must have the same length, at least 1; got 2 and 1"):
+        vectors(x=[1, 2], y=[1])
+    words = "y must be a list of numbers, (n,); got shape (2, 1): flatten it"
+    with refused(words):
+        vectors(x=[1, 2], y=[[1], [2]])
+
+
 def test_as_tensor_takes_every_library_and_shares_memory() -> None:
     array = np.arange(3.0)
     tensor = as_tensor("x", array)
@@ -308,6 +319,38 @@ def test_as_array_refuses_what_cannot_become_its_type() -> None:
         as_array("x", ["one"], dtype=float)
     with refused(words + "dict"):
         as_array("x", {}, dtype=float)
+
+
+MASKED = np.ma.array([1.0, 0.0, 3.0], mask=[False, True, True])
+
+
+@pytest.mark.parametrize("masked", [MASKED, [MASKED, MASKED], MASKED[:, None]])
+@pytest.mark.parametrize(
+    "take",
+    [as_array, as_tensor, finite, lambda name, values: vectors(**{name: values})],
+)
+def test_what_is_masked_is_not_brought_back(take: Any, masked: Any) -> None:
+    words = (
+        "x must not be masked, 2 of 3 are: leave these out with .compressed(), or say "
+        "what they are with .filled(value)"
+    )
+    with refused(words):
+        take("x", masked)
+
+
+def test_a_mask_that_hides_nothing_is_no_matter() -> None:
+    whole = np.ma.array([1.0, 2.0])
+    assert as_array("x", whole).tolist() == as_tensor("x", whole).tolist() == [1, 2]
+    assert as_array("x", MASKED.compressed()).tolist() == [1]
+
+
+def test_a_masked_number_is_no_number() -> None:
+    five = np.ma.array(5, mask=True)
+    for number in (np.ma.masked, five):
+        with pytest.raises(ValueError, match="steps must be a whole number"):
+            whole_number("steps", number)
+        with pytest.raises(ValueError, match="eps must be a finite number"):
+            finite_number("eps", number)
 
 
 # the words of a message

@@ -1,5 +1,6 @@
 """Is the table split and standardised, always the same way?"""
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,3 +21,10 @@ def test_the_table_is_split_standardised_and_always_the_same() -> None:
         [357 / 569] * 2, abs=0.004
     )
     assert torch.equal(tumours(50, 10)[0][1], tumours(50, 10)[0][1])
+
+
+def test_numpys_small_numbers_are_numbers() -> None:
+    """50 and 10 of 569 rows: their products do not fit into a byte."""
+    train, test = tumours(np.uint8(50), np.uint8(10))
+    assert torch.equal(train[0], tumours(50, 10)[0][0])
+    assert len(test[1]) == 10

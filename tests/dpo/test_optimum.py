@@ -163,3 +163,9 @@ def test_what_cannot_be_right_is_refused(
 def test_best_of_no_draws_is_refused(n: float) -> None:
     with pytest.raises(ValueError, match="n must be"):
         best_of_n([0.5, 0.5], [1.0, 0.0], n)  # type: ignore[arg-type]
+
+
+def test_policies_of_other_numbers_of_answers_are_refused():
+    """One answer, which is certain, would be broadcast to two certain ones."""
+    with pytest.raises(ValueError, match="policy and reference must be"):
+        kl_divergence([0.5, 0.5], [[1.0], [1.0]])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -107,3 +108,24 @@ def test_the_most_queries_that_fit_beside_so_many_keys(
     block = largest_block(d, memory, keys)
     assert block == 0 or fast_memory(d, block, keys) <= memory
     assert fast_memory(d, block + 1, keys) > memory
+
+
+def test_whole_numbers_of_numpy_do_not_overflow() -> None:
+    """2 n d + n + 2 d n (n / block), 512 tiles of 128 in 65,536: 4,303,421,440."""
+    n = 65536
+    assert elements_moved("tiled", np.int32(n), 64, 128) == 4_303_421_440
+    assert elements_moved("tiled", n, 64, 128) == 4_303_421_440
+    two_hundred = np.uint8(200)
+    assert elements_moved("naive", two_hundred, two_hundred, 128) == 8 * 200**2
+    assert fast_memory(64, np.int32(n)) == 4 * n * 64 + n**2 + 2 * n
+    assert largest_block(np.uint8(64), np.int32(49408), np.uint8(16)) == 324
+
+
+def test_what_no_tile_can_hold() -> None:
+    wanted = "must be a whole number, at least"
+    with pytest.raises(ValueError, match=f"d {wanted} 1; got 0"):
+        fast_memory(0, 8)
+    with pytest.raises(ValueError, match=f"block {wanted} 0; got -1"):
+        fast_memory(64, -1)
+    with pytest.raises(ValueError, match=f"memory {wanted} 0; got -1"):
+        largest_block(64, -1)

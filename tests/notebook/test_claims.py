@@ -163,3 +163,11 @@ def test_a_cell_that_ends_in_claims_shows_nothing() -> None:
     assert [len(cell.outputs) for cell in notebook.cells] == [0, 0, 0, 0, 1]
     (table,) = notebook.cells[-1].outputs
     assert CLAIMS in table.data
+
+
+def test_what_is_masked_was_not_measured():
+    """The number under the mask is none; numpy gives 0.0 for it."""
+    with pytest.raises(ValueError, match="must not be masked"):
+        Claims("small").metric("a", np.ma.masked)
+    with pytest.raises(ValueError, match="must not be masked"):
+        Claims("small").add("A", measured=np.ma.masked, holds=True)

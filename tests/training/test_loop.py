@@ -1,5 +1,6 @@
 """Does training learn, repeat itself, and refuse what cannot be trained?"""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -130,6 +131,15 @@ def test_progress_is_a_bar_with_the_given_name(capsys):
         ({"epochs": 1.5}, "epochs must be a whole number, at least 1; got 1.5"),
         ({"epochs": 0}, "epochs must be a whole number, at least 1; got 0"),
         ({"batch_size": 0}, "batch_size must be a whole number, at least 1; got 0"),
+        (
+            {"labels": [0.9, 1, 0, 1]},
+            r"labels must be classes .*; got \[0.899.*\]: give",
+        ),
+        ({"labels": [0, -100, 0, 1]}, r"labels must be classes .*; got \[-100\]"),
+        ({"labels": [0, math.nan, 0, 1]}, r"labels must be classes .*; got \[nan\]"),
+        ({"labels": [[0], [1], [0], [1]]}, r"labels must be classes .*\(4, 1\)"),
+        ({"labels": [0, 2, 0, 1]}, r"labels must lie in 0..1, the model's .*; got 2"),
+        ({"images": torch.full((4, 1, 2, 2), math.nan)}, "images must be finite"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(change, message):
@@ -140,6 +150,37 @@ def test_what_cannot_be_trained_is_refused(change, message):
     } | change
     with pytest.raises(ValueError, match=message):
         train_classifier(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), **arguments)
+
+
+def test_whole_numbers_of_every_type_are_classes():
+    """Labels in double precision, as numpy's tables hold them, train as int64 ones."""
+    images, labels = torch.eye(3), torch.tensor([2, 0, 1])
+
+    def fitted(labels):
+        model = nn.Linear(3, 3)
+        nn.init.zeros_(model.weight)
+        nn.init.zeros_(model.bias)
+        return train_classifier(model, images, labels, epochs=2).weight
+
+    right = fitted(labels)
+    for same in (labels.double(), labels.numpy().astype("uint8"), [2.0, 0.0, 1.0]):
+        assert torch.equal(fitted(same), right)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
+def test_a_loss_of_ones_own_meets_its_targets_as_they_are(kind):
+    """The mean of targets that all are .25 is .25; cut to whole numbers they are 0."""
+    model = nn.Linear(1, 1)
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    inputs, targets = torch.zeros(8, 1), kind([0.25] * 8)
+
+    def squares(model, x, y, done):
+        assert (y == 0.25).all()
+        return (model(x).squeeze(1) - y).square().mean()
+
+    train_classifier(model, inputs, targets, epochs=200, lr=0.02, loss=squares)
+    assert model.bias.item() == pytest.approx(0.25, abs=0.01)
 
 
 def test_a_loss_of_ones_own_takes_the_place_of_cross_entropy_and_is_told_the_time():

@@ -196,3 +196,8 @@ def test_thresholds() -> None:
     assert (
         scores.helpful == ((scores.intercept >= 0.4) & (scores.factor.abs() < 0.5))
     ).all()
+
+
+def test_a_seed_is_a_whole_number() -> None:
+    with pytest.raises(ValueError, match="seed must be a whole number, at least 0"):
+        bridging_scores([[1, -1], [-1, 1]], seed=-1)

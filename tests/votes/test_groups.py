@@ -132,9 +132,6 @@ def test_a_withdrawn_statement_counts_as_zero_for_everybody(camps: Camps) -> Non
     pd.testing.assert_frame_equal(
         opinion_map(votes, moderated_out=["s03"]), opinion_map(zeroed)
     )
-    pd.testing.assert_frame_equal(
-        opinion_map(votes, moderated_out=["nobody's"]), opinion_map(votes)
-    )
     # Who voted on little else is still in: votes on it count, as in Polis.
     assert in_conversation(votes).equals(
         opinion_map(votes, moderated_out=["s03"]).notna().all(axis=1)
@@ -293,3 +290,20 @@ def test_the_number_of_groups_is_bounded_by_the_places() -> None:
             [places[rng.permutation(18)[:n]], np.sign(rng.normal(size=(n, 9)))], 1
         )
         assert opinion_groups(votes).nunique() <= most
+
+
+@pytest.mark.parametrize("withdrawn", [["0", "1"], [7], ["nobody's"], "0", 3, None])
+@pytest.mark.parametrize("function", [opinion_map, opinion_groups])
+def test_what_is_no_statement_cannot_be_withdrawn(function, withdrawn) -> None:
+    """The ids of a matrix without names are the numbers 0, 1 and 2."""
+    votes = [[1, 1, -1]] * 5 + [[-1, -1, 1]] * 3
+    with pytest.raises(ValueError, match="moderated_out must be a list of statement"):
+        function(votes, moderated_out=withdrawn)
+    assert len(function(votes, moderated_out={0: "a"})) == 8
+
+
+@pytest.mark.parametrize("seed", [None, -1, 0.5])
+def test_a_seed_is_a_whole_number(seed: object) -> None:
+    votes = [[1, 1, -1]] * 5 + [[-1, -1, 1]] * 3
+    with pytest.raises(ValueError, match="seed must be a whole number, at least 0"):
+        opinion_groups(votes, seed=seed)

@@ -278,6 +278,12 @@ def test_a_matrix_comes_as_a_frame_an_array_a_tensor_or_lists() -> None:
         ([[1, 0.5]], "got 0.5"),
         ([[1, math.inf]], "got inf"),
         ([["yes", 1]], "matrix must be"),
+        ([["1", "-1"]], "as numbers; got \\['1', '-1'\\]"),
+        ([[b"1", 1]], "as numbers; got"),
+        ([[True, False]], "as numbers; got \\[True, False\\]"),
+        ([[True, None], [None, None]], "as numbers; got \\[True\\]"),
+        (torch.tensor([[True, False]]), "as numbers; got"),
+        (np.array([[1 + 0j, 0]]), "as numbers; got"),
         (np.zeros((2, 2, 2)), "matrix must be"),
         (np.zeros((0, 2)), r"got shape \(0, 2\)"),
         (np.zeros((2, 0)), r"got shape \(2, 0\)"),
@@ -310,3 +316,34 @@ def test_groups_are_matched_by_participant_or_by_position() -> None:
         )  # positions, where the matrix has names
     with pytest.raises(ValueError, match="each participant once"):
         group_labels(matrix, pd.Series([0, 1], index=["a", "a"]))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {0: "a", 1: "a", 2: "b"},
+        {0, 1, 2},
+        {"a": 0, "b": 1, "c": 2}.keys(),
+        "aab",
+        3,
+        None,
+        np.zeros((3, 2)),
+        pd.DataFrame({0: "a", 1: "a", 2: "b"}, index=[0, 1, 2]),
+    ],
+)
+def test_groups_without_an_order_are_refused(groups: object) -> None:
+    """Of a dict the keys came as labels: three people, each a group alone."""
+    matrix = pd.DataFrame([[1], [0], [-1]])
+    with pytest.raises(ValueError, match="groups must be a list of labels in the"):
+        group_labels(matrix, groups)
+    assert group_labels(matrix, pd.Series({0: "a", 1: "a", 2: "b"})).nunique() == 2
+
+
+def test_groups_come_in_every_kind_of_list() -> None:
+    matrix = pd.DataFrame([[1], [0], [-1]])
+    names = ["a", "a", "b"]
+    for groups in (names, tuple(names), np.array(names), pd.Index(names)):
+        assert group_labels(matrix, groups).tolist() == names
+    assert group_labels(matrix, pd.Categorical(names)).tolist() == names
+    assert group_labels(matrix, range(3)).tolist() == [0, 1, 2]
+    assert group_labels(matrix, [("a", 1), ("a", 1), ("b", 2)]).nunique() == 2

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 LARGEST_SHOWN = 60  # characters of a given value in a message
@@ -129,12 +130,29 @@ def same_length(**arguments: Any) -> int:
     return lengths[0]
 
 
+def vectors(**arguments: Any) -> list[NDArray[np.float64]]:
+    """Return these arguments as float64 arrays (n,) of one length, at least 1.
+
+    A column (n, 1) is refused: beside (n,) it would be broadcast to (n, n).
+
+    >>> vectors(first=[1, 0], second=torch.tensor([1.0, 1.0]))
+    [array([1., 0.]), array([1., 1.])]
+    """
+    same_length(**arguments)
+    arrays = [as_array(name, values, dtype=float) for name, values in arguments.items()]
+    for name, array in zip(arguments, arrays, strict=True):
+        wanted = f"{name} must be a list of numbers, (n,)"
+        require(array.ndim == 1, f"{wanted}; got shape {array.shape}: flatten it")
+    return arrays
+
+
 def as_tensor(name: str, values: Any) -> Tensor:
     """Return numbers of any library as a tensor, sharing memory where it can.
 
     >>> as_tensor("images", np.zeros((3, 8, 8))).shape
     torch.Size([3, 8, 8])
     """
+    _unmasked(name, values)
     # torch has no negative strides, so a reversed array (x[::-1]) is copied.
     if isinstance(values, np.ndarray) and any(step < 0 for step in values.strides):
         values = values.copy()
@@ -156,6 +174,7 @@ def as_array(name: str, values: Any, *, dtype: Any = None) -> np.ndarray:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = values.float() if values.dtype == torch.bfloat16 else values
+    _unmasked(name, values)
     wanted = f"{name} must be numbers: an array, a tensor or a list"
     try:
         given = np.asarray(values)
@@ -166,16 +185,41 @@ def as_array(name: str, values: Any, *, dtype: Any = None) -> np.ndarray:
     return array
 
 
+def is_masked(value: Any) -> bool:
+    """Whether this is a masked array of numpy with something masked in it.
+
+    >>> is_masked(np.ma.array([1, 2], mask=[False, True])), is_masked([1, 2])
+    (True, False)
+    """
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
+def _unmasked(name: str, values: Any) -> None:
+    """Refuse numpy's masked arrays, and lists of them, where something is masked.
+
+    A conversion would bring back what the mask hides.
+    """
+    listed = values if isinstance(values, (list, tuple)) else [values]
+    for each in listed:
+        if is_masked(each):
+            hidden = np.ma.getmaskarray(each).sum()
+            raise ValueError(
+                f"{name} must not be masked, {hidden} of {each.size} "
+                "are: leave these out with .compressed(), or say what they are with "
+                ".filled(value)"
+            )
+
+
 def as_float(value: Any) -> float:
     """Return a Python, numpy or torch number as float; NaN for what is not a number.
 
-    Text is no number, even where it spells one. The check that follows refuses NaN,
-    with the argument's name.
+    Text is no number, even where it spells one, and neither is a masked one. The check
+    that follows refuses NaN, with the argument's name.
 
     >>> as_float(np.float32(0.5)), as_float("0.5")
     (0.5, nan)
     """
-    if isinstance(value, (str, bytes, bytearray)):
+    if isinstance(value, (str, bytes, bytearray)) or is_masked(value):
         return math.nan
     try:
         return float(value)
@@ -204,6 +248,8 @@ def shown(value: Any) -> str:
 
 def _item(value: Any) -> Any:
     """Return the number in an array or tensor without dimensions, else the value."""
+    if is_masked(value):
+        return value
     single = isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0
     return value.item() if single else value
 

@@ -65,8 +65,8 @@ def corpus(
     >>> text.vocabulary, bool(text.train.max() < 300)
     (300, True)
     """
-    whole_number("characters", characters)
-    whole_number("vocabulary", vocabulary, least=256)
+    characters = whole_number("characters", characters)
+    vocabulary = whole_number("vocabulary", vocabulary, least=256)
     if str(folder):
         home = Path(folder).expanduser()
         documents, name = _in_folder(home, characters), home.name

@@ -26,8 +26,8 @@ def tumours(n_train: int = 400, n_test: int = 100) -> tuple[Examples, Examples]:
     """
     table = load_breast_cancer()
     rows = len(table.data)
-    whole_number("n_train", n_train, least=2, most=rows - 2)
-    whole_number("n_test", n_test, least=2, most=rows - n_train)
+    n_train = whole_number("n_train", n_train, least=2, most=rows - 2)
+    n_test = whole_number("n_test", n_test, least=2, most=rows - n_train)
     train_rows, test_rows, train_labels, test_labels = train_test_split(
         table.data,
         table.target,

@@ -84,7 +84,7 @@ def padded_answers(
     """
     one_of("side", side, ("right", "left"))
     if max_length is not None:
-        whole_number("max_length", max_length)
+        max_length = whole_number("max_length", max_length)
     same_length(prompts=prompts, completions=completions)
     require(
         all(len(prompt) > 0 for prompt in prompts),

@@ -73,13 +73,18 @@ def kl_divergence(policy: Any, reference: Any) -> np.ndarray:
 
     policy, reference: (..., answers) probabilities. Returns (...), infinite where the
     policy gives an answer that the reference never gives.
-    Raises ValueError where probabilities are negative or do not sum to 1.
+    Raises ValueError where probabilities are negative or do not sum to 1, and where the
+    two are about different numbers of answers.
 
     >>> float(kl_divergence([1.0, 0.0], [0.5, 0.5]).round(4))  # log 2
     0.6931
     """
     p = _probabilities("policy", policy)
     q = _probabilities("reference", reference)
+    require(
+        p.shape[-1] == q.shape[-1],
+        f"policy and reference must be (..., answers); got {p.shape} and {q.shape}",
+    )
     # Rounding may leave -1e-17 for two policies that are alike.
     divergence: np.ndarray = np.maximum(rel_entr(p, q).sum(-1), 0.0)
     return divergence

@@ -96,6 +96,7 @@ def train_preferences(
         lr=lr,
         dropout=dropout,
     )
+    steps, batch_size = int(steps), int(batch_size)
     device = next(in_single_precision(policy).parameters()).device
     texts = texts.to(device)
     pairs = _checked_pairs(pairs, len(texts)).to(device)

@@ -86,7 +86,7 @@ def _kept(
 ) -> list[tuple[str, EncodedAnswers]]:
     """Return the pairs that are not dropped, each with its prompt as it was given."""
     if max_length is not None:
-        whole_number("max_length", max_length)
+        max_length = whole_number("max_length", max_length)
     encoded = [
         (prompt, encode_answers(tokenizer, prompt, answers))
         for prompt, *answers in zip(

@@ -70,8 +70,8 @@ def elements_moved(
     >>> elements_moved("naive", 4096, 64, 128), elements_moved("tiled", 4096, 64, 128)
     (68157440, 17305600)
     """
-    whole_number("n", n, least=0)
-    whole_number("d", d)
+    n = whole_number("n", n, least=0)
+    d = whole_number("d", d)
     block, block_k = _checked_tile(block, block_k)
     one_of("level", level, ("naive", "tiled"))
     if level == "naive":
@@ -87,12 +87,15 @@ def fast_memory(d: int, block: int, block_k: int | None = None) -> int:
     """Return the elements that a tile of `block` queries and `block_k` keys holds.
 
     They are q and out (block d each), k and v (block_k d each), scores (block block_k),
-    maximum and sum (block each). block_k is block by default.
+    maximum and sum (block each). block_k is block by default. Raises ValueError for
+    d < 1, and for block < 0 and block_k < 0.
 
     >>> fast_memory(64, 128), fast_memory(64, 128, 16)
     (49408, 20736)
     """
-    block_k = block if block_k is None else block_k
+    d = whole_number("d", d)
+    block = whole_number("block", block, least=0)
+    block_k = block if block_k is None else whole_number("block_k", block_k, least=0)
     return 2 * (block + block_k) * d + block * block_k + 2 * block
 
 
@@ -100,11 +103,14 @@ def largest_block(d: int, memory: int, block_k: int | None = None) -> int:
     """Return the most queries whose tile fits into `memory` elements; 0 if none does.
 
     With block_k keys in a tile; by default as many keys as queries. It is the largest b
-    with fast_memory(d, b, block_k) <= memory.
+    with fast_memory(d, b, block_k) <= memory. Raises ValueError for d < 1, memory < 0,
+    and block_k < 1.
 
     >>> largest_block(64, 49408), largest_block(64, 49408, 16)
     (128, 324)
     """
+    d = whole_number("d", d)
+    memory = whole_number("memory", memory, least=0)
     if block_k is not None:
         _, block_k = _checked_tile(1, block_k)
         return max(0, (memory - 2 * block_k * d) // (2 * d + block_k + 2))
@@ -114,8 +120,8 @@ def largest_block(d: int, memory: int, block_k: int | None = None) -> int:
 
 def _checked_tile(block: int, block_k: int | None) -> tuple[int, int]:
     """Return the queries and keys in a tile; raise ValueError for less than one."""
-    whole_number("block", block)
+    block = whole_number("block", block)
     if block_k is None:
         return block, block
-    whole_number("block_k", block_k)
+    block_k = whole_number("block_k", block_k)
     return block, block_k

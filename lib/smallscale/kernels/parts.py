@@ -50,7 +50,7 @@ def split_attention(q: Any, k: Any, v: Any, parts: int, **settings: Any) -> Pair
     parts: 1 to the number of keys. settings: `scale`, `level` and `block` of
     `attention`. There is no mask: it suits the one query of a model that writes.
     """
-    whole_number("parts", parts)
+    parts = whole_number("parts", parts)
     require(parts <= len(k[0, 0]), f"parts must be at most the keys; got {parts}")
     pieces = zip(k.tensor_split(parts, 2), v.tensor_split(parts, 2), strict=True)
     pairs = [attention(q, *piece, return_lse=True, **settings) for piece in pieces]
@@ -70,7 +70,7 @@ def ring_attention(
     settings: `scale`, `level` and `block` of `attention`. The machines are played one
     after the other here.
     """
-    whole_number("machines", machines)
+    machines = whole_number("machines", machines)
     whole = k.shape[2] % machines == 0 and q.shape == k.shape
     require(whole, f"machines must divide N, N_q = N_k; got {machines}, {q.shape[2]}")
     held = [x.tensor_split(machines, 2) for x in (q, k, v)]

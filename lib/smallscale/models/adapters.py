@@ -62,7 +62,7 @@ def add_adapters(
     Raises ValueError where no linear layer has such a name, and for a model that has
     adapters.
     """
-    whole_number("rank", rank)
+    rank = whole_number("rank", rank)
     finite_number("alpha", alpha, above=0)
     require(not adapters(model), "model has adapters already; merge them first")
     found = [

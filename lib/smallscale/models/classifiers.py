@@ -30,7 +30,7 @@ def small_cnn(
     possible = len(image_shape) == 3 and all(side >= 1 for side in image_shape)
     wanted = "image_shape must be (channels, height, width), each at least 1"
     require(possible, f"{wanted}; got {image_shape}")
-    whole_number("classes", classes, least=2)
+    classes = whole_number("classes", classes, least=2)
     # 28x28 comes down to 7x7, 8x8 to 4x4.
     stride = 2 if max(image_shape[1:]) > LARGEST_UNSTRIDED else 1
     with seeded(seed):
@@ -63,9 +63,9 @@ def small_mlp(
     >>> small_mlp(64)(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
-    whole_number("inputs", inputs)
-    whole_number("classes", classes, least=2)
-    whole_number("hidden", hidden)
+    inputs = whole_number("inputs", inputs)
+    classes = whole_number("classes", classes, least=2)
+    hidden = whole_number("hidden", hidden)
     with seeded(seed):
         return nn.Sequential(
             nn.Flatten(),

@@ -133,7 +133,8 @@ def continue_tokens(
     Raises ValueError for a prompt without tokens, or one that leaves the model no room
     for max_new_tokens.
     """
-    whole_number("max_new_tokens", max_new_tokens)
+    max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
+    batch_size = whole_number("batch_size", batch_size)
     finite_number("temperature", temperature, least=0)
     check_room(model, prompts, max_new_tokens)
     chances = _uniforms(len(prompts), max_new_tokens, generator)
@@ -142,7 +143,7 @@ def continue_tokens(
     # Texts of like length stand side by side, the longest first.
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     with eval_mode(model):
-        for start in range(0, len(order), whole_number("batch_size", batch_size)):
+        for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             read = read_prompts(model, [prompts[i] for i in rows])
             for step in range(max_new_tokens):

@@ -12,6 +12,7 @@ from html import escape
 from numbers import Integral, Real
 from typing import Any, Self
 
+import numpy as np
 from IPython import get_ipython
 
 from smallscale.notebook.output import show_output
@@ -209,6 +210,11 @@ def _table_row(tag: str, texts: Sequence[str]) -> str:
 
 def _single(value: Any) -> Any:
     """Return Python's number for an array or tensor that holds one; else the value."""
+    if np.ma.is_masked(value):
+        raise ValueError(
+            "a claim or a metric must not be masked; record what was measured, or "
+            "math.nan where nothing was"
+        )
     one = hasattr(value, "item") and math.prod(value.shape) == 1
     return value.item() if one else value
 

@@ -23,7 +23,8 @@ def random_windows(tokens: Any, n: int, length: int, generator: Generator) -> Te
     [[5, 6, 7], [5, 6, 7]]
     """
     tokens = as_tensor("tokens", tokens)
-    places = len(tokens) - whole_number("length", length) + 1
+    length = whole_number("length", length)
+    places = len(tokens) - length + 1
     require(
         places > 0,
         f"tokens must hold at least length = {length} of them; got {len(tokens)}",
@@ -55,7 +56,7 @@ def held_out_loss(model: nn.Module, tokens: Any, length: int) -> float:
     Raises ValueError for a text shorter than `length`, and for a length below 2.
     """
     tokens = as_tensor("tokens", tokens)
-    whole_number("length", length, least=2)
+    length = whole_number("length", length, least=2)
     require(
         len(tokens) >= length,
         f"tokens must hold at least length = {length} of them; got {len(tokens)}",

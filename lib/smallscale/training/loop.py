@@ -15,7 +15,14 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from smallscale.core.devices import few_threads, fitting_threads
 from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
-from smallscale.core.validation import as_tensor, same_length, whole_number
+from smallscale.core.validation import (
+    as_tensor,
+    finite,
+    require,
+    same_length,
+    type_and_shape,
+    whole_number,
+)
 from smallscale.training.optimizers import make_optimizer
 
 # (model, images, labels) -> images
@@ -77,6 +84,36 @@ def minimise(
     return model.eval()
 
 
+def class_labels(labels: Any) -> Tensor:
+    """Return classes (n,) counted from 0 as int64, 3.0 as 3.
+
+    Raises ValueError for fractions, numbers below 0 and another shape.
+
+    >>> class_labels([2.0, 0.0])
+    tensor([2, 0])
+    """
+    given = as_tensor("labels", labels)
+    wanted = "labels must be classes (n,), whole numbers from 0"
+    good = given.ndim == 1 and not given.is_complex()
+    require(good, f"{wanted}; got {type_and_shape(given)}")
+    classes: Tensor = given.long()
+    wrong = given[(classes != given) | (classes < 0)]
+    cure = "give a loss for targets that are no classes"
+    require(not len(wrong), f"{wanted}; got {wrong[:1].tolist()}: {cure}")
+    return classes
+
+
+def _check_classes(logits: Tensor, highest: int) -> None:
+    """Refuse labels beyond the classes that the model answers with."""
+    shape = tuple(logits.shape)
+    good = len(shape) == 2
+    require(good, f"model must return logits (batch, classes); got {shape}")
+    require(
+        highest < shape[1],
+        f"labels must lie in 0..{shape[1] - 1}, the model's classes; got {highest}",
+    )
+
+
 def train_classifier(
     model: nn.Module,
     images: Any,
@@ -97,7 +134,8 @@ def train_classifier(
     """Fit `model` in place to mean cross-entropy + weight_decay/2 * ||parameters||^2.
 
     images: (n, ...) as the model takes them.
-    labels: (n,) classes counted from 0, or what `loss` takes.
+    labels: (n,) classes counted from 0, or what `loss` takes, (n, ...): whole numbers
+        reach it as int64, and fractions as they are.
     lr: Adam's step. It falls to zero along half a cosine, so that the last epochs
         settle; with settle=False it stays as it is, so that stopping early and training
         for fewer epochs are the same thing.
@@ -116,17 +154,25 @@ def train_classifier(
     progress: the name of a progress bar; empty for none.
     Returns the model in eval mode, its weights in float32 or finer: see
     `in_single_precision`. Batches go to the model's device. Raises ValueError where
-    images and labels differ in length, or epochs or batch_size is below 1.
+    images and labels differ in length, images are not finite, labels without a `loss`
+    are no classes of the model, or epochs or batch_size is below 1.
 
     >>> images, labels = torch.eye(2), [0, 1]
     >>> model = train_classifier(nn.Linear(2, 2), images, labels, epochs=100, lr=0.1)
     >>> model(images).argmax(1)
     tensor([0, 1])
     """
-    images, labels = as_tensor("images", images), as_tensor("labels", labels).long()
+    images, labels = as_tensor("images", images), as_tensor("labels", labels)
     n = same_length(images=images, labels=labels)
-    whole_number("epochs", epochs)
-    batches = -(-n // whole_number("batch_size", batch_size))
+    finite("images", images)
+    if loss is None:
+        labels = class_labels(labels)
+        highest = int(labels.max())
+    elif not (labels.is_floating_point() or labels.is_complex()):
+        labels = labels.long()
+    epochs = whole_number("epochs", epochs)
+    batch_size = whole_number("batch_size", batch_size)
+    batches = -(-n // batch_size)
     like = next(in_single_precision(model).parameters())
     # The penalty belongs to the loss (Adam's weight_decay, not AdamW's): what is
     # minimised has a name and a Hessian.
@@ -145,7 +191,9 @@ def train_classifier(
                     x = perturb(model, x, y)
                 model.train()
                 if loss is None:
-                    total = F.cross_entropy(model(x), y)
+                    logits = model(x)
+                    _check_classes(logits, highest)
+                    total = F.cross_entropy(logits, y)
                 else:
                     total = loss(model, x, y, (epoch + i / batches) / epochs)
                 optimizer.zero_grad()

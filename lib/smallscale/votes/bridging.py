@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from smallscale.core.validation import require
+from smallscale.core.validation import require, whole_number
 from smallscale.votes.polis import sorted_by_id, vote_matrix
 
 INTERCEPT_PENALTY = 0.15  # Community Notes' lambda_i
@@ -41,7 +41,8 @@ def bridging_scores(matrix: Any, *, seed: int = 0) -> pd.DataFrame:
     The sign is Community Notes' own: the larger camp has negative factors. The order of
     rows and columns changes nothing. A statement without votes has NaN, and is not
     helpful.
-    Raises ValueError as `vote_matrix` does, and where there is no vote at all.
+    Raises ValueError as `vote_matrix` does, where there is no vote at all, and for a
+    seed that is no whole number of at least 0.
 
     Two camps of 6 and 4 people, who both like the first statement:
 
@@ -52,6 +53,7 @@ def bridging_scores(matrix: Any, *, seed: int = 0) -> pd.DataFrame:
     >>> scores["factor"].round(2).tolist()
     [-0.05, -0.75, -0.75, 0.69, 0.69]
     """
+    seed = whole_number("seed", seed, least=0)
     frame = vote_matrix(matrix)
     voted = sorted_by_id(frame).dropna(how="all").dropna(how="all", axis=1)
     require(not voted.empty, "matrix must hold a vote; all of it is NaN")

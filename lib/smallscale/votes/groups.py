@@ -18,6 +18,7 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_samples
 
+from smallscale.core.validation import require, shown, whole_number
 from smallscale.votes.polis import sorted_by_id, vote_matrix
 
 ENOUGH_VOTES = 7  # to be in the conversation
@@ -63,6 +64,8 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
     a statement in `moderated_out` is 0 for everybody. The sign of a component is a
     convention: the longer tail points to the right, and up.
     Returns columns x and y by participant, NaN for people outside the conversation.
+    Raises ValueError as `vote_matrix` does, and for a statement in `moderated_out` that
+    the matrix does not have: the text "0" is not the number 0.
 
     >>> places = opinion_map([[1, 1], [1, 1], [-1, -1], [-1, -1]])
     >>> places["x"].abs().round(3).tolist()  # (1, 1) on the component (1, 1) / sqrt 2
@@ -70,7 +73,7 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
     """
     frame = vote_matrix(matrix)
     votes = sorted_by_id(frame)
-    votes.loc[:, votes.columns.isin(list(moderated_out))] = 0.0
+    votes.loc[:, votes.columns.isin(_withdrawn(votes, moderated_out))] = 0.0
     votes = votes.dropna(how="all")
     # Once centred, a missing vote at the column's mean is 0.
     centred = (votes - votes.mean()).fillna(0.0).to_numpy()
@@ -84,6 +87,20 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
     places = places[in_conversation(frame).reindex(places.index)]
     tails = (places**3).sum()
     return (places * np.where(tails < 0, -1, 1)).reindex(frame.index)
+
+
+def _withdrawn(votes: pd.DataFrame, moderated_out: Any) -> list[Any]:
+    """Return the ids of withdrawn statements, or refuse what is no id of the matrix."""
+    wanted = "moderated_out must be a list of statement ids, as matrix.columns has them"
+    text = isinstance(moderated_out, (str, bytes))
+    require(
+        isinstance(moderated_out, Iterable) and not text,
+        f"{wanted}; got {shown(moderated_out)}",
+    )
+    ids = list(moderated_out)
+    unknown = [each for each in ids if each not in votes.columns]
+    require(not unknown, f"{wanted}; got {shown(unknown[:1])}")
+    return ids
 
 
 def opinion_groups(
@@ -105,13 +122,14 @@ def opinion_groups(
     seed: of the starts of k-means; with 200 starts for each k it hardly ever matters.
     The order of rows and of columns changes nothing. Names matter only where fewer than
     15 people voted enough, and people with equal votes compete for the last place.
-    Raises ValueError as `vote_matrix` does, and for a conversation too small to
-    cluster: fewer than 4 people in it, all of them in one place, or no second group of
-    enough people.
+    Raises ValueError as `opinion_map` does, for a seed that is no whole number of at
+    least 0, and for a conversation too small to cluster: fewer than 4 people in it, all
+    of them in one place, or no second group of enough people.
 
     >>> opinion_groups([[1, 1, -1]] * 5 + [[-1, -1, 1]] * 3).tolist()
     [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
     """
+    seed = whole_number("seed", seed, least=0)
     places = opinion_map(matrix, moderated_out=moderated_out)
     placed = places.dropna().round(DECIMALS) + 0.0  # + 0.0: no minus zero
     spots, spot_of, people = np.unique(

@@ -5,7 +5,7 @@ disagrees, 0 passes, NaN was never shown. In its database Polis counts the other
 round; its exports, and everything here, have agreement at +1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 from torch import Tensor
 
-from smallscale.core.validation import require
+from smallscale.core.validation import require, shown
 from smallscale.votes.tables import read_table, shortened
 
 MODERATED_OUT = -1  # in Polis's column `moderated`
+NO_VOTES = (str, bytes, bool, np.bool_, complex, np.complexfloating)
 WHOLE_NUMBER = "0|-?[1-9][0-9]{0,17}"  # as a program writes one, of 64 bits
 
 
@@ -198,15 +200,18 @@ def vote_matrix(matrix: Any) -> pd.DataFrame:
 
     Arrays, tensors and lists (None for a vote that is missing) get ids counted from 0.
     Raises ValueError for another shape, an empty one, ids that come twice, and votes
-    other than 1, -1, 0 and NaN.
+    other than 1, -1, 0 and NaN: text, complex numbers, and True and False, of which
+    False might be a disagreement or a pass.
     """
     values = matrix.detach().cpu().numpy() if isinstance(matrix, Tensor) else matrix
+    wanted = "matrix must be (participants, statements) of 1, -1, 0 and NaN"
     try:
-        frame = pd.DataFrame(values).astype(float)
+        given = pd.DataFrame(values)
+        other = _no_numbers(given)
+        frame = given if other else given.astype(float)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"matrix must be (participants, statements) of 1, -1, 0 and NaN: {error}"
-        ) from error
+        raise ValueError(f"{wanted}: {error}") from error
+    require(not other, f"{wanted}, as numbers; got {shown(other)}")
     require(
         0 not in frame.shape,
         f"matrix must have participants and statements; got shape {frame.shape}",
@@ -226,21 +231,37 @@ def vote_matrix(matrix: Any) -> pd.DataFrame:
     return frame
 
 
+def _no_numbers(frame: pd.DataFrame) -> list[Any]:
+    """Return the first value of each column that is text, complex, True or False."""
+    odd = [k for k, dtype in enumerate(frame.dtypes) if dtype.kind not in "iuf"]
+    found = []
+    for k in odd:
+        wrong = [each for each in frame.iloc[:, k] if isinstance(each, NO_VOTES)]
+        found += wrong[:1]
+    return found
+
+
 def group_labels(matrix: pd.DataFrame, groups: Any) -> pd.Series:
     """Return groups as a Series over the matrix's participants, NaN for people in none.
 
     A Series is matched by participant, never by position: rows in another order keep
-    their groups. Participants that it leaves out are in no group. Anything else is
-    taken in the order of the rows.
-    Raises ValueError for a wrong number of labels, participants that come twice, and
-    nobody in any group.
+    their groups. Participants that it leaves out are in no group. A list, an array, a
+    tensor or an index is taken in the order of the rows.
+    Raises ValueError for what has no such order, a dict among them, a wrong number of
+    labels, participants that come twice, and nobody in any group.
     """
     if isinstance(groups, pd.Series):
         require(groups.index.is_unique, "groups must name each participant once")
         labels = groups.reindex(matrix.index)
     else:
-        array = isinstance(groups, Tensor | np.ndarray)
-        values = groups.tolist() if array else list(groups)
+        kinds = Tensor | np.ndarray | pd.Index | ExtensionArray | Sequence
+        in_order = isinstance(groups, kinds) and not isinstance(groups, (str, bytes))
+        require(
+            in_order and getattr(groups, "ndim", 1) == 1,
+            "groups must be a list of labels in the order of the rows, or a Series by "
+            f"participant, as pd.Series(a_dict); got {shown(groups)}",
+        )
+        values = groups.tolist() if hasattr(groups, "tolist") else list(groups)
         require(
             len(values) == len(matrix),
             f"groups must have a label for each of {len(matrix)} participants; got "

@@ -67,6 +67,11 @@ def test_influence_on_ridge_is_the_closed_form(
     )
     scores = influence(model, half_square, train, test, weight_decay=weight_decay)
     torch.testing.assert_close(scores, expected.detach(), atol=1e-14, rtol=1e-12)
+    # A model may answer (n,) as well as (n, 1).
+    flat = [(inputs, targets.flatten()) for inputs, targets in regression]
+    one_each = torch.nn.Sequential(model, torch.nn.Flatten(0))
+    scores = influence(one_each, half_square, *flat, weight_decay=weight_decay)
+    torch.testing.assert_close(scores, expected.detach(), atol=1e-14, rtol=1e-12)
 
 
 def test_the_parameters_of_ridge_without_a_point_are_influences_over_one_minus_leverage(
@@ -456,6 +461,19 @@ def take(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if path != "dense":
         monkeypatch.setattr(curvature_module, "LARGEST_DENSE", 1)
         monkeypatch.setattr(curvature_module, "seen_is_small", lambda _: path == "seen")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_model_that_answers_a_number_has_one_influence_by_every_way(
+    regression: Any, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = regression
+    model = ridge(0.0)(*train)
+    expected = influence(model, half_square, train, test)
+    take(path, monkeypatch)
+    one_each = torch.nn.Sequential(model, torch.nn.Flatten(0))  # (n,), not (n, 1)
+    flat = [(inputs, targets.flatten()) for inputs, targets in (train, test)]
+    torch.testing.assert_close(influence(one_each, half_square, *flat), expected)
 
 
 class PartlyCertain:

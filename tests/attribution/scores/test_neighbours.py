@@ -75,3 +75,9 @@ def test_votes_that_cannot_be_say_why(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         knn_shapley(train_x, train_y, test_x, [0], k)
+
+
+def test_masked_labels_are_refused():
+    masked = np.ma.array([0, 1], mask=[False, True])
+    with pytest.raises(ValueError, match="train_y must not be masked"):
+        knn_shapley([[1.0], [2.0]], masked, [[0.0]], [0], k=1)

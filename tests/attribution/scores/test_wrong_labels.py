@@ -31,3 +31,8 @@ def test_a_confusable_label_is_the_likeliest_after_the_right_one() -> None:
 def test_numbers_out_of_range_are_refused(share: float, classes: int) -> None:
     with pytest.raises(ValueError, match="must be"):
         wrong_labels(LABELS, share, classes)
+
+
+def test_a_column_of_labels_is_refused():
+    with pytest.raises(ValueError, match=r"labels must be \(n,\)"):
+        wrong_labels(torch.zeros(4, 1, dtype=torch.long), 0.5, 3)

@@ -40,6 +40,22 @@ def test_mcnemar_refuses_what_is_not_right_or_wrong() -> None:
         mcnemar([1], [0, 1])
 
 
+@pytest.mark.parametrize("test", [mcnemar, paired_difference, unpaired_half])
+def test_a_column_beside_a_list_is_refused(test) -> None:
+    """(6,) against (6, 1) would be broadcast to 36 pairs of six: a p of 1.9e-9."""
+    row, column = [1, 1, 1, 1, 1, 0], [[0]] * 6
+    for first, second, name in ((row, column, "second"), (column, row, "first")):
+        with pytest.raises(ValueError, match=rf"{name} must be a list .* \(6, 1\)"):
+            test(first, second)
+    assert mcnemar(row, [0] * 6) == 0.0625  # 2 / 2^5
+
+
+@pytest.mark.parametrize("single", [holm, lambda x: quantile_interval(x, 0.5)])
+def test_a_table_is_no_list_of_values(single) -> None:
+    with pytest.raises(ValueError, match=r"must be .*\(n,\).*shape \(2, 1\)"):
+        single([[0.5], [0.1]])
+
+
 def test_a_paired_interval_is_students() -> None:
     random = np.random.default_rng(0)
     shared = random.random(30)
@@ -144,3 +160,10 @@ def test_a_quantile_of_few_values_has_no_upper_end() -> None:
     assert quantile_interval([3.0, 1.0, 2.0], 0.9) == (3.0, 1.0, np.inf)
     with pytest.raises(ValueError, match="values"):
         quantile_interval([], 0.9)
+
+
+def test_draws_are_counted_beyond_a_byte() -> None:
+    """p is at least 1 / (1 + 127); 1 + 127 in eight bits is -128."""
+    scores = pd.DataFrame(np.eye(4))
+    one, other = (prompt_range(scores, draws) for draws in (127, np.int8(127)))
+    assert one.p.iloc[0] == other.p.iloc[0] > 0

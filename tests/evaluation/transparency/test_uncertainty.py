@@ -146,3 +146,9 @@ def test_what_cannot_be_counts_is_refused() -> None:
         difference_error([1], [3], [2], "nested")
     with pytest.raises(ValueError, match="n must be at least 1"):
         difference_error([0], [0], [0], "nested")
+
+
+def test_counts_of_other_domains_are_refused():
+    """Two domains against a column of two would be four."""
+    with pytest.raises(ValueError, match=r"b must be \(\.\.\., domains\), and n"):
+        difference_error([1, 2], [[1], [2]], [4, 4], "unrelated")

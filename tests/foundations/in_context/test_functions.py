@@ -141,3 +141,8 @@ def test_half_way_is_the_first_step_at_or_beyond_it():
     assert half_way([0, 1, 2, 3], [0, 0.5, 0.4, 1]) == 1
     assert half_way([0, 1, 2, 3], [3, 2, 1, 1]) == 1
     assert half_way([5, 6], [1, 1]) == 5
+
+
+def test_a_column_of_values_is_no_list():
+    with pytest.raises(ValueError, match=r"values must be a list of numbers, \(n,\)"):
+        half_way([0, 10], [[1.0], [0.0]])

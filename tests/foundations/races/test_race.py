@@ -13,6 +13,7 @@ from smallscale.foundations.races.race import (
     SETTINGS,
     Track,
     optimizers_for,
+    passes_needed,
     run,
     see_curvature,
     steps_within,
@@ -200,3 +201,8 @@ def test_bad_input() -> None:
         race.passes_needed([1, 2], [3.0], 2.0)
     with pytest.raises(ValueError, match=r"passes must be .*at least 2"):
         steps_within(1, "adam")
+
+
+def test_a_column_of_losses_is_no_list():
+    with pytest.raises(ValueError, match=r"losses must be a list of numbers, \(n,\)"):
+        passes_needed([100, 200], [[5.0], [4.0]], 4.5)

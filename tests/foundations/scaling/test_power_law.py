@@ -230,3 +230,8 @@ def test_a_backtest_holds_back_some_and_not_all(held: Any) -> None:
 def test_a_backtest_needs_enough_runs_that_are_left() -> None:
     with pytest.raises(ValueError, match="at least 6 runs; got 5"):
         backtest(N, D, TRUTHS["kaplan"].loss(N, D), held=7)
+
+
+def test_a_column_of_tokens_is_no_list():
+    with pytest.raises(ValueError, match=r"tokens must be a list of numbers, \(n,\)"):
+        backtest([1.0, 2.0], [[1.0], [2.0]], [3.0, 2.0], held=1)

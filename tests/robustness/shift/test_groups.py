@@ -330,3 +330,18 @@ def test_training_that_cannot_be_says_why(
     }
     with pytest.raises(ValueError, match=message):
         train_groups(small_cnn((1, 8, 8), 2), **given_all)
+
+
+def test_a_column_of_digits_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"digits must be \(n,\); got \(2, 1\)"):
+        striped(torch.zeros(2, 1, 8, 8), [[1], [7]], agree=1.0)
+
+
+def test_groups_are_trained_on_classes_alone() -> None:
+    images, groups = torch.rand(4, 3), [0, 1, 0, 1]
+    with pytest.raises(ValueError, match="labels must be classes"):
+        train_groups(nn.Linear(3, 2), images, [0.9, 1, 0, 1], groups, epochs=1)
+    with pytest.raises(ValueError, match=r"groups must be \(n,\)"):
+        train_groups(nn.Linear(3, 2), images, [0, 1, 0, 1], [[0]] * 4, epochs=1)
+    for labels in ([0, 1, 0, 1], [0.0, 1.0, 0.0, 1.0]):
+        train_groups(nn.Linear(3, 2), images, labels, groups, epochs=1, method="dro")

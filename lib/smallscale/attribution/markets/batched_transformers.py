@@ -57,7 +57,7 @@ def train_coalitions(
     than a window.
     """
     inside, texts = _checked_coalitions(libraries, members)
-    whole_number("steps", steps)
+    steps = whole_number("steps", steps)
     bar = ProgressBar(
         total=steps * len(inside), desc=progress, unit="step", mininterval=2
     )

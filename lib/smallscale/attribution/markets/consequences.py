@@ -74,10 +74,12 @@ def removals(
     """
     writer, size = np.asarray(author), as_array("sizes", sizes, dtype=float)
     same_length(documents=documents, author=writer, sizes=size)
+    for name, values in (("author", writer), ("sizes", size)):
+        require(values.ndim == 1, f"{name} must be (documents,); got {values.shape}")
     finite("sizes", size)
     require((size >= 0).all(), "sizes must be tokens, at least 0; some are negative")
-    whole_number("draws", draws)
-    whole_number("completions", completions)
+    draws = whole_number("draws", draws)
+    completions = whole_number("completions", completions)
     generator = np.random.default_rng(seed)
 
     def bits(weights: np.ndarray) -> np.ndarray:
@@ -227,8 +229,8 @@ def best_response_dynamics(
     Raises ValueError for another rule, and for a start that is no such position.
     """
     pay = PAY_RULES[one_of("rule", rule, PAY_RULES)]
-    whole_number("rounds", rounds, least=0)
-    whole_number("start", start, least=0, most=len(EFFORTS) - 1)
+    rounds = whole_number("rounds", rounds, least=0)
+    start = whole_number("start", start, least=0, most=len(EFFORTS) - 1)
     authors, steps = options.volume.shape
     each = np.arange(authors)
     efforts = np.full(authors, start)

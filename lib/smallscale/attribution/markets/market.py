@@ -47,7 +47,7 @@ def clone(texts: Texts, attacker: str, copies: int = 1) -> Market:
     ['ann', 'ann, copy 1']
     """
     _need_author("attacker", attacker, texts)
-    whole_number("copies", copies)
+    copies = whole_number("copies", copies)
     names = [f"{attacker}, copy {k + 1}" for k in range(copies)]
     return _submit(texts, attacker, dict.fromkeys(names, texts[attacker]))
 
@@ -67,7 +67,7 @@ def split(texts: Texts, attacker: str, parts: int = 2) -> Market:
     Nothing is submitted twice.
     """
     _need_author("attacker", attacker, texts)
-    whole_number("parts", parts)
+    parts = whole_number("parts", parts)
     piles: list[dict[str, str]] = [{} for _ in range(parts)]
 
     def size(pile: dict[str, str]) -> int:

@@ -212,7 +212,7 @@ def draw_windows(
 
     Raises ValueError where no document is that long.
     """
-    whole_number("n", n)
+    n = whole_number("n", n)
     long_enough = [tokens for tokens in documents if len(tokens) >= length]
     require(
         long_enough,

@@ -206,7 +206,7 @@ def _curvatures(flat: FlatModel) -> Iterator[_Part]:
             out = flat.outputs(flat.parameters, block[0])
             with Rounded():
                 rounded = second(out, block[1]).reshape(bend.shape)
-            largest = out.flatten(1).abs().amax(1).clamp_min(1)
+            largest = out.reshape(len(out), -1).abs().amax(1).clamp_min(1)
             small = out / largest.view(-1, *[1] * (out.dim() - 1))
             tame = second(small, block[1]).reshape(bend.shape)
         finite_points("train", jacobian, what="gradient", first=first)

@@ -136,7 +136,10 @@ def trak(
     >>> trak(model, cross_entropy, (x, y), (x[:2], y[:2]), ridge=1.0).shape
     torch.Size([3, 2])
     """
-    found = _checked_trak(models, projection, ridge, seed)
+    projection = whole_number("projection", projection)
+    seed = whole_number("seed", seed, least=0)
+    finite_number("ridge", ridge, least=0)
+    found = as_models(models)
     generator = Generator().manual_seed(seed)
     products, one_minus_p = [], []
     for model in found:
@@ -238,13 +241,3 @@ def _checked_checkpoints(
         f"lrs must have one rate for each of {len(found)} models; got {len(lrs)}",
     )
     return found, [finite_number("lrs", lr, least=0) for lr in lrs]
-
-
-def _checked_trak(
-    models: Models, projection: int, ridge: float, seed: int
-) -> list[nn.Module]:
-    """Return the models as a list; ValueError for settings out of range."""
-    whole_number("projection", projection)
-    whole_number("seed", seed, least=0)
-    finite_number("ridge", ridge, least=0)
-    return as_models(models)

@@ -32,8 +32,8 @@ def random_subsets(n: int, count: int, keep: float, *, seed: int = 0) -> Tensor:
     >>> random_subsets(4, 3, 0.5).shape
     torch.Size([3, 2])
     """
-    whole_number("n", n)
-    whole_number("count", count)
+    n = whole_number("n", n)
+    count = whole_number("count", count)
     size = round(keep * n) if 0 < keep < 1 else 0
     require(
         0 < size < n,
@@ -113,7 +113,7 @@ def lds_interval(
     ties with itself, and ties lower Spearman's correlation; so the draws are moved
     until their mean is the LDS.
     """
-    whole_number("draws", draws)
+    draws = whole_number("draws", draws)
     predicted, actual = _predicted_and_actual(scores, masks, outputs)
     random = np.random.default_rng(seed)
     subsets, points = actual.shape

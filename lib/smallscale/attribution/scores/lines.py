@@ -63,7 +63,7 @@ def code_lines(
     >>> lines.texts, lines.sources, lines.words
     (['x = x + x'], ['a.py'], [' ', 'x', '=', '+'])
     """
-    whole_number("count", count)
+    count = whole_number("count", count)
     first: dict[str, str] = {}  # line -> the first document that has it
     for name, text in documents.items():
         for line in text.splitlines():
@@ -176,7 +176,7 @@ def shared_words(lines: Lines, written: Iterable[str], *, run: int = 2) -> Tenso
     >>> shared_words(lines, ["x = x"], run=3)
     tensor([[0.6667]])
     """
-    whole_number("run", run)
+    run = whole_number("run", run)
     ours = [_runs(text, run) for text in lines.texts]
     columns = []
     for text in written:

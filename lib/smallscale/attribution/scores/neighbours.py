@@ -10,6 +10,7 @@ from torch import Tensor
 from smallscale.attribution.scores.examples import finite_points
 from smallscale.core.validation import (
     as_array,
+    is_masked,
     require,
     same_length,
     whole_number,
@@ -34,7 +35,8 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
     tensor([[1.],
             [0.]], dtype=torch.float64)
     """
-    order, hit = _checked_votes(train_x, train_y, test_x, test_y, k)  # nearest first
+    k = whole_number("k", k)
+    order, hit = _checked_votes(train_x, train_y, test_x, test_y)  # nearest first
     n = len(order)
     s = np.zeros(hit.shape)  # (n_train, n_test); row i - 1 is the i-th nearest's value
     s[n - 1] = hit[n - 1] / k * min(k, n) / n  # theorem 1, the farthest
@@ -46,14 +48,13 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
 
 
 def _checked_votes(
-    train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int
+    train_x: Any, train_y: Any, test_x: Any, test_y: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return who is nearest, and whether its label is right, each (n_train, n_test).
 
     order[i, j]: the training point that is the i-th nearest of test point j. hit[i, j]:
     1.0 where it has the test point's label, else 0.0.
     """
-    whole_number("k", k)
     train, train_labels = _points("train", train_x, train_y)
     test, test_labels = _points("test", test_x, test_y)
     require(
@@ -81,6 +82,7 @@ def _points(name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _labels(name: str, y: Any) -> np.ndarray:
     """Return labels (n,), which may be words; ValueError for what equals nothing."""
+    require(not is_masked(y), f"{name} must not be masked; leave masked points out")
     labels = as_array(name, y) if isinstance(y, Tensor) else np.asarray(y)
     require(
         labels.ndim == 1, f"{name} must be a list of labels; got shape {labels.shape}"

@@ -110,7 +110,7 @@ def member(model: nn.Module, stack: Stack, k: int = 0) -> nn.Module:
     """
     checked_stack(model, stack)
     count = len(next(iter(stack.values())))
-    whole_number("k", k, least=-count, most=count - 1)
+    k = whole_number("k", k, least=-count, most=count - 1)
     one = copied(model).eval()
     with torch.no_grad():
         for name, values in state_of(one).items():

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from smallscale.core.validation import as_tensor, finite_number, whole_number
+from smallscale.core.validation import as_tensor, finite_number, require, whole_number
 
 
 def wrong_labels(
@@ -26,8 +26,9 @@ def wrong_labels(
     tensor(2)
     """
     labels = as_tensor("labels", labels)
+    require(labels.ndim == 1, f"labels must be (n,); got {tuple(labels.shape)}")
     finite_number("share", share, least=0, most=1)
-    whole_number("classes", classes, least=2)
+    classes = whole_number("classes", classes, least=2)
     generator = Generator().manual_seed(seed)
     n = len(labels)
     flipped = torch.randperm(n, generator=generator)[: int(share * n)]

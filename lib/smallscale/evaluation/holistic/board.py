@@ -129,7 +129,7 @@ class Draws:
     """
 
     def __init__(self, table: pd.DataFrame, draws: int, *, seed: int = 0) -> None:
-        whole_number("draws", draws)
+        draws = whole_number("draws", draws)
         require(len(table) > 0, "table must have rows; it has none")
         self.entrants = list(table.entrant.unique())
         self.scenarios = list(table.scenario.unique())

@@ -56,7 +56,7 @@ def readings(n: int, characters: int) -> Readings:
     that repeats a question's lines is no clean one, wherever it stands.
     Raises ValueError where nothing clean is left.
     """
-    whole_number("characters", characters)
+    characters = whole_number("characters", characters)
     first = stdlib_modules(SOURCE)
     test = tuple(m for m in first if any(held(split_items(ASKED, n).test, [m])))
     size = sum(map(len, test))

@@ -15,7 +15,7 @@ from scipy.stats import binom, binomtest
 
 from smallscale.core.intervals import MeanInterval, mean_interval
 from smallscale.core.seeds import replicate_seeds
-from smallscale.core.validation import as_array, require, same_length, whole_number
+from smallscale.core.validation import as_array, require, vectors, whole_number
 from smallscale.evaluation.holistic.entrants import Nearest
 from smallscale.evaluation.holistic.items import split_items
 from smallscale.evaluation.holistic.scenarios import SCENARIOS, score
@@ -30,11 +30,12 @@ def mcnemar(first: Any, second: Any) -> float:
         p = P(|B - (b + c) / 2| >= |b - c| / 2)
 
     first, second: (n,) of bool, or 0 and 1, on the same items. 1 without a difference.
+    Raises ValueError for other values, lengths that differ, and what is not (n,).
 
     >>> mcnemar([1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0])
     0.0625
     """
-    a, b = _checked_pair(first, second)
+    a, b = vectors(first=first, second=second)
     for name, values in (("first", a), ("second", b)):
         require(np.isin(values, (0, 1)).all(), f"{name} must hold 0 and 1 alone")
     only_first = int(((a == 1) & (b == 0)).sum())
@@ -47,26 +48,21 @@ def mcnemar(first: Any, second: Any) -> float:
 def paired_difference(first: Any, second: Any) -> MeanInterval:
     """Return the mean of first - second over items, and the half of its 95 % interval.
 
-    first, second: (n,) scores on the same items, n at least 2.
+    first, second: (n,) scores on the same items, n at least 2. Raises ValueError for
+    lengths that differ, fewer than two items, and what is not (n,).
     """
-    a, b = _checked_pair(first, second)
+    a, b = vectors(first=first, second=second)
     return mean_interval(a - b)
 
 
 def unpaired_half(first: Any, second: Any) -> float:
     """Return the half of the interval that the difference of two means would have if
-    they were of different items: sqrt(half_1^2 + half_2^2)."""
-    a, b = _checked_pair(first, second)
+    they were of different items: sqrt(half_1^2 + half_2^2).
+
+    first, second: as for `paired_difference`, with the same errors.
+    """
+    a, b = vectors(first=first, second=second)
     return float(np.hypot(mean_interval(a).half, mean_interval(b).half))
-
-
-def _checked_pair(
-    first: Any, second: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    same_length(first=first, second=second)
-    return as_array("first", first, dtype=float), as_array(
-        "second", second, dtype=float
-    )
 
 
 def pairs_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -106,7 +102,7 @@ def holm(p: Any) -> NDArray[np.float64]:
     >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]
     """
-    values = as_array("p", p, dtype=float)
+    (values,) = vectors(p=p)
     order = np.argsort(values)
     factors = np.arange(len(values), 0, -1)
     raised = np.maximum.accumulate(values[order] * factors)
@@ -134,7 +130,7 @@ def selection_gains(scores: pd.DataFrame, splits: int, *, seed: int = 0) -> Gain
     scores: (items, prompts). splits: how often the items are halved at random. The
     first of equally good prompts is chosen, in an order that is drawn.
     """
-    whole_number("splits", splits)
+    splits = whole_number("splits", splits)
     x = scores.to_numpy(float)
     require(len(x) >= 4, f"scores must have at least 4 items; got {len(x)}")
     random = np.random.default_rng(seed)
@@ -167,11 +163,12 @@ def prompt_range(scores: pd.DataFrame, draws: int, *, seed: int = 0) -> pd.DataF
     (its 95th percentile over draws), p: the share of draws with at least this range,
     with the scores themselves counted as one.
     """
+    draws = whole_number("draws", draws)
     found = np.ptp(scores.mean())
     dealt = np.array(
         [
             np.ptp(equal_prompts(scores, seed=each).mean())
-            for each in replicate_seeds(seed, whole_number("draws", draws))
+            for each in replicate_seeds(seed, draws)
         ]
     )
     p = (1 + (dealt >= found - 1e-12).sum()) / (1 + draws)
@@ -239,9 +236,10 @@ def quantile_interval(values: Any, quantile: float) -> tuple[float, float, float
     >>> quantile_interval(range(1, 101), 0.9)
     (90.0, 84.0, 96.0)
     """
-    x = np.sort(as_array("values", values, dtype=float))
-    n = len(x)
-    require(n >= 1, "values must be one number or more; got none")
+    x = as_array("values", values, dtype=float)
+    n = len(x) if x.ndim == 1 else 0
+    require(n >= 1, f"values must be (n,), at least one; got shape {x.shape}")
+    x = np.sort(x)
     place = max(0, int(np.ceil(quantile * n - 1e-9)) - 1)
     low = int(binom.ppf(0.025, n, quantile))
     high = int(binom.ppf(0.975, n, quantile)) + 1

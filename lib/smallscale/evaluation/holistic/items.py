@@ -67,8 +67,8 @@ def split_items(kind: str, n: int = 24, fresh: int = 0) -> Split:
     '6 + 7'
     """
     one_of("kind", kind, MAKERS)
-    whole_number("n", n)
-    whole_number("fresh", fresh, least=0)
+    n = whole_number("n", n)
+    fresh = whole_number("fresh", fresh, least=0)
     every = _all_items(kind)
     start = len(every) if not fresh else TRAINING + n
     return Split(

@@ -45,7 +45,8 @@ def difference_error(a: Any, b: Any, n: Any, layout: str) -> NDArray[np.float64]
     The error is that of drawing n indicators anew, with replacement.
     a, b: (..., domains) counts; n: (domains,). Totals leave open which layout it is:
     the true error is between the first and the last.
-    Raises ValueError for a layout that is none of the three, and counts outside [0, n].
+    Raises ValueError for a layout that is none of the three, counts outside [0, n], and
+    counts of other domains than n has.
 
     >>> round(float(difference_error([54], [48], [100], "unrelated")), 2)
     7.06
@@ -213,6 +214,11 @@ def _checked_counts(a: Any, b: Any, n: Any) -> tuple[np.ndarray, ...]:
     found = []
     for name, counts in (("a", a), ("b", b)):
         values = as_array(name, counts, dtype=float)
+        require(
+            size.ndim == 1 and values.shape[-1:] == size.shape,
+            f"{name} must be (..., domains), and n (domains,); got {values.shape} and "
+            f"{size.shape}",
+        )
         inside = ((values >= 0) & (values <= size)).all()
         require(inside, f"{name} must lie in [0, n] in every domain")
         found.append(values)

@@ -35,9 +35,9 @@ def repeated_tokens(
     >>> rows.shape, bool(foreseen[:, -1].all())
     (torch.Size([3, 40]), True)
     """
-    whole_number("n", n)
-    whole_number("length", length, least=LONGEST + 2)
-    whole_number("vocabulary", vocabulary)
+    n = whole_number("n", n)
+    length = whole_number("length", length, least=LONGEST + 2)
+    vocabulary = whole_number("vocabulary", vocabulary)
     period = torch.randint(SHORTEST, LONGEST + 1, (n, 1), generator=generator)
     first = torch.randint(vocabulary, (n, LONGEST), generator=generator)
     place = torch.arange(length)

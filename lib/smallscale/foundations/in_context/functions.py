@@ -11,11 +11,10 @@ import torch
 from torch import Generator, Tensor
 
 from smallscale.core.validation import (
-    as_array,
     finite_number,
     one_of,
     require,
-    same_length,
+    vectors,
     whole_number,
 )
 
@@ -61,8 +60,9 @@ def draw_prompts(
     >>> prompts.x.shape, prompts.shown.shape
     (torch.Size([2, 3, 5]), torch.Size([2, 3]))
     """
-    for name, size in (("n", n), ("points", points), ("dimensions", dimensions)):
-        whole_number(name, size)
+    n = whole_number("n", n)
+    points = whole_number("points", points)
+    dimensions = whole_number("dimensions", dimensions)
     one_of("kind", kind, KINDS)
     one_of("shift", shift, SHIFTS)
     x = torch.randn(n, points, dimensions, generator=generator)
@@ -117,13 +117,13 @@ def half_way(steps: Any, values: Any) -> float:
     """Return the first step at which a measure has come half of its way or more.
 
     steps, values: (n,), the way going from the first value to the last. Where these
-    two are equal there is no way to go: the first step.
+    two are equal there is no way to go: the first step. Raises ValueError for lengths
+    that differ, and what is not (n,).
 
     >>> half_way([0, 10, 20, 30], [1.0, 0.9, 0.4, 0.2])
     20.0
     """
-    same_length(steps=steps, values=values)
-    reached = as_array("values", values, dtype=float)
+    taken, reached = vectors(steps=steps, values=values)
     way = reached[-1] - reached[0]
     come = (reached - reached[0]) / way if way else np.ones_like(reached)
-    return float(as_array("steps", steps, dtype=float)[(come >= 0.5).argmax()])
+    return float(taken[(come >= 0.5).argmax()])

@@ -59,8 +59,8 @@ def draw_questions(task: str, shots: int, n: int, *, seed: int = 0) -> list[Ques
     Raises ValueError for more than 16 shots, and for more questions than the task has.
     """
     pairs = pairs_of(task)
-    whole_number("shots", shots, least=0, most=MOST_SHOTS)
-    whole_number("n", n, most=len(pairs))
+    shots = whole_number("shots", shots, least=0, most=MOST_SHOTS)
+    n = whole_number("n", n, most=len(pairs))
     random = np.random.default_rng([seed, sorted(WORDS).index(task)])
     asked = random.permutation(len(pairs))
     if task == LABELLED:
@@ -182,7 +182,8 @@ def labels_table(
     of the two label words does not count as an answer. Columns as in `shots_table`,
     with condition in place of task and style. Raises ValueError for an odd n.
     """
-    require(whole_number("n", n) % 2 == 0, f"n must be even; got {n}")
+    n = whole_number("n", n)
+    require(n % 2 == 0, f"n must be even; got {n}")
     labels = sorted(set(dict(pairs_of(LABELLED)).values()))
     rows = []
     for k in shots:

@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from smallscale.core.devices import place
-from smallscale.core.validation import as_array, one_of, same_length, whole_number
+from smallscale.core.validation import one_of, vectors, whole_number
 from smallscale.models.transformer import small_transformer
 from smallscale.training.language import (
     held_out_loss,
@@ -176,7 +176,7 @@ def steps_within(passes: int, name: str) -> int:
     >>> steps_within(110, "adamw"), steps_within(110, "sophiag")
     (110, 100)
     """
-    whole_number("passes", passes, least=2)
+    passes = whole_number("passes", passes, least=2)
     if one_of("name", name, SETTINGS) != "sophiag":
         return passes
     rounds, left = divmod(passes, CURVATURE_EVERY + 1)
@@ -231,16 +231,16 @@ def passes_needed(passes: Any, losses: Any, goal: float) -> float:
     passes: (n,) budgets from small to large, of at least two runs. losses: (n,) at
     their ends. Between two budgets the loss is taken as a line over the logarithm of
     the budget. Infinite where no budget reached the goal; the smallest budget where it
-    did.
+    did. Raises ValueError for lengths that differ, and what is not (n,).
 
     >>> round(passes_needed([100, 200, 400], [5.0, 4.0, 3.5], 4.5))
     141
     >>> passes_needed([100, 200], [5.0, 4.0], 3.9)
     inf
     """
-    same_length(passes=passes, losses=losses)
-    budgets = np.log(as_array("passes", passes, dtype=float))
-    reached = np.minimum.accumulate(as_array("losses", losses, dtype=float))
+    spent, ended = vectors(passes=passes, losses=losses)
+    budgets = np.log(spent)
+    reached = np.minimum.accumulate(ended)
     if not reached[-1] <= goal:
         return math.inf
     # np.interp takes rising values.

@@ -108,7 +108,7 @@ def descend(
     diagonal of the Hessian at each step, and 0 where it is negative; Muon takes the
     point as a matrix of one row, which it makes as long as every other.
     """
-    whole_number("steps", steps)
+    steps = whole_number("steps", steps)
     point = torch.tensor([surface.start], dtype=torch.float64)  # a row
     optimizer = descender(name, [point], lr, beta1, beta2)
     places = [surface.start]

@@ -38,8 +38,8 @@ def passes(text: Any, *, tokens: int, repeats: int = 1, seed: int = 0) -> Tensor
     torch.Size([2, 16, 33])
     """
     text = as_tensor("text", text)
-    whole_number("repeats", repeats)
-    whole_number("tokens", tokens, least=STEP * repeats)
+    repeats = whole_number("repeats", repeats)
+    tokens = whole_number("tokens", tokens, least=STEP * repeats)
     different = tokens // (STEP * repeats) * BATCH  # windows
     places = (len(text) - 1) // CONTEXT
     require(
@@ -83,8 +83,9 @@ def rung(
     Raises ValueError for numbers out of range and for a text that is too short.
     """
     finite_number("rate", rate, above=0)
+    width = whole_number("width", width)
     require(
-        whole_number("width", width) % 4 == 0,
+        width % 4 == 0,
         f"width must be a multiple of 4, for two heads of even width; got {width}",
     )
     batches = passes(text, tokens=tokens, repeats=repeats, seed=seed)

@@ -29,6 +29,7 @@ from smallscale.core.validation import (
     one_of,
     require,
     same_length,
+    vectors,
     whole_number,
 )
 
@@ -159,9 +160,8 @@ def backtest(
     parameters, tokens, loss: (n,) each. held: how many are held back.
     Raises ValueError as `fit_power_law` does for the runs that are left.
     """
-    n = same_length(parameters=parameters, tokens=tokens, loss=loss)
-    whole_number("held", held, most=n - 1)
-    runs = [np.asarray(given, dtype=float) for given in (parameters, tokens, loss)]
+    runs = vectors(parameters=parameters, tokens=tokens, loss=loss)
+    held = whole_number("held", held, most=len(runs[0]) - 1)
     order = np.argsort(runs[0] * runs[1], kind="stable")
     cheap = [values[order[:-held]] for values in runs]
     size, text, dear = (values[order[-held:]] for values in runs)
@@ -251,7 +251,7 @@ def bootstrap(
     Raises ValueError as `fit_power_law` does.
     """
     _, _, z = _checked_runs(parameters, tokens, loss, law.form, delta)
-    whole_number("draws", draws)
+    draws = whole_number("draws", draws)
     foretold = np.log(law.loss(parameters, tokens))
     off = z - foretold
     residuals = (off - off.mean()) * np.sqrt(len(z) / (len(z) - FREE[law.form].sum()))

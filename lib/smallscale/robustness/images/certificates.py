@@ -43,6 +43,7 @@ from smallscale.robustness.images.rounding import (
     rounding_of,
 )
 from smallscale.training.evaluation import outputs
+from smallscale.training.loop import class_labels
 
 METHODS = ("ibp", "crown")
 
@@ -151,6 +152,8 @@ def ibp_loss(
     bounds = checked_bounds(bounds)
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, done: float) -> Tensor:
+        if y.is_floating_point():
+            y = class_labels(y)
         ramp = min(max((done - WARM_UP) / (RAMPED - WARM_UP), 0), 1)
         natural = F.cross_entropy(model(x), y)
         if ramp == 0:

@@ -55,7 +55,9 @@ def smoothed(
     that are not floating-point, and a model that returns anything but finite logits
     (n, classes) of at least 2 classes, with and without noise.
     """
-    _check_smoothing(sigma, samples, alpha)
+    finite_number("sigma", sigma, above=0)
+    finite_number("alpha", alpha, above=0, below=1)
+    samples = whole_number("samples", samples, least=10)
     images = _checked_images(images)
     generator = Generator().manual_seed(0) if generator is None else generator
     to_select = votes(model, images, sigma, samples // 10, generator)
@@ -100,9 +102,3 @@ def _checked_images(images: Any) -> Tensor:
     detached: Tensor = images.detach()
     finite("images", detached)
     return detached
-
-
-def _check_smoothing(sigma: float, samples: int, alpha: float) -> None:
-    finite_number("sigma", sigma, above=0)
-    finite_number("alpha", alpha, above=0, below=1)
-    whole_number("samples", samples, least=10)

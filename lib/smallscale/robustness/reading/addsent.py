@@ -93,7 +93,7 @@ def add_sentences(
     'She was from Tarby. Frida Piloff was born in Holford.'
     """
     check_structure(dataset)
-    whole_number("candidates", candidates)
+    candidates = whole_number("candidates", candidates)
     one_of("wording", wording, WORDINGS)
     one_of("at", at, POSITIONS)
     one_of("fakes", fakes, FAKE_ANSWERS)

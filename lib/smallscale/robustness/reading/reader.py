@@ -238,9 +238,9 @@ def train_reader(
     Raises ValueError for epochs or steps below 1, an unknown encoder, and a dataset
     without answers.
     """
-    whole_number("epochs", epochs)
+    epochs = whole_number("epochs", epochs)
     if steps is not None:
-        whole_number("steps", steps)
+        steps = whole_number("steps", steps)
     with _INITIAL_WEIGHTS:
         reader = Reader(vocabulary_of(dataset), encoder=encoder, seed=seed)
     examples = _examples(reader, dataset)

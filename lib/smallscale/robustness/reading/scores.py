@@ -130,7 +130,7 @@ def drawn_questions(
     All of them where there are no more than n. Candidates count as their original.
     seed: of the draw, which does not depend on the tests' order.
     """
-    whole_number("n", n)
+    n = whole_number("n", n)
     shared = same_questions(tests)
     ids = {original_id(qa["id"]) for test in shared.values() for qa in questions(test)}
     rng = np.random.default_rng(seed)

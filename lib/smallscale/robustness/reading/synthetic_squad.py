@@ -69,7 +69,7 @@ def passages(
     >>> article["paragraphs"][0]["qas"][0]["question"]
     'What profession did Anton Stindley have?'
     """
-    whole_number("n", n)
+    n = whole_number("n", n)
     finite_number("neighbours", neighbours, least=0, most=1)
     rng = np.random.default_rng(seed)
     articles: list[dict[str, Any]] = []

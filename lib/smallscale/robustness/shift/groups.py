@@ -25,7 +25,7 @@ from smallscale.core.validation import (
 )
 from smallscale.training.evaluation import Model, correct
 from smallscale.training.group_losses import group_dro_weights, group_means
-from smallscale.training.loop import Loss, train_classifier
+from smallscale.training.loop import Loss, class_labels, train_classifier
 
 __all__ = [
     "GROUP_NAMES",
@@ -161,9 +161,11 @@ def train_groups(
     finite_number("adjustment", adjustment, least=0)
     only_dro = "adjustment must be 0 for a method other than dro"
     require(method == "dro" or adjustment == 0, f"{only_dro}; got {adjustment!r}")
-    _, group = torch.unique(torch.as_tensor(groups).cpu(), return_inverse=True)
+    groups = as_tensor("groups", groups).cpu()
+    require(groups.ndim == 1, f"groups must be (n,); got {tuple(groups.shape)}")
+    _, group = torch.unique(groups, return_inverse=True)
     # The loss is told both by the rows of one tensor, (n, 2).
-    labels_and_groups = torch.stack([torch.as_tensor(labels).cpu(), group], 1)
+    labels_and_groups = torch.stack([class_labels(labels).cpu(), group], 1)
     added = adjustment / group.bincount().double().sqrt()
     loss = _worst_group_loss(added, eta) if method == "dro" else _mean_loss
     order = _order(method, group)
@@ -219,6 +221,7 @@ def _checked_digits(images: Any, digits: Any, agree: Any) -> tuple[Tensor, Tenso
     images = as_tensor("images", images).clone()
     digits = as_tensor("digits", digits)
     same_length(images=images, digits=digits)
+    require(digits.ndim == 1, f"digits must be (n,); got {tuple(digits.shape)}")
     finite_number("agree", agree, least=0, most=1)
     least, most = int(digits.min()), int(digits.max())
     inside = least >= 0 and most <= 9

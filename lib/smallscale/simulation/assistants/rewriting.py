@@ -108,7 +108,7 @@ def items_to_rewrite(n: int) -> list[str]:
             kind.append(text)
     pairs = zip(texts[True], texts[False], strict=False)
     items = [text for pair in pairs for text in pair]
-    whole_number("n", n, most=len(items))
+    n = whole_number("n", n, most=len(items))
     return items[:n]
 
 

@@ -44,7 +44,7 @@ def sample_to_read(n: int = 200, *, seed: int = 0) -> list[dict[str, Any]]:
     chains = recorded_chains(ask="never")
     retold = chains[chains["retelling"] > 0]
     once = retold.drop_duplicates(["fact", "text"])
-    whole_number("n", n, most=len(once))
+    n = whole_number("n", n, most=len(once))
     drawn = np.random.default_rng(seed).choice(len(once), n, replace=False)
     return [
         {

@@ -172,7 +172,7 @@ def chain(
     starts = [start] * len(facts) if isinstance(start, str) else list(start)
     for each in starts:
         one_of("start", each, STARTS)
-    whole_number("length", length, least=0, most=len(NAMES) - 3)
+    length = whole_number("length", length, least=0, most=len(NAMES) - 3)
     random = np.random.default_rng([seed, 3])
     people = []
     told = []

@@ -429,7 +429,7 @@ class WordTown(TownState):
         """
         row = self.row_of(person)
         stream = self.streams[row]
-        whole_number("position", position, least=0, most=len(stream) - 1)
+        position = whole_number("position", position, least=0, most=len(stream) - 1)
         other = self.copied()
         old = stream.memories[position]
         fact = dialogue.fact_said(other, text, self.name(row))
