@@ -241,7 +241,8 @@ def is_own(path: str, folder: str) -> bool:
     if any(part.startswith(".") or part.endswith(METADATA) for part in rest):
         return False
     made = (tempfile.gettempdir(), user_cache_dir())  # by programs, for a while
-    places = [*SYSTEM, *made, *map(os.environ.get, CACHES)]
+    named = [os.path.expanduser(os.environ.get(name, "")) for name in CACHES]
+    places = [*SYSTEM, *made, *named]
     kept = [place for place in places if place and not _is_below(folder, [place])]
     return path not in kept and not _is_below(path, kept)
 
