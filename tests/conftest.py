@@ -28,6 +28,19 @@ data: str = ""  # a folder; empty: what is bundled
 """
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder, which is what `~` leads to, and another working directory."""
+    place = tmp_path / "home"
+    work = tmp_path / "work"
+    place.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(place))
+    monkeypatch.setenv("USERPROFILE", str(place))
+    monkeypatch.chdir(work)
+    return place
+
+
 @pytest.fixture(autouse=True)
 def own_cache(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

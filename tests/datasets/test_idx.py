@@ -45,3 +45,8 @@ def test_a_small_header_does_not_unpack_a_bomb(tmp_path):
         read_idx(path, dimensions=3)
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
+
+
+def test_a_file_in_the_home_folder_is_found(home):
+    (home / "images").write_bytes(idx_bytes(GOOD))
+    assert (read_idx("~/images", dimensions=3) == GOOD).all()

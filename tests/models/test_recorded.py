@@ -265,3 +265,10 @@ def test_settings_that_json_would_change_are_refused(
     with pytest.raises(ValueError, match=r"words must be what JSON can hold: .* text"):
         model.result_of(longest_of, words=words)
     assert model.result_of(longest_of, words=("a", "bc")) == "bc"
+
+
+def test_a_store_may_lie_in_the_home_folder(folder: Path, home: Path) -> None:
+    model = RecordedModel("~/answers.jsonl", folder, record=True)
+    model.write(PROMPTS, max_new_tokens=1)
+    assert (home / "answers.jsonl").is_file()
+    assert not Path("~").exists()

@@ -1577,3 +1577,21 @@ def test_what_torch_notes_on_a_dispatch_mode_when_it_is_used_does_not_count() ->
     assert len(seen) == 1
     seen.clear()
     assert value_hash(Counts) == before
+
+
+def test_a_path_in_the_home_folder_counts_by_what_it_holds(home: Path) -> None:
+    def length(path: Path) -> int:
+        return len(path.expanduser().read_text())
+
+    for text in ("12", "123"):
+        (home / "a").write_text(text)
+        assert remember(length)(Path("~/a")) == len(text)
+
+
+def test_the_cache_may_lie_in_the_home_folder(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALLSCALE_CACHE", "~/cache")
+    remember(double)(1.0)
+    assert list((home / "cache").glob("double-*"))
+    assert not Path("~").exists()

@@ -56,6 +56,25 @@ CELLS = {
         "print(np.memmap(name + '.dat')[0])  # to read and write, unless asked else"
     ),
     "by-line": "!sort table.json > /dev/null",
+    "by-forks": (
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "def read(name): return open(name + '.json').read()\n"
+        "with ProcessPoolExecutor(1, mp_context=get_context('fork')) as pool:\n"
+        "    print(*pool.map(read, ['table']))"
+    ),
+    "by-a-forks-listing": (
+        "import os\nchild = os.fork()\n"
+        "if not child:\n    os.listdir('many')\n    os._exit(0)\n"
+        "print(os.waitpid(child, 0)[1])"
+    ),
+    "by-a-loader": (
+        "from torch.utils.data import DataLoader\n"
+        "class Tables:\n"
+        "    def __len__(self): return 2\n"
+        "    def __getitem__(self, i): return int(open('tab' + 'le.json').read())\n"
+        "print(*DataLoader(Tables(), num_workers=1, multiprocessing_context='fork'))"
+    ),
 }
 WRITES = {
     "maps-what-it-makes": (
@@ -72,6 +91,12 @@ WRITES = {
         "import subprocess, time\ntime.sleep(0.05)\n"
         "subprocess.run('echo 1 > of-a-child.txt', shell=True)\n"
         "open('of-a-child.txt').read()"
+    ),
+    "fork": (
+        "import os\nchild = os.fork()\n"
+        "if not child:\n    open('of-a-fork.txt', 'w').write('1')\n"
+        "    open('of-a-fork.txt').read()\n    os._exit(0)\n"
+        "print(os.waitpid(child, 0)[1])"
     ),
     "lists-what-it-writes": (
         "from pathlib import Path\nPath('own').mkdir(exist_ok=True)\n"
@@ -186,6 +211,25 @@ def test_of_what_is_edited_while_it_is_open_only_what_is_read_is_noted(
     time.sleep(0.01)
     file.write_text("edited since")
     assert watch.files(set()) == ([str(file)] if how == "database to read" else [])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks there")
+def test_a_fork_writes_only_into_the_watchs_own_file(tmp_path: Path) -> None:
+    """One that has closed it may have opened another under its number."""
+    watch = FileWatch()
+    number = watch.told.fileno()
+    mine = tmp_path / "mine"
+    child = os.fork()
+    if not child:
+        watch.hear("open", (str(tmp_path / "first"), "r", 0))
+        os.close(number)
+        os.dup2(os.open(mine, os.O_CREAT | os.O_WRONLY), number)
+        watch.hear("open", (str(tmp_path / "second"), "r", 0))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert mine.read_bytes() == b""
+    watch.files(set())
+    assert watch.read == {str(tmp_path / "first")}
 
 
 def test_a_notebook_that_ends_its_own_kernel_has_failed_in_plain_words(

@@ -148,3 +148,11 @@ def test_a_checkpoint_is_replaced_by_a_rename_never_written_into(
     before = town.digest()
     town.run(3).save(path)
     assert Town.load(kept).digest() == before != Town.load(path).digest()
+
+
+def test_a_town_may_lie_in_the_home_folder(home: Path) -> None:
+    town = Town(4)
+    town.save("~/towns/first")
+    assert (home / "towns" / "first").is_file()
+    assert not Path("~").exists()
+    assert Town.load("~/towns/first").digest() == town.digest()

@@ -31,7 +31,7 @@ def read_idx(path: str | Path, *, dimensions: int) -> np.ndarray:
     Raises ValueError, one line with the file's name, for a file that is not exactly
     such an array.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"  # by its first bytes: a name can lie

@@ -111,7 +111,11 @@ def _build_name(source: str) -> str:
 def _extensions_folder() -> Path:
     """Return the folder for compiled modules: torch's if it was named, else our own."""
     named = os.environ.get("TORCH_EXTENSIONS_DIR")
-    return Path(named) if named else user_cache_path("smallscale") / "extensions"
+    return (
+        Path(named).expanduser()
+        if named
+        else user_cache_path("smallscale") / "extensions"
+    )
 
 
 def _build(name: str, source: str, folder: Path) -> None:

@@ -53,7 +53,7 @@ class RecordedModel:
         *,
         record: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.name = name
         self.record = record
         self.asked = 0

@@ -17,6 +17,7 @@ import struct
 import sys
 import types
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -316,7 +317,13 @@ def _set_parts(items: Iterable[Any], met: Met, where: str) -> list[Any]:
 
 
 def _path_parts(path: Path) -> list[str]:
-    """Return a path's name and what it holds, wherever it lies."""
+    """Return a path's name and what it holds, wherever it lies.
+
+    A `~` in front is the home folder, unless there is a folder of that name.
+    """
+    if not path.exists():
+        with suppress(RuntimeError):  # raised where nobody knows the home folder
+            path = path.expanduser()
     if not path.exists():
         return [path.name, "nothing"]
     return [path.name, "file" if path.is_file() else "folder", contents_hash(path)]

@@ -36,7 +36,8 @@ def cache_folder() -> Path:
 
     It is the folder that SMALLSCALE_CACHE names, or else the user's cache folder.
     """
-    return Path(os.environ.get("SMALLSCALE_CACHE") or user_cache_path("smallscale"))
+    named = os.environ.get("SMALLSCALE_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("smallscale")
 
 
 def remember(function: Callable[P, R]) -> Callable[P, R]:

@@ -15,7 +15,6 @@ import importlib.util
 import inspect
 import itertools
 import operator
-import pickle
 import pkgutil
 import re
 import sys
@@ -25,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pickle import Unpickler, load, loads
 from typing import Any
 
 from smallscale.notebook.fingerprints import PACKAGE, data_hashes
@@ -76,12 +76,10 @@ HIDING = {
         inspect.getmodule,
         inspect.getsource,
         inspect.stack,
-        pickle.load,
-        pickle.loads,
-        pickle.Unpickler,
         pkgutil.resolve_name,
         sys._getframe,
         typing.get_type_hints,
+        *(load, loads, Unpickler),  # what they read may name any function
     )
 }
 # They are told by these names where code has them from elsewhere than a global.

@@ -3,8 +3,9 @@
 An audit hook notes the files that the notebook reads, and the folders that it lists:
 code that is run by `exec`, by a command, or from an archive is named by no import, and
 neither is a table of numbers. Databases and libraries that are opened in C are noted
-too. What another language opens without a word to Python, such as safetensors, is not:
-`execute.py` adds the files that cells name.
+too. Forked children have the hook, and tell what it hears there. What another language
+opens without a word to Python, such as safetensors, is not noted, nor is what a process
+reads that was started anew: `execute.py` adds the files that cells name.
 """
 
 import atexit
@@ -18,12 +19,13 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from platformdirs import user_cache_dir
 
 Stamp = tuple[int, int, int]  # of a file: when it was written, its size, its place
+Kind = Literal["read", "opened", "listed", "written"]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LISTS = ("os.listdir", "os.scandir")
 LOOKING = ("importlib", "pkgutil")  # what lists folders to find modules
@@ -39,9 +41,13 @@ STARTS = ("subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_sp
 
 
 class FileWatch:
-    """Notes which files this process reads and writes, from now on."""
+    """Notes which files this process and its forks read and write, from now on."""
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
+        # In this file, which has no name, a forked child writes what it notes.
+        self.told = tempfile.TemporaryFile()  # noqa: SIM115
+        self.told_place = _place(self.told.fileno())
         self.folder = os.getcwd()  # the notebook's
         self.since = time.time()
         self.read: set[str] = set()
@@ -72,7 +78,9 @@ class FileWatch:
                 self._note_opened(arguments[0])
             elif event in LISTS:
                 if not _is_import():
-                    self.listed.add(os.path.abspath(os.fsdecode(arguments[0] or ".")))
+                    self._add(
+                        "listed", os.path.abspath(os.fsdecode(arguments[0] or "."))
+                    )
             elif event == "os.rename":
                 self._note(arguments[0], writes=True)
                 self._note(arguments[1], writes=True)
@@ -98,11 +106,38 @@ class FileWatch:
         file = os.path.abspath(os.fsdecode(path))
         if file.endswith(".pyc") and not writes:  # the source counts
             file = importlib.util.source_from_cache(file)
-        (self.written if writes else self.read).add(file)
+        self._add("written" if writes else "read", file)
 
     def _note_opened(self, path: str | bytes) -> None:
         file = os.path.abspath(os.fsdecode(path))
-        self.opened.setdefault(file, _stamp(file))
+        if file not in self.opened:
+            self._add("opened", file, _stamp(file))
+
+    def _add(self, kind: Kind, file: str, stamp: Stamp | None = None) -> None:
+        """Note a path as read, opened, listed or written; a child tells it as well."""
+        if kind == "opened":
+            self.opened.setdefault(file, stamp)
+        else:
+            noted: set[str] = getattr(self, kind)
+            if file in noted:
+                return
+            noted.add(file)
+        if os.getpid() == self.pid:
+            return
+        # A child that closed the file may have opened another under its number.
+        if _place(self.told.fileno()) == self.told_place:
+            line = json.dumps([kind, file, stamp]) + "\n"
+            os.write(self.told.fileno(), line.encode())
+
+    def _hear_children(self) -> None:
+        """Note what forked children have told."""
+        number = self.told.fileno()
+        if _place(number) != self.told_place:
+            return
+        for line in os.pread(number, os.fstat(number).st_size, 0).splitlines():
+            with suppress(ValueError):  # a child that was killed may have told half
+                kind, file, stamp = json.loads(line)
+                self._add(kind, file, tuple(stamp) if stamp else None)
 
     def files(self, beside: set[str]) -> list[str]:
         """Return the files read and the folders listed that are the user's own.
@@ -111,6 +146,8 @@ class FileWatch:
         that the notebook, or a process it started, has written, what was opened to read
         or write and has changed since, and folders that it has written into.
         """
+        with suppress(OSError):
+            self._hear_children()
         files = set(self.read)
         files |= {
             file
@@ -171,6 +208,12 @@ def _stamp(file: str) -> Stamp | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
+def _place(number: int) -> tuple[int, int]:
+    """Return what tells an open file from all others."""
+    stat = os.fstat(number)
+    return stat.st_dev, stat.st_ino
+
+
 def _is_import() -> bool:
     """Tell whether it is the search for a module that now lists a folder."""
     frame = sys._getframe(2)
@@ -198,7 +241,8 @@ def is_own(path: str, folder: str) -> bool:
     if any(part.startswith(".") or part.endswith(METADATA) for part in rest):
         return False
     made = (tempfile.gettempdir(), user_cache_dir())  # by programs, for a while
-    places = [*SYSTEM, *made, *map(os.environ.get, CACHES)]
+    named = [os.path.expanduser(os.environ.get(name, "")) for name in CACHES]
+    places = [*SYSTEM, *made, *named]
     kept = [place for place in places if place and not _is_below(folder, [place])]
     return path not in kept and not _is_below(path, kept)
 

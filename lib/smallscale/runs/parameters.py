@@ -132,6 +132,8 @@ class Parameter:
         for item in _split(self.name, text):
             if ":" in item.text and self.kind in (int, float) and not item.quoted:
                 numbers = _spread(self.name, item.text)
+                for part in item.text.split(":"):  # 1e3 is a float, here as alone
+                    self.convert(part)
                 values += [self.convert(str(number)) for number in numbers]
             else:
                 values.append(self.convert(item.text))

@@ -27,8 +27,11 @@ def digest(record: str, arrays: dict[str, np.ndarray]) -> str:
 
 
 def write(path: str | Path, record: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays and a JSON record to `path`, by one rename; folders are made."""
-    path = Path(path)
+    """Write arrays and a JSON record to `path`, by one rename; folders are made.
+
+    A `~` in front of the path is the home folder, as it is for `read`.
+    """
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"version": VERSION, "record": record, "digest": digest(record, arrays)}
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -46,7 +49,8 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises FileNotFoundError, and ValueError, one line, for a file that is not a whole
     checkpoint of this version.
     """
-    if not Path(path).is_file():
+    path = Path(path).expanduser()
+    if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     metadata, arrays = _opened(path)
     version = metadata.get("version")
@@ -67,7 +71,7 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return contents, arrays
 
 
-def _opened(path: str | Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def _opened(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Return the metadata and the arrays of a safetensors file."""
     try:
         with safe_open(path, framework="numpy") as file:
