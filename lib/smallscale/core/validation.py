@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-NO_NUMBERS = (str, bytes, bytearray, np.timedelta64, np.datetime64)
+NO_NUMBERS = (str, bytes, bytearray, np.timedelta64, np.datetime64, bool, np.bool_)
 LARGEST_SHOWN = 60  # characters of a given value in a message
 
 
@@ -82,8 +82,8 @@ def finite_number(
 ) -> float:
     """Return `value` as float: a finite number, least <= value <= most.
 
-    above, below: bounds that are themselves excluded. NaN, infinity and text are
-    refused.
+    above, below: bounds that are themselves excluded. NaN, infinity, text, True and
+    False are refused.
 
     >>> finite_number("eps", torch.tensor(0.5), least=0)
     0.5
@@ -226,13 +226,13 @@ def _unmasked(name: str, values: Any) -> None:
 def as_float(value: Any) -> float:
     """Return a Python, numpy or torch number as float; NaN for what is not a number.
 
-    Text is no number, even where it spells one, and neither is a time or what is
+    Text is no number, even where it spells one, and neither is True, a time or what is
     masked. The check that follows refuses NaN, with the argument's name.
 
     >>> as_float(np.float32(0.5)), as_float("0.5")
     (0.5, nan)
     """
-    if isinstance(value, NO_NUMBERS) or is_masked(value):
+    if is_masked(value) or isinstance(_item(value), NO_NUMBERS):
         return math.nan
     try:
         return float(value)
