@@ -1,11 +1,12 @@
 """Do seeds repeat, and leave the global generator as it was?"""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallscale.core.seeds import replicate_seeds, seeded
+from smallscale.core.seeds import generator_or_new, replicate_seeds, seeded
 
 
 def test_seeded_draws_the_same_and_puts_back():
@@ -45,3 +46,13 @@ def test_replicates_of_seed_zero_are_the_first_numbers(n) -> None:
 def test_replicates_of_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="n must be a whole number, at least 1"):
         replicate_seeds(0, 0)
+
+
+def test_a_generator_is_torchs_own_or_a_new_one() -> None:
+    own = torch.Generator().manual_seed(7)
+    assert generator_or_new(own) is own
+    first = torch.rand(3, generator=generator_or_new(None))
+    assert torch.equal(torch.rand(3, generator=generator_or_new(None)), first)
+    for other in (0, 3, True, np.random.default_rng(0)):
+        with pytest.raises(ValueError, match=r"generator must be a torch.Generator"):
+            generator_or_new(other)

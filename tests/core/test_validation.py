@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -155,6 +156,10 @@ def test_finite_number_takes_numbers_of_every_library(half: Any) -> None:
         (b"0.5", "b'0.5'"),
         (None, "None"),
         (1j, "1j"),
+        (True, "True"),
+        (np.True_, "np.True_"),
+        (torch.tensor(False), "tensor(False)"),
+        (np.array(True), "array(True)"),
         ([0.5, 1.0], "[0.5, 1.0]"),
         (torch.tensor([0.5, 1.0]), "tensor([0.5000, 1.0000])"),
     ],
@@ -319,6 +324,36 @@ def test_as_array_refuses_what_cannot_become_its_type() -> None:
         as_array("x", ["one"], dtype=float)
     with refused(words + "dict"):
         as_array("x", {}, dtype=float)
+
+
+@pytest.mark.parametrize("kind", [">f8", ">f4", ">i4", ">i2", ">c16"])
+def test_as_tensor_takes_every_order_of_bytes(kind: str) -> None:
+    numbers = as_tensor("x", np.array([1, 258], dtype=kind))
+    assert numbers.tolist() == [1, 258]  # 258 is 513 read the other way round
+    assert numbers.dtype == as_tensor("x", np.array([1], dtype=kind[1:])).dtype
+
+
+def test_as_tensor_says_what_to_do_with_long_doubles() -> None:
+    if np.longdouble == np.float64 or np.finfo(np.longdouble).bits == 64:
+        pytest.skip("a long double is a double on this machine")
+    long = np.zeros(2, dtype=np.longdouble)
+    words = f"x must be of a type that torch has; got {long.dtype}"
+    with refused(f"{words}: give x.astype(np.float64)"):
+        as_tensor("x", long)
+
+
+@pytest.mark.parametrize("kind", ["M8[h]", "m8[s]", "M8[ns]"])
+def test_a_time_is_no_number(kind: str) -> None:
+    """Read as a float it is a count of whatever unit it happens to have."""
+    times = np.array([1, 2], dtype=kind)
+    numbers = "x must be numbers: an array, a tensor or a list; got "
+    for given in (times, list(times), pd.Series(times)):
+        with pytest.raises(ValueError, match=numbers):
+            as_array("x", given, dtype=float)
+        with pytest.raises(ValueError, match=numbers):
+            finite("x", given)
+    with pytest.raises(ValueError, match="x must be a finite number"):
+        finite_number("x", times[0])
 
 
 MASKED = np.ma.array([1.0, 0.0, 3.0], mask=[False, True, True])

@@ -328,3 +328,9 @@ def test_the_weight_is_that_of_the_gradient() -> None:
     for wrong in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="beta"):
             gradient_weight([0.0], wrong)
+
+
+def test_true_and_false_are_no_log_probabilities():
+    for pairs in ([True, False], np.array([True, False])):
+        with pytest.raises(ValueError, match="policy_chosen must be real numbers"):
+            preference_loss(pairs, [0, 0], [0, 0], [0, 0], beta=0.1)

@@ -197,3 +197,11 @@ def test_what_is_no_review_is_counted_as_it_was_written(
     off = proxy.reference[proxy.reviews :] / data.reference[-1]
     assert off.tolist() == pytest.approx([0.75, 0.25])
     assert review_model().config.vocab_size == len(WORDS)
+
+
+@pytest.mark.parametrize("pairs", [[[0.9, -1]], [[0, -1]], [[0, 2]], [[True, False]]])
+def test_pairs_are_positions_of_texts(pairs: Any) -> None:
+    """0.9 was cut to 0, and -1 the last text."""
+    texts = padded_answers([[0], [0]], [[0], [1]])
+    with pytest.raises(ValueError, match="pairs must be"):
+        fit_word_pairs(texts, pairs, 2)

@@ -89,3 +89,28 @@ def test_a_small_description_by_hand(tmp_path: Path) -> None:
         "fileObject": {"@id": "a.csv"},
         "extract": {"column": "x y"},
     }
+
+
+def described_files(folder: Path, *names: str) -> list[str]:
+    for name in names:
+        (folder / name).write_text("a,b\n1,2\n", encoding="utf-8")
+    found = describe_folder(folder, list(names), [])["distribution"]
+    return [file["encodingFormat"] for file in found]
+
+
+def test_endings_are_known_whatever_their_case(tmp_path: Path) -> None:
+    assert described_files(tmp_path, "A.CSV", "b.tsv", "c.parquet") == [
+        "text/csv",
+        "text/tab-separated-values",
+        "application/vnd.apache.parquet",
+    ]
+    with pytest.raises(ValueError, match=r"files must end in one of .csv, .*'d.bin'"):
+        described_files(tmp_path, "d.bin")
+
+
+def test_fields_of_one_id_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    fields = dict.fromkeys(("a b", "a-b"), ("what", "sc:Text"))
+    records = [Records("rows", "a.csv", fields, {})]
+    with pytest.raises(ValueError, match=r"@id differ; \['rows/a-b'\] comes twice"):
+        describe_folder(tmp_path, ["a.csv"], records)

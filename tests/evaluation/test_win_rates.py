@@ -87,3 +87,14 @@ def test_what_is_no_table_of_scores_is_refused_in_one_line(
     with pytest.raises(ValueError, match=says) as refusal:
         mean_win_rate(table)
     assert "\n" not in str(refusal.value)
+
+
+def test_times_are_no_scores():
+    table = pd.DataFrame({"a": pd.to_datetime(["2020", "2021"]), "b": [1, 2]})
+    with pytest.raises(
+        ValueError, match=r"table must hold numbers; \['a'\] holds times"
+    ):
+        mean_win_rate(table)
+    spans = pd.DataFrame({"a": pd.to_timedelta([1, 2], unit="h"), "b": [1, 2]})
+    with pytest.raises(ValueError, match="holds times"):
+        mean_win_rate(spans)

@@ -681,3 +681,14 @@ def test_the_yardsticks_exist() -> None:
     for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH):
         with sdpa_kernel(backend):
             assert F.scaled_dot_product_attention(Q, Q, Q).shape == Q.shape
+
+
+@pytest.mark.parametrize("level", ["online", "tiled", "cpp"])
+def test_a_block_longer_than_any_sequence_is_one_tile(level: str) -> None:
+    """4 * 2^62 keys in a tile do not fit into a machine word."""
+    if level == "cpp" and compiled.missing():
+        pytest.skip(compiled.missing())
+    q = torch.randn(1, 1, 8, 4, generator=torch.Generator().manual_seed(0))
+    whole = attention(q, q, q, level=level, block=8)
+    for block in (2**31, 2**62, 10**30):
+        assert torch.equal(attention(q, q, q, level=level, block=block), whole)

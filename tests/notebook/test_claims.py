@@ -171,3 +171,11 @@ def test_what_is_masked_was_not_measured():
         Claims("small").metric("a", np.ma.masked)
     with pytest.raises(ValueError, match="must not be masked"):
         Claims("small").add("A", measured=np.ma.masked, holds=True)
+
+
+def test_the_papers_number_may_be_a_number():
+    claims = Claims("small").add(
+        "A", measured=0.51, holds=True, paper=0.5, tolerance=np.float64(0.02)
+    )
+    for text in ("0.5", "0.02"):
+        assert f">{text}</td>" in claims._html()

@@ -47,6 +47,13 @@ def test_every_column_of_a_table_has_a_name(shown: list[Output]) -> None:
     assert "<td>pgd</td>" in html
 
 
+def test_a_counted_index_with_a_name_is_a_column(shown: list[Output]) -> None:
+    epochs = pd.RangeIndex(1, 3, name="epoch")
+    data = pd.DataFrame({"loss": [0.5, 0.25]}, index=epochs)
+    figure(plt.figure(), title="Falling", alt="A curve", data=data)
+    assert "<th>epoch</th>" in shown[-1].data["text/html"]
+
+
 def test_an_index_may_have_the_name_of_a_column(shown: list[Output]) -> None:
     frame = pd.DataFrame({"x": [1]}, index=pd.Index([7], name="x"))
     figure(plt.figure(), title="t", alt="a", data=frame)

@@ -124,3 +124,18 @@ def test_whole_numbers_have_the_same_scores_faster(seed: int, slots: int) -> Non
     found = scores_of_whole_numbers(70, last, weight, match, filled).T
     usual = retrieval_scores(last.T, weight.T, match.T, 70, where=filled.T)
     assert found == pytest.approx(usual, rel=1e-12)
+
+
+def test_terms_are_scaled_whatever_their_size() -> None:
+    """-1e308, 0 and 1e308 are 0, 1/2 and 1 of their span, 2e308, which no float is."""
+    large = [-1e308, 0.0, 1e308]
+    found = retrieval_scores([0, 0, 0], large, [0, 0, 0], 0)
+    assert found.tolist() == [1.0, 1.5, 2.0]
+    small = retrieval_scores([0, 0, 0], [-1, 0, 1], [0, 0, 0], 0)
+    assert found.tolist() == small.tolist()
+
+
+def test_times_are_given_in_hours() -> None:
+    hours = np.array(["2023-02-13T08", "2023-02-13T09"], dtype="M8[h]")
+    with pytest.raises(ValueError, match=r"last_access must be numbers.*hours"):
+        retrieval_scores(hours, [1, 3], [0, 5], hours[1])

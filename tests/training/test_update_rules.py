@@ -339,3 +339,10 @@ def test_bs_is_a_count() -> None:
     x = torch.zeros(1, requires_grad=True)
     with pytest.raises(ValueError, match="bs must be a whole number, at least 1"):
         SophiaG([x]).step(bs=0)
+
+
+@pytest.mark.parametrize("coefficients", [("a", 1, 1), (1.0, math.nan, 1.0)])
+def test_muons_coefficients_are_numbers(coefficients):
+    matrix = torch.eye(2, requires_grad=True)
+    with pytest.raises(ValueError, match=r"ns_coefficients\[.\] must be a finite"):
+        Muon([matrix], ns_coefficients=coefficients)

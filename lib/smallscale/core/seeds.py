@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Generator
 
-from smallscale.core.validation import whole_number
+from smallscale.core.validation import require, shown, whole_number
 
 
 @contextmanager
@@ -30,6 +32,25 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
             with torch.cuda.device(each):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def generator_or_new(generator: Any) -> Generator:
+    """Return the generator that was given; for None a private one seeded 0.
+
+    Raises ValueError for what is no torch.Generator, a seed or numpy's among them.
+
+    >>> generator_or_new(None).initial_seed()
+    0
+    """
+    if generator is None:
+        return Generator().manual_seed(0)
+    require(
+        isinstance(generator, Generator),
+        "generator must be a torch.Generator, as torch.Generator().manual_seed(0), or "
+        f"None; got {shown(generator)}",
+    )
+    own: Generator = generator
+    return own
 
 
 def replicate_seeds(seed: int, n: int) -> range:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+NO_NUMBERS = (str, bytes, bytearray, np.timedelta64, np.datetime64, bool, np.bool_)
 LARGEST_SHOWN = 60  # characters of a given value in a message
 
 
@@ -81,8 +82,8 @@ def finite_number(
 ) -> float:
     """Return `value` as float: a finite number, least <= value <= most.
 
-    above, below: bounds that are themselves excluded. NaN, infinity and text are
-    refused.
+    above, below: bounds that are themselves excluded. NaN, infinity, text, True and
+    False are refused.
 
     >>> finite_number("eps", torch.tensor(0.5), least=0)
     0.5
@@ -149,13 +150,23 @@ def vectors(**arguments: Any) -> list[NDArray[np.float64]]:
 def as_tensor(name: str, values: Any) -> Tensor:
     """Return numbers of any library as a tensor, sharing memory where it can.
 
+    Numbers in another order of bytes are copied into the machine's own. Long doubles,
+    which torch has not, are refused.
+
     >>> as_tensor("images", np.zeros((3, 8, 8))).shape
     torch.Size([3, 8, 8])
     """
     _unmasked(name, values)
-    # torch has no negative strides, so a reversed array (x[::-1]) is copied.
-    if isinstance(values, np.ndarray) and any(step < 0 for step in values.strides):
-        values = values.copy()
+    if isinstance(values, np.ndarray):
+        longer = values.dtype in (np.longdouble, np.clongdouble)
+        longer = longer and values.dtype not in (np.float64, np.complex128)
+        least = f"{name} must be of a type that torch has; got {values.dtype}"
+        require(not longer, f"{least}: give x.astype(np.float64)")
+        if not values.dtype.isnative:  # torch has no other order of bytes
+            values = values.astype(values.dtype.newbyteorder("="))
+        # Nor negative strides, so a reversed array (x[::-1]) is copied.
+        if any(step < 0 for step in values.strides):
+            values = values.copy()
     try:
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -182,6 +193,8 @@ def as_array(name: str, values: Any, *, dtype: Any = None) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{wanted}; got {type(values).__name__}") from error
     require(given.dtype.kind not in "SU", f"{wanted}; got text")
+    times = f"{wanted}; got {given.dtype}: say how many hours, or days, as numbers"
+    require(given.dtype.kind not in "mM", times)
     return array
 
 
@@ -213,13 +226,13 @@ def _unmasked(name: str, values: Any) -> None:
 def as_float(value: Any) -> float:
     """Return a Python, numpy or torch number as float; NaN for what is not a number.
 
-    Text is no number, even where it spells one, and neither is a masked one. The check
-    that follows refuses NaN, with the argument's name.
+    Text is no number, even where it spells one, and neither is True, a time or what is
+    masked. The check that follows refuses NaN, with the argument's name.
 
     >>> as_float(np.float32(0.5)), as_float("0.5")
     (0.5, nan)
     """
-    if isinstance(value, (str, bytes, bytearray)) or is_masked(value):
+    if is_masked(value) or isinstance(_item(value), NO_NUMBERS):
         return math.nan
     try:
         return float(value)

@@ -234,6 +234,8 @@ def real_tensor(name: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
         tensor = values
     else:
+        array = as_array(name, values)
+        require(array.dtype != bool, f"{name} must be real numbers; got True and False")
         tensor = torch.from_numpy(np.array(as_array(name, values, dtype=float)))
     real = not tensor.is_complex() and tensor.dtype != torch.bool
     require(real, f"{name} must be real numbers; got {type_and_shape(tensor)}")

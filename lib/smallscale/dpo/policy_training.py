@@ -18,6 +18,7 @@ from smallscale.core.validation import (
     finite_number,
     flag,
     require,
+    type_and_shape,
     whole_number,
 )
 from smallscale.dpo.answers import Answers, all_logps, answer_logps
@@ -99,7 +100,7 @@ def train_preferences(
     steps, batch_size = int(steps), int(batch_size)
     device = next(in_single_precision(policy).parameters()).device
     texts = texts.to(device)
-    pairs = _checked_pairs(pairs, len(texts)).to(device)
+    pairs = checked_pairs(pairs, len(texts)).to(device)
     fixed = _checked_reference(reference, policy, texts).to(device)
     order = PairOrder(len(pairs), batch_size)
     rows: list[dict[str, float]] = []
@@ -201,16 +202,18 @@ def _pair_logps(policy: nn.Module, texts: Answers, pairs: Tensor) -> Tensor:
     return answer_logps(policy, texts[read])[place]
 
 
-def _checked_pairs(pairs: Any, texts: int) -> Tensor:
+def checked_pairs(pairs: Any, texts: int) -> Tensor:
     """Return pairs as (n, 2) of int64, all of them positions in this many texts."""
     order = torch.from_numpy(np.array(as_array("pairs", pairs)))  # a copy
     require(
         order.ndim == 2
         and order.shape[1] == 2
         and len(order) > 0
-        and not order.is_floating_point(),
+        and not order.is_floating_point()
+        and not order.is_complex()
+        and order.dtype != torch.bool,
         "pairs must be (n, 2) whole numbers, chosen and rejected, n at least 1; got "
-        f"{tuple(order.shape)}",
+        f"{type_and_shape(order)}",
     )
     least, most = int(order.min()), int(order.max())
     require(

@@ -20,7 +20,7 @@ from smallscale.dpo.answers import Answers, padded_answers
 from smallscale.dpo.frontier import PreferenceData
 from smallscale.dpo.optimum import best_of_n, optimal_policy
 from smallscale.dpo.policies import END, START
-from smallscale.dpo.policy_training import PairOrder
+from smallscale.dpo.policy_training import PairOrder, checked_pairs
 from smallscale.dpo.reviews import Reviews, measure
 from smallscale.models.generation import positions
 from smallscale.training.loop import in_single_precision, minimise
@@ -69,10 +69,12 @@ def fit_word_pairs(
     ridge: what a standard normal prior on each weight amounts to at 1. It is above 0,
     so that the minimum is one and finite.
     The problem is convex, and L-BFGS solves it: no rate, no batches, no seed.
+    Raises ValueError for a ridge that is not above 0, and for what is no position in
+    the texts.
     """
     finite_number("ridge", ridge, above=0)
     model = WordPairReward(vocabulary)
-    order = torch.as_tensor(np.asarray(pairs)).long()
+    order = checked_pairs(pairs, len(texts))
     optimizer = torch.optim.LBFGS(
         model.parameters(), max_iter=NEWTON_STEPS, line_search_fn="strong_wolfe"
     )
@@ -130,9 +132,10 @@ def fit_transformer_reward(
 ) -> TransformerReward:
     """Return a `TransformerReward` that starts from the reference and minimises
     `bradley_terry_loss` on the pairs: by the same steps, in the same order, at the same
-    rate as `train_preferences` trains a policy.
+    rate as `train_preferences` trains a policy. Raises ValueError for what is no
+    position in the texts.
     """
-    order = torch.as_tensor(np.asarray(pairs)).long()
+    order = checked_pairs(pairs, len(texts))
     visits = PairOrder(len(order), batch_size)
     model = TransformerReward(reference)
     texts = texts.to(model.head.weight.device)

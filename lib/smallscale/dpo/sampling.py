@@ -5,6 +5,7 @@ from torch import Generator, Tensor, nn
 
 from smallscale.core.devices import few_threads
 from smallscale.core.modes import eval_mode
+from smallscale.core.seeds import generator_or_new
 from smallscale.core.validation import require, whole_number
 from smallscale.dpo.answers import most_tokens
 from smallscale.dpo.losses import real_tensor
@@ -29,7 +30,7 @@ def sample_completions(
     positions.
     """
     _check_length(policy, prompts, max_new_tokens)
-    generator = Generator().manual_seed(0) if generator is None else generator
+    generator = generator_or_new(generator)
     ids = prompts.to(next(policy.parameters()).device)
     cache = None  # of keys and values: each step reads only the newest token
     written = torch.full((len(ids), 0), end_token)

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from smallscale.core.validation import require, shown
+
 TERMS = (
     "citeAs column equivalentProperty extract field fileObject fileProperty fileSet "
     "format includes isLiveDataset jsonPath key md5 parentField path recordSet "
@@ -31,6 +33,8 @@ CONTEXT = {
 FORMATS = {
     ".csv": "text/csv",
     ".gz": "application/gzip",
+    ".tsv": "text/tab-separated-values",
+    ".parquet": "application/vnd.apache.parquet",
     ".json": "application/json",
     ".jsonl": "application/jsonlines",
     ".txt": "text/plain",
@@ -59,8 +63,17 @@ def describe_folder(
 
     files: their paths in it, with forward slashes. records: what stands in some of
     them. about: what schema.org asks of a data set, such as name and description.
-    Raises OSError for a file that cannot be read.
+    Raises OSError for a file that cannot be read, and ValueError for a file of a format
+    that is not in FORMATS, and for records or fields that would share one @id.
     """
+    ids = [each.name for each in records]
+    ids += [_field_id(each, field) for each in records for field in each.fields]
+    again = sorted({each for each in ids if ids.count(each) > 1})
+    require(
+        not again,
+        f"records must have names and fields whose @id differ; {shown(again)} comes "
+        "twice: a space counts as a hyphen",
+    )
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -72,6 +85,12 @@ def describe_folder(
 
 
 def _file(folder: Path, name: str) -> dict[str, str]:
+    ending = Path(name).suffix.lower()
+    require(
+        ending in FORMATS,
+        f"files must end in one of {', '.join(FORMATS)}; got {shown(name)}: describe "
+        "it under another name, or leave it out",
+    )
     content = (folder / name).read_bytes()
     return {
         "@type": "cr:FileObject",
@@ -79,7 +98,7 @@ def _file(folder: Path, name: str) -> dict[str, str]:
         "name": name,
         "contentUrl": name,
         "contentSize": f"{len(content)} B",
-        "encodingFormat": FORMATS[Path(name).suffix],
+        "encodingFormat": FORMATS[ending],
         "sha256": sha256(content).hexdigest(),
     }
 
@@ -92,7 +111,7 @@ def _record_set(records: Records) -> dict[str, Any]:
         "field": [
             {
                 "@type": "cr:Field",
-                "@id": f"{records.name}/{field}".replace(" ", "-"),
+                "@id": _field_id(records, field),
                 "name": field,
                 "description": meaning,
                 "dataType": kind,
@@ -106,3 +125,7 @@ def _record_set(records: Records) -> dict[str, Any]:
             for field, (meaning, kind) in records.fields.items()
         ],
     }
+
+
+def _field_id(records: Records, field: str) -> str:
+    return f"{records.name}/{field}".replace(" ", "-")

@@ -56,6 +56,8 @@ def _checked_scores(table: Any) -> tuple[pd.Index, np.ndarray]:
         scores = table.to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise ValueError("table must hold numbers alone; it holds others") from error
+    times = [str(name) for name, kind in table.dtypes.items() if kind.kind in "mM"]
+    require(not times, f"table must hold numbers; {shown(times)} holds times")
     text = [str(name) for name in table if table[name].map(_is_text).any()]
     require(not text, f"table must hold numbers; {shown(text)} holds text")
     return table.index, scores

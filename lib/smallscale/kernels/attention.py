@@ -44,6 +44,7 @@ from smallscale.kernels.sight import causal_mask
 LEVELS = ("naive", "online", "tiled", "cpp", "triton")
 ALIGNMENTS = ("top-left", "bottom-right")
 SMALLER = 2.0**-20  # what level naive multiplies values near the largest number with
+LARGEST_BLOCK = 2**31  # more than any sequence has; a machine word holds its multiples
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -110,7 +111,7 @@ def attention(
     if level == "naive":
         out, lse = naive(q, k, v, scale, offset, return_lse=return_lse)
     else:
-        out, lse = _flash(q, k, v, level, scale, offset, int(block))
+        out, lse = _flash(q, k, v, level, scale, offset, min(int(block), LARGEST_BLOCK))
     return (out, lse) if return_lse else out
 
 

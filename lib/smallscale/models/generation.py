@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from smallscale.core.modes import eval_mode
+from smallscale.core.seeds import generator_or_new
 from smallscale.core.validation import finite_number, require, whole_number
 from smallscale.models.encoding import common_length, encode_prompts, turn_end
 
@@ -181,15 +182,15 @@ def _uniforms(
     n: int, steps: int, generator: Generator | Sequence[Generator] | None
 ) -> Tensor:
     """Return (n, steps) numbers in [0, 1), drawn before anything is written."""
-    if generator is None:
-        generator = Generator().manual_seed(0)
-    if isinstance(generator, Generator):
+    if generator is None or not isinstance(generator, Sequence):
+        generator = generator_or_new(generator)
         return torch.rand(n, steps, generator=generator, dtype=torch.double)
     require(
         len(generator) == n,
         f"generator must be one, or one for each of {n} texts; got {len(generator)}",
     )
-    rows = [torch.rand(steps, generator=g, dtype=torch.double) for g in generator]
+    each = [generator_or_new(g) for g in generator]
+    rows = [torch.rand(steps, generator=g, dtype=torch.double) for g in each]
     return torch.stack(rows) if rows else torch.zeros(0, steps)
 
 

@@ -52,8 +52,8 @@ class Claims:
         *,
         measured: Any,
         holds: bool,
-        tolerance: str = "",
-        paper: str = "",
+        tolerance: Any = "",
+        paper: Any = "",
         reproduced: bool | None = None,
         judged_at: tuple[str, ...] = ("small", "medium", "full"),
     ) -> Self:
@@ -63,7 +63,7 @@ class Claims:
         measured: the number of this run, or a text with several.
         holds: the verdict; True or False, as a boolean of Python, numpy or torch.
         tolerance: what would still count as holding.
-        paper: the published number.
+        paper: the published number, or a text with several.
         reproduced: whether this run came to the same; None where it cannot be compared.
         judged_at: the scales at which the verdict counts; elsewhere it is only printed.
 
@@ -82,8 +82,8 @@ class Claims:
             "statement": statement,
             "measured": _as_text(measured),
             "holds": _true_or_false("holds", holds),
-            "tolerance": tolerance,
-            "paper": paper,
+            "tolerance": _as_text(tolerance),
+            "paper": _as_text(paper),
             "reproduced": reproduced,
             "judged": self.scale in judged_at,
         }

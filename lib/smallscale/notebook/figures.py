@@ -81,7 +81,7 @@ def _sentence(text: str) -> str:
 def _frame(data: Any) -> pd.DataFrame:
     """Return the numbers as a table in which every column has a name."""
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
-    if not isinstance(frame.index, pd.RangeIndex):
+    if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None:
         frame = frame.reset_index(allow_duplicates=True)
     return frame
 

@@ -78,6 +78,10 @@ def _scaled_to_unit(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (values - least) / (most - least) over the last axis; 1/2 if constant."""
     least = values.min(-1, keepdims=True, where=counts, initial=np.inf)
     most = values.max(-1, keepdims=True, where=counts, initial=-np.inf)
+    with np.errstate(over="ignore"):
+        overflows = np.isposinf(most - least).any()
+    if overflows:  # halves, which are exact, have a difference
+        return _scaled(values / 2, least / 2, most / 2)
     return _scaled(values, least, most)
 
 

@@ -409,6 +409,8 @@ def _check_settings(settings: Settings) -> None:
         coefficients = settings["ns_coefficients"]
         three = isinstance(coefficients, (tuple, list)) and len(coefficients) == 3
         require(three, f"ns_coefficients must be three numbers; got {coefficients!r}")
+        for i, coefficient in enumerate(coefficients):
+            finite_number(f"ns_coefficients[{i}]", coefficient)
         rule = settings["adjust_lr_fn"]
         if rule is not None:
             one_of("adjust_lr_fn", rule, RATE_RULES)

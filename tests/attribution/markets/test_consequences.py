@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from smallscale.attribution.markets.consequences import (
@@ -176,3 +177,25 @@ def test_the_best_joint_choice_is_that_of_trying_all() -> None:
     best = max(options.quality(efforts) for efforts in every)
     assert options.quality(best_joint_efforts(options)) == best
     assert best > options.quality(np.array([2, 2]))
+
+
+@pytest.mark.parametrize("empty", [0, 1, 3])
+def test_a_document_without_tokens_changes_nothing(empty: int) -> None:
+    """All documents with tokens are alike, so it is no matter which are drawn."""
+    alike = cycle(1, 31)
+    windows = np.array([[0, 1, 2, 3, 4, 5, 0, 1]])
+    full = [alike] * 3
+    more = [*full[:empty], alike[:0], *full[empty:]]
+    author = [0, 1, 2]
+    authors = [*author[:empty], 1, *author[empty:]]  # it is author 1's
+    found = [
+        removals(
+            count_ngrams([[d] for d in documents], windows, 4, VOCABULARY),
+            whose,
+            [len(d) for d in documents],
+            completions=2,
+        )
+        for documents, whose in ((full, author), (more, authors))
+    ]
+    assert found[1].notna().all(axis=None)
+    pd.testing.assert_frame_equal(found[1], found[0])

@@ -7,6 +7,7 @@ import copy
 import math
 import warnings
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -666,3 +667,34 @@ def test_the_targeted_dlr_loss_sees_through_scaled_logits():
 def test_the_targeted_dlr_loss_needs_four_classes():
     with pytest.raises(ValueError, match=r"at least 4 classes; got 3: use loss='ce'"):
         pgd(network(3), some_images(1), [0], 0.1, targeted=True, loss="dlr")
+
+
+@pytest.mark.parametrize("attack", [pgd, autoattack])
+@pytest.mark.parametrize("generator", [0, 3, np.random.default_rng(0)])
+def test_a_generator_is_torchs(attack: Any, generator: Any) -> None:
+    images = torch.full((1, 1, 1, 2), 0.5)
+    with pytest.raises(ValueError, match=r"generator must be a torch.Generator"):
+        attack(lambda x: x.flatten(1), images, [0], 0.1, generator=generator)
+
+
+@pytest.mark.parametrize("bounds", [{0.0, 1.0}, {0.0: 0, 1.0: 1}])
+def test_bounds_have_an_order(bounds: Any) -> None:
+    images = torch.full((1, 1, 1, 2), 0.5)
+    with pytest.raises(ValueError, match=r"bounds must be \(low, high\), two numbers"):
+        pgd(lambda x: x.flatten(1), images, [0], 0.1, bounds=bounds)
+
+
+def test_bounds_may_be_of_any_library() -> None:
+    images = torch.full((1, 1, 1, 2), 0.25)
+    found = [
+        pgd(lambda x: x.flatten(1), images, [0], 0.1, steps=2, bounds=bounds)
+        for bounds in ((0.0, 1.0), [0, 1], np.array([0.0, 1.0]), iter([0.0, 1.0]))
+    ]
+    for other in found:
+        assert torch.equal(other, found[0])
+
+
+def test_targeted_is_true_or_false() -> None:
+    images = torch.full((1, 1, 1, 2), 0.5)
+    with pytest.raises(ValueError, match="targeted must be True or False; got 'no'"):
+        pgd(lambda x: x.flatten(1), images, [0], 0.1, targeted="no")

@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -174,3 +175,9 @@ def test_errors_are_shares_of_a_baselines_by_hand() -> None:
     assert math.isnan(steady.relative_CE["blur"])
     with pytest.raises(ValueError, match="the same corruptions and severities"):
         corruption_errors(table, baseline[:1], **clean)
+
+
+@pytest.mark.parametrize("severity", [True, np.True_])
+def test_a_severity_is_a_number(severity):
+    with pytest.raises(ValueError, match="severity must be a whole number from 0 to 5"):
+        corrupt([[[[0.5, 1.0]]]], "brightness", severity)

@@ -98,7 +98,9 @@ def removals(
             order = generator.permutation(others)
             # The first documents of the order go, the one that completes them in part.
             read_up_to = size[order].cumsum()
-            draw[order] = np.clip((read_up_to - tokens) / size[order], 0, 1)
+            beyond = np.maximum(read_up_to - tokens, 0)
+            # Of a document without tokens any part is as good as another.
+            draw[order] = np.minimum(beyond / np.where(size > 0, size, 1)[order], 1)
         lost = before - bits(without)  # (1 + draws, completions)
         if size[others].sum() <= tokens:
             lost[1:] = np.nan

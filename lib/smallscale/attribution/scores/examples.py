@@ -45,9 +45,8 @@ def _as_tensor(name: str, values: Any, keep: bool) -> Tensor:
         keep and not isinstance(values, Tensor)
     ):
         values = as_array(name, values)
-        native = values.dtype.newbyteorder("=")  # torch has no other order of bytes
         # torch warns of arrays that cannot be written.
-        values = values.astype(native, copy=not values.flags.writeable)
+        values = values if values.flags.writeable else values.copy()
     tensor = as_tensor(name, values).detach()
     require(
         tensor.layout == torch.strided and not tensor.is_meta,

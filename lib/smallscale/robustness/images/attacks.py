@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smallscale.core.seeds import generator_or_new
 from smallscale.core.validation import (
     as_float,
     finite_number,
@@ -118,7 +119,8 @@ def pgd(
     tensor([[[[0.5000, 0.7500]]]])
     """
     _check_search(steps, step_size, restarts, random_start, loss)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    targeted = flag("targeted", targeted)
+    generator = generator_or_new(generator)
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
         size = _size_of_step(ball, steps, step_size)
         how = _how(model, ball, y, loss, targeted)

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from smallscale.core.seeds import generator_or_new
 from smallscale.robustness.images.apgd import apgd
 from smallscale.robustness.images.fab import fab
 from smallscale.robustness.images.losses import (
@@ -167,7 +168,7 @@ def autoattack(
     >>> autoattack(two_pixels_as_logits, two_images, [0, 0], 0.25)[1]  # the original
     tensor([[[1., 0.]]])
     """
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = generator_or_new(generator)
     with prepared_for_attack(model, images, labels, eps, norm, bounds) as (ball, y):
         originals = ball.as_images(ball.centre)
         result = originals.clone()

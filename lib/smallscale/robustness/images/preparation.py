@@ -6,7 +6,7 @@ right is refused in one line; what would make the result misleading is warned of
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,8 +79,8 @@ def prepared_for_attack(
         y = y.to(x.device, torch.int64, copy=True)
         inspect_outputs(model, x, y)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        radius = min(ball.eps, farthest(wide, norm, bounds))
-        yield Ball(wide, radius, norm, bounds, dtype=x.dtype), y
+        radius = min(ball.eps, farthest(wide, norm, ball.bounds))
+        yield Ball(wide, radius, norm, ball.bounds, dtype=x.dtype), y
 
 
 def checked_ball(
@@ -109,6 +109,8 @@ def checked_bounds(bounds: Any) -> Bounds:
     try:
         low, high = (as_float(end) for end in bounds)
     except (TypeError, ValueError):  # not two of anything
+        low = high = math.nan
+    if isinstance(bounds, (Set, Mapping)):  # which have no order
         low = high = math.nan
     message = "bounds must be (low, high), two numbers with low < high"
     require(low < high, f"{message}; got {shown(bounds)}")

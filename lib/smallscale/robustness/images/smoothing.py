@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from scipy.stats import beta, norm
 from torch import Generator, Tensor
 
+from smallscale.core.seeds import generator_or_new
 from smallscale.core.validation import (
     as_tensor,
     finite,
@@ -59,7 +60,7 @@ def smoothed(
     finite_number("alpha", alpha, above=0, below=1)
     samples = whole_number("samples", samples, least=10)
     images = _checked_images(images)
-    generator = Generator().manual_seed(0) if generator is None else generator
+    generator = generator_or_new(generator)
     to_select = votes(model, images, sigma, samples // 10, generator)
     selected = to_select.argmax(1)
     to_estimate = votes(model, images, sigma, samples, generator)

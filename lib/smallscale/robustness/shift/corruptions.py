@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
 
 from smallscale.core.intervals import share_interval
-from smallscale.core.validation import as_tensor, one_of, require
+from smallscale.core.validation import as_float, as_tensor, one_of, require
 from smallscale.training.evaluation import Model, correct
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -142,7 +142,8 @@ def corrupt(images: Any, name: str, severity: int, *, seed: int = 0) -> Tensor:
     x = _checked_images(images)
     one_of("name", name, CORRUPTIONS)
     allowed = f"severity must be a whole number from 0 to {SEVERITIES[-1]}"
-    require(severity in (0, *SEVERITIES), f"{allowed}; got {severity!r}")
+    known = as_float(severity) in (0, *SEVERITIES)  # True is none
+    require(known, f"{allowed}; got {severity!r}")
     if severity == 0:
         return x.clone()
     corruption = CORRUPTIONS[name]
