@@ -136,10 +136,7 @@ def trak(
     >>> trak(model, cross_entropy, (x, y), (x[:2], y[:2]), ridge=1.0).shape
     torch.Size([3, 2])
     """
-    projection = whole_number("projection", projection)
-    seed = whole_number("seed", seed, least=0)
-    finite_number("ridge", ridge, least=0)
-    found = as_models(models)
+    found, projection, seed = _checked_trak(models, projection, ridge, seed)
     generator = Generator().manual_seed(seed)
     products, one_minus_p = [], []
     for model in found:
@@ -241,3 +238,12 @@ def _checked_checkpoints(
         f"lrs must have one rate for each of {len(found)} models; got {len(lrs)}",
     )
     return found, [finite_number("lrs", lr, least=0) for lr in lrs]
+
+
+def _checked_trak(
+    models: Models, projection: int, ridge: float, seed: int
+) -> tuple[list[nn.Module], int, int]:
+    """Return models as a list, projection and seed; ValueError for what is no such."""
+    finite_number("ridge", ridge, least=0)
+    projection = whole_number("projection", projection)
+    return as_models(models), projection, whole_number("seed", seed, least=0)

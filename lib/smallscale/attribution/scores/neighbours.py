@@ -35,8 +35,7 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
     tensor([[1.],
             [0.]], dtype=torch.float64)
     """
-    k = whole_number("k", k)
-    order, hit = _checked_votes(train_x, train_y, test_x, test_y)  # nearest first
+    order, hit, k = _checked_votes(train_x, train_y, test_x, test_y, k)  # nearest first
     n = len(order)
     s = np.zeros(hit.shape)  # (n_train, n_test); row i - 1 is the i-th nearest's value
     s[n - 1] = hit[n - 1] / k * min(k, n) / n  # theorem 1, the farthest
@@ -48,13 +47,15 @@ def knn_shapley(train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int) ->
 
 
 def _checked_votes(
-    train_x: Any, train_y: Any, test_x: Any, test_y: Any
-) -> tuple[np.ndarray, np.ndarray]:
+    train_x: Any, train_y: Any, test_x: Any, test_y: Any, k: int
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Return who is nearest, and whether its label is right, each (n_train, n_test).
 
+    Returns k as well, as a number of Python's.
     order[i, j]: the training point that is the i-th nearest of test point j. hit[i, j]:
     1.0 where it has the test point's label, else 0.0.
     """
+    k = whole_number("k", k)
     train, train_labels = _points("train", train_x, train_y)
     test, test_labels = _points("test", test_x, test_y)
     require(
@@ -66,7 +67,7 @@ def _checked_votes(
     finite_points("train_x", torch.from_numpy(distances.T), what="distance")
     order = distances.argsort(1, kind="stable").T
     hit = (train_labels[order] == test_labels).astype(float)
-    return order, hit
+    return order, hit, k
 
 
 def _points(name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
