@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from smallscale.attribution.markets.explorer import (
+    _most_disputed,
     statement_explorer,
     statement_scene,
 )
@@ -105,6 +106,15 @@ def test_the_widget_opens_on_the_dispute_and_follows_its_sliders_at_once() -> No
     which.value = 0
     assert time.perf_counter() - start < 0.15
     assert "ann gets 100" in view.value
+
+
+def test_the_widget_opens_on_no_tie_unless_all_are_ties() -> None:
+    shapley = [[50, 50], [60, 40], [70, 30]]
+    overlap = [[0, 100], [55, 45], [40, 60]]  # moves 100, 10 and 60 cents
+    assert _most_disputed({"Shapley": shapley, "overlap": overlap}) == 2
+    ties = {"Shapley": [[50, 50], [49, 51]], "overlap": [[40, 60], [0, 100]]}
+    assert _most_disputed(ties) == 1
+    assert _most_disputed({"Shapley": [[100], [100]]}) == 0
 
 
 def test_the_source_line_stands_beside_with_its_file_and_author() -> None:

@@ -36,6 +36,7 @@ AUTHOR_COLOURS = (
     "#999999",
 )
 COMPLETION_CENTS = 100  # paid for each completion
+CLEAR_LEAD = 5  # cents by which the best-paid author is more than about level
 REASONS = 3  # how many of a completion's tokens are given as reasons
 
 TEMPLATE = template("attribution/markets/statement.html.j2")
@@ -54,7 +55,8 @@ def statement_explorer(
 
     The statement has the text by creditor, the payments in cents, the reasons, and the
     line of a document where most of the completion stands. It opens with the first
-    rule, at the completion for which another rule would pay most otherwise.
+    rule, at the completion for which another rule would pay most otherwise, of those
+    without a tie if there are any.
 
     windows: (n, length) tokens, the first `prompt` given. values: rule -> (authors, T),
     the value of every token after the prompts; T = n * (length - prompt). counts: of
@@ -138,10 +140,16 @@ def statement_scene(
 
 
 def _most_disputed(cents: dict[str, list[list[int]]]) -> int:
-    """Return the completion that another rule pays most otherwise than the first."""
+    """Return the completion that another rule pays most otherwise than the first.
+
+    One of those that the first rule pays no two authors about equally, if there are
+    any: who is paid best is then no tie.
+    """
     paid = np.array(list(cents.values()))  # (rules, completions, authors)
-    moved = np.abs(paid - paid[0]).sum(2)  # (rules, completions), in cents
-    return int(moved.max(0).argmax())
+    moved = np.abs(paid - paid[0]).sum(2).max(0)  # (completions,), in cents
+    best = paid[0].max(1, keepdims=True)
+    no_tie = (paid[0] > best - CLEAR_LEAD).sum(1) == 1
+    return int(np.where(no_tie, moved, moved - moved.max() - 1).argmax())
 
 
 def _payment_sentence(
