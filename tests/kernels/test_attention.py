@@ -321,6 +321,13 @@ def test_scales_of_every_size_agree_with_the_oracle(level: str, scale: float) ->
     agrees(level, case)
 
 
+def test_a_scale_that_would_learn_nothing_is_refused() -> None:
+    scale = torch.tensor(0.5, requires_grad=True)
+    with pytest.raises(ValueError, match="scale must take no gradient; multiply q"):
+        attention(*qkv(4, 4), scale=scale)
+    assert attention(*qkv(4, 4), scale=scale.detach()).isfinite().all()
+
+
 @pytest.mark.parametrize("level", DIFFERENTIABLE)
 def test_a_row_that_sees_nothing_has_zero_gradients(level: str) -> None:
     q, k, v = (x.requires_grad_() for x in qkv(40, 10, dtype=torch.float32))

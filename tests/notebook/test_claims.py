@@ -179,3 +179,26 @@ def test_the_papers_number_may_be_a_number():
     )
     for text in ("0.5", "0.02"):
         assert f">{text}</td>" in claims._html()
+
+
+def test_a_column_of_the_table_of_runs_means_one_thing() -> None:
+    claims = Claims("small").metric("error", 0.2, low=0.1, high=0.3, n=5)
+    claims.metric("error", 0.3, low=0.1, high=0.4)  # stated again
+    with pytest.raises(ValueError, match="'error_low' is the column of the low of"):
+        claims.metric("error_low", 7)
+    claims.metric("error_n", 7)  # the second time no size was given
+    with pytest.raises(ValueError, match="'error_n' is the column of the n of metric"):
+        claims.metric("error", 0.3, n=5)
+    assert claims._metrics == {"error": 0.3, "error_n": 7}
+
+
+def test_what_is_no_statement_name_or_size_is_refused() -> None:
+    claims = Claims("small")
+    with pytest.raises(ValueError, match="statement must be a sentence; got 5"):
+        claims.add(5, measured=1, holds=True)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="judged_at must be a tuple of tiny"):
+        claims.add("It is", measured=1, holds=True, judged_at=None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="name must be a word"):
+        claims.metric(5, 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="n of metric m must be a whole number"):
+        claims.metric("m", 1, n=True)

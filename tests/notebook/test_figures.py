@@ -132,3 +132,12 @@ def test_a_note_is_a_sentence_without_quotes(shown: list[Output]) -> None:
     note("It has *two* sides.")
     text = "It has *two* sides."
     assert shown[0].data == {"text/markdown": text, "text/plain": text}
+
+
+def test_a_title_may_have_dollars(shown: list[Output]) -> None:
+    """As mathematics, the second would be an error and the first be set in italics."""
+    for title in ("It costs $5 to $6 a day", r"It is $\frac$ done"):
+        fig, _ = plt.subplots()
+        figure(fig, title=title, alt="Empty axes")
+        assert not fig._suptitle.get_parse_math()  # type: ignore[attr-defined]
+    assert len(shown) == 4

@@ -321,3 +321,7 @@ def test_a_refusal_does_not_repeat_a_value_of_any_length():
     with pytest.raises(Refused, match=r"^seed='999.* 4,802 characters .*whole") as it:
         Parameter("seed", int, 0).parse("9" * 5000)
     assert len(str(it.value)) < 300
+
+
+def test_minus_zero_is_zero_and_no_run_of_its_own(cell: dict[str, Parameter]) -> None:
+    assert str(cell["eps"].convert("-0")) == str(cell["eps"].convert("-0.0")) == "0.0"

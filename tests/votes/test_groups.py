@@ -299,7 +299,7 @@ def test_what_is_no_statement_cannot_be_withdrawn(function, withdrawn) -> None:
     votes = [[1, 1, -1]] * 5 + [[-1, -1, 1]] * 3
     with pytest.raises(ValueError, match="moderated_out must be a list of statement"):
         function(votes, moderated_out=withdrawn)
-    assert len(function(votes, moderated_out={0: "a"})) == 8
+    assert len(function(votes, moderated_out=(0,))) == 8
 
 
 @pytest.mark.parametrize("seed", [None, -1, 0.5])
@@ -307,3 +307,13 @@ def test_a_seed_is_a_whole_number(seed: object) -> None:
     votes = [[1, 1, -1]] * 5 + [[-1, -1, 1]] * 3
     with pytest.raises(ValueError, match="seed must be a whole number, at least 0"):
         opinion_groups(votes, seed=seed)
+
+
+@pytest.mark.parametrize(
+    "flags", [pd.Series([1, 0, 0, 1]), [True, False, False], {0: False}]
+)
+def test_flags_are_no_ids_of_statements(flags: object, camps: Camps) -> None:
+    votes, _ = camps
+    numbered = votes.set_axis(range(votes.shape[1]), axis=1)
+    with pytest.raises(ValueError, match="moderated_out must be a list of statement"):
+        opinion_groups(numbered, moderated_out=flags)  # type: ignore[arg-type]

@@ -339,6 +339,8 @@ def _checked_arguments(
     wanted = "scale must be a finite number, or None for 1 / sqrt(d)"
     finite = scale is None or math.isfinite(as_float(scale))
     require(finite, f"{wanted}; got {shown(scale)}")
+    learnt = isinstance(scale, Tensor) and scale.requires_grad
+    require(not learnt, "scale must take no gradient; multiply q by it instead")
     q, k, v = (_dense(name, x) for name, x in (("q", q), ("k", k), ("v", v)))
     types = (q.dtype, k.dtype, v.dtype)
     if _autocasts(q.device) and set(types) <= set(DTYPES):

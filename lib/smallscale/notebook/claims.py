@@ -7,7 +7,7 @@ that did not reproduce, and says so, is a claim that holds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from numbers import Integral, Real
 from typing import Any, Self
@@ -20,6 +20,7 @@ from smallscale.notebook.scale import SCALES, check_scale
 
 CLAIMS = "application/vnd.smallscale.claims+json"
 
+PARTS = {"low", "high", "n"}  # of a metric, with columns of their own
 COLUMNS = ("Claim", "Measured here", "Tolerance", "Verdict", "The paper", "Reproduced")
 
 
@@ -70,9 +71,12 @@ class Claims:
         Raises ValueError for an empty statement, a verdict that is neither True nor
         False, and an unknown scale.
         """
+        if not isinstance(statement, str):
+            raise ValueError(f"statement must be a sentence; got {statement!r}")
         if not statement.strip():
             raise ValueError("statement must say something; got an empty text")
-        if isinstance(judged_at, str) or set(judged_at) - set(SCALES):
+        listed = isinstance(judged_at, Collection) and not isinstance(judged_at, str)
+        if not listed or any(each not in SCALES for each in judged_at):
             raise ValueError(
                 f"judged_at must be a tuple of {', '.join(SCALES)}; got {judged_at!r}"
             )
@@ -111,7 +115,7 @@ class Claims:
         Raises ValueError for a name that cannot be a column's, for what is no number,
         for one end without the other, and for low above high.
         """
-        if not name.isidentifier():
+        if not (isinstance(name, str) and name.isidentifier()):
             raise ValueError(
                 "name must be a word usable as a column name, such as pgd_accuracy; "
                 f"got {name!r}"
@@ -128,11 +132,11 @@ class Claims:
                 f"low of metric {name} must be at most high; got {low} and {high}"
             )
         size = None if n is None else _number(f"n of metric {name}", n)
-        if size is not None and not (isinstance(size, int) and size >= 1):
+        whole = isinstance(size, int) and not isinstance(_single(n), bool | np.bool_)
+        if size is not None and not (whole and size >= 1):
             raise ValueError(
                 f"n of metric {name} must be a whole number, at least 1; got {n}"
             )
-        self._metrics[name] = _finite(number)
         detail = {
             "whole": isinstance(number, int),
             "unit": str(unit),
@@ -141,12 +145,27 @@ class Claims:
             "high": _as_json(_finite(ends[1])),
         }
         # What was not said is left out: the bench knows it. An end at 0 is said.
-        self._details[name] = {
+        said = {
             key: value
             for key, value in detail.items()
             if value is not None and value is not False and value != ""
         }
+        self._check_columns(name, said)
+        self._metrics[name] = _finite(number)
+        self._details[name] = said
         return self
+
+    def _check_columns(self, name: str, detail: dict[str, Any]) -> None:
+        """Refuse a metric whose name, or whose interval's, another has as a column."""
+        details = {**self._details, name: detail}
+        for other, its in details.items():
+            for part in PARTS & set(its):
+                column = f"{other}_{part}"
+                if column == name or (other == name and column in self._metrics):
+                    raise ValueError(
+                        f"name {column!r} is the column of the {part} of metric "
+                        f"{other!r}; name one of them otherwise"
+                    )
 
     def show(self) -> None:
         """Show the table of claims, and hand claims and metrics to the bench."""

@@ -48,6 +48,7 @@ def figure(fig: Figure, *, title: str, alt: str, data: Any = None) -> None:
         ha="left",
         fontsize=12,
         fontweight="bold",
+        parse_math=False,  # a title may have dollars
     )
     png = io.BytesIO()
     fig.savefig(png, format="png", dpi=DOTS_DRAWN, metadata={"Software": None})

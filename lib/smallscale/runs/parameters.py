@@ -46,7 +46,7 @@ def _ascii(text: str) -> str:
 CONVERTERS: dict[type[Value], Callable[[str], Value]] = {
     str: str,
     int: lambda text: int(_ascii(text)),
-    float: lambda text: float(_ascii(text)),
+    float: lambda text: float(_ascii(text)) + 0.0,  # -0.0 is 0.0, the same run
     bool: lambda text: {"true": True, "false": False}[text.lower()],
 }
 LONGEST_GIVEN = 200  # characters of a value that a refusal repeats

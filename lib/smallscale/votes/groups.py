@@ -10,7 +10,7 @@ of people, and one more group must win clearly.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,12 +92,14 @@ def opinion_map(matrix: Any, *, moderated_out: Iterable[Any] = ()) -> pd.DataFra
 def _withdrawn(votes: pd.DataFrame, moderated_out: Any) -> list[Any]:
     """Return the ids of withdrawn statements, or refuse what is no id of the matrix."""
     wanted = "moderated_out must be a list of statement ids, as matrix.columns has them"
-    text = isinstance(moderated_out, (str, bytes))
+    no_list = isinstance(moderated_out, (str, bytes, Mapping))
     require(
-        isinstance(moderated_out, Iterable) and not text,
+        isinstance(moderated_out, Iterable) and not no_list,
         f"{wanted}; got {shown(moderated_out)}",
     )
     ids = list(moderated_out)
+    again = [each for k, each in enumerate(ids) if each in ids[:k]]
+    require(not again, f"{wanted}, each once; got {shown(again[:1])} twice: no flags")
     unknown = [each for each in ids if each not in votes.columns]
     require(not unknown, f"{wanted}; got {shown(unknown[:1])}")
     return ids

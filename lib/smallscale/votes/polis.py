@@ -5,7 +5,7 @@ disagrees, 0 passes, NaN was never shown. In its database Polis counts the other
 round; its exports, and everything here, have agreement at +1.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -268,6 +268,8 @@ def group_labels(matrix: pd.DataFrame, groups: Any) -> pd.Series:
             f"{len(values)}",
         )
         labels = pd.Series(values, index=matrix.index)
+    odd = [each for each in labels if not isinstance(each, Hashable)]
+    require(not odd, f"groups must hold numbers or words; got {shown(odd[:1])}")
     require(
         not labels.isna().all(),
         "groups must put somebody who is in the matrix into a group; got none",

@@ -346,3 +346,13 @@ def test_a_table_of_what_are_no_finite_numbers_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         of(table)
+
+
+def test_whole_numbers_that_doubles_would_round_are_refused() -> None:
+    """2^60 + 1 is 2^60 in double precision, and every gain would be 0."""
+    with pytest.raises(ValueError, match=r"value must lie within 2\^53 .* nobody"):
+        shapley(lambda players: 2**60 + len(players), 2)
+    with pytest.raises(ValueError, match=r"table must lie within 2\^53"):
+        banzhaf_of(np.array([2**60, 2**60 + 1]))
+    exact = shapley(lambda players: 2**53 - 2 + len(players), 2)
+    assert exact.tolist() == [1, 1]

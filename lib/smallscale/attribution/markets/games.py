@@ -16,6 +16,7 @@ from smallscale.core.validation import as_array, require, shown, whole_number
 # The value of a coalition of players 0 to n-1: a number, or an array of one shape.
 Value = Callable[[frozenset[int]], Any]
 
+LARGEST_WHOLE = 2**53
 NUMBERS = "biufO"  # numpy's kinds of real numbers, and objects such as fractions
 MOST_PLAYERS = 20  # for exact values: 2^20 coalitions, about a million
 
@@ -188,6 +189,7 @@ def _checked_table(table: Any) -> tuple[np.ndarray, int]:
     numbers = as_array("table", table)
     kinds = f"table must hold real numbers; got {numbers.dtype}"
     require(numbers.dtype.kind in NUMBERS, kinds)
+    _check_exact("table", numbers)
     v = np.asarray(numbers, dtype=float)
     for c in np.flatnonzero(~np.isfinite(v.reshape(len(v), -1)).all(1)):
         players = [i for i in range(n) if c & 2**i]
@@ -251,7 +253,23 @@ def _as_value(answer: Any, coalition: frozenset[int]) -> np.ndarray:
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(wanted) from error
     require(np.isfinite(number).all(), f"value must be finite; {words}")
+    _check_exact("value", given)
     return number
+
+
+def _check_exact(name: str, numbers: np.ndarray) -> None:
+    """Refuse whole numbers that double precision would round: so would the gains."""
+    if numbers.dtype.kind == "O":
+        whole = [abs(x) for x in numbers.ravel() if isinstance(x, int)]
+        largest = max(whole, default=0)
+    else:
+        is_whole = numbers.dtype.kind in "iu" and numbers.size > 0
+        largest = max(int(numbers.max()), -int(numbers.min())) if is_whole else 0
+    require(
+        largest <= LARGEST_WHOLE,
+        f"{name} must lie within 2^53 where it is a whole number, as double precision "
+        f"holds no larger ones exactly; got {largest}: subtract what nobody is worth",
+    )
 
 
 def _finite_result(values: list[np.ndarray]) -> np.ndarray:
