@@ -198,7 +198,9 @@ def test_as_float_is_nan_for_what_is_not_a_number() -> None:
         assert as_float(number) == 0.5
     assert as_float(3) == 3.0
     assert as_float(math.inf) == math.inf
-    for other in ("0.5", b"0.5", "nan", None, [], {}, 1j, torch.zeros(2), 10**400):
+    for other in ("0.5", b"0.5", "nan", None, [], {}, torch.zeros(2), 10**400):
+        assert math.isnan(as_float(other))
+    for other in (1j, np.complex64(1), np.array(1 + 1j), torch.tensor(1 + 1j)):
         assert math.isnan(as_float(other))
 
 
@@ -308,6 +310,8 @@ def test_as_array_takes_every_library() -> None:
         ("1.5", "text"),
         (b"1", "text"),
         ([1, "2"], "text"),
+        (np.array(["1", 2], dtype=object), "text"),
+        (pd.Series([1, b"2"]), "text"),
     ],
 )
 def test_as_array_refuses_what_is_not_numbers(
@@ -324,6 +328,22 @@ def test_as_array_refuses_what_cannot_become_its_type() -> None:
         as_array("x", ["one"], dtype=float)
     with refused(words + "dict"):
         as_array("x", {}, dtype=float)
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32, int])
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.array([1 + 5j]),
+        torch.tensor([1 + 5j]),
+        [1, 1 + 5j],
+        np.array([np.complex128(1 + 5j)], dtype=object),
+    ],
+)
+def test_no_imaginary_part_is_lost(given: Any, dtype: Any) -> None:
+    with refused("x must be real numbers; got complex ones: take .real or .imag"):
+        as_array("x", given, dtype=dtype)
+    assert as_array("x", given, dtype=complex).tolist()[-1] == 1 + 5j
 
 
 @pytest.mark.parametrize("kind", [">f8", ">f4", ">i4", ">i2", ">c16"])

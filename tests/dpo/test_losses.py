@@ -2,6 +2,8 @@
 the papers' formulas?"""
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smallscale.dpo import preference_loss, sequence_logps
+from smallscale.dpo import optimal_policy, preference_loss, sequence_logps
 from smallscale.dpo.losses import LOSSES, MASKED, gradient_weight
 
 FINITE = st.floats(-1e4, 0)
@@ -334,3 +336,17 @@ def test_true_and_false_are_no_log_probabilities():
     for pairs in ([True, False], np.array([True, False])):
         with pytest.raises(ValueError, match="policy_chosen must be real numbers"):
             preference_loss(pairs, [0, 0], [0, 0], [0, 0], beta=0.1)
+
+
+@pytest.mark.parametrize("kind", [Decimal, Fraction, np.array, torch.tensor])
+def test_beta_may_be_any_number(kind: Any) -> None:
+    """0.5 * 2 and 0.5 * -4, as in the docstring."""
+    logps = ([-8], [-14], [-10], [-10])
+    smoothing = kind(0.25)
+    for loss in ("dpo", "ipo", "hinge"):
+        options = {"label_smoothing": smoothing} if loss == "dpo" else {}
+        found = preference_loss(*logps, beta=kind(0.5), loss=loss, **options)
+        assert [found[1].item(), found[2].item()] == [1, -2]
+    assert gradient_weight([0.0], kind(0.5)).tolist() == [0.5]
+    policy = optimal_policy([0.5, 0.5], [math.log(3) / 2, 0.0], kind(0.5))
+    assert policy.tolist() == pytest.approx([0.75, 0.25])

@@ -79,6 +79,9 @@ def test_an_infinite_score_is_the_best_or_the_worst() -> None:
         (pd.DataFrame([[1, 2], [3, 4]], columns=["x", "x"]), "scenarios once"),
         (named([["good"], ["bad"]]), "must hold numbers"),
         (named([["1"], ["2"]]), "must hold numbers"),
+        (named([[1], [b"2"]]), "'0'.* holds text"),
+        (named([[1 + 2j], [1]]), "'0'.* holds complex numbers"),
+        (named([[[1]], [2]]), "must hold numbers alone"),
     ],
 )
 def test_what_is_no_table_of_scores_is_refused_in_one_line(
@@ -98,3 +101,32 @@ def test_times_are_no_scores():
     spans = pd.DataFrame({"a": pd.to_timedelta([1, 2], unit="h"), "b": [1, 2]})
     with pytest.raises(ValueError, match="holds times"):
         mean_win_rate(spans)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "Int64", "object"])
+def test_large_whole_numbers_do_not_tie(kind: str) -> None:
+    """As floats the first two are one number."""
+    large = pd.Series([2**53, 2**53 + 1, 2**53 + 2])
+    table = pd.DataFrame({"x": large.astype(kind)})
+    assert mean_win_rate(table).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_large_whole_numbers_with_a_gap_do_not_tie() -> None:
+    gap = pd.array([2**63 - 1, None, 2**63 - 2], dtype="Int64")
+    rates = mean_win_rate(pd.DataFrame({"x": gap}))
+    assert rates.iloc[[0, 2]].tolist() == [1.0, 0.0]
+    assert np.isnan(rates.iloc[1])
+
+
+@pytest.mark.parametrize("fill", [0, np.nan])
+def test_sparse_columns_are_as_dense_ones(fill: float) -> None:
+    dense = pd.DataFrame({"x": [0.0, 3.0, 0.0], "y": [1.0, np.nan, 2.0]})
+    sparse = dense.astype(pd.SparseDtype(float, fill))
+    assert mean_win_rate(sparse).equals(mean_win_rate(dense))
+    whole = pd.DataFrame({"x": pd.arrays.SparseArray([2**53, 2**53 + 1])})
+    assert mean_win_rate(whole).tolist() == [0.0, 1.0]
+
+
+def test_columns_of_truth_values_and_of_categories_are_numbers() -> None:
+    table = pd.DataFrame({"x": [True, False], "y": pd.Categorical([1, 2])})
+    assert mean_win_rate(table).tolist() == [0.5, 0.5]

@@ -3,9 +3,12 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -346,3 +349,94 @@ def test_muons_coefficients_are_numbers(coefficients):
     matrix = torch.eye(2, requires_grad=True)
     with pytest.raises(ValueError, match=r"ns_coefficients\[.\] must be a finite"):
         Muon([matrix], ns_coefficients=coefficients)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (Adam, {"maximize": True}, "maximize must be False for Adam.*got True"),
+        (Adam, {"amsgrad": True}, "amsgrad must be False for Adam"),
+        (
+            Adam,
+            {"decoupled_weight_decay": True},
+            "decoupled_weight_decay must be False",
+        ),
+        (AMSGrad, {"amsgrad": False}, "amsgrad must be True for AMSGrad"),
+        (AdamW, {"decoupled_weight_decay": False}, "decay must be True for AdamW"),
+        (Muon, {"maximize": True}, "maximize must be False for Muon"),
+        (SophiaG, {"eps": 1e-8}, "'eps' is no setting of SophiaG; its settings are"),
+        (Adam, {"wight_decay": 0.0}, "'wight_decay' is no setting of Adam"),
+    ],
+)
+def test_a_setting_that_would_not_be_heeded_is_refused(
+    kind: Make, settings: dict[str, Any], words: str
+) -> None:
+    x = torch.zeros(2, 2, requires_grad=True)
+    with pytest.raises(ValueError, match=words):
+        kind([{"params": [x], **settings}])
+    # In a loaded state as well, and then the optimizer is as it was.
+    optimizer = kind([x], lr=0.5)
+    saved = kind([x], lr=0.25).state_dict()
+    saved["param_groups"][0].update(settings)
+    with pytest.raises(ValueError, match=words):
+        optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert not settings.keys() & optimizer.param_groups[0].keys() - {"eps"}
+
+
+@pytest.mark.parametrize("lr", [math.nan, -1.0, "fast"])
+def test_a_loaded_setting_out_of_range_is_refused(lr: Any) -> None:
+    optimizer = Adam([torch.zeros(1, requires_grad=True)], lr=0.5)
+    saved = optimizer.state_dict()
+    saved["param_groups"][0]["lr"] = lr
+    with pytest.raises(ValueError, match="lr must be a finite number, at least 0"):
+        optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_a_state_of_another_rule_is_refused() -> None:
+    x = torch.zeros(1, requires_grad=True)
+    sgd = torch.optim.SGD([x], lr=0.1)
+    with pytest.raises(ValueError, match="'momentum' is no setting of Adam"):
+        Adam([x]).load_state_dict(sgd.state_dict())
+    saved = Adam([x]).state_dict()
+    del saved["param_groups"][0]["betas"]
+    with pytest.raises(ValueError, match="betas missing"):
+        Adam([x]).load_state_dict(saved)
+
+
+def test_what_changes_no_step_may_stand_in_a_group() -> None:
+    """1 - .1 each: the first step of Adam is lr long, however it is computed."""
+    x = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    x.grad = torch.ones_like(x)
+    group = {"params": [x], "name": "all", "foreach": True, "maximize": None}
+    optimizer = Adam([group], lr=0.1, eps=0.0)
+    torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=9, div_factor=1)
+    copied = deepcopy(optimizer)
+    copied.load_state_dict(optimizer.state_dict())
+    optimizer.step()
+    assert x.item() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW, AMSGrad, SophiaG, Muon])
+@pytest.mark.parametrize("number", [Decimal, Fraction, np.array])
+def test_a_setting_may_be_any_number(kind: Make, number: Callable[..., Any]) -> None:
+    ends = []
+    for kind_of_number in (float, number):
+        x = torch.ones(2, 2, requires_grad=True)
+        x.grad = torch.ones(2, 2)
+        kind([x], lr=kind_of_number(0.125), weight_decay=kind_of_number(0.5)).step()
+        ends.append(x.detach())
+    assert torch.equal(*ends)
+
+
+def test_a_learning_rate_in_a_tensor_may_be_changed_in_place() -> None:
+    """The steps of Adam with betas of 0 are lr long: 1/2, then 1/4."""
+    x = torch.ones(1, requires_grad=True)
+    lr = torch.tensor(0.5)
+    optimizer = Adam([x], lr=lr, betas=(0.0, 0.0), eps=0.0)
+    for length in (0.5, 0.25):
+        lr.fill_(length)
+        x.grad = torch.ones(1)
+        optimizer.step()
+    assert x.item() == 0.25

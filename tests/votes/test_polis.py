@@ -86,6 +86,36 @@ def test_ids_of_one_kind_are_of_one_type_in_all_files(
     assert votes.matrix.columns.tolist() == [0, 1, 4]  # all of them whole numbers
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("01", "1"),
+        ("1", "x"),
+        ("0.5", "0.50"),
+        ("9007199254740993", "9007199254740992"),  # beyond a float's digits
+    ],
+)
+def test_two_groups_stay_two(
+    export: Callable[..., Path], first: str, second: str
+) -> None:
+    rest = "0,1,0,0,0,,"
+    people = f"3,{first},{rest}\n7,{second},{rest}\n12, ,{rest}\n"
+    groups = read_polis(export(people=people)).groups
+    assert groups is not None
+    assert groups.loc[[3, 7]].tolist() == [first, second]
+    assert np.isnan(groups.loc[12])
+
+
+@pytest.mark.parametrize("zero", ["", ".0"])
+def test_whole_groups_are_numbers(export: Callable[..., Path], zero: str) -> None:
+    rest = "0,1,0,0,0,,"
+    people = f"3,1{zero},{rest}\n7, 0{zero} ,{rest}\n"
+    groups = read_polis(export(people=people)).groups
+    assert groups is not None
+    assert groups.dtype == "int64"
+    assert groups.to_dict() == {3: 1, 7: 0}
+
+
 def test_01_and_1_are_two_people(export: Callable[..., Path]) -> None:
     votes = read_polis(export("1,x,0,01,1\n2,x,0,1,-1\n"))
     assert votes.matrix[0].to_dict() == {"01": 1, "1": -1}

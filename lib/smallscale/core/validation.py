@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-NO_NUMBERS = (str, bytes, bytearray, np.timedelta64, np.datetime64, bool, np.bool_)
+TEXT = (str, bytes, bytearray)
+COMPLEX = (complex, np.complexfloating)
+NO_NUMBERS = (*TEXT, *COMPLEX, np.timedelta64, np.datetime64, bool, np.bool_)
 LARGEST_SHOWN = 60  # characters of a given value in a message
 
 
@@ -177,7 +179,8 @@ def as_tensor(name: str, values: Any) -> Tensor:
 def as_array(name: str, values: Any, *, dtype: Any = None) -> np.ndarray:
     """Return numbers of any library, on any device, as a numpy array.
 
-    bfloat16, which numpy has not, becomes float32.
+    bfloat16, which numpy has not, becomes float32. Text is refused, and complex numbers
+    are where a real dtype is asked for, which would lose their imaginary part.
 
     >>> as_array("scores", torch.tensor([1, 2]), dtype=float)
     array([1., 2.])
@@ -187,15 +190,26 @@ def as_array(name: str, values: Any, *, dtype: Any = None) -> np.ndarray:
         values = values.float() if values.dtype == torch.bfloat16 else values
     _unmasked(name, values)
     wanted = f"{name} must be numbers: an array, a tensor or a list"
+    real_wanted = f"{name} must be real numbers; got complex ones: take .real or .imag"
+    real = dtype is not None and np.dtype(dtype).kind in "fiu"
     try:
         given = np.asarray(values)
-        array = np.asarray(values, dtype=dtype)
+        lost = real and _holds(given, "c", COMPLEX)  # the imaginary part
+        array = given if lost else np.asarray(values, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{wanted}; got {type(values).__name__}") from error
-    require(given.dtype.kind not in "SU", f"{wanted}; got text")
+    require(not lost, real_wanted)
+    require(not _holds(given, "SU", TEXT), f"{wanted}; got text")
     times = f"{wanted}; got {given.dtype}: say how many hours, or days, as numbers"
     require(given.dtype.kind not in "mM", times)
     return array
+
+
+def _holds(array: np.ndarray, kinds: str, types: tuple[type, ...]) -> bool:
+    """Whether an array is of these kinds, or holds such values among its objects."""
+    if array.dtype.kind == "O":
+        return any(isinstance(each, types) for each in array.flat)
+    return array.dtype.kind in kinds
 
 
 def is_masked(value: Any) -> bool:
@@ -226,8 +240,9 @@ def _unmasked(name: str, values: Any) -> None:
 def as_float(value: Any) -> float:
     """Return a Python, numpy or torch number as float; NaN for what is not a number.
 
-    Text is no number, even where it spells one, and neither is True, a time or what is
-    masked. The check that follows refuses NaN, with the argument's name.
+    Text is no number, even where it spells one, and neither is True, a complex number,
+    a time or what is masked. The check that follows refuses NaN, with the argument's
+    name.
 
     >>> as_float(np.float32(0.5)), as_float("0.5")
     (0.5, nan)

@@ -129,18 +129,17 @@ def preference_loss(
     >>> round(losses.item(), 4)  # log(1 + exp(-3))
     0.0486
     """
+    beta, e = checked_loss_options(
+        beta=beta, loss=loss, label_smoothing=label_smoothing
+    )
     logps = _checked_pairs(
-        (policy_chosen, policy_rejected, reference_chosen, reference_rejected),
-        beta=beta,
-        loss=loss,
-        label_smoothing=label_smoothing,
+        (policy_chosen, policy_rejected, reference_chosen, reference_rejected)
     )
     chosen = logps.policy_chosen - logps.reference_chosen  # log pi(y_w) / pi_ref(y_w)
     rejected = logps.policy_rejected - logps.reference_rejected  # the same of y_l
     margin = chosen - rejected
     right = -F.logsigmoid(beta * margin)  # the chosen answer is preferred
     flipped = -F.logsigmoid(-beta * margin)  # the label is turned around
-    e = label_smoothing
     if loss == "dpo":
         losses = (1 - e) * right + e * flipped  # Rafailov et al., eq. 7, where e = 0
     elif loss == "robust":
@@ -167,7 +166,7 @@ def gradient_weight(margin: Any, beta: float) -> Tensor:
     >>> gradient_weight([0.0, 3.0, -3.0], beta=1.0)
     tensor([0.5000, 0.0474, 0.9526], dtype=torch.float64)
     """
-    finite_number("beta", beta, above=0)
+    beta = finite_number("beta", beta, above=0)
     return torch.sigmoid(-beta * real_tensor("margin", margin))
 
 
@@ -180,14 +179,11 @@ class _PairLogps(NamedTuple):
     reference_rejected: Tensor
 
 
-def _checked_pairs(
-    logps: tuple[Any, ...], *, beta: float, loss: str, label_smoothing: float
-) -> _PairLogps:
+def _checked_pairs(logps: tuple[Any, ...]) -> _PairLogps:
     """Return four log-probabilities as tensors, the reference's without gradient.
 
-    Refuses them, and the options of `preference_loss`, where they cannot be right.
+    Refuses them where they cannot be right.
     """
-    check_loss_options(beta=beta, loss=loss, label_smoothing=label_smoothing)
     named = {
         name: real_tensor(name, values)
         for name, values in zip(_PairLogps._fields, logps, strict=True)
@@ -208,10 +204,15 @@ def _checked_pairs(
     return _PairLogps(**named)
 
 
-def check_loss_options(*, beta: Any, loss: Any, label_smoothing: Any) -> None:
-    """Refuse the options of `preference_loss` where they cannot be right."""
+def checked_loss_options(
+    *, beta: Any, loss: Any, label_smoothing: Any
+) -> tuple[float, float]:
+    """Return beta and label_smoothing as floats.
+
+    Refuses the options of `preference_loss` where they cannot be right.
+    """
     one_of("loss", loss, LOSSES)
-    finite_number("beta", beta, above=0)
+    strength = finite_number("beta", beta, above=0)
     smoothing = as_float(label_smoothing)
     require(
         0 <= smoothing < 0.5,
@@ -223,6 +224,7 @@ def check_loss_options(*, beta: Any, loss: Any, label_smoothing: Any) -> None:
         f"label_smoothing has no meaning with {loss}; leave it at 0, or use "
         f"{' or '.join(SMOOTHED)}",
     )
+    return strength, smoothing
 
 
 def real_tensor(name: str, values: Any) -> Tensor:

@@ -30,7 +30,7 @@ def optimal_policy(reference: Any, reward: Any, beta: float) -> np.ndarray:
     >>> optimal_policy([0.5, 0.5], [np.log(3), 0.0], beta=1.0)
     array([0.75, 0.25])
     """
-    finite_number("beta", beta, above=0)
+    beta = finite_number("beta", beta, above=0)
     p, r = _policy_and_reward(reference, reward)
     possible = p > 0
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

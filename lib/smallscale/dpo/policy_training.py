@@ -22,7 +22,7 @@ from smallscale.core.validation import (
     whole_number,
 )
 from smallscale.dpo.answers import Answers, all_logps, answer_logps
-from smallscale.dpo.losses import check_loss_options, preference_loss
+from smallscale.dpo.losses import checked_loss_options, preference_loss
 from smallscale.training.loop import in_single_precision, minimise
 from smallscale.training.optimizers import linear_decay, make_optimizer
 
@@ -97,7 +97,7 @@ def train_preferences(
         lr=lr,
         dropout=dropout,
     )
-    steps, batch_size = int(steps), int(batch_size)
+    steps, batch_size, lr = int(steps), int(batch_size), float(lr)
     device = next(in_single_precision(policy).parameters()).device
     texts = texts.to(device)
     pairs = checked_pairs(pairs, len(texts)).to(device)
@@ -162,7 +162,7 @@ def check_training_options(
     whole_number("batch_size", batch_size)
     finite_number("lr", lr, least=0)
     flag("dropout", dropout)
-    check_loss_options(beta=beta, loss=loss, label_smoothing=label_smoothing)
+    checked_loss_options(beta=beta, loss=loss, label_smoothing=label_smoothing)
 
 
 class PairOrder:

@@ -72,7 +72,7 @@ def fit_word_pairs(
     Raises ValueError for a ridge that is not above 0, and for what is no position in
     the texts.
     """
-    finite_number("ridge", ridge, above=0)
+    ridge = finite_number("ridge", ridge, above=0)
     model = WordPairReward(vocabulary)
     order = checked_pairs(pairs, len(texts))
     optimizer = torch.optim.LBFGS(

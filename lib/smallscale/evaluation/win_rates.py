@@ -1,11 +1,15 @@
 """Which model is ahead, over scenarios that cannot be added up? HELM's win rate."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from smallscale.core.validation import require, shown
+from smallscale.core.validation import COMPLEX, TEXT, require, shown
+
+TIMES = (date, timedelta, np.datetime64, np.timedelta64)
+NO_SCORES = {"times": TIMES, "text": TEXT, "complex numbers": COMPLEX}
 
 
 def mean_win_rate(table: Any) -> pd.Series:
@@ -52,16 +56,24 @@ def _checked_scores(table: Any) -> tuple[pd.Index, np.ndarray]:
         require(
             not again, f"table must name each of its {name} once; {shown(again)} is not"
         )
+    columns = [_places(str(name), table[name]) for name in table]
+    return table.index, np.stack(columns, axis=1)
+
+
+def _places(name: str, column: pd.Series) -> np.ndarray:
+    """Return each score's place in the order of its scenario, NaN where there is none.
+
+    Equal scores have one place. Floats would make ties of whole numbers above 2**53.
+    """
+    values = column.to_numpy(dtype=object, na_value=np.nan)
+    measured = ~pd.isna(values)
+    for word, types in NO_SCORES.items():
+        held = any(isinstance(each, types) for each in values[measured])
+        require(not held, f"table must hold numbers; {shown([name])} holds {word}")
+    places = np.full(len(values), np.nan)
     try:
-        scores = table.to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError) as error:
+        values[measured].astype(float)  # refuses what is no number
+        _, places[measured] = np.unique(values[measured], return_inverse=True)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("table must hold numbers alone; it holds others") from error
-    times = [str(name) for name, kind in table.dtypes.items() if kind.kind in "mM"]
-    require(not times, f"table must hold numbers; {shown(times)} holds times")
-    text = [str(name) for name in table if table[name].map(_is_text).any()]
-    require(not text, f"table must hold numbers; {shown(text)} holds text")
-    return table.index, scores
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, (str, bytes))
+    return places

@@ -63,7 +63,7 @@ def add_adapters(
     adapters.
     """
     rank = whole_number("rank", rank)
-    finite_number("alpha", alpha, above=0)
+    alpha = finite_number("alpha", alpha, above=0)
     require(not adapters(model), "model has adapters already; merge them first")
     found = [
         (name, layer)

@@ -136,7 +136,7 @@ def continue_tokens(
     """
     max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
     batch_size = whole_number("batch_size", batch_size)
-    finite_number("temperature", temperature, least=0)
+    temperature = finite_number("temperature", temperature, least=0)
     check_room(model, prompts, max_new_tokens)
     chances = _uniforms(len(prompts), max_new_tokens, generator)
     ends = frozenset(end_tokens)

@@ -55,7 +55,7 @@ def reweighted_agreement(matrix: Any, groups: Any, share: float) -> pd.Series:
     with too few votes has 0.
     Raises ValueError for a share outside [0, 1].
     """
-    finite_number("share", share, least=0, most=1)
+    share = finite_number("share", share, least=0, most=1)
     votes = vote_matrix(matrix)
     labels = group_labels(votes, groups)
     agreements = (votes == 1).groupby(labels).sum()

@@ -49,7 +49,7 @@ def read_polis(folder: str | Path) -> Votes:
 
     Ids are whole numbers where all of their kind, in all files, are written as such;
     else all of them are text, so that 01 and 1 are two people. Of a whole number that a
-    program wrote as 7.0 the zero is left out.
+    program wrote as 7.0 the zero is left out. The same holds of the ids of groups.
     The last vote of a participant on a statement wins: the one with the latest
     timestamp, and of equal timestamps the later line. Timestamps are numbers, or dates
     of ISO 8601. participants-votes.csv is read for the published group ids alone. The
@@ -67,7 +67,9 @@ def read_polis(folder: str | Path) -> Votes:
     statements = _read_statements(folder / "comments.csv")
     people = None
     if people_file.exists():
-        people = read_table(people_file, ["participant"], "group-id", unique=True)
+        people = read_table(
+            people_file, ["participant"], "group-id", unique=True, labels="group-id"
+        )
         _give_ids_one_type((votes, "voter-id"), (people, "participant"))
     else:
         _give_ids_one_type((votes, "voter-id"))
@@ -78,6 +80,7 @@ def read_polis(folder: str | Path) -> Votes:
     groups = None
     if people is not None:
         published = people.set_index("participant")["group-id"].rename("group")
+        published = _group_ids(published)
         participants = participants.union(published.index)
         if published.notna().any():
             groups = published.reindex(participants).rename_axis("participant")
@@ -192,6 +195,19 @@ def _give_ids_one_type(*columns: tuple[pd.DataFrame, str]) -> None:
     if all(table[name].str.fullmatch(WHOLE_NUMBER).all() for table, name in columns):
         for table, name in columns:
             table[name] = table[name].astype("int64")
+
+
+def _group_ids(written: pd.Series) -> pd.Series:
+    """Return the ids of groups as numbers where each is written as one, else as text.
+
+    People without a group have NaN, beside which a large whole number would be rounded.
+    """
+    ids = written.dropna()
+    if not ids.str.fullmatch(WHOLE_NUMBER).all():
+        return written
+    numbers = pd.to_numeric(written)
+    kept = numbers.dropna().astype("int64").astype(str)
+    return numbers if (kept == ids).all() else written
 
 
 def vote_matrix(matrix: Any) -> pd.DataFrame:

@@ -22,13 +22,15 @@ def read_table(
     *others: str,
     unique: bool = False,
     text: str = "",
+    labels: str = "",
 ) -> pd.DataFrame:
     """Return a file that has these columns, and whatever else it has.
 
     ids: columns that are complete; they are text, without white space around them, and
     without the .0 that a program wrote behind whole numbers. unique: whether each id
     must stand in one row only. text: a column, where it is there, that is text whatever
-    it says. The others are of the type that pandas finds.
+    it says. labels: a column that is text too, without white space around it, but NaN
+    where pandas finds nothing. The others are of the type that pandas finds.
     Messages count rows from 1, the header and empty lines left out.
     Raises ValueError, in one line with the file's name, for a file that cannot be read,
     is not UTF-8, has a quote that is not closed, a row with a field too many or too
@@ -47,6 +49,7 @@ def read_table(
         io.StringIO(content),
         index_col=False,
         low_memory=False,  # one type for a column, not one for each part of the file
+        dtype={labels: object} if labels else None,
     )
     require(len(table) == len(rows), f"{path} is not a table of whole rows")
     for place, name in enumerate(header):
@@ -54,6 +57,9 @@ def read_table(
             table[name] = [row[place] for row in rows]
     for name in ids:
         table[name] = _checked_ids(table[name], path, unique)
+    if labels:
+        found = table[labels].str.strip()
+        table[labels] = _without_zeros(found.mask(found == ""))
     return table
 
 
@@ -112,12 +118,18 @@ def _checked_ids(column: pd.Series, path: Path, unique: bool) -> pd.Series:
     absent = ids == ""
     if absent.any():
         raise ValueError(f"{path}: row {absent.argmax() + 1} has no {column.name}")
-    if ids.str.fullmatch(r"-?[0-9]+(\.0+)?").all():
-        ids = ids.str.replace(r"\.0+$", "", regex=True)
+    ids = _without_zeros(ids)
     again = ids.duplicated()
     if unique and again.any():
         raise ValueError(
             f"{path}: {column.name} {shortened(ids[again].iloc[0])} comes twice; an id "
             "belongs to one row"
         )
+    return ids
+
+
+def _without_zeros(ids: pd.Series) -> pd.Series:
+    """Return ids without the .0 behind them, if all are whole numbers or missing."""
+    if ids.dropna().str.fullmatch(r"-?[0-9]+(\.0+)?").all():
+        return ids.str.replace(r"\.0+$", "", regex=True)
     return ids

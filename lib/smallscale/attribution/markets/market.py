@@ -128,7 +128,7 @@ def rename(text: str, share: float, *, seed: int = 0) -> str:
     An identifier is exchanged for the same other one everywhere; keywords stay.
     Raises ValueError unless share lies in [0, 1].
     """
-    finite_number("share", share, least=0, most=1)
+    share = finite_number("share", share, least=0, most=1)
     random = np.random.default_rng(seed)
     found = set(IDENTIFIER.findall(text))
     identifiers = sorted(name for name in found if not keyword.iskeyword(name))

@@ -128,7 +128,7 @@ def fisher_influence(
     damping: d, in units of the mean of F's eigenvalues that are not zero. The inverse
     is taken between the windows (Woodbury), of which there are fewer than parameters.
     """
-    finite_number("damping", damping, above=0)
+    damping = finite_number("damping", damping, above=0)
     rows = authors.flatten(0, 1)  # (authors * windows, p)
     kernel = rows @ rows.T / len(rows)
     strength = damping * kernel.diagonal().mean()

@@ -136,7 +136,7 @@ def trak(
     >>> trak(model, cross_entropy, (x, y), (x[:2], y[:2]), ridge=1.0).shape
     torch.Size([3, 2])
     """
-    found, projection, seed = _checked_trak(models, projection, ridge, seed)
+    found, projection, ridge, seed = _checked_trak(models, projection, ridge, seed)
     generator = Generator().manual_seed(seed)
     products, one_minus_p = [], []
     for model in found:
@@ -242,8 +242,8 @@ def _checked_checkpoints(
 
 def _checked_trak(
     models: Models, projection: int, ridge: float, seed: int
-) -> tuple[list[nn.Module], int, int]:
-    """Return models as a list, projection and seed; ValueError for what is no such."""
-    finite_number("ridge", ridge, least=0)
+) -> tuple[list[nn.Module], int, float, int]:
+    """Return models as a list, projection, ridge and seed, or raise ValueError."""
+    ridge = finite_number("ridge", ridge, least=0)
     projection = whole_number("projection", projection)
-    return as_models(models), projection, whole_number("seed", seed, least=0)
+    return as_models(models), projection, ridge, whole_number("seed", seed, least=0)

@@ -27,7 +27,7 @@ def wrong_labels(
     """
     labels = as_tensor("labels", labels)
     require(labels.ndim == 1, f"labels must be (n,); got {tuple(labels.shape)}")
-    finite_number("share", share, least=0, most=1)
+    share = finite_number("share", share, least=0, most=1)
     classes = whole_number("classes", classes, least=2)
     generator = Generator().manual_seed(seed)
     n = len(labels)

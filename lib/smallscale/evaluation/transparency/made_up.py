@@ -45,7 +45,7 @@ def made_up_index(
     o, l and b are standard normal. coins: the share of indicators that are coins.
     """
     developers = whole_number("developers", developers, least=3)
-    finite_number("coins", coins, least=0, most=1)
+    coins = finite_number("coins", coins, least=0, most=1)
     random = np.random.default_rng(seed)
     names = [
         name for name, size in zip(DOMAINS, sizes, strict=True) for _ in range(size)

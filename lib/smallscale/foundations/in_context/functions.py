@@ -108,7 +108,7 @@ def share_solved(
     not, where an error falls bit by bit (Schaeffer et al. 2023).
     Raises ValueError for a distance that is not above 0, and for no answer.
     """
-    finite_number("within", within, above=0)
+    within = finite_number("within", within, above=0)
     gap = (predictions - prompts.asked)[:, -whole_number("last", last) :].abs()
     return float((gap < within).all(1).double().mean())
 

@@ -98,5 +98,5 @@ def in_turn(steps: int, c: float = 3.0) -> NDArray[np.float64]:
     [3.0, -1.0, -1.0, 3.0, -1.0]
     """
     steps = whole_number("steps", steps)
-    finite_number("c", c, above=2)
+    c = finite_number("c", c, above=2)
     return np.where(np.arange(steps) % 3 == 0, c, -1.0)

@@ -80,7 +80,7 @@ def descender(
     beta1: how much of the mean gradient is kept, by all. beta2: how much of the mean
     square, or of SophiaG's curvature; momentum and Muon have none.
     """
-    finite_number("lr", lr, least=0)
+    lr = finite_number("lr", lr, least=0)
     if one_of("name", name, DESCENDERS) == "momentum":
         # dampening: the mean of gradients, as in the others, not their sum.
         return SGD(parameters, lr=lr, momentum=beta1, dampening=beta1)

@@ -82,7 +82,7 @@ def rung(
     embedding, which is the last layer too), the `total`, and the loss in nats a token.
     Raises ValueError for numbers out of range and for a text that is too short.
     """
-    finite_number("rate", rate, above=0)
+    rate = finite_number("rate", rate, above=0)
     width = whole_number("width", width)
     require(
         width % 4 == 0,

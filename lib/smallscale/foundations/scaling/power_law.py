@@ -139,7 +139,7 @@ def fit_power_law(
             guess[free],
             bounds=(LOWEST[free], HIGHEST[free]),
             loss="huber",
-            f_scale=delta,
+            f_scale=float(delta),
             ftol=1e-6,
         )
         for guess in _starts(z, start, x0, y0)
@@ -218,7 +218,7 @@ class Bootstrap:
         chance does to the runs that were fitted and to the new one. It does not cover
         a wrong form of the law.
         """
-        finite_number("level", level, above=0, below=1)
+        level = finite_number("level", level, above=0, below=1)
         own = np.random.default_rng(seed).choice(
             self.residuals, (DRAWN, len(self.laws))
         )
@@ -306,7 +306,7 @@ def _law(form: str, p: Floats, x0: float, y0: float) -> PowerLaw:
 
 def _middle(values: Floats, level: float) -> tuple[float, float]:
     """Return the ends of the middle `level` of the values."""
-    finite_number("level", level, above=0, below=1)
+    level = finite_number("level", level, above=0, below=1)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -56,8 +56,8 @@ def smoothed(
     that are not floating-point, and a model that returns anything but finite logits
     (n, classes) of at least 2 classes, with and without noise.
     """
-    finite_number("sigma", sigma, above=0)
-    finite_number("alpha", alpha, above=0, below=1)
+    sigma = finite_number("sigma", sigma, above=0)
+    alpha = finite_number("alpha", alpha, above=0, below=1)
     samples = whole_number("samples", samples, least=10)
     images = _checked_images(images)
     generator = generator_or_new(generator)

@@ -104,7 +104,7 @@ def split_articles(
     Raises ValueError where fewer than two articles have an answerable question, and for
     a share outside (0, 1).
     """
-    finite_number("test", test, above=0, below=1)
+    test = finite_number("test", test, above=0, below=1)
     articles = [_answerable(article) for article in dataset["data"]]
     articles = [article for article in articles if article["paragraphs"]]
     require(

@@ -70,7 +70,7 @@ def passages(
     'What profession did Anton Stindley have?'
     """
     n = whole_number("n", n)
-    finite_number("neighbours", neighbours, least=0, most=1)
+    neighbours = finite_number("neighbours", neighbours, least=0, most=1)
     rng = np.random.default_rng(seed)
     articles: list[dict[str, Any]] = []
     for i in range(n):

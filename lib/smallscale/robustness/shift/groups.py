@@ -73,7 +73,8 @@ def striped(images: Any, digits: Any, *, agree: float, seed: int = 0) -> Striped
     Raises ValueError where agree is not in [0, 1], digits not in 0..9, or lengths
     differ.
     """
-    images, digits = _checked_digits(images, digits, agree)
+    agree = finite_number("agree", agree, least=0, most=1)
+    images, digits = _checked_digits(images, digits)
     generator = Generator().manual_seed(seed)
     labels = (digits >= 5).long()
     sides = labels.clone()
@@ -158,7 +159,7 @@ def train_groups(
     """
     one_of("method", method, TRAINING_METHODS)
     same_length(images=images, labels=labels, groups=groups)
-    finite_number("adjustment", adjustment, least=0)
+    adjustment = finite_number("adjustment", adjustment, least=0)
     only_dro = "adjustment must be 0 for a method other than dro"
     require(method == "dro" or adjustment == 0, f"{only_dro}; got {adjustment!r}")
     groups = as_tensor("groups", groups).cpu()
@@ -216,13 +217,12 @@ def average_and_worst(model: Model, usual: Striped, both: Striped) -> dict[str, 
     }
 
 
-def _checked_digits(images: Any, digits: Any, agree: Any) -> tuple[Tensor, Tensor]:
+def _checked_digits(images: Any, digits: Any) -> tuple[Tensor, Tensor]:
     """Return a copy of the images, and the digits."""
     images = as_tensor("images", images).clone()
     digits = as_tensor("digits", digits)
     same_length(images=images, digits=digits)
     require(digits.ndim == 1, f"digits must be (n,); got {tuple(digits.shape)}")
-    finite_number("agree", agree, least=0, most=1)
     least, most = int(digits.min()), int(digits.max())
     inside = least >= 0 and most <= 9
     require(inside, f"digits must lie in 0..9; got {least} to {most}")

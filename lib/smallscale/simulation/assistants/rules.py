@@ -41,10 +41,12 @@ class Rules:
     heat: float = HEAT
 
     def __post_init__(self) -> None:
-        finite_number("alpha", self.alpha, least=0, most=1)
+        alpha = finite_number("alpha", self.alpha, least=0, most=1)
         one_of("objective", self.objective, OBJECTIVES)
         one_of("intervention", self.intervention, INTERVENTIONS)
         one_of("influence", self.influence, INFLUENCES)
         one_of("reader", self.reader, READERS)
-        finite_number("hold", self.hold, least=0, most=1)
-        finite_number("heat", self.heat)
+        hold = finite_number("hold", self.hold, least=0, most=1)
+        heat = finite_number("heat", self.heat)
+        for name, number in (("alpha", alpha), ("hold", hold), ("heat", heat)):
+            object.__setattr__(self, name, number)  # the rules are frozen

@@ -92,7 +92,7 @@ def training_pairs(n: int, *, own: float = OWN_SHARE, seed: int = 0) -> list[Pai
     own: the share in which the first teller is the one whom the news is about and says
     "I", where the listener has to say who that was.
     """
-    finite_number("own", own, least=0, most=1)
+    own = finite_number("own", own, least=0, most=1)
     random = np.random.default_rng([seed, 2])
     pairs = []
     for _ in range(whole_number("n", n)):
