@@ -1,5 +1,8 @@
 """Is a stack of trainings what each is alone?"""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 import torch
 from torch import nn
@@ -100,3 +103,11 @@ def test_no_global_generator_is_touched() -> None:
     retrain(network(), cross_entropy, examples(), CONFIG)
     metagradient(network(), cross_entropy, examples(), examples(2), config=CONFIG)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_setting_may_be_a_number_of_any_library() -> None:
+    config = TrainingConfig(momentum=Decimal("0.5"), weight_decay=Fraction(1, 4))  # type: ignore[arg-type]
+    assert (config.momentum, config.weight_decay) == (0.5, 0.25)
+    assert isinstance(config.momentum, float)
+    with pytest.raises(ValueError, match="momentum must be"):
+        TrainingConfig(momentum=True).steps(4)

@@ -61,7 +61,7 @@ def metagradient(
     flat.check_train_slopes()
 
     def objective(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        penalty = float(config.weight_decay) / 2 * theta.square().sum()
+        penalty = config.weight_decay / 2 * theta.square().sum()
         return flat.losses(theta, x, y).sum() / len(x) + penalty
 
     path = []  # theta before each step
@@ -69,7 +69,7 @@ def metagradient(
     v = torch.zeros_like(theta)
     for batch, lr in steps:
         path.append(theta)
-        v = float(config.momentum) * v + grad(objective)(theta, x[batch], y[batch])
+        v = config.momentum * v + grad(objective)(theta, x[batch], y[batch])
         _check_step(flat, v, theta, batch)
         theta = theta - lr * v
 
@@ -83,7 +83,7 @@ def metagradient(
         scores[batch] -= flat.gradients(examples, theta) @ a.T / len(batch)
         lam = lam + _hessian_products(objective, theta, examples, a, flat)  # + H a
         _check_step(flat, lam, theta, batch)
-        nu = float(config.momentum) * a
+        nu = config.momentum * a
     return as_scores(scores, model)
 
 

@@ -80,9 +80,9 @@ def retrain(
             work.check_step(stack, batch, losses, gradients)
             # One call for all parameters, since starting a call is what costs.
             with torch.no_grad():
-                torch._foreach_mul_(v, float(config.momentum))
+                torch._foreach_mul_(v, config.momentum)
                 torch._foreach_add_(v, gradients)
-                torch._foreach_add_(v, theta, alpha=float(config.weight_decay))
+                torch._foreach_add_(v, theta, alpha=config.weight_decay)
                 torch._foreach_add_(theta, v, alpha=-lr)
     return work.end(stack)
 

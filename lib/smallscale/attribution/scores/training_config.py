@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -13,7 +14,12 @@ from torch.nn.modules.dropout import _DropoutNd
 from smallscale.attribution.scores.model_checks import copied
 from smallscale.core.progress import ProgressBar
 from smallscale.core.seeds import seeded
-from smallscale.core.validation import finite_number, require, whole_number
+from smallscale.core.validation import (
+    as_float,
+    finite_number,
+    require,
+    whole_number,
+)
 
 # The positions of a batch's examples, and the learning rate.
 Step = tuple[Tensor, float]
@@ -42,6 +48,14 @@ class TrainingConfig:
     weight_decay: float = 5e-3
     seed: int = 0
     stop: int | None = None
+
+    def __post_init__(self) -> None:
+        """Make a number of any library Python's; `steps` refuses what is none."""
+        for name in ("momentum", "weight_decay"):
+            given = getattr(self, name)
+            number = as_float(given)
+            if not (isinstance(given, bool | np.bool_) or math.isnan(number)):
+                object.__setattr__(self, name, number)
 
     def steps(self, n: int) -> list[Step]:
         """Return the batches, as positions below n, each with its learning rate.
