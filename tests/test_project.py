@@ -87,6 +87,9 @@ def test_the_floors_of_the_house_hold(path: Path) -> None:
     assert below <= allowed, f"{floor} imports {below - allowed}"
 
 
+UNPICKLING = {"pickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve"}
+
+
 def test_nothing_unpickles_or_evaluates() -> None:
     for path in LIB.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -99,3 +102,6 @@ def test_nothing_unpickles_or_evaluates() -> None:
             assert not calls, f"{path.name} names {name}"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "eval", path.name
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                modules = {getattr(node, "module", None), *(a.name for a in node.names)}
+                assert not modules & UNPICKLING, f"{path.name} imports {modules}"

@@ -29,6 +29,7 @@ ONLY_LOOKING_ON = {
         "notebook.fingerprints",
         "notebook.libraries",
         "notebook.loaded_code",
+        "notebook.lookups",
         "notebook.met",
         "notebook.stored_results",
     )

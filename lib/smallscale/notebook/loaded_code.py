@@ -7,13 +7,11 @@ counts by its name and the library's version.
 
 import _abc
 import builtins
-import dis
 import functools
 import gc
 import importlib
 import importlib.util
 import inspect
-import itertools
 import operator
 import pkgutil
 import re
@@ -22,9 +20,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
-from pickle import Unpickler, load, loads
+from dataclasses import dataclass
 from typing import Any
 
 from smallscale.notebook.fingerprints import PACKAGE, data_hashes
@@ -35,6 +31,12 @@ from smallscale.notebook.libraries import (
     library_name,
     library_object,
     top_package,
+)
+from smallscale.notebook.lookups import (
+    IMPORTERS,
+    READ_AS_TEXT,
+    Lookups,
+    lookups_of,
 )
 
 # What a class or a function carries that its methods do not run.
@@ -62,7 +64,7 @@ COMPILED_METHODS = (
 )
 HAS_DOCSTRING = 0x4000000  # the flag of code objects from Python 3.13 on
 # What these read or run cannot be seen in the code that calls them.
-HIDING = {
+HIDING: dict[int, str] = {
     id(function): function.__name__
     for function in (
         *(getattr(builtins, name) for name in ("eval", "exec", "globals")),
@@ -79,22 +81,8 @@ HIDING = {
         pkgutil.resolve_name,
         sys._getframe,
         typing.get_type_hints,
-        *(load, loads, Unpickler),  # what they read may name any function
     )
 }
-# They are told by these names where code has them from elsewhere than a global.
-HIDING_NAMES = {
-    "__import__",
-    "_getframe",
-    "currentframe",
-    "get_type_hints",
-    "getdoc",
-    "getsource",
-    "import_module",
-}
-IMPORTERS = {"__import__", "import_module"}
-# Of code, these count only where they are read.
-READ_AS_TEXT = {"__doc__", "__annotations__"}
 PLAIN = (bool, int, float, str)
 MADE_BY_ANYONE = (
     type,
@@ -103,8 +91,12 @@ MADE_BY_ANYONE = (
     functools.partial,
     functools._lru_cache_wrapper,
 )
-# These compute what a text says, with the names that stand in it.
-EVALUATING = {"eval", "evaluate"}
+# So do these, which are not imported here: what they read may name any function.
+UNPICKLERS = {
+    f"{module}.{prefix}{name}": name
+    for module, prefix in (("_pickle", ""), ("pickle", "_"))
+    for name in ("load", "loads", "Unpickler")
+}
 Parts = tuple[list[Any], list[Any]]
 
 
@@ -269,7 +261,7 @@ def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     `helpers.scale` is what the module `helpers` has under `scale`, not the module.
     Raises NeedsCure where the function's code does not tell what it looks up.
     """
-    lookups = _lookups(function.__code__)
+    lookups = lookups_of(function.__code__)
     for name in sorted(lookups.hiding):
         _refuse_hiding(name)
     texts = set(lookups.texts)
@@ -294,7 +286,7 @@ def _globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     yield from _found_in_imports(lookups, package)
 
 
-def _found_in_imports(lookups: "Lookups", package: str) -> Iterator[tuple[str, Any]]:
+def _found_in_imports(lookups: Lookups, package: str) -> Iterator[tuple[str, Any]]:
     """Yield what the function takes from the modules that it imports itself.
 
     What is as its library has it is left out: the module's name counts already. A
@@ -334,8 +326,18 @@ def _seen(start: Any, attributes: Iterable[str]) -> Any:
     See `_followed`.
     """
     value = _followed(start, attributes)
-    _refuse_hiding("sys.modules" if value is sys.modules else HIDING.get(id(value), ""))
+    _refuse_hiding(_hiding_name(value))
     return value
+
+
+def _hiding_name(value: Any) -> str:
+    """Return the name of what hides what it reads or runs; "" for anything else."""
+    if value is sys.modules:
+        return "sys.modules"
+    if isinstance(value, types.BuiltinFunctionType | types.FunctionType | type):
+        full = f"{value.__module__}.{value.__qualname__}"
+        return HIDING.get(id(value), "") or UNPICKLERS.get(full, "")
+    return HIDING.get(id(value), "")
 
 
 def _is_pythons(value: Any) -> bool:
@@ -416,153 +418,6 @@ def _imported(package: str, level: int, name: str, member: str) -> Any:
 def _full_name(package: str, level: int, name: str) -> str:
     """Return a module's name with the dots of a relative import resolved."""
     return importlib.util.resolve_name("." * level + name, package) if level else name
-
-
-@dataclass
-class Lookups:
-    """What code looks up outside itself; that of the code within it is included."""
-
-    # A global's name and the attributes that are taken from it at once.
-    paths: set[tuple[str, ...]] = field(default_factory=set)
-    # The level of an import, its module and its members.
-    imports: set[tuple[int, str, tuple[str, ...]]] = field(default_factory=set)
-    # A local's name, and the level, the module and the member that an import gives it.
-    bound: set[tuple[str, int, str, str]] = field(default_factory=set)
-    # A local's name and the attributes that are taken from it at once.
-    local_paths: set[tuple[str, ...]] = field(default_factory=set)
-    hiding: set[str] = field(default_factory=set)  # names that hide what is used
-    texts: set[str] = field(default_factory=set)
-    evaluates: bool = False  # whether it may compute what a text says
-    queries: bool = False  # whether it may query a table, where @name is a variable
-
-    def named_in(self, texts: set[str]) -> set[str]:
-        """Return the names in these texts that the code may look up."""
-        found: set[str] = set()
-        for text in texts:
-            if self.evaluates:
-                found.update(re.findall(r"[^\W\d]\w*", text))
-            elif self.queries:
-                found.update(re.findall(r"@\s*([^\W\d]\w*)", text))
-        return found
-
-
-@lru_cache(maxsize=10_000)
-def _lookups(code: types.CodeType) -> Lookups:
-    """Return what code looks up outside itself."""
-    found = Lookups()
-    steps = [
-        step
-        for step in dis.get_instructions(code)
-        if step.opname not in ("CACHE", "EXTENDED_ARG", "PUSH_NULL", "PRECALL")
-    ]
-    in_paths: set[int] = set()  # the places of the steps that take its attributes
-    for place, step in enumerate(steps):
-        after = steps[place + 1 : place + 3]
-        name = step.argval
-        is_global = "GLOBAL" in step.opname or step.opname == "LOAD_NAME"
-        if is_global or _loads_local(step):
-            end = place + 1
-            while end < len(steps) and _takes_attribute(steps[end]):
-                end += 1
-            attributes = tuple(part.argval for part in steps[place + 1 : end])
-            # Where one step handles two locals, the last is the one that is loaded.
-            path = (name[-1] if isinstance(name, tuple) else name, *attributes)
-            if is_global:
-                in_paths.update(range(place, end))
-            if not (path[-1] in IMPORTERS and _text_given(steps[end : end + 2])):
-                (found.paths if is_global else found.local_paths).add(path)
-        elif step.opname == "IMPORT_NAME":
-            level, members = (before.argval for before in steps[place - 2 : place])
-            # `import a.b` gives the code `a`, and `import a.b as c` does not.
-            only = bool(members) or after[0].opname == "IMPORT_FROM"
-            for module in [name] if only else _outer_and_inner(name):
-                found.imports.add((level or 0, module, tuple(members or ())))
-            for local, module, member in _bindings(steps[place:], bool(members)):
-                found.bound.add((local, level or 0, module, member))
-            continue
-        if not _names_something(step):
-            continue
-        if name in IMPORTERS and _text_given(after):
-            for module in _outer_and_inner(after[0].argval):
-                found.imports.add((0, module, ()))
-        elif name in HIDING_NAMES | READ_AS_TEXT and place not in in_paths:
-            found.hiding.add(name)
-        elif name in EVALUATING and _takes_attribute(step):
-            # `model.eval()` computes nothing that a text says.
-            found.evaluates |= (after[0].opname, after[0].arg) != ("CALL", 0)
-        elif name == "query" and _takes_attribute(step):
-            found.queries = True
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            found.texts.add(constant)
-        elif isinstance(constant, types.CodeType):
-            inner = _lookups(constant)
-            found.paths |= inner.paths
-            found.imports |= inner.imports
-            found.bound |= inner.bound
-            found.local_paths |= inner.local_paths
-            found.hiding |= inner.hiding
-            found.texts |= inner.texts
-            found.evaluates |= inner.evaluates
-            found.queries |= inner.queries
-    return found
-
-
-def _loads_local(step: dis.Instruction) -> bool:
-    """Tell whether a step loads a local, or what an outer function has as a local."""
-    if "LOAD_FAST" in step.opname:
-        return True
-    return step.opname.startswith("LOAD_") and "DEREF" in step.opname
-
-
-def _bindings(
-    steps: list[dis.Instruction], has_members: bool
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the locals that an import binds, each with its module and the member.
-
-    steps: from the import on. `import a.b` binds `a`. `import a.b as c` binds `a.b`,
-    and takes `b` from `a` for it.
-    """
-    module = steps[0].argval
-    for before, step in itertools.pairwise(steps):
-        if step.opname.startswith("STORE_"):
-            # One step may store this local and then handle another.
-            local = step.argval[0] if isinstance(step.argval, tuple) else step.argval
-            if has_members:
-                yield local, module, before.argval
-                continue
-            is_outermost = before.opname == "IMPORT_NAME"
-            yield local, top_package(module) if is_outermost else module, ""
-            return
-        if step.opname not in ("IMPORT_FROM", "SWAP", "POP_TOP"):
-            return
-        if has_members and step.opname == "POP_TOP":
-            return
-
-
-def _outer_and_inner(module: str) -> Iterable[str]:
-    """Return the names of a module and of the packages that it lies in."""
-    return itertools.accumulate(module.split("."), "{}.{}".format)
-
-
-def _names_something(step: dis.Instruction) -> bool:
-    """Tell whether a step looks up a name or an attribute, wherever it is from."""
-    looks_up = step.opname.startswith("LOAD_") or step.opname == "IMPORT_FROM"
-    return looks_up and step.opname != "LOAD_CONST" and isinstance(step.argval, str)
-
-
-def _takes_attribute(step: dis.Instruction) -> bool:
-    """Tell whether a step takes an attribute or a method of what is there."""
-    return step.opname in ("LOAD_ATTR", "LOAD_METHOD")
-
-
-def _text_given(steps: list[dis.Instruction]) -> bool:
-    """Tell whether these steps give one text to a function and call it."""
-    if [step.opname for step in steps[:2]] != ["LOAD_CONST", "CALL"]:
-        return False
-    text, call = steps[:2]
-    # A name that begins with a dot is relative.
-    return call.arg == 1 and isinstance(text.argval, str) and text.argval[:1] != "."
 
 
 # ---- classes and modules -------------------------------------------------------------

@@ -134,8 +134,8 @@ def train_classifier(
     """Fit `model` in place to mean cross-entropy + weight_decay/2 * ||parameters||^2.
 
     images: (n, ...) as the model takes them.
-    labels: (n,) classes counted from 0, or what `loss` takes, (n, ...): whole numbers
-        reach it as int64, and fractions as they are.
+    labels: (n,) classes counted from 0, or what `loss` takes, (n, ...): integers and
+        truth values reach it as int64, floats as they are.
     lr: Adam's step. It falls to zero along half a cosine, so that the last epochs
         settle; with settle=False it stays as it is, so that stopping early and training
         for fewer epochs are the same thing.

@@ -18,28 +18,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from smallscale.core.validation import (
-    finite_number,
-    one_of,
-    require,
-    shown,
-    whole_number,
-)
+from smallscale.core.validation import require, whole_number
+from smallscale.training.rule_settings import OFF, Settings, checked_group
 
 # p(s) = a s + b s^3 + c s^5 lifts a small singular value by a factor of 3.4 a time and
 # keeps a large one between about 0.7 and 1.2 (Jordan et al. 2024).
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-RATE_RULES = ("original", "match_rms_adamw")
 SMALLEST_CURVATURE = 1e-15
 
-# Switches of torch's that would change the step; a rule has its own, see `switches`.
-OFF = {"amsgrad": False, "decoupled_weight_decay": False, "maximize": False}
-# What else a group may hold: how torch computes the step, and what its schedules note.
-HOW = {"foreach", "fused", "capturable", "differentiable"}
-NOTED = {"initial_lr", "swa_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
-BESIDE_SETTINGS = {"params", "param_names", "name"} | HOW | NOTED
-
-Settings = dict[str, Any]  # of a parameter group: lr, betas, ...
 State = dict[str, Any]  # of one parameter: what is remembered from step to step
 
 
@@ -59,7 +45,7 @@ class _UpdateRule(Optimizer):
         range, and for a parameter that the rule cannot move.
         """
         settings = {**self.defaults, **param_group}
-        checked = self.checked_settings(settings, set(self.defaults))
+        checked = checked_group(type(self), settings, set(self.defaults))
         super().add_param_group(param_group)
         self.param_groups[-1].update(checked)
         try:
@@ -77,7 +63,7 @@ class _UpdateRule(Optimizer):
         """
         known = set({**self.__dict__, **state}["defaults"])
         for group in state["param_groups"]:
-            group.update(self.checked_settings(group, known))
+            group.update(checked_group(type(self), group, known))
         super().__setstate__(state)
 
     @torch.no_grad()
@@ -99,35 +85,6 @@ class _UpdateRule(Optimizer):
                 )
                 self.update(parameter, parameter.grad, self.state[parameter], group)
         return loss
-
-    def checked_settings(self, group: Settings, known: set[str]) -> Settings:
-        """Return the settings of a group as the step takes them, or refuse the group.
-
-        known: the names of the rule's settings, all of which it must have.
-        """
-        rule = type(self).__name__
-        known = known - HOW  # torch adds `differentiable` to the defaults
-        names = ", ".join(sorted(known))
-        for name, value in group.items():
-            if name in self.switches:
-                fixed = self.switches[name]
-                require(
-                    bool(value) == fixed,
-                    f"{name} must be {fixed} for {rule}, which has no such switch; got "
-                    f"{shown(value)}: leave it out, or take another optimizer",
-                )
-                continue
-            require(
-                name in known or name in BESIDE_SETTINGS,
-                f"{shown(name)} is no setting of {rule}; its settings are {names}",
-            )
-        missing = sorted(known - set(group))
-        require(
-            not missing,
-            f"a group of {rule} must have the settings {names}; {', '.join(missing)} "
-            "missing: load a state that the same rule saved",
-        )
-        return _checked_settings({name: group[name] for name in known})
 
     def check_parameter(self, parameter: Tensor) -> None:
         """Refuse a parameter that this rule cannot move."""
@@ -456,47 +413,3 @@ def _with_gradients(closure: Callable[[], Any] | None) -> Any:
         return None
     with torch.enable_grad():
         return closure()
-
-
-def _checked_settings(given: Settings) -> Settings:
-    """Return the settings of a group, or refuse those that are out of range."""
-    settings = dict(given)
-    settings["lr"] = _number("lr", given["lr"], least=0)
-    for name in ("eps", "weight_decay"):
-        if name in given:
-            settings[name] = _number(name, given[name], least=0)
-    if "rho" in given:
-        settings["rho"] = _number("rho", given["rho"], above=0)
-    if "betas" in given:
-        betas = given["betas"]
-        pair = isinstance(betas, (tuple, list)) and len(betas) == 2
-        require(pair, f"betas must be two numbers, each in [0, 1); got {betas!r}")
-        settings["betas"] = tuple(
-            _number(f"betas[{i}]", beta, least=0, below=1)
-            for i, beta in enumerate(betas)
-        )
-    if "momentum" in given:
-        settings["momentum"] = _number("momentum", given["momentum"], least=0, below=1)
-        settings["ns_steps"] = whole_number(
-            "ns_steps", given["ns_steps"], least=0, most=99
-        )
-        coefficients = given["ns_coefficients"]
-        three = isinstance(coefficients, (tuple, list)) and len(coefficients) == 3
-        require(three, f"ns_coefficients must be three numbers; got {coefficients!r}")
-        settings["ns_coefficients"] = tuple(
-            _number(f"ns_coefficients[{i}]", coefficient)
-            for i, coefficient in enumerate(coefficients)
-        )
-        rule = given["adjust_lr_fn"]
-        if rule is not None:
-            one_of("adjust_lr_fn", rule, RATE_RULES)
-    return settings
-
-
-def _number(name: str, value: Any, **bounds: float) -> Any:
-    """Return a finite number within bounds, as float unless it is a tensor.
-
-    A tensor stays one, for a loop that changes its learning rate in place.
-    """
-    number = finite_number(name, value, **bounds)
-    return value if isinstance(value, Tensor) else number
