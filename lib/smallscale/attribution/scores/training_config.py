@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -52,9 +51,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Make a number of any library Python's; `steps` refuses what is none."""
         for name in ("momentum", "weight_decay"):
-            given = getattr(self, name)
-            number = as_float(given)
-            if not (isinstance(given, bool | np.bool_) or math.isnan(number)):
+            number = as_float(getattr(self, name))
+            if not math.isnan(number):
                 object.__setattr__(self, name, number)
 
     def steps(self, n: int) -> list[Step]:
