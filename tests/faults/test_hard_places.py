@@ -170,13 +170,31 @@ for _ in range(3):
         if os.fork() == 0:
             time.sleep(600)
         time.sleep(600)"""
+# A child that is starting others whenever its end comes.
+GOES_ON_FORKING = """\
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    for _ in range(500):
+        if os.fork() == 0:
+            time.sleep(600)"""
+# What `command &` leaves: a process whose parent is gone.
+DAEMON = """\
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+time.sleep(0.5)"""
 
 
-@pytest.mark.parametrize("words", [[], ["--cold"]])
+@pytest.mark.parametrize("words", [[], ["--cold"]], ids=["warm", "cold"])
+@pytest.mark.parametrize("cell", [FORKS, GOES_ON_FORKING, DAEMON])
 def test_what_a_notebook_forks_ends_with_its_run(
-    write: Write, field: Field, words: list[str]
+    write: Write, field: Field, cell: str, words: list[str]
 ) -> None:
-    write("theme/nb", FORKS, "sum(range(10))")
+    write("theme/nb", cell, "sum(range(10))")
     out = finished(field.start("all", "--scale", "tiny", "--seeds", "2", *words))
     assert "2 runs, 0 failed" in out
     field.none_is_left()

@@ -9,6 +9,7 @@ reads that was started anew: `execute.py` adds the files that cells name.
 """
 
 import atexit
+import ctypes
 import importlib.util
 import json
 import os
@@ -37,6 +38,8 @@ MAKES = ("os.mkdir", "os.remove", "os.rmdir")  # events that change what a folde
 CACHES = ("SMALLSCALE_CACHE", "SMALLSCALE_MODELS")  # variables that name more of them
 NEEDED = ("execute_reply", "status")  # messages without which a client waits
 SPEECHLESS = 113  # the exit code of a kernel that cannot send these
+STOP_SECONDS = 5.0  # that a process is given to stop, which the system can put off
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 STARTS = ("subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn")
 
 
@@ -330,6 +333,7 @@ def end_with_parent() -> None:
         end_all()
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
+    adopt_orphans()
     atexit.register(kill_descendants)
 
 
@@ -363,10 +367,46 @@ def end_all() -> None:
 
 
 def kill_descendants(pid: int | None = None) -> None:
-    """Kill every process below the one with this id, or below this one."""
+    """Kill every process below the one with this id, or below this one.
+
+    All of them are stopped before any is killed: one that runs on could start another
+    while they are looked for, and the child of one that was killed is below nobody
+    here. A process stops when it has done what it was asking of the system, which may
+    be to start another: so the last look comes when all that are known stand still.
+    """
     import psutil
 
+    below: set[psutil.Process] = set()
+    still: set[psutil.Process] = set()
+    until = time.monotonic() + STOP_SECONDS
     with suppress(psutil.Error):
-        for process in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.Error):
-                process.kill()
+        top = psutil.Process(pid)
+        while moving := set(top.children(recursive=True)) - still:
+            below |= moving
+            still |= {process for process in moving if _stopped(process)}
+            if time.monotonic() > until:
+                break
+    for process in below:
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def _stopped(process: Any) -> bool:
+    """Stop a process; tell whether it stands still by now, or cannot be stopped."""
+    import psutil
+
+    try:
+        process.suspend()
+        return process.status() in (
+            psutil.STATUS_STOPPED,
+            psutil.STATUS_TRACING_STOP,
+            psutil.STATUS_ZOMBIE,
+        )
+    except psutil.Error:
+        return True
+
+
+def adopt_orphans() -> None:
+    """Let what loses its parent below this process become a child of it (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

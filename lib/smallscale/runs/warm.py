@@ -44,7 +44,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from smallscale.core.syntax import parsed
 from smallscale.runs import Refused
 from smallscale.runs.dependencies import python_path_variable
-from smallscale.runs.kernel_side import end_all, kill_descendants
+from smallscale.runs.kernel_side import adopt_orphans, end_all, kill_descendants
 
 SOCKET = "SMALLSCALE_WARM_SOCKET"  # the variable that names the warm process's socket
 SUPPORTED = sys.platform == "linux"
@@ -55,7 +55,7 @@ PROBE_SIZE = 1 << 18  # numbers, enough for torch to share the work out to threa
 PROBE_SECONDS = 30.0
 MOST_LASTING = 4  # warm processes of one worker; each holds what it has imported
 LONGEST_FOLDER = 80  # bytes of a path; a socket's address has 108, on macOS 104
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
+PR_SET_PDEATHSIG = 1  # prctl(2)
 # What every kernel imports as it starts, named here because nothing in a notebook does.
 KERNEL_IMPORTS = """\
 import ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, ipykernel.debugger
@@ -359,8 +359,7 @@ def _keep(connection: socket.socket) -> NoReturn:
         if _is_shadowed(request["cwd"]):
             os._exit(0)  # an ordinary kernel steps in
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # From now on, what loses its parent below becomes a child of this process.
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        adopt_orphans()
         pid = os.fork()
         if pid == 0:
             _be_a_kernel(request, connection)
