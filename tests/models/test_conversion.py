@@ -48,12 +48,12 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
     for name in installed_alone():
         distribution = metadata.distribution(name)
-        for top in {path.parts[0] for path in distribution.files or ()}:
+        tops = {path.parts[0] for path in distribution.files or ()}
+        for top in tops - {"..", "__pycache__"}:
             source = Path(str(distribution.locate_file(top)))
             link = folder / top
-            if top not in ("..", "__pycache__") and source.exists():
-                if not link.exists():
-                    link.symlink_to(source)
+            if source.exists() and not link.exists():
+                link.symlink_to(source)
     return folder
 
 
