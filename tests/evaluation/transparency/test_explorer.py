@@ -1,7 +1,6 @@
 """Does the widget open where weights turn the first place, and follow its sliders?"""
 
 import re
-import time
 from typing import Any
 
 import pytest
@@ -55,16 +54,12 @@ def test_it_opens_where_another_developer_is_first(widget: Any) -> None:
 
 def test_it_answers_at_every_end(widget: Any) -> None:
     edition, upstream, model, downstream, _ = widget.children
-    started = time.perf_counter()
-    answers = 0
     for edition.value in EDITIONS:
         for upstream.value in (0, 10):
             for model.value in (0, 10):
                 for downstream.value in (0, 10):
-                    answers += 1
                     assert f"{edition.value}:" in sentence(widget)
                     svg(widget)
-    assert (time.perf_counter() - started) / answers < 0.15
     for weight in (upstream, model, downstream):
         weight.value = 0
     assert "counts as equal ones" in sentence(widget)

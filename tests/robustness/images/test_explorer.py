@@ -1,7 +1,6 @@
-"""Does the widget open before a flip, answer at once, and say what it shows?"""
+"""Does the widget open before a flip, and say what it shows, computed beforehand?"""
 
 import re
-import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -128,20 +127,17 @@ def test_l2_says_length():
     assert "perturbation at most 0.2 in length." in page
 
 
-@pytest.mark.parametrize("side", [8, 28])
-def test_an_update_takes_less_than_20_ms(side):
-    images = torch.rand(3, 1, side, side, generator=torch.Generator().manual_seed(0))
-    _, eps, _ = parts(
-        explore(*attack_explorer(Brightness(), images, [0, 0, 0], GRID, steps=3))
-    )
-    seconds = []
-    for notch in range(len(GRID) - 1):  # it opens on the last
-        start = time.perf_counter()
-        eps.value = notch
-        seconds.append(time.perf_counter() - start)
-    assert (
-        min(seconds) < 0.02
-    )  # the least is what the code costs; the rest is what else the machine does
+def test_a_slider_asks_the_model_nothing():
+    """What it shows was computed before: the model is gone, and it goes on."""
+    model = Brightness()
+    box = explore(*attack_explorer(model, flat(0.1, 0.38), [0, 0], GRID, steps=3))
+    model.forward = None
+    image, eps, view = parts(box)
+    seen = set()
+    for image.value in (0, 1):
+        for eps.value in range(len(GRID)):
+            seen.add(view.value)
+    assert len(seen) == 2 * len(GRID)
 
 
 @pytest.mark.parametrize(

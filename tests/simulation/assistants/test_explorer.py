@@ -1,11 +1,10 @@
-"""Does the widget open on two camps, answer at once, and survive its ends?"""
-
-import time
+"""Does the widget open on two camps, survive its ends, and show what was lived?"""
 
 import numpy as np
+import pytest
 
 from smallscale.notebook import explore
-from smallscale.simulation.assistants import Rules, live, make_world
+from smallscale.simulation.assistants import Rules, explorer, live, make_world
 from smallscale.simulation.assistants.explorer import (
     ALPHAS,
     RANKED_BY,
@@ -15,15 +14,17 @@ from smallscale.simulation.assistants.explorer import (
 from smallscale.simulation.assistants.rules import INTERVENTIONS
 
 
-def test_the_explorer_opens_answers_at_once_and_survives_its_ends() -> None:
+def test_the_explorer_opens_survives_its_ends_and_lives_no_life_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = make_world(20, 4, seed=0)
     box = explore(*beliefs_explorer(world))
+    monkeypatch.setattr(explorer, "live", None)
     alpha, ranked_by, intervention, day, view = box.children
     assert (alpha.value, ranked_by.value, day.value) == (1.0, "engagement", 4)
     assert "Day 4: people think" in view.value
     assert 'role="img"' in view.value
     said = set()
-    started = time.perf_counter()
     for alpha.value in ALPHAS[::4]:
         for ranked_by.value in RANKED_BY:
             for intervention.value in INTERVENTIONS:
@@ -31,7 +32,6 @@ def test_the_explorer_opens_answers_at_once_and_survives_its_ends() -> None:
                     assert f"Day {day.value}: people think" in view.value
                     said.add(view.value)
     assert len(said) > 30
-    assert (time.perf_counter() - started) / 60 < 0.15
 
 
 def test_a_scene_says_what_the_life_was() -> None:
