@@ -336,6 +336,8 @@ def test_complex_parameters_and_sparse_gradients_are_refused() -> None:
     table(torch.tensor([1])).sum().backward()
     with pytest.raises(ValueError, match=r"dense gradients; .*sparse=False"):
         optimizer.step()
+    with pytest.raises(ValueError, match=r"dense gradients; .*sparse=False"):
+        SophiaG(table.parameters()).update_hessian()
 
 
 def test_bs_is_a_count() -> None:

@@ -19,7 +19,7 @@ from scipy.special import entr, expit
 from torch import Generator, nn
 from transformers import LlamaForCausalLM
 
-from smallscale.core.validation import require
+from smallscale.core.validation import as_array, require
 from smallscale.dpo.answers import Answers, all_logps, padded_answers
 from smallscale.dpo.optimum import kl_divergence
 from smallscale.dpo.policies import END, START, small_policy
@@ -183,7 +183,7 @@ def measure(policy: Any, reference: Any, world: Reviews) -> dict[str, float]:
     how policies differ there. off: the probability of text off the grammar.
     words: the mean length of its reviews. entropy: in nats, of the n + 1 answers.
     """
-    p = np.asarray(policy, dtype=float)
+    p = as_array("policy", policy, dtype=float)
     on_grammar = max(p[:-1].sum(), 1e-12)
     measures = {
         "reward": p @ np.append(world.reward, world.failure),
@@ -204,8 +204,8 @@ def draw_preferences(
     pairs: (n, 2) positions in reward (m,). A pair of one answer stays as it is.
     Raises ValueError for other shapes.
     """
-    order = np.asarray(pairs)
-    r = np.asarray(reward, dtype=float)
+    order = as_array("pairs", pairs)
+    r = as_array("reward", reward, dtype=float)
     require(
         order.ndim == 2 and order.shape[1] == 2 and r.ndim == 1,
         f"pairs must be (n, 2) and reward (m,); got {order.shape} and {r.shape}",

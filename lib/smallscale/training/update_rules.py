@@ -78,13 +78,18 @@ class _UpdateRule(Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                require(
-                    parameter.grad.layout == torch.strided,
-                    f"{type(self).__name__} takes dense gradients; "
-                    "build the embedding with sparse=False",
-                )
-                self.update(parameter, parameter.grad, self.state[parameter], group)
+                gradient = self.dense(parameter.grad)
+                self.update(parameter, gradient, self.state[parameter], group)
         return loss
+
+    def dense(self, gradient: Tensor) -> Tensor:
+        """Return the gradient, and refuse a sparse one."""
+        require(
+            gradient.layout == torch.strided,
+            f"{type(self).__name__} takes dense gradients; "
+            "build the embedding with sparse=False",
+        )
+        return gradient
 
     def check_parameter(self, parameter: Tensor) -> None:
         """Refuse a parameter that this rule cannot move."""
@@ -280,15 +285,17 @@ class SophiaG(_UpdateRule):
         g is the gradient of the mean loss on labels that were drawn from the model's
         own distribution, not the true ones: then bs g^2 estimates the Gauss-Newton
         diagonal without bias (algorithm 2). Call it after that loss's backward pass,
-        and clear the gradients before the next step.
+        and clear the gradients before the next step. Raises ValueError for a sparse
+        gradient.
         """
         for group in self.param_groups:
             for x in group["params"]:
                 if x.grad is None:
                     continue
+                g = self.dense(x.grad)
                 h = _remembered(self.state[x], "hessian", x)
                 beta2 = group["betas"][1]
-                h.mul_(beta2).addcmul_(x.grad, x.grad, value=1 - beta2)
+                h.mul_(beta2).addcmul_(g, g, value=1 - beta2)
 
 
 class Muon(_UpdateRule):

@@ -15,7 +15,7 @@ from scipy.optimize import brentq, minimize_scalar, root
 from scipy.special import expit
 from torch import Tensor
 
-from smallscale.core.validation import as_tensor, one_of, require
+from smallscale.core.validation import as_array, as_tensor, one_of, require
 from smallscale.dpo import kl_divergence, optimal_policy
 from smallscale.training.group_losses import group_means
 
@@ -95,8 +95,9 @@ def learned_reward(utility: np.ndarray, weights: Any, reference: Any) -> np.ndar
     answer's expected wins are those that P says: it orders answers by their Borda
     count, and knows nothing of how much any group cares.
     """
-    p = np.asarray(reference, dtype=float)
-    shares = np.asarray(weights, dtype=float) / np.sum(weights)
+    p = as_array("reference", reference, dtype=float)
+    shares = as_array("weights", weights, dtype=float)
+    shares = shares / shares.sum()
     wins = sum(
         share * preference_chances(column)
         for share, column in zip(shares, utility.T, strict=True)
@@ -141,7 +142,8 @@ def group_weights(
     """
     one_of("rule", rule, GROUP_RULES)
     if rule == "pooled":
-        shares: np.ndarray = np.asarray(sizes, dtype=float) / np.sum(sizes)
+        counted = as_array("sizes", sizes, dtype=float)
+        shares: np.ndarray = counted / counted.sum()
         return shares
     if rule == "equal":
         return np.array([0.5, 0.5])
@@ -173,8 +175,8 @@ def gains(policy: Any, utility: np.ndarray, reference: Any, beta: float) -> np.n
     it would rather have the reference back. A policy that sums to less than 1 gives the
     worst answer the rest of the time.
     """
-    p = np.asarray(policy, dtype=float)
-    start = np.asarray(reference) @ utility
+    p = as_array("policy", policy, dtype=float)
+    start = as_array("reference", reference, dtype=float) @ utility
     asked_alone = np.array(
         [optimal_policy(reference, column, beta) @ column for column in utility.T]
     )

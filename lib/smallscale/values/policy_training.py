@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from smallscale.core.validation import as_array
 from smallscale.dpo import (
     Answers,
     all_logps,
@@ -118,8 +119,11 @@ def camp_pairs(
     Terry say, by the sigmoid of the difference in utility (64, 2); None: the camps'
     own.
     """
-    chances = np.asarray(reference, dtype=float) / np.sum(reference)
-    wishes = replies().utility if utility is None else np.asarray(utility, dtype=float)
+    chances = as_array("reference", reference, dtype=float)
+    chances = chances / chances.sum()
+    if utility is None:
+        utility = replies().utility
+    wishes = as_array("utility", utility, dtype=float)
     of_majority = round(n * majority)
     camps = np.repeat([0, 1], (of_majority, n - of_majority))
     random = np.random.default_rng(seed)

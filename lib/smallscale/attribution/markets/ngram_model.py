@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from tokenizers import ByteLevelBPETokenizer
 
-from smallscale.core.validation import require, whole_number
+from smallscale.core.validation import as_array, require, whole_number
 
 # a_k for one token to five: the best of a coarse grid on modules of the standard
 # library that none of the six authors wrote.
@@ -70,7 +70,7 @@ def log_likelihood(
     >>> np.exp(log_likelihood(one, [[1]], concentration=[4.0]))  # (3 + 4 / 2) / (6 + 4)
     array([[0.5]])
     """
-    weights = np.asarray(weights, dtype=float)
+    weights = as_array("weights", weights, dtype=float)
     tokens = counts.hits.shape[2]
     p = np.full((len(weights), tokens), 1 / counts.vocabulary)  # p_0: (m, T)
     for k, a in enumerate(concentration):
