@@ -200,9 +200,9 @@ class AMSGrad(Adam):
     """Adam that never forgets a large gradient (Reddi et al. 2018, algorithm 2):
         u = max(u, v),  and the step divides by sqrt(u)
 
-    So a step's length can only shrink, which Adam's proof of convergence needed and
-    Adam does not have. As torch does with amsgrad=True, the maximum is taken before the
-    correction by 1 - beta2^t, which the paper leaves out. Arguments as for Adam.
+    So the factor on a gradient can only shrink, which Adam's proof of convergence needs
+    and Adam does not have. As torch does with amsgrad=True, the maximum is taken before
+    the correction by 1 - beta2^t, which the paper leaves out. Arguments as for Adam.
 
     >>> x = torch.zeros(1, requires_grad=True)
     >>> optimizer = AMSGrad([x], lr=1.0, betas=(0.0, 0.0))
