@@ -1,9 +1,9 @@
 """How soon does each notebook's widget answer? Against the redrawing of a figure.
 
-Most notebooks answer a slider by having matplotlib draw the figure again, as they do
-with `interact` of ipywidgets; here, what is costly is computed before and a scene is
-written. Every notebook is executed at tiny in a kernel, each slider of its widgets is
-moved to up to nine places, and the same kernel redraws one small figure as often.
+With `interact` of ipywidgets, a slider usually has matplotlib draw a figure again;
+here, what is costly is computed before and a scene is written. Every notebook is
+executed at tiny in a kernel, each slider of its widgets is moved to up to nine places,
+and the same kernel redraws one small figure as often.
 
     python benchmarks/widgets.py [NOTEBOOK …]
 """

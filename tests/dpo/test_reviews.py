@@ -144,6 +144,18 @@ def test_people_refuse_what_cannot_be_right(
         draw_preferences(pairs, reward)
 
 
+HIDDEN = np.ma.array([0.5, 0.5], mask=[False, True])
+
+
+def test_what_a_mask_hides_is_not_brought_back(world: Reviews) -> None:
+    with pytest.raises(ValueError, match="reward must not be masked, 1 of 2"):
+        draw_preferences([[0, 1]], HIDDEN)
+    with pytest.raises(ValueError, match="pairs must not be masked, 1 of 2"):
+        draw_preferences(HIDDEN[None], [0.0, 1.0])
+    with pytest.raises(ValueError, match="policy must not be masked, 1 of 2"):
+        measure(HIDDEN, HIDDEN, world)
+
+
 def test_pairs_are_of_what_the_policy_writes(
     world: Reviews, reference: nn.Module
 ) -> None:

@@ -99,6 +99,24 @@ def test_what_cannot_be_right_is_refused() -> None:
         group_weights(UTILITY, "fair", [1, 1], UNIFORM)
 
 
+def test_what_a_mask_hides_is_not_brought_back() -> None:
+    hidden = np.ma.array(UNIFORM, mask=[True] + [False] * (len(UNIFORM) - 1))
+    two = np.ma.array([1.0, 1.0], mask=[True, False])
+    refused = "must not be masked, 1 of"
+    with pytest.raises(ValueError, match=f"reference {refused}"):
+        learned_reward(UTILITY, [1, 1], hidden)
+    with pytest.raises(ValueError, match=f"weights {refused}"):
+        learned_reward(UTILITY, two, UNIFORM)
+    with pytest.raises(ValueError, match=f"reference {refused}"):
+        preference_losses(UTILITY, UTILITY[:, 0], hidden)
+    with pytest.raises(ValueError, match=f"sizes {refused}"):
+        group_weights(UTILITY, "pooled", two, UNIFORM)
+    with pytest.raises(ValueError, match=f"policy {refused}"):
+        gains(hidden, UTILITY, UNIFORM, 1.0)
+    with pytest.raises(ValueError, match=f"reference {refused}"):
+        gains(UNIFORM, UTILITY, hidden, 1.0)
+
+
 def test_of_one_group_the_learned_reward_is_its_utility() -> None:
     centred = UTILITY - UTILITY.mean(0)
     for g in (0, 1):

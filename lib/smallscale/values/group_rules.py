@@ -122,7 +122,8 @@ def preference_losses(
 ) -> np.ndarray:
     """Return the mean loss -log sigmoid(r_i - r_j) over each group's endless pairs,
     (groups,), where i is preferred to j."""
-    seen = np.outer(reference, reference)
+    p = as_array("reference", reference, dtype=float)
+    seen = np.outer(p, p)
     cost = np.logaddexp(0, reward[None] - reward[:, None])
     return np.array(
         [2 * (seen * preference_chances(column) * cost).sum() for column in utility.T]

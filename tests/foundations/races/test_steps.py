@@ -70,3 +70,11 @@ def test_bad_input() -> None:
         in_turn(3, c=2)
     with pytest.raises(ValueError, match="steps must be a whole number"):
         in_turn(0)
+
+
+def test_gradients_are_numbers_and_none_is_hidden() -> None:
+    hidden = np.ma.array([1.0, 2.0], mask=[False, True])
+    with pytest.raises(ValueError, match="gradients must not be masked, 1 of 2"):
+        adam_steps(hidden)
+    with pytest.raises(ValueError, match="gradients must not be masked, 1 of 2"):
+        follow(lambda x: torch.optim.SGD(x, lr=1.0), hidden)

@@ -235,3 +235,14 @@ def test_a_backtest_needs_enough_runs_that_are_left() -> None:
 def test_a_column_of_tokens_is_no_list():
     with pytest.raises(ValueError, match=r"tokens must be a list of numbers, \(n,\)"):
         backtest([1.0, 2.0], [[1.0], [2.0]], [3.0, 2.0], held=1)
+
+
+def test_a_law_takes_numbers_and_nothing_hidden_or_complex():
+    law = TRUTHS["kaplan"]
+    hidden = np.ma.array(N, mask=[True] + [False] * (len(N) - 1))
+    with pytest.raises(ValueError, match="parameters must not be masked"):
+        law.loss(hidden, D)
+    with pytest.raises(ValueError, match="tokens must be real numbers"):
+        law.loss(N, [1j])
+    with pytest.raises(ValueError, match="compute must be numbers"):
+        law.best_size("1e21")

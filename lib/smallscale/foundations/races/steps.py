@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-from smallscale.core.validation import finite_number, one_of, whole_number
+from smallscale.core.validation import (
+    as_array,
+    finite_number,
+    one_of,
+    whole_number,
+)
 
 EPS_PLACES = ("outside", "before correction", "inside")
 
@@ -36,7 +41,7 @@ def follow(
     >>> follow(lambda x: torch.optim.SGD(x, lr=1.0), [1.0, -3.0]).tolist()
     [0.0, -1.0, 2.0]
     """
-    given = torch.as_tensor(np.asarray(gradients), dtype=torch.float64)
+    given = torch.as_tensor(as_array("gradients", gradients), dtype=torch.float64)
     x = torch.zeros_like(given[0]).add(torch.as_tensor(start)).requires_grad_()
     optimizer = rule([x])
     places = [x.detach().clone()]
@@ -73,7 +78,7 @@ def adam_steps(
     beta1, beta2 = betas
     m = v = 0.0
     steps = []
-    for t, g in enumerate(np.asarray(gradients, dtype=float), start=1):
+    for t, g in enumerate(as_array("gradients", gradients, dtype=float), start=1):
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         one_minus1 = 1 - beta1**t if corrected else 1.0

@@ -69,7 +69,8 @@ class PowerLaw:
         >>> print(f"{law.loss(70e9, 1.4e12):.2f}")  # Chinchilla
         1.94
         """
-        n, d = np.asarray(parameters, float), np.asarray(tokens, float)
+        n = as_array("parameters", parameters, dtype=float)
+        d = as_array("tokens", tokens, dtype=float)
         inside = self.E + self.A * n**-self.alpha + self.B * d**-self.beta
         return inside**self.gamma
 
@@ -89,7 +90,8 @@ class PowerLaw:
         """
         ratio = self.alpha * self.A / (self.beta * self.B)
         g = ratio ** (1 / (self.alpha + self.beta))
-        return g * (np.asarray(compute, float) / 6) ** self.size_exponent
+        c = as_array("compute", compute, dtype=float)
+        return g * (c / 6) ** self.size_exponent
 
 
 def log_loss(p: Floats, x: Floats, y: Floats) -> Floats:
