@@ -22,17 +22,18 @@ from nbclient.exceptions import DeadKernelError
 from smallscale.core.folders import RUN_FOLDER
 from smallscale.core.syntax import literal
 from smallscale.runs.dependencies import installed_places
-from smallscale.runs.kernel_side import SPEECHLESS
+from smallscale.runs.endings import SPEECHLESS
 from smallscale.runs.warm import SOCKET, ForkedKernel, kernel_env
 
-# The module as an expression, so that no name of ours is left in the notebook.
+# The modules as expressions, so that no name of ours is left in the notebook.
 KERNEL_SIDE = "__import__('smallscale.runs.kernel_side', fromlist=['kernel_side'])"
+ENDINGS = "__import__('smallscale.runs.endings', fromlist=['endings'])"
 EVERY_KERNEL = (
     "--HistoryManager.enabled=False",
-    f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_when_speechless()",
+    f"--IPKernelApp.exec_lines={ENDINGS}.end_when_speechless()",
 )
 # By which an ordinary kernel ends when whoever started it is gone.
-END_WITH_PARENT = f"--IPKernelApp.exec_lines={KERNEL_SIDE}.end_with_parent()"
+END_WITH_PARENT = f"--IPKernelApp.exec_lines={ENDINGS}.end_with_parent()"
 
 
 @dataclass(frozen=True)

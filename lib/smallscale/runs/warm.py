@@ -44,7 +44,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from smallscale.core.syntax import parsed
 from smallscale.runs import Refused
 from smallscale.runs.dependencies import python_path_variable
-from smallscale.runs.kernel_side import adopt_orphans, end_all, kill_descendants
+from smallscale.runs.endings import adopt_orphans, end_all, kill_descendants
 
 SOCKET = "SMALLSCALE_WARM_SOCKET"  # the variable that names the warm process's socket
 SUPPORTED = sys.platform == "linux"
